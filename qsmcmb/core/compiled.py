@@ -1,0 +1,70 @@
+"""The one Numba decorator, and where its cache lives.
+
+Numba keys its cache by the source file of the function alone and does not see that a callee in another file
+changed; so the cache folder carries the version and a hash of every loop module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import platformdirs
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@lru_cache(maxsize=1)
+def cache_folder() -> Path:
+    """Return the user's writable cache folder of this version, or a temporary one.
+
+    Returns
+    -------
+    Path
+        An existing, writable folder.
+    """
+    wanted = Path(platformdirs.user_cache_dir("qsmcmb", appauthor=False)) / _source_hash()
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=wanted):
+            pass
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="qsmcmb-"))
+    return wanted
+
+
+def _source_hash() -> str:
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parent.parent
+    for path in sorted(package.rglob("_*_loops.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def compiled(function: F | None = None, *, parallel: bool = False) -> Any:
+    """Compile a loop on first use and keep the machine code in the user's cache.
+
+    Parameters
+    ----------
+    function : callable, optional
+        The loop; None when the decorator is used with options.
+    parallel : bool, optional
+        Let `numba.prange` run on threads. Never reduce floats straight in `prange`.
+    """
+    # Before numba is imported: it reads its configuration once.
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))
+    import numba
+
+    numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
+    options: dict[str, Any] = {"cache": True, "nogil": True, "parallel": parallel, "error_model": "numpy"}
+
+    def decorate(func: F) -> F:
+        return numba.njit(**options)(func)  # type: ignore[no-any-return]
+
+    return decorate if function is None else decorate(function)

@@ -1,0 +1,233 @@
+"""The records that flow between stages: frozen, in seconds, tesla, mm, Hz, ppm and rad."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.typing import FloatArray
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where voxels are and where B0 points.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Voxels along the three axes.
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+    b0_dir : tuple of float
+        Unit vector of B0 in voxel axes.
+    affine : ndarray of shape (4, 4)
+        Voxel indices to scanner RAS+ mm.
+
+    Examples
+    --------
+    >>> Grid.isotropic((32, 32, 32), 1.0).voxel_volume_mm3
+    1.0
+    """
+
+    shape: tuple[int, int, int]
+    voxel_size_mm: tuple[float, float, float]
+    b0_dir: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    affine: FloatArray = field(default_factory=lambda: np.eye(4), compare=False)
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 3 or any(int(n) < 1 for n in self.shape):
+            raise _bad("shape", self.shape, "three positive integers")
+        if len(self.voxel_size_mm) != 3 or not all(np.isfinite(v) and v > 0 for v in self.voxel_size_mm):
+            raise _bad("voxel_size_mm", self.voxel_size_mm, "three positive lengths in mm")
+        norm = float(np.linalg.norm(self.b0_dir))
+        if len(self.b0_dir) != 3 or not abs(norm - 1.0) < 1e-3:
+            raise _bad("b0_dir", self.b0_dir, f"a unit vector (its norm is {norm:.4g})")
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        object.__setattr__(self, "voxel_size_mm", tuple(float(v) for v in self.voxel_size_mm))
+        object.__setattr__(self, "b0_dir", tuple(float(b) / norm for b in self.b0_dir))
+        affine = np.array(self.affine, dtype=np.float64)
+        affine.setflags(write=False)
+        object.__setattr__(self, "affine", affine)
+
+    @classmethod
+    def isotropic(
+        cls,
+        shape: tuple[int, int, int],
+        voxel_mm: float,
+        *,
+        b0_dir: tuple[float, float, float] = (0.0, 0.0, 1.0),
+    ) -> Grid:
+        """Return a grid of cubic voxels whose world origin is its centre voxel."""
+        affine = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
+        affine[:3, 3] = -voxel_mm * (np.array(shape) // 2)
+        return cls(shape, (voxel_mm, voxel_mm, voxel_mm), b0_dir, affine)
+
+    @classmethod
+    def from_affine(cls, shape: tuple[int, int, int], affine: FloatArray) -> Grid:
+        """Return the grid of an image; B0 is the scanner's z axis seen from the voxel axes."""
+        columns = np.asarray(affine, dtype=np.float64)[:3, :3]
+        size = np.linalg.norm(columns, axis=0)
+        # World z in voxel axes: the rotation's third row, once the columns are unit vectors.
+        direction = (columns / size)[2]
+        direction = direction / np.linalg.norm(direction)
+        sx, sy, sz = (float(v) for v in size)
+        bx, by, bz = (float(v) for v in direction)
+        return cls(shape, (sx, sy, sz), (bx, by, bz), affine)
+
+    @property
+    def voxel_volume_mm3(self) -> float:
+        """Volume of one voxel in mm3."""
+        return float(np.prod(self.voxel_size_mm))
+
+    def to_world(self, voxel: FloatArray) -> FloatArray:
+        """Map voxel indices (..., 3) to scanner RAS+ mm."""
+        return np.asarray(voxel) @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+    def to_voxel(self, points_mm: FloatArray) -> FloatArray:
+        """Map scanner RAS+ mm (..., 3) to fractional voxel indices."""
+        return (np.asarray(points_mm) - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T
+
+    def cropped(self, start: tuple[int, int, int], shape: tuple[int, int, int]) -> Grid:
+        """Return the grid of the box of `shape` voxels that begins at voxel `start`."""
+        affine = np.array(self.affine)
+        affine[:3, 3] = self.to_world(np.asarray(start, dtype=np.float64))
+        return dataclasses.replace(self, shape=shape, affine=affine)
+
+
+def _bad(name: str, found: object, expected: str) -> InvalidInputError:
+    return InvalidInputError(
+        "GRID", "grid", field=name, found=found, expected=expected, fix=f"pass a valid {name}"
+    )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its standard deviation, unit and, where it is not symmetric, 95 % interval.
+
+    Examples
+    --------
+    >>> str(Estimate(4.03, 0.21, "ppm mm3"))
+    '4.03 +- 0.21 ppm mm3'
+    """
+
+    value: float
+    sd: float
+    unit: str
+    interval: tuple[float, float] | None = None
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval."""
+        return self.interval[0] if self.interval else self.value - 1.96 * self.sd
+
+    @property
+    def high(self) -> float:
+        """Upper end of the 95 % interval."""
+        return self.interval[1] if self.interval else self.value + 1.96 * self.sd
+
+    def __str__(self) -> str:
+        return f"{self.value:.3g} +- {self.sd:.2g} {self.unit}"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a number came from: the files with their checksums and every call with its options."""
+
+    sources: tuple[tuple[str, str], ...] = ()
+    """(file as in the data set, sha256) of every input."""
+    steps: tuple[tuple[str, dict[str, Any]], ...] = ()
+    """(step, its method and all options, defaults written out)."""
+    software: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GreScan:
+    """One gradient-echo acquisition, ready to compute on.
+
+    Parameters
+    ----------
+    phase_rad : ndarray of shape (echo, x, y, z), float32
+        Wrapped phase in rad, [-pi, pi), growing with +2 pi gamma dB TE.
+    magnitude : ndarray of shape (echo, x, y, z), float32
+        Magnitude, arbitrary unit, >= 0.
+    te_s : tuple of float
+        Echo times in s, ascending.
+    b0_tesla : float
+        Field strength in T.
+    grid : Grid
+        Geometry, B0 direction included.
+    name : str
+        What the scan is called in messages, e.g. ``"sub-01/ses-1"``.
+    sources : tuple of (str, str)
+        Input files and their sha256.
+    warnings : tuple of str
+        What the reader noticed.
+    """
+
+    phase_rad: FloatArray
+    magnitude: FloatArray
+    te_s: tuple[float, ...]
+    b0_tesla: float
+    grid: Grid
+    name: str = "scan"
+    sources: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        expected = (len(self.te_s), *self.grid.shape)
+        for field_name in ("phase_rad", "magnitude"):
+            found = getattr(self, field_name).shape
+            if found != expected:
+                raise InvalidInputError(
+                    "SHAPE", self.name, field=f"{field_name}.shape", found=found,
+                    expected=f"{expected} (echoes, then grid.shape)",
+                    fix="give one volume per echo time, all on one grid",
+                )  # fmt: skip
+        if any(b <= a for a, b in zip(self.te_s, self.te_s[1:], strict=False)) or min(self.te_s) <= 0:
+            raise InvalidInputError(
+                "TE-ORDER", self.name, field="te_s", found=self.te_s,
+                expected="positive, ascending echo times in seconds", fix="sort echoes by echo time",
+            )  # fmt: skip
+        if not 0.01 <= self.b0_tesla <= 25:
+            raise InvalidInputError(
+                "B0", self.name, field="b0_tesla", found=self.b0_tesla,
+                expected="field strength in tesla, 0.01 to 25", fix="give the field strength in tesla",
+            )  # fmt: skip
+
+    @property
+    def n_echoes(self) -> int:
+        """Number of echoes."""
+        return len(self.te_s)
+
+
+@dataclass(frozen=True)
+class Microbleed:
+    """One candidate with all that is known of it; None where unknown.
+
+    Columns of the lesion table (`*_desc-cmb_lesions.tsv`) in its order; see the JSON beside it.
+    """
+
+    label: int
+    position_mm: tuple[float, float, float]
+    kind: str = "microbleed"
+    certainty: str = "possible"
+    bombs_certainty: str = "uncertain"
+    score: float | None = None
+    total_chi_ppm_mm3: Estimate | None = None
+    total_chi_sum_ppm_mm3: float | None = None
+    total_chi_sum_raw_ppm_mm3: float | None = None
+    total_chi_loss_ppm_mm3: float | None = None
+    detection_limit_ppm_mm3: float | None = None
+    volume_mm3: float | None = None
+    diameter_mm: float | None = None
+    r2star_hz: float | None = None
+    side: str | None = None
+    territory: str | None = None
+    mars_region: str | None = None
+    bombs_region: str | None = None
+    source: str = "detector"
+    flags: tuple[str, ...] = ()

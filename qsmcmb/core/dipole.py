@@ -1,0 +1,137 @@
+"""The unit dipole: its kernel in k-space and in image space, and the field of a susceptibility map.
+
+Salomir et al. 2003, doi 10.1002/cmr.b.10083; Marques and Bowtell 2005, doi 10.1002/cmr.b.20034.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from qsmcmb.core.fft import Shape, convolve, fast_shape, half_shape, rfftn
+from qsmcmb.model import Grid
+from qsmcmb.typing import FloatArray
+
+Triple = tuple[float, float, float]
+
+
+def frequencies(shape: Shape, voxel_size_mm: Triple) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return broadcastable spatial frequencies (cycles/mm) of the half spectrum."""
+    kx = np.fft.fftfreq(shape[0], voxel_size_mm[0])[:, None, None]
+    ky = np.fft.fftfreq(shape[1], voxel_size_mm[1])[None, :, None]
+    kz = np.fft.rfftfreq(shape[2], voxel_size_mm[2])[None, None, :]
+    return kx.astype(np.float32), ky.astype(np.float32), kz.astype(np.float32)
+
+
+def dipole_kernel_k(shape: Shape, voxel_size_mm: Triple, b0_dir: Triple) -> FloatArray:
+    """Return D(k) = 1/3 - (k.b)^2/k^2 on the half spectrum; D(0) = 0.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the real volume.
+    voxel_size_mm : tuple of float
+        mm.
+    b0_dir : tuple of float
+        Unit vector in voxel axes.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z // 2 + 1), float32
+        Dimensionless; between -2/3 and 1/3.
+
+    Notes
+    -----
+    On the Nyquist planes of even axes +k and -k are one sample: an oblique kernel is averaged over both
+    signs there, else the real and the complex transform would disagree.
+
+    Examples
+    --------
+    >>> d = dipole_kernel_k((8, 8, 8), (1.0, 1.0, 1.0), (0.0, 0.0, 1.0))
+    >>> round(float(d[0, 0, 1]), 4), round(float(d[1, 0, 0]), 4)
+    (-0.6667, 0.3333)
+    """
+    k = frequencies(shape, voxel_size_mm)
+    norm2: Any = k[0] ** 2 + k[1] ** 2 + k[2] ** 2
+    norm2[0, 0, 0] = 1.0
+    # A product of two components changes sign with either: at the Nyquist of either axis its mean is 0.
+    odd = [np.where(_is_nyquist(kk, n, axis), 0.0, kk) for axis, (kk, n) in enumerate(zip(k, shape, strict=True))]
+    bx, by, bz = (np.float32(b) for b in b0_dir)
+    kb2 = (bx * k[0]) ** 2 + (by * k[1]) ** 2 + (bz * k[2]) ** 2
+    kb2 = kb2 + 2 * (bx * by * odd[0] * odd[1] + bx * bz * odd[0] * odd[2] + by * bz * odd[1] * odd[2])
+    kernel = np.float32(1 / 3) - kb2 / norm2
+    kernel[0, 0, 0] = 0.0
+    return np.ascontiguousarray(kernel, dtype=np.float32)
+
+
+def _is_nyquist(k: FloatArray, n: int, axis: int) -> Any:
+    index = np.zeros(k.shape, bool)
+    if n % 2 == 0:
+        at: list[Any] = [0, 0, 0]
+        at[axis] = n // 2
+        index[tuple(at)] = True
+    return index
+
+
+def dipole_kernel_image(shape: Shape, voxel_size_mm: Triple, b0_dir: Triple) -> FloatArray:
+    """Return the half spectrum of the image-space dipole (3cos^2-1)/(4 pi r^3) times the voxel's volume.
+
+    Unlike `dipole_kernel_k`, a field computed with it does not see the periodic copies of the source, as
+    long as the volume is padded to twice the object.
+
+    Parameters
+    ----------
+    shape, voxel_size_mm, b0_dir
+        As for `dipole_kernel_k`.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z // 2 + 1), complex64
+        Spectrum of the kernel with its origin at voxel 0.
+    """
+    r = [
+        (np.fft.fftfreq(n, 1.0 / n) * v).astype(np.float32).reshape([-1 if a == i else 1 for a in range(3)])
+        for i, (n, v) in enumerate(zip(shape, voxel_size_mm, strict=True))
+    ]
+    r2: Any = r[0] ** 2 + r[1] ** 2 + r[2] ** 2
+    r2[0, 0, 0] = 1.0
+    along = b0_dir[0] * r[0] + b0_dir[1] * r[1] + b0_dir[2] * r[2]
+    kernel = (3.0 * along**2 / r2 - 1.0) / (4.0 * np.pi * r2**1.5) * np.prod(voxel_size_mm)
+    kernel[0, 0, 0] = 0.0
+    return rfftn(kernel.astype(np.float32))
+
+
+def forward_field(
+    chi_ppm: FloatArray, grid: Grid, *, pad: bool = True, kernel: str = "k-space"
+) -> FloatArray:
+    """Return the field that a susceptibility map makes.
+
+    Parameters
+    ----------
+    chi_ppm : ndarray of shape grid.shape
+        Susceptibility, ppm.
+    grid : Grid
+        Geometry and B0 direction.
+    pad : bool, optional
+        Pad to twice the size so that the periodic copies do not matter.
+    kernel : {"k-space", "image"}, optional
+        Which discretisation of the dipole.
+
+    Returns
+    -------
+    ndarray of shape grid.shape, float32
+        Relative field, ppm, mean of the padded volume 0 (k-space kernel).
+
+    Examples
+    --------
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> forward_field(np.zeros((8, 8, 8), np.float32), grid).shape
+    (8, 8, 8)
+    """
+    shape = fast_shape(grid.shape, grid.shape if pad else 0)
+    make = {"k-space": dipole_kernel_k, "image": dipole_kernel_image}[kernel]
+    padded = np.zeros(shape, np.float32)
+    nx, ny, nz = grid.shape
+    padded[:nx, :ny, :nz] = chi_ppm
+    return np.ascontiguousarray(convolve(padded, make(shape, grid.voxel_size_mm, grid.b0_dir))[:nx, :ny, :nz])

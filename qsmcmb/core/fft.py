@@ -1,0 +1,193 @@
+"""The one FFT engine: real float32 transforms, planned once with MEASURE, wisdom kept in the user's cache.
+
+pyFFTW does the work; where it is missing, `scipy.fft` does. Plans and their buffers belong to one thread:
+a plan shared between threads gives wrong results.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.fft
+
+from qsmcmb.core.compiled import cache_folder
+from qsmcmb.typing import ComplexArray, FloatArray
+
+try:
+    import pyfftw
+except ImportError:  # pragma: no cover - exercised by a test that hides pyfftw
+    pyfftw = None
+
+Shape = tuple[int, int, int]
+PLANS_KEPT = 3
+_local = threading.local()
+
+
+def thread_count() -> int:
+    """Return the number of threads of one transform; QSMCMB_THREADS overrides the machine's cores."""
+    return max(1, int(os.environ.get("QSMCMB_THREADS", os.cpu_count() or 1)))
+
+
+def half_shape(shape: Shape) -> Shape:
+    """Return the shape of the half spectrum of a real volume."""
+    return shape[0], shape[1], shape[2] // 2 + 1
+
+
+def fast_shape(shape: Shape, pad: int | Shape = 0) -> Shape:
+    """Return the smallest shape >= `shape` + `pad` whose axes have only the factors 2, 3 and 5, last one even.
+
+    Examples
+    --------
+    >>> fast_shape((51, 51, 41))
+    (54, 54, 48)
+    """
+    pads = (pad, pad, pad) if isinstance(pad, int) else pad
+    sizes = [scipy.fft.next_fast_len(n + p, real=True) for n, p in zip(shape, pads, strict=True)]
+    while sizes[2] % 2:
+        sizes[2] = scipy.fft.next_fast_len(sizes[2] + 1, real=True)
+    return sizes[0], sizes[1], sizes[2]
+
+
+class FftEngine:
+    """Forward and inverse transform of one shape, with its own aligned buffers.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the real volumes.
+
+    Notes
+    -----
+    `real` and `spectrum` are the plan's buffers: `forward()` reads the one and fills the other, `inverse()`
+    goes back, normalised, and destroys the spectrum. Working in them saves a copy each way.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        threads = thread_count()
+        if pyfftw is None:
+            self.real: Any = np.zeros(shape, np.float32)
+            self.spectrum: Any = np.zeros(half_shape(shape), np.complex64)
+            self._forward = self._inverse = None
+            return
+        self.real = pyfftw.zeros_aligned(shape, "float32")
+        self.spectrum = pyfftw.zeros_aligned(half_shape(shape), "complex64")
+        wisdom = _wisdom_path(shape, threads)
+        known = _import_wisdom(wisdom)
+        options: dict[str, Any] = {"axes": (0, 1, 2), "flags": ("FFTW_MEASURE",), "threads": threads}
+        self._forward = pyfftw.FFTW(self.real, self.spectrum, **options)
+        options["flags"] = ("FFTW_MEASURE", "FFTW_DESTROY_INPUT")
+        self._inverse = pyfftw.FFTW(self.spectrum, self.real, direction="FFTW_BACKWARD", **options)
+        if not known:
+            _export_wisdom(wisdom)
+        self.real[...] = 0
+        self.spectrum[...] = 0
+
+    def forward(self) -> ComplexArray:
+        """Transform `real` into `spectrum` and return the latter."""
+        if self._forward is None:
+            self.spectrum[...] = scipy.fft.rfftn(self.real, workers=thread_count())
+        else:
+            self._forward.execute()
+        return self.spectrum  # type: ignore[no-any-return]
+
+    def inverse(self) -> FloatArray:
+        """Transform `spectrum` into `real`, normalised, and return the latter."""
+        if self._inverse is None:
+            self.real[...] = scipy.fft.irfftn(self.spectrum, s=self.shape, workers=thread_count())
+        else:
+            self._inverse.execute()
+            self.real *= np.float32(1.0 / np.prod(self.shape, dtype=np.float64))
+        return self.real  # type: ignore[no-any-return]
+
+
+def _wisdom_path(shape: Shape, threads: int) -> Path:
+    return cache_folder() / "fftw" / f"{shape[0]}x{shape[1]}x{shape[2]}-t{threads}.wisdom"
+
+
+def _import_wisdom(path: Path) -> bool:
+    # FFTW's own text format inside a Python literal: a cache entry that does not parse is planned anew.
+    try:
+        parts = path.read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return len(parts) == 3 and bool(pyfftw.import_wisdom(tuple(parts))[1])
+
+
+def _export_wisdom(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
+            handle.write(b"\0".join(pyfftw.export_wisdom()))
+        os.replace(handle.name, path)
+    except OSError:
+        return  # A cache that cannot be written costs planning time alone.
+
+
+def engine(shape: Shape) -> FftEngine:
+    """Return this thread's engine for `shape`; the last few are kept."""
+    kept: OrderedDict[Shape, FftEngine] | None = getattr(_local, "engines", None)
+    if kept is None:
+        kept = _local.engines = OrderedDict()
+    if shape in kept:
+        kept.move_to_end(shape)
+    else:
+        kept[shape] = FftEngine(shape)
+        while len(kept) > PLANS_KEPT:
+            kept.popitem(last=False)
+    return kept[shape]
+
+
+def release() -> None:
+    """Free this thread's plans and buffers."""
+    _local.engines = OrderedDict()
+
+
+def rfftn(volume: FloatArray) -> ComplexArray:
+    """Return the half spectrum of a real volume.
+
+    Parameters
+    ----------
+    volume : ndarray of shape (x, y, z)
+        Any real type; computed in float32.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z // 2 + 1), complex64
+        A fresh array.
+
+    Examples
+    --------
+    >>> float(rfftn(np.ones((4, 4, 4), np.float32))[0, 0, 0].real)
+    64.0
+    """
+    eng = engine(_shape3(volume.shape))
+    eng.real[...] = volume
+    return np.array(eng.forward())
+
+
+def irfftn(spectrum: ComplexArray, shape: Shape) -> FloatArray:
+    """Return the real volume of `shape` whose half spectrum is given, as a fresh float32 array."""
+    eng = engine(_shape3(shape))
+    eng.spectrum[...] = spectrum
+    return np.array(eng.inverse())
+
+
+def convolve(volume: FloatArray, kernel_k: FloatArray) -> FloatArray:
+    """Return the circular convolution of `volume` with a kernel given as its half spectrum."""
+    eng = engine(_shape3(volume.shape))
+    eng.real[...] = volume
+    spectrum = eng.forward()
+    spectrum *= kernel_k
+    return np.array(eng.inverse())
+
+
+def _shape3(shape: tuple[int, ...]) -> Shape:
+    nx, ny, nz = shape
+    return nx, ny, nz

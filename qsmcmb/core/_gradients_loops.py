@@ -1,0 +1,43 @@
+"""Loops of the finite differences."""
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from qsmcmb.core.compiled import compiled
+
+
+@compiled(parallel=True)
+def gradient(u: Any, ix: Any, iy: Any, iz: Any, out: Any) -> None:
+    nx, ny, nz = u.shape
+    zero = np.float32(0.0)
+    for x in prange(nx):
+        for y in range(ny):
+            for z in range(nz):
+                here = u[x, y, z]
+                out[0, x, y, z] = (u[x + 1, y, z] - here) * ix if x + 1 < nx else zero
+                out[1, x, y, z] = (u[x, y + 1, z] - here) * iy if y + 1 < ny else zero
+                out[2, x, y, z] = (u[x, y, z + 1] - here) * iz if z + 1 < nz else zero
+
+
+@compiled(parallel=True)
+def gradient_adjoint(v: Any, ix: Any, iy: Any, iz: Any, out: Any) -> None:
+    _, nx, ny, nz = v.shape
+    for x in prange(nx):
+        for y in range(ny):
+            for z in range(nz):
+                total = np.float32(0.0)
+                if x > 0:
+                    total += v[0, x - 1, y, z] * ix
+                if x + 1 < nx:
+                    total -= v[0, x, y, z] * ix
+                if y > 0:
+                    total += v[1, x, y - 1, z] * iy
+                if y + 1 < ny:
+                    total -= v[1, x, y, z] * iy
+                if z > 0:
+                    total += v[2, x, y, z - 1] * iz
+                if z + 1 < nz:
+                    total -= v[2, x, y, z] * iz
+                out[x, y, z] = total

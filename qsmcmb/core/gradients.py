@@ -1,0 +1,46 @@
+"""Forward differences in 1/mm and their exact adjoint."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qsmcmb.core import _gradients_loops as loops
+from qsmcmb.typing import FloatArray
+
+
+def gradient(volume: FloatArray, voxel_size_mm: tuple[float, float, float]) -> FloatArray:
+    """Return forward differences along the three axes; 0 at the far edge.
+
+    Parameters
+    ----------
+    volume : ndarray of shape (x, y, z)
+        Any unit.
+    voxel_size_mm : tuple of float
+        mm.
+
+    Returns
+    -------
+    ndarray of shape (3, x, y, z), float32
+        Unit of `volume` per mm.
+
+    Examples
+    --------
+    >>> float(gradient(np.arange(8, dtype=np.float32).reshape(2, 2, 2), (2.0, 1.0, 1.0))[0, 0, 0, 0])
+    2.0
+    """
+    out = np.empty((3, *volume.shape), np.float32)
+    loops.gradient(np.ascontiguousarray(volume, np.float32), *(np.float32(1 / v) for v in voxel_size_mm), out)
+    return out
+
+
+def gradient_adjoint(vectors: FloatArray, voxel_size_mm: tuple[float, float, float]) -> FloatArray:
+    """Return the adjoint of `gradient`, minus the divergence, applied to (3, x, y, z)."""
+    out = np.empty(vectors.shape[1:], np.float32)
+    inverse = [np.float32(1 / v) for v in voxel_size_mm]
+    loops.gradient_adjoint(np.ascontiguousarray(vectors, np.float32), *inverse, out)
+    return out
+
+
+def divergence(vectors: FloatArray, voxel_size_mm: tuple[float, float, float]) -> FloatArray:
+    """Return the divergence: minus the adjoint of `gradient`."""
+    return -gradient_adjoint(vectors, voxel_size_mm)

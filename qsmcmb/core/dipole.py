@@ -5,13 +5,17 @@ Salomir et al. 2003, doi 10.1002/cmr.b.10083; Marques and Bowtell 2005, doi 10.1
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 
-from qsmcmb.core.fft import Shape, convolve, fast_shape, half_shape, rfftn
+from qsmcmb.core.fft import Shape, convolve, fast_shape, rfftn
 from qsmcmb.model import Grid
 from qsmcmb.typing import FloatArray
+
+NEAR = 4
+"""Voxels around the source within which its shape matters."""
 
 Triple = tuple[float, float, float]
 
@@ -56,7 +60,9 @@ def dipole_kernel_k(shape: Shape, voxel_size_mm: Triple, b0_dir: Triple) -> Floa
     norm2: Any = k[0] ** 2 + k[1] ** 2 + k[2] ** 2
     norm2[0, 0, 0] = 1.0
     # A product of two components changes sign with either: at the Nyquist of either axis its mean is 0.
-    odd = [np.where(_is_nyquist(kk, n, axis), 0.0, kk) for axis, (kk, n) in enumerate(zip(k, shape, strict=True))]
+    odd = [
+        np.where(_is_nyquist(kk, n, axis), 0.0, kk) for axis, (kk, n) in enumerate(zip(k, shape, strict=True))
+    ]
     bx, by, bz = (np.float32(b) for b in b0_dir)
     kb2 = (bx * k[0]) ** 2 + (by * k[1]) ** 2 + (bz * k[2]) ** 2
     kb2 = kb2 + 2 * (bx * by * odd[0] * odd[1] + bx * bz * odd[0] * odd[2] + by * bz * odd[1] * odd[2])
@@ -98,8 +104,33 @@ def dipole_kernel_image(shape: Shape, voxel_size_mm: Triple, b0_dir: Triple) -> 
     r2[0, 0, 0] = 1.0
     along = b0_dir[0] * r[0] + b0_dir[1] * r[1] + b0_dir[2] * r[2]
     kernel = (3.0 * along**2 / r2 - 1.0) / (4.0 * np.pi * r2**1.5) * np.prod(voxel_size_mm)
-    kernel[0, 0, 0] = 0.0
+    near = [np.r_[0 : min(NEAR, (n - 1) // 2) + 1, -min(NEAR, (n - 1) // 2) : 0] for n in shape]
+    kernel[np.ix_(*near)] = _voxel_field(
+        [i * v for i, v in zip(near, voxel_size_mm, strict=True)], voxel_size_mm, b0_dir
+    )
     return rfftn(kernel.astype(np.float32))
+
+
+def _voxel_field(points_mm: list[FloatArray], voxel_size_mm: Triple, b0_dir: Triple) -> FloatArray:
+    """Return the exact field of a uniformly magnetised box of 1 ppm: a third of the trace minus b N b.
+
+    N is the demagnetisation tensor, whose elements are arctangents and logarithms at the eight corners
+    (Joseph and Schlomann 1965, doi 10.1063/1.1703091).
+    """
+    x, y, z = np.meshgrid(*points_mm, indexing="ij")
+    tensor = np.zeros((3, 3, *x.shape))
+    for sx, sy, sz in itertools.product((-1, 1), repeat=3):
+        corner = [s * v / 2 - p for s, v, p in zip((sx, sy, sz), voxel_size_mm, (x, y, z), strict=True)]
+        distance = np.sqrt(corner[0] ** 2 + corner[1] ** 2 + corner[2] ** 2)
+        sign = sx * sy * sz / (4 * np.pi)
+        for i in range(3):
+            j, k = (i + 1) % 3, (i + 2) % 3
+            tensor[i, i] += sign * np.arctan(corner[j] * corner[k] / (corner[i] * distance))
+            cross = -sign * np.log(corner[i] + distance)
+            tensor[j, k] += cross
+            tensor[k, j] += cross
+    along = np.einsum("i,ij...,j->...", b0_dir, tensor, b0_dir)
+    return np.asarray(np.trace(tensor) / 3 - along)
 
 
 def forward_field(

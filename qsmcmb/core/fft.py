@@ -40,7 +40,7 @@ def half_shape(shape: Shape) -> Shape:
 
 
 def fast_shape(shape: Shape, pad: int | Shape = 0) -> Shape:
-    """Return the smallest shape >= `shape` + `pad` whose axes have only the factors 2, 3 and 5, last one even.
+    """Return the next shape from `shape` + `pad` with small prime factors alone, the last axis even.
 
     Examples
     --------

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from qsmcmb.errors import ConfigError
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(target: str) -> Callable[..., Any]:
     """Return the function that ``"module:function"`` names."""
     module, _, function = target.partition(":")

@@ -1,0 +1,108 @@
+"""Transforms, differences and spherical means against their plain definitions."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qsmcmb.core import fft
+from qsmcmb.core.gradients import divergence, gradient, gradient_adjoint
+from qsmcmb.core.morphology import ball_footprint, bounding_box, erode, largest_component
+from qsmcmb.core.smv import smv_ball, smv_kernel_k
+from qsmcmb.errors import InvalidInputError
+
+
+@pytest.mark.parametrize("with_pyfftw", [True, False])
+def test_transform_pair(with_pyfftw, rng, monkeypatch):
+    if not with_pyfftw:
+        monkeypatch.setattr(fft, "pyfftw", None)
+    fft.release()
+    volume = rng.standard_normal((12, 15, 16)).astype(np.float32)
+    spectrum = fft.rfftn(volume)
+    np.testing.assert_allclose(spectrum, np.fft.rfftn(volume), atol=2e-4)
+    np.testing.assert_allclose(fft.irfftn(spectrum, volume.shape), volume, atol=1e-5)
+    fft.release()
+
+
+def test_threads_have_their_own_plans(rng):
+    volumes = rng.standard_normal((4, 16, 16, 16)).astype(np.float32)
+    results = [None] * 4
+
+    def work(i):
+        for _ in range(20):
+            results[i] = fft.rfftn(volumes[i])
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for volume, result in zip(volumes, results, strict=True):
+        np.testing.assert_allclose(result, np.fft.rfftn(volume), atol=2e-4)
+
+
+def test_damaged_wisdom_is_planned_anew(monkeypatch, tmp_path, rng):
+    monkeypatch.setattr(fft, "cache_folder", lambda: tmp_path)
+    path = fft._wisdom_path((8, 8, 8), fft.thread_count())
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no wisdom\0here\0")
+    fft.release()
+    volume = rng.standard_normal((8, 8, 8)).astype(np.float32)
+    np.testing.assert_allclose(fft.rfftn(volume), np.fft.rfftn(volume), atol=1e-4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(shape=st.tuples(*[st.integers(1, 9)] * 3), seed=st.integers(0, 1000))
+def test_gradient_adjoint_dot(shape, seed):
+    rng = np.random.default_rng(seed)
+    voxel = (0.7, 1.0, 2.5)
+    u = rng.standard_normal(shape).astype(np.float32)
+    v = rng.standard_normal((3, *shape)).astype(np.float32)
+    left = np.vdot(gradient(u, voxel).astype(float), v)
+    right = np.vdot(u.astype(float), gradient_adjoint(v, voxel))
+    assert left == pytest.approx(right, rel=1e-4, abs=1e-4)
+    np.testing.assert_array_equal(divergence(v, voxel), -gradient_adjoint(v, voxel))
+
+
+def test_gradient_is_the_plain_difference(rng):
+    u = rng.standard_normal((5, 6, 7)).astype(np.float32)
+    slow = np.zeros((3, *u.shape), np.float32)
+    slow[0, :-1] = np.diff(u, axis=0) / 2
+    slow[1, :, :-1] = np.diff(u, axis=1)
+    slow[2, :, :, :-1] = np.diff(u, axis=2) * 2
+    np.testing.assert_allclose(gradient(u, (2.0, 1.0, 0.5)), slow, rtol=1e-5, atol=1e-6)
+
+
+def test_smv_keeps_harmonic_fields():
+    grid = np.indices((24, 24, 24)) - 12.0
+    harmonic = (grid[0] ** 2 - grid[1] ** 2 + 3 * grid[2]).astype(np.float32)
+    mean = fft.convolve(harmonic, smv_kernel_k((24, 24, 24), (1.0, 1.0, 1.0), 4.0))
+    centre = (slice(8, 16),) * 3
+    np.testing.assert_allclose(mean[centre], harmonic[centre], atol=1e-3)
+
+
+def test_smv_ball_in_mm():
+    ball = smv_ball((0.5, 1.0, 2.0), 3.0)
+    assert ball.sum() == pytest.approx(1.0, abs=1e-5)
+    width = [np.sqrt((ball.sum((1, 2)) * (np.arange(ball.shape[0]) - ball.shape[0] // 2) ** 2).sum()) * 0.5]
+    width.append(
+        np.sqrt((ball.sum((0, 1)) * (np.arange(ball.shape[2]) - ball.shape[2] // 2) ** 2).sum()) * 2.0
+    )
+    # A ball's standard deviation along any axis is R / sqrt 5, plus the voxel's own.
+    assert width[0] == pytest.approx(np.hypot(3 / np.sqrt(5), 0.5 / np.sqrt(12)), rel=0.03)
+    assert width[1] == pytest.approx(np.hypot(3 / np.sqrt(5), 2.0 / np.sqrt(12)), rel=0.03)
+    with pytest.raises(
+        InvalidInputError, match=r"radius_mm = 1\.5; expected at least the largest voxel edge"
+    ):
+        smv_ball((0.5, 1.0, 2.0), 1.5)
+
+
+def test_morphology_in_mm():
+    mask = np.zeros((20, 20, 20), bool)
+    mask[2:18, 2:18, 2:18] = True
+    mask[0, 0, 0] = True
+    eroded = erode(largest_component(mask), 2.0, (1.0, 1.0, 2.0))
+    assert bounding_box(eroded) == (slice(4, 16), slice(4, 16), slice(3, 17))
+    assert ball_footprint(2.0, (1.0, 2.0, 4.0)).shape == (5, 3, 1)

@@ -58,7 +58,7 @@ def test_sphere_field_outside_is_a_dipole(kernel, voxel, shape, b0_dir):
     moment_ratio = (field * truth)[shell].sum() / (truth[shell] ** 2).sum()
     error = np.linalg.norm((field - truth)[shell]) / np.linalg.norm(truth[shell])
     assert moment_ratio == pytest.approx(1.0, abs=0.004)
-    # The k-space kernel is cut at an oblique Nyquist box and rings around hard edges; the image kernel is exact.
+    # The k-space kernel, cut at an oblique Nyquist box, rings around hard edges; the image kernel is exact.
     assert error < (0.10 if kernel == "k-space" else 0.012)
     assert abs(field[norm < 3].mean()) < 0.002
 
@@ -102,7 +102,7 @@ def full_kernel(shape, voxel, nyquist_signs):
 
 @pytest.mark.parametrize("shape", [(12, 10, 8), (11, 10, 9), (12, 9, 8)])
 def test_half_spectrum_agrees_with_the_complex_transform(shape, rng):
-    """Oblique kernel on even grids: white noise filtered by rfft equals the full complex transform's real part."""
+    """On even grids too: white noise filtered by rfft equals the full complex transform."""
     noise = rng.standard_normal(shape).astype(np.float32)
     voxel = (1.0, 1.2, 0.9)
     full = np.mean(

@@ -1,0 +1,48 @@
+"""qsmcmb: total magnetic susceptibility of cerebral microbleeds from gradient-echo phase.
+
+Public names are loaded on first use: importing the package compiles nothing and reads nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Estimate": "qsmcmb.model",
+    "GreScan": "qsmcmb.model",
+    "Grid": "qsmcmb.model",
+    "Microbleed": "qsmcmb.model",
+    "Provenance": "qsmcmb.model",
+    "QsmcmbError": "qsmcmb.errors",
+    "InvalidInputError": "qsmcmb.errors",
+    "ConfigError": "qsmcmb.errors",
+    "load_scan": "qsmcmb.io.bids",
+    "load_files": "qsmcmb.io.plain",
+    "mask_brain": "qsmcmb.masking.brain",
+    "unwrap": "qsmcmb.unwrapping.head",
+    "map_field": "qsmcmb.field_mapping.head",
+    "remove_background": "qsmcmb.background_removal.head",
+    "invert": "qsmcmb.dipole_inversion.head",
+    "map_r2star": "qsmcmb.relaxometry.head",
+    "make_swi": "qsmcmb.susceptibility_weighting.swi",
+    "forward_field": "qsmcmb.core.dipole",
+    "quantify": "qsmcmb.pipeline.quantify",
+    "run_scan": "qsmcmb.pipeline.subject",
+}
+
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - the names of the table
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'qsmcmb' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

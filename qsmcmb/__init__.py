@@ -33,7 +33,7 @@ _PUBLIC = {
     "run_scan": "qsmcmb.pipeline.subject",
 }
 
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - the names of the table
+__all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:

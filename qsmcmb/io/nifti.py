@@ -99,10 +99,17 @@ def _gunzip(path: Path, raw: bytes) -> bytes:
         try:
             parts.append(stream.decompress(rest))
         except zlib.error as error:
-            raise _fail("GZ-CRC", path, "gzip stream", error, expected="an intact stream", fix=again) from error
+            raise _fail(
+                "GZ-CRC", path, "gzip stream", error, expected="an intact stream", fix=again
+            ) from error
         if not stream.eof:
             raise _fail(
-                "GZ-TRUNC", path, "gzip stream", f"ends at byte {len(raw)}", expected="its end mark", fix=again
+                "GZ-TRUNC",
+                path,
+                "gzip stream",
+                f"ends at byte {len(raw)}",
+                expected="its end mark",
+                fix=again,
             )
         rest = stream.unused_data
     return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -231,7 +238,11 @@ def _affine(path: Path, header: Any, scale: float) -> tuple[FloatArray, bool]:
         return np.array(header.get_base_affine(), dtype=np.float64), False
     affine[:3] *= scale
     size = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.all(np.isfinite(affine)) or np.any(size < 1e-6) or abs(np.linalg.det(affine[:3, :3] / size)) < 0.05:
+    if (
+        not np.all(np.isfinite(affine))
+        or np.any(size < 1e-6)
+        or abs(np.linalg.det(affine[:3, :3] / size)) < 0.05
+    ):
         raise _fail(
             "ORIENT", path, "sform or qform", affine[:3].round(4).tolist(), expected="an invertible affine",
             fix="correct the header, or pass --b0-dir",

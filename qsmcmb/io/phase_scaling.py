@@ -133,7 +133,7 @@ def _from_user(where: object, low: float, high: float, phase_range: tuple[float,
 
 def _radians(where: object, low: float, high: float) -> Scale:
     slack = 0.01
-    if low >= -np.pi - slack and high <= np.pi + slack or low >= -slack and high <= TWO_PI + slack:
+    if (low >= -np.pi - slack and high <= np.pi + slack) or (low >= -slack and high <= TWO_PI + slack):
         return Scale(1.0, 0.0, "Units: rad")
     raise InvalidInputError(
         "PHASUNITS", where, field="Units", found=f'"rad" with values {low:g} to {high:g}',

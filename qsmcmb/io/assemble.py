@@ -1,0 +1,141 @@
+"""From volumes of one scan to a `GreScan`: shapes, affines, scaling and echo order checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.nifti import Volume
+from qsmcmb.io.phase_scaling import phase_scale, to_radians
+from qsmcmb.model import GreScan, Grid
+from qsmcmb.typing import FloatArray
+
+AFFINE_TOLERANCE_MM = 0.01
+
+
+def split_echoes(volumes: Sequence[Volume]) -> list[Volume]:
+    """Return one 3D volume per echo from 3D files or one 4D file."""
+    echoes: list[Volume] = []
+    for volume in volumes:
+        if volume.data.ndim == 3:
+            echoes.append(volume)
+        else:
+            echoes.extend(volume._replace(data=volume.data[..., i]) for i in range(volume.data.shape[3]))
+    return echoes
+
+
+def assemble(
+    phase: Sequence[Volume],
+    magnitude: Sequence[Volume],
+    te_s: Sequence[float],
+    b0_tesla: float,
+    *,
+    name: str,
+    units: object,
+    strict_units: bool,
+    phase_range: tuple[float, float] | None = None,
+    phase_sign: int = 1,
+    b0_dir: tuple[float, float, float] | None = None,
+    warnings: Sequence[str] = (),
+) -> GreScan:
+    """Return the scan; all arguments are in the order of the echoes, ascending."""
+    grid = _common_grid([*phase, *magnitude], b0_dir)
+    notes = [*warnings, *dict.fromkeys(w for v in (*phase, *magnitude) for w in v.warnings)]
+    scale = phase_scale(phase, units=units, phase_range=phase_range, strict=strict_units)
+    if units != "rad":
+        notes.append(f"phase read as {scale.why}")
+    phase_rad = np.empty((len(phase), *grid.shape), np.float32)
+    mag = np.empty_like(phase_rad)
+    for i, (p, m) in enumerate(zip(phase, magnitude, strict=True)):
+        p_values, m_values = p.values(), m.values()
+        bad = ~(np.isfinite(p_values) & np.isfinite(m_values))
+        if bad.any():
+            notes.append(f"{p.path.name}: {int(bad.sum())} voxels are not finite; taken as without signal")
+            p_values, m_values = np.where(bad, 0, p_values), np.where(bad, 0, m_values)
+        phase_rad[i] = to_radians(p_values, scale, phase_sign)
+        phase_rad[i][bad] = 0
+        mag[i] = np.maximum(m_values, 0)
+    sources = tuple(dict.fromkeys((v.path.as_posix(), v.sha256) for v in (*phase, *magnitude)))
+    return GreScan(phase_rad, mag, tuple(float(t) for t in te_s), b0_tesla, grid, name, sources, tuple(notes))
+
+
+def _common_grid(volumes: Sequence[Volume], b0_dir: tuple[float, float, float] | None) -> Grid:
+    first = volumes[0]
+    for other in volumes[1:]:
+        if other.data.shape != first.data.shape:
+            raise InvalidInputError(
+                "SHAPE", other.path, field="shape", found=f"{other.data.shape}, {first.data.shape} in {first.path.name}",
+                expected="the same shape for phase and magnitude of all echoes", fix="export the images again",
+            )  # fmt: skip
+        distance = float(np.abs(other.affine - first.affine).max())
+        if distance > AFFINE_TOLERANCE_MM:
+            raise InvalidInputError(
+                "AFFINE", other.path, field="affine", found=f"{distance:.3g} mm away from that of {first.path.name}",
+                expected="the same affine for phase and magnitude of all echoes", fix="export the images again",
+            )  # fmt: skip
+    if not first.oriented and b0_dir is None:
+        raise InvalidInputError(
+            "ORIENT", first.path, field="qform_code, sform_code", found="0, 0", expected="an orientation",
+            fix="correct the header, or pass --b0-dir X Y Z",
+        )  # fmt: skip
+    nx, ny, nz = first.data.shape
+    grid = Grid.from_affine((nx, ny, nz), first.affine)
+    return grid if b0_dir is None else dataclasses.replace(grid, b0_dir=b0_dir)
+
+
+def combine_real_imaginary(real: Volume, imaginary: Volume) -> tuple[Volume, Volume]:
+    """Return magnitude and phase (rad) volumes of a real and an imaginary one."""
+    re, im = real.values(), imaginary.values()
+    if re.shape != im.shape:
+        raise InvalidInputError(
+            "SHAPE", imaginary.path, field="shape", found=im.shape, expected=f"{re.shape} as {real.path.name}",
+            fix="export the images again",
+        )  # fmt: skip
+    plain = {"slope": 1.0, "inter": 0.0}
+    magnitude: FloatArray = np.hypot(re, im)
+    return real._replace(data=magnitude, **plain), imaginary._replace(data=np.arctan2(im, re), **plain)
+
+
+def parse_te(text: str) -> tuple[float, ...]:
+    """Return echo times in s from `4,8,12ms` or `0.004,0.008s`.
+
+    Raises
+    ------
+    InvalidInputError
+        TUNITS without a suffix, TE-TYPE for what is not a number, TE-ORDER for times not ascending.
+
+    Examples
+    --------
+    >>> parse_te("4,8,12ms")
+    (0.004, 0.008, 0.012)
+    """
+    body = text.strip()
+    factor = 1e-3 if body.endswith("ms") else 1.0
+    if not body.endswith("s"):
+        raise InvalidInputError(
+            "TUNITS", "--te", field="te", found=text, expected="echo times with a suffix, ms or s",
+            fix=f"write {text}ms or {text}s",
+        )  # fmt: skip
+    try:
+        times = tuple(round(float(part.strip().removesuffix("ms").removesuffix("s")) * factor, 9)
+                      for part in body.split(","))  # fmt: skip
+    except ValueError as error:
+        raise InvalidInputError(
+            "TE-TYPE", "--te", field="te", found=text, expected="numbers separated by commas, then ms or s",
+            fix="write for example 4,8,12ms",
+        ) from error  # fmt: skip
+    if not all(0 < t < 0.3 for t in times) or any(b <= a for a, b in zip(times, times[1:], strict=False)):
+        raise InvalidInputError(
+            "TE-ORDER", "--te", field="te", found=text, expected="ascending echo times between 0 and 300 ms",
+            fix="give files and echo times in ascending order",
+        )  # fmt: skip
+    return times
+
+
+def paths_of(values: Sequence[str | Path]) -> list[Path]:
+    """Return the arguments as paths."""
+    return [Path(v) for v in values]

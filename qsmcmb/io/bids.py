@@ -1,0 +1,259 @@
+"""Scans of a BIDS data set: multi-echo GRE under sub-*/[ses-*/]anat and nowhere else.
+
+The index is one pass over the named folders: `derivatives/`, `sourcedata/`, `code/` and dot-folders are never
+entered, and an entity matches exactly (`rec-adapt` is not `rec-adaptSoS`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qsmcmb.errors import InvalidInputError, MissingMetadataError, NothingMatchedError
+from qsmcmb.io.assemble import assemble, combine_real_imaginary
+from qsmcmb.io.metadata import check_echo_times, echo_time_s, field_strength_tesla, read_sidecar
+from qsmcmb.io.nifti import Volume, read_volume
+from qsmcmb.model import GreScan
+
+SUFFIXES = ("MEGRE", "T2starw")
+PARTS = ("mag", "phase", "real", "imag")
+NAME = re.compile(
+    r"^(?P<entities>(?:[a-zA-Z]+-[a-zA-Z0-9]+_)+)(?P<suffix>[a-zA-Z0-9]+)(?P<ext>\.nii(?:\.gz)?)$"
+)
+LABEL = re.compile(r"^[a-zA-Z0-9]+$")
+
+
+@dataclass(frozen=True)
+class Image:
+    """One file with its entities."""
+
+    path: Path
+    entities: dict[str, str]
+    suffix: str
+
+
+@dataclass(frozen=True)
+class SessionFiles:
+    """The images of one scan: one subject, session, run and suffix."""
+
+    root: Path
+    participant: str
+    session: str | None
+    images: tuple[Image, ...] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """`sub-01/ses-1` or `sub-01`."""
+        return f"sub-{self.participant}" + (f"/ses-{self.session}" if self.session else "")
+
+    @property
+    def prefix(self) -> str:
+        """`sub-01_ses-1` or `sub-01`."""
+        return self.name.replace("/", "_")
+
+
+def list_sessions(
+    bids: str | Path,
+    *,
+    participants: Sequence[str] = (),
+    sessions: Sequence[str] = (),
+    filters: Mapping[str, str] | None = None,
+) -> list[SessionFiles]:
+    """Return the scans of a data set, sorted, after exact selection by labels and entities.
+
+    Raises
+    ------
+    NothingMatchedError
+        NO-MATCH, with the labels there are.
+    """
+    root = Path(bids)
+    if not root.is_dir():
+        raise InvalidInputError(
+            "BIDS", root, field="folder", found="nothing", expected="a BIDS data set", fix="check the path"
+        )
+    wanted = {p.removeprefix("sub-") for p in participants}
+    wanted_sessions = {s.removeprefix("ses-") for s in sessions}
+    found, labels = [], []
+    for subject in sorted(p for p in root.glob("sub-*") if p.is_dir()):
+        for anat in sorted([subject / "anat", *subject.glob("ses-*/anat")]):
+            images = _images(anat, filters or {}) if anat.is_dir() else []
+            if not images:
+                continue
+            label = subject.name.removeprefix("sub-")
+            session = anat.parent.name.removeprefix("ses-") if anat.parent != subject else None
+            labels.append(f"sub-{label}" + (f"/ses-{session}" if session else ""))
+            if (not wanted or label in wanted) and (not wanted_sessions or session in wanted_sessions):
+                found.append(SessionFiles(root, label, session, tuple(images)))
+    if not found:
+        raise NothingMatchedError(
+            "NO-MATCH", root, field="selection",
+            found=f"participants {sorted(wanted) or 'all'}, sessions {sorted(wanted_sessions) or 'all'}, filters {dict(filters or {})}",
+            expected=f"one of: {', '.join(labels) or 'no MEGRE or T2starw image was found'}",
+            fix="correct the labels or the filter",
+        )  # fmt: skip
+    return found
+
+
+def _images(anat: Path, filters: Mapping[str, str]) -> list[Image]:
+    images = []
+    for path in sorted(anat.iterdir()):
+        match = NAME.match(path.name)
+        if not match or match["suffix"] not in SUFFIXES:
+            continue
+        entities = dict(part.split("-", 1) for part in match["entities"].strip("_").split("_"))
+        keep = all(
+            match["suffix"] == v if k == "suffix" else entities.get(k) == v for k, v in filters.items()
+        )
+        if keep and entities.get("part") in PARTS:
+            images.append(Image(path, entities, match["suffix"]))
+    return images
+
+
+def sidecar(image: Image, root: Path) -> dict[str, Any]:
+    """Return the metadata of an image: all JSON files that apply, from the root down, nearest last."""
+    merged: dict[str, Any] = {}
+    folders = [root, *reversed([p for p in image.path.parents if root in p.parents])]
+    for folder in folders:
+        for path in sorted(folder.glob(f"*{image.suffix}.json"), key=lambda p: len(p.name)):
+            tokens = path.name.removesuffix(".json").split("_")[:-1]
+            if all("-" in t and image.entities.get(t.split("-", 1)[0]) == t.split("-", 1)[1] for t in tokens):
+                merged.update(read_sidecar(path))
+    return merged
+
+
+def load_scan(
+    bids: str | Path | SessionFiles,
+    *,
+    participant: str | None = None,
+    session: str | None = None,
+    filters: Mapping[str, str] | None = None,
+    phase_sign: int = 1,
+) -> GreScan:
+    """Load one scan of a BIDS data set.
+
+    Parameters
+    ----------
+    bids : path or SessionFiles
+        The data set, or one entry of `list_sessions`.
+    participant, session : str, optional
+        Labels without `sub-` and `ses-`.
+    filters : mapping, optional
+        Entities that must match exactly, e.g. ``{"run": "1", "suffix": "MEGRE"}``.
+    phase_sign : {1, -1}, optional
+        -1 for phase that falls with a paramagnetic field.
+
+    Returns
+    -------
+    GreScan
+
+    Raises
+    ------
+    InvalidInputError
+        The code names the gate: DUP, SIDECAR, TE-*, TUNITS, B0, SHAPE, AFFINE, PHASUNITS, UNITS-MISSING ...
+    """
+    files = bids if isinstance(bids, SessionFiles) else _select(bids, participant, session, filters)
+    echoes = _by_echo(files)
+    metas = [{part: sidecar(image, files.root) for part, image in echo.items()} for echo in echoes]
+    te_s = [_echo_time(echo, meta) for echo, meta in zip(echoes, metas, strict=True)]
+    order = sorted(range(len(te_s)), key=lambda i: te_s[i])
+    warnings = []
+    if order != list(range(len(te_s))):
+        warnings.append("echo numbers and echo times disagree; sorted by echo time")
+    echoes, metas, te_s = [echoes[i] for i in order], [metas[i] for i in order], [te_s[i] for i in order]
+    paths = [next(iter(echo.values())).path for echo in echoes]
+    check_echo_times(te_s, paths)
+    numbers = [int(e["phase" if "phase" in e else "imag"].entities.get("echo", 1)) for e in echoes]
+    if sorted(numbers) != list(range(1, len(numbers) + 1)) and len(numbers) > 1:
+        warnings.append(f"echoes {numbers} are there; the missing ones are left out")
+    units, meta = _units(metas), next(iter(metas[0].values()))
+    b0_tesla = field_strength_tesla(meta, paths[0])
+    magnitude, phase = _read(echoes)
+    if units == "rad (computed)":
+        units = "rad"
+    return assemble(
+        phase, magnitude, te_s, b0_tesla, name=files.name, units=units, strict_units=True,
+        phase_sign=phase_sign, warnings=warnings,
+    )  # fmt: skip
+
+
+def _select(
+    bids: str | Path, participant: str | None, session: str | None, filters: Mapping[str, str] | None
+) -> SessionFiles:
+    found = list_sessions(
+        bids, participants=[participant] if participant else (), sessions=[session] if session else (),
+        filters=filters,
+    )  # fmt: skip
+    if len(found) > 1:
+        raise InvalidInputError(
+            "DUP", bids, field="selection", found=", ".join(f.name for f in found), expected="one scan",
+            fix="name participant and session",
+        )  # fmt: skip
+    return found[0]
+
+
+def _by_echo(files: SessionFiles) -> list[dict[str, Image]]:
+    """Return part -> image for each echo; anything that makes two scans of one is refused."""
+    table: dict[tuple[int, str], Image] = {}
+    for image in files.images:
+        key = (int(image.entities.get("echo", "1")), image.entities["part"])
+        if key in table:
+            raise InvalidInputError(
+                "DUP", image.path, field="echo and part", found=f"also in {table[key].path.name}",
+                expected="one image for each echo and part",
+                fix="remove one, or choose with --bids-filter-file (run, rec, acq, suffix)",
+            )  # fmt: skip
+        table[key] = image
+    echoes = []
+    for number in sorted({n for n, _ in table}):
+        parts = {part: image for (n, part), image in table.items() if n == number}
+        for pair in (("phase", "mag"), ("real", "imag")):
+            if all(p in parts for p in pair):
+                echoes.append({p: parts[p] for p in pair})
+                break
+        else:
+            image = next(iter(parts.values()))
+            raise MissingMetadataError(
+                "PART", image.path, field="part", found=", ".join(sorted(parts)),
+                expected="mag and phase, or real and imag, for each echo", fix="add the missing image",
+            )  # fmt: skip
+    return echoes
+
+
+def _echo_time(echo: dict[str, Image], meta: dict[str, dict[str, Any]]) -> float:
+    times = {part: echo_time_s(meta[part], image.path) for part, image in echo.items()}
+    (first, te), (second, other) = times.items()
+    if abs(te - other) > 1e-6:
+        raise InvalidInputError(
+            "TE-MISMATCH", echo[first].path, field="EchoTime", found=f"{te} s, {other} s in {echo[second].path.name}",
+            expected="one echo time for both parts", fix="correct the sidecars",
+        )  # fmt: skip
+    return te
+
+
+def _units(metas: Sequence[dict[str, dict[str, Any]]]) -> object:
+    if "phase" not in metas[0]:
+        return "rad (computed)"
+    return next((m["phase"]["Units"] for m in metas if "Units" in m["phase"]), None)
+
+
+def _read(echoes: Sequence[dict[str, Image]]) -> tuple[list[Volume], list[Volume]]:
+    magnitude, phase = [], []
+    for echo in echoes:
+        volumes = {part: read_volume(image.path) for part, image in echo.items()}
+        for volume in volumes.values():
+            if volume.data.ndim != 3:
+                raise InvalidInputError(
+                    "DIM", volume.path, field="dim", found=volume.data.shape, expected="a 3D volume per echo",
+                    fix="split the image by echo (echo-1, echo-2, ...)",
+                )  # fmt: skip
+        if "phase" in volumes:
+            magnitude.append(volumes["mag"])
+            phase.append(volumes["phase"])
+        else:
+            m, p = combine_real_imaginary(volumes["real"], volumes["imag"])
+            magnitude.append(m)
+            phase.append(p)
+    return magnitude, phase

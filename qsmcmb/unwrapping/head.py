@@ -1,0 +1,75 @@
+"""The one interface of all unwrapping methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from qsmcmb.core.methods import call_method
+from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
+from qsmcmb.model import Grid
+from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.unwrapping import METHODS
+
+
+def unwrap(
+    phase_rad: FloatArray,
+    mask: BoolArray,
+    grid: Grid,
+    *,
+    method: str = "romeo",
+    magnitude: FloatArray | None = None,
+    te_s: tuple[float, ...] | None = None,
+    options: Mapping[str, object] | None = None,
+) -> FloatArray:
+    """Unwrap the phase of all echoes.
+
+    Parameters
+    ----------
+    phase_rad : ndarray of shape (echo, x, y, z)
+        Wrapped phase, rad.
+    mask : ndarray of bool, shape grid.shape
+        Where to unwrap.
+    grid : Grid
+        Geometry.
+    method : str, optional
+        Key of `qsmcmb.unwrapping.METHODS`.
+    magnitude : ndarray of shape (echo, x, y, z), optional
+        Guides the path.
+    te_s : tuple of float, optional
+        Echo times, s; with them later echoes follow the first in time.
+    options : mapping, optional
+        Options of the method.
+
+    Returns
+    -------
+    ndarray of shape (echo, x, y, z), float32
+        Unwrapped phase, rad; 0 outside the mask.
+
+    Raises
+    ------
+    InvalidInputError
+        Wrong shapes, empty mask, values that are not finite inside it.
+    ConfigError
+        Unknown method or option.
+
+    Examples
+    --------
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> ramp = np.broadcast_to(np.arange(8.0), (1, 8, 8, 8)).astype(np.float32)
+    >>> wrapped = np.angle(np.exp(1j * ramp))
+    >>> turns = unwrap(wrapped, np.ones(grid.shape, bool), grid) - ramp
+    >>> bool(np.ptp(turns) < 1e-4)
+    True
+    """
+    echoes = phase_rad.shape[0]
+    check_volume("phase_rad", phase_rad, grid, echoes=echoes)
+    check_mask(mask, grid)
+    check_finite_inside("phase_rad", phase_rad, mask)
+    if magnitude is not None:
+        check_volume("magnitude", magnitude, grid, echoes=echoes)
+    context = {"magnitude": magnitude, "te_s": te_s}
+    phase = np.ascontiguousarray(phase_rad, np.float32)
+    unwrapped: FloatArray = call_method(METHODS, method, options, phase, mask, grid, context=context)
+    return unwrapped

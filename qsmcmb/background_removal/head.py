@@ -1,0 +1,78 @@
+"""The one interface of all background removal methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.background_removal import METHODS
+from qsmcmb.core.methods import call_method
+from qsmcmb.core.morphology import bounding_box
+from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
+from qsmcmb.model import Grid
+from qsmcmb.typing import BoolArray, FloatArray
+
+
+class LocalField(NamedTuple):
+    """Local field (unit of the total field, 0 outside) and the mask where it is defined."""
+
+    local_field_hz: FloatArray
+    mask: BoolArray
+
+
+def remove_background(
+    field_hz: FloatArray,
+    mask: BoolArray,
+    grid: Grid,
+    *,
+    method: str = "vsharp",
+    field_sd_hz: FloatArray | None = None,
+    options: Mapping[str, object] | None = None,
+) -> LocalField:
+    """Remove the background field.
+
+    Parameters
+    ----------
+    field_hz : ndarray of shape grid.shape
+        Total field; any unit, kept.
+    mask : ndarray of bool
+        Brain mask.
+    grid : Grid
+        Geometry.
+    method : str, optional
+        Key of `qsmcmb.background_removal.METHODS`.
+    field_sd_hz : ndarray of shape grid.shape, optional
+        SD of the field, for methods that weight by it; may be infinite.
+    options : mapping, optional
+        Options of the method.
+
+    Returns
+    -------
+    LocalField
+
+    Raises
+    ------
+    InvalidInputError
+        Wrong shapes, empty mask, values that are not finite inside it.
+    ConfigError
+        Unknown method or option.
+    """
+    check_mask(mask, grid)
+    check_volume("field_hz", field_hz, grid)
+    check_finite_inside("field_hz", field_hz, mask)
+    if field_sd_hz is not None:
+        check_volume("field_sd_hz", field_sd_hz, grid)
+    box = bounding_box(mask)
+    start = tuple(s.start for s in box)
+    shape = tuple(s.stop - s.start for s in box)
+    small = grid.cropped(start, shape)  # type: ignore[arg-type]
+    context = {"field_sd_hz": None if field_sd_hz is None else np.ascontiguousarray(field_sd_hz[box])}
+    inside = np.ascontiguousarray(mask[box])
+    field = np.where(inside, field_hz[box], 0).astype(np.float32)
+    local, eroded = call_method(METHODS, method, options, field, inside, small, context=context)
+    out = LocalField(np.zeros(grid.shape, np.float32), np.zeros(grid.shape, bool))
+    out.local_field_hz[box] = local
+    out.mask[box] = eroded
+    return out

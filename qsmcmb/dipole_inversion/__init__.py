@@ -1,1 +1,16 @@
+"""Local field -> susceptibility.
 
+======= ============ =========================== ==========================================
+method  starts from  cost                        reference
+======= ============ =========================== ==========================================
+tkd     local field  one transform pair          Shmueli 2009, 10.1002/mrm.22135
+tv      local field  two pairs an iteration      Bilgic 2014, 10.1002/mrm.25029
+======= ============ =========================== ==========================================
+"""
+
+METHODS = {
+    "tkd": "qsmcmb.dipole_inversion.tkd:invert_tkd",
+    "tv": "qsmcmb.dipole_inversion.tv:invert_tv",
+}
+
+STARTS_FROM = {"tkd": "local field", "tv": "local field"}

@@ -20,8 +20,8 @@ def remove_pdf(
     grid: Grid,
     *,
     field_sd_hz: FloatArray | None = None,
-    tolerance: float = 0.02,
-    max_iterations: int = 60,
+    tolerance: float = 0.002,
+    max_iterations: int = 100,
     pad_mm: float = 30.0,
 ) -> tuple[FloatArray, BoolArray]:
     """Remove the background field by projection onto dipole fields.

@@ -26,7 +26,7 @@ def invert_tv(
     grid: Grid,
     *,
     field_sd_ppm: FloatArray | None = None,
-    regularisation: float = 0.02,
+    regularisation: float = 0.01,
     tolerance: float = 0.01,
     max_iterations: int = 60,
 ) -> FloatArray:

@@ -1,0 +1,94 @@
+"""The scan around one point: signal, field and coordinates in a ball."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+import numpy as np
+
+from qsmcmb.model import GreScan, Grid
+from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
+
+BLOCK_MM = 3.5
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Box around a lesion; `inside` marks the voxels of the ball that lie in the mask."""
+
+    grid: Grid
+    te_s: tuple[float, ...]
+    b0_tesla: float
+    signal: ComplexArray
+    field_hz: FloatArray
+    inside: BoolArray
+    axes_mm: tuple[FloatArray, FloatArray, FloatArray]
+    radius_mm: float
+    noise: float
+    covered: float
+    """Part of the ball that lies in the mask and the volume."""
+    box: tuple[slice, slice, slice]
+
+    @property
+    def coordinates_mm(self) -> FloatArray:
+        """Coordinates (3, x, y, z) in voxel axes, mm from the point."""
+        return np.stack(np.meshgrid(*self.axes_mm, indexing="ij"))
+
+    def block_labels(self) -> np.ndarray:
+        """Return for each voxel inside the number of its block of BLOCK_MM."""
+        blocks = np.floor(self.coordinates_mm[:, self.inside] / BLOCK_MM).astype(int)
+        _, labels = np.unique(blocks, axis=1, return_inverse=True)
+        return np.asarray(labels).ravel()
+
+    def background_phase_guide(self, trust: FloatArray) -> FloatArray:
+        """Return (echo, voxel) phase of a plane through the unwrapped field, weighted by `trust`."""
+        inside = self.inside
+        weight = trust.reshape(len(self.te_s), -1).min(axis=0) ** 2
+        basis = polynomials(self.coordinates_mm[:, inside] / self.radius_mm, 1)
+        weighted = basis * weight[:, None]
+        normal = basis.T @ weighted + 1e-9 * np.eye(4) * max(float(weight.sum()), 1e-30)
+        field = basis @ np.linalg.solve(normal, weighted.T @ self.field_hz[inside])
+        return np.asarray(2 * np.pi * np.outer(self.te_s, field))
+
+
+def polynomials(xyz: FloatArray, order: int) -> FloatArray:
+    """Return all monomials of (3, n) coordinates up to `order`, as (n, terms)."""
+    columns = [np.ones(xyz.shape[1])]
+    for degree in range(1, order + 1):
+        for axes in combinations_with_replacement(range(3), degree):
+            columns.append(np.prod(xyz[list(axes)], axis=0))
+    return np.stack(columns, axis=1)
+
+
+def cut_neighbourhood(
+    scan: GreScan,
+    voxel: FloatArray,
+    *,
+    field_hz: FloatArray,
+    offset_rad: FloatArray,
+    mask: BoolArray,
+    noise: float,
+    radius_mm: float = 8.0,
+) -> Neighbourhood:
+    """Cut the box around a point (fractional voxel indices) that holds a ball of `radius_mm` and one voxel more."""
+    grid = scan.grid
+    slices, axes = [], []
+    for v, size, n in zip(voxel, grid.voxel_size_mm, grid.shape, strict=True):
+        reach = radius_mm / size + 1
+        first, last = max(0, int(np.floor(v - reach))), min(n, int(np.ceil(v + reach)) + 1)
+        slices.append(slice(first, last))
+        axes.append((np.arange(first, last) - v) * size)
+    box = (slices[0], slices[1], slices[2])
+    x, y, z = np.meshgrid(*axes, indexing="ij")
+    ball = x**2 + y**2 + z**2 <= radius_mm**2
+    magnitude = scan.magnitude[(slice(None), *box)]
+    inside = ball & mask[box] & (magnitude[0] > 0)
+    phase = scan.phase_rad[(slice(None), *box)] - offset_rad[box]
+    start = (box[0].start, box[1].start, box[2].start)
+    shape = (inside.shape[0], inside.shape[1], inside.shape[2])
+    full = 4 / 3 * np.pi * radius_mm**3 / grid.voxel_volume_mm3
+    return Neighbourhood(
+        grid.cropped(start, shape), scan.te_s, scan.b0_tesla, magnitude * np.exp(1j * phase), field_hz[box],
+        inside, (axes[0], axes[1], axes[2]), radius_mm, noise, float(inside.sum() / full), box,
+    )  # fmt: skip

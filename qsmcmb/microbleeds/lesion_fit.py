@@ -17,7 +17,7 @@ from qsmcmb.microbleeds.neighbourhood import Neighbourhood, polynomials
 from qsmcmb.typing import ComplexArray, FloatArray
 from qsmcmb.units import dipole_phase_constant
 
-SUBVOXEL_MM = 0.3
+SUBVOXEL_MM = 0.4
 MAX_SHIFT_MM = 2.5
 RADIUS_PRIOR_MM = 1.2
 RADIUS_PRIOR_LOG_SD = 0.35

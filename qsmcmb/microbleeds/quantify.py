@@ -1,0 +1,197 @@
+"""Measure lesions: fit each, then again with its neighbours' fields in place; add what is visible of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.microbleeds.field_form import fit_field_form
+from qsmcmb.microbleeds.lesion_fit import LesionFit, Source, fit_lesion
+from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood
+from qsmcmb.microbleeds.shape import measure_void, signal_loss, sum_over_map
+from qsmcmb.model import Estimate, GreScan, Microbleed
+from qsmcmb.typing import BoolArray, FloatArray, IntArray
+
+UNIT = "ppm mm3"
+NEIGHBOUR_MM = 14.0
+LIMIT_SD = 5.0
+
+
+class FieldData(NamedTuple):
+    """What the earlier stages know: field (Hz), receive phase (rad), mask, noise SD, map (ppm), R2* (1/s)."""
+
+    field_hz: FloatArray
+    offset_rad: FloatArray
+    mask: BoolArray
+    noise: float
+    chi_ppm: FloatArray | None = None
+    r2star_hz: FloatArray | None = None
+
+
+class Measured(NamedTuple):
+    """Lesions, their label image, and the fitted balls (centre in mm from each point, voxel axes)."""
+
+    lesions: tuple[Microbleed, ...]
+    labels: IntArray
+    sources: tuple[Source, ...]
+
+
+def quantify_lesions(
+    scan: GreScan,
+    points_mm: FloatArray,
+    data: FieldData,
+    *,
+    kinds: Sequence[str | None] | None = None,
+    scores: Sequence[float | None] | None = None,
+    source: str = "reader",
+    progress: Callable[[int, int], None] | None = None,
+) -> Measured:
+    """Measure the total susceptibility of lesions at given points.
+
+    Parameters
+    ----------
+    scan : GreScan
+        The scan; its wrapped phase and magnitude are what is fitted.
+    points_mm : ndarray of shape (n, 3)
+        Positions, scanner RAS+ mm; within about 2 mm.
+    data : FieldData
+        Results of the earlier stages.
+    kinds, scores : sequence, optional
+        Kind and score of each point, where known.
+    source : {"reader", "detector"}, optional
+        Who named the points.
+    progress : callable, optional
+        Called with (done, all).
+
+    Returns
+    -------
+    Measured
+
+    Raises
+    ------
+    InvalidInputError
+        POINTS when `points_mm` is not (n, 3) or not finite.
+    """
+    points_mm = np.asarray(points_mm, dtype=float).reshape(-1, 3) if np.size(points_mm) else np.zeros((0, 3))
+    if not np.isfinite(points_mm).all():
+        raise InvalidInputError(
+            "POINTS", "points_mm", field="x_mm, y_mm, z_mm", found="values that are not finite",
+            expected="finite scanner coordinates in mm", fix="correct the table of points",
+        )  # fmt: skip
+    voxels = scan.grid.to_voxel(points_mm)
+    labels = np.zeros(scan.grid.shape, np.int32)
+    nears = [_near(scan, v, data) for v in voxels]
+    fits: list[LesionFit | None] = [None if n is None else _first_fit(n) for n in nears]
+    for i, near in enumerate(nears):
+        around = _neighbours(i, points_mm, fits, scan)
+        first = fits[i]
+        if near is not None and first is not None and around:
+            fits[i] = fit_lesion(near, first.source, fixed=around)
+        if progress:
+            progress(i + 1, len(nears))
+    lesions = []
+    for i, (near, fit) in enumerate(zip(nears, fits, strict=True)):
+        point = (float(points_mm[i, 0]), float(points_mm[i, 1]), float(points_mm[i, 2]))
+        kind, score = kinds[i] if kinds else None, scores[i] if scores else None
+        if near is None or fit is None:
+            lesions.append(Microbleed(i + 1, point, kind or "other", source=source, flags=("outside-mask",)))
+            continue
+        lesions.append(
+            _describe(scan, i + 1, near, fit, data, kind=kind, score=score, source=source, labels=labels)
+        )
+    sources = tuple(f.source if f else Source(0.0, (0.0, 0.0, 0.0), 1.0) for f in fits)
+    return Measured(tuple(lesions), labels, sources)
+
+
+def _near(scan: GreScan, voxel: FloatArray, data: FieldData) -> Neighbourhood | None:
+    if np.any(voxel < -0.5) or np.any(voxel > np.array(scan.grid.shape) - 0.5):
+        return None
+    near = cut_neighbourhood(
+        scan, voxel, field_hz=data.field_hz, offset_rad=data.offset_rad, mask=data.mask, noise=data.noise
+    )
+    return near if near.covered > 0.2 and near.inside.sum() > 80 else None
+
+
+def _first_fit(near: Neighbourhood) -> LesionFit:
+    start = fit_field_form(near, near.field_hz)
+    fit = fit_lesion(near, start)
+    if fit.converged and abs(fit.source.total_chi_ppm_mm3) > 0.3 * abs(start.total_chi_ppm_mm3):
+        return fit
+    centred = fit_lesion(near, Source(start.total_chi_ppm_mm3, (0.0, 0.0, 0.0), start.radius_mm))
+    return min(fit, centred, key=lambda f: f.residual)
+
+
+def _neighbours(
+    i: int, points_mm: FloatArray, fits: Sequence[LesionFit | None], scan: GreScan
+) -> list[Source]:
+    """Return the other lesions in reach, their centres in mm from point i along the voxel axes."""
+    out = []
+    size = np.array(scan.grid.voxel_size_mm)
+    voxels = scan.grid.to_voxel(points_mm)
+    for j, fit in enumerate(fits):
+        shift = (voxels[j] - voxels[i]) * size
+        if j == i or fit is None or np.linalg.norm(shift) > NEIGHBOUR_MM:
+            continue
+        centre = shift + fit.source.centre_mm
+        out.append(fit.source._replace(centre_mm=(float(centre[0]), float(centre[1]), float(centre[2]))))
+    return out
+
+
+def _describe(
+    scan: GreScan, label: int, near: Neighbourhood, fit: LesionFit, data: FieldData, *,
+    kind: str | None, score: float | None, source: str, labels: IntArray,
+) -> Microbleed:  # fmt: skip
+    moment = fit.source.total_chi_ppm_mm3
+    void = measure_void(near)
+    shift = np.array(fit.source.centre_mm) / np.array(scan.grid.voxel_size_mm)
+    origin = (
+        np.array([s.start for s in near.box])
+        - np.array([a[0] for a in near.axes_mm]) / scan.grid.voxel_size_mm
+    )
+    centre = scan.grid.to_world(origin + shift)
+    radius = np.sqrt((near.coordinates_mm**2).sum(axis=0))
+    region = void.mask if void.mask.any() else radius <= max(near.grid.voxel_size_mm)
+    box = labels[near.box]
+    box[region & (box == 0)] = label
+    estimate = Estimate(moment, fit.sd_ppm_mm3, UNIT)
+    limit = LIMIT_SD * max(fit.sd_ppm_mm3 - 0.03 * abs(moment), 0.3 * fit.sd_ppm_mm3)
+    raw = sum_over_map(near, data.chi_ppm[near.box]) if data.chi_ppm is not None else None
+    r2star = None if data.r2star_hz is None else float(np.median(data.r2star_hz[near.box][region]))
+    found = abs(moment) > 3 * fit.sd_ppm_mm3
+    kind = kind or ("calcification" if moment < 0 and found else "microbleed")
+    definite = found and fit.residual < 1.5 and near.covered > 0.6
+    return Microbleed(
+        label=label,
+        position_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
+        kind=kind,
+        certainty=("definite" if definite else "possible") if found or source == "reader" else "rejected",
+        bombs_certainty="certain" if definite else "uncertain",
+        score=score,
+        total_chi_ppm_mm3=estimate,
+        total_chi_sum_raw_ppm_mm3=raw,
+        total_chi_loss_ppm_mm3=signal_loss(near, moment),
+        detection_limit_ppm_mm3=limit,
+        volume_mm3=void.volume_mm3,
+        diameter_mm=void.diameter_mm,
+        r2star_hz=r2star,
+        source=source,
+        flags=_flags(near, fit, found=found),
+    )
+
+
+def _flags(near: Neighbourhood, fit: LesionFit, *, found: bool) -> tuple[str, ...]:
+    flags = []
+    if near.covered < 0.9:
+        flags.append("near-mask-edge")
+    if len(near.te_s) == 1:
+        flags.append("single-echo")
+    if not fit.converged:
+        flags.append("not-converged")
+    if fit.residual > 1.2:
+        flags.append("poor-fit")
+    if not found:
+        flags.append("not-above-noise")
+    return tuple(flags)

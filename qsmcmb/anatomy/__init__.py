@@ -1,1 +1,1 @@
-
+"""Where in the brain a lesion lies."""

@@ -157,7 +157,7 @@ def _describe(
     box = labels[near.box]
     box[region & (box == 0)] = label
     estimate = Estimate(moment, fit.sd_ppm_mm3, UNIT)
-    limit = LIMIT_SD * max(fit.sd_ppm_mm3 - 0.03 * abs(moment), 0.3 * fit.sd_ppm_mm3)
+    limit = LIMIT_SD * fit.noise_sd_ppm_mm3
     raw = sum_over_map(near, data.chi_ppm[near.box]) if data.chi_ppm is not None else None
     r2star = None if data.r2star_hz is None else float(np.median(data.r2star_hz[near.box][region]))
     found = abs(moment) > 3 * fit.sd_ppm_mm3

@@ -13,6 +13,10 @@ from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
 MAX_DIAMETER_MM = 11.0
+SURROUND_MM = 4.0
+RIM_MM = 2.0
+
+Box = tuple[slice, slice, slice]
 
 
 class Candidate(NamedTuple):
@@ -32,7 +36,8 @@ def find_candidates(
     threshold_ppm: float = 0.12,
     min_darkening: float = 0.12,
     max_elongation: float = 3.0,
-    max_candidates: int = 150,
+    min_score: float = 0.15,
+    max_candidates: int = 100,
 ) -> list[Candidate]:
     """Find candidates on map and magnitude.
 
@@ -52,6 +57,8 @@ def find_candidates(
         Least relative loss of magnitude, 0 to 1.
     max_elongation : float, optional
         Largest ratio of the principal standard deviations; veins are longer.
+    min_score : float, optional
+        Least score, 0 to 1.
     max_candidates : int, optional
         The best this many are returned.
 
@@ -66,18 +73,35 @@ def find_candidates(
     size = np.array(grid.voxel_size_mm)
     contrast = _local_contrast(chi_ppm, mask, size)
     last = ndimage.gaussian_filter(magnitude[-1].astype(np.float32), 0.5)
-    around = ndimage.median_filter(last, size=tuple(2 * int(round(4 / v)) + 1 for v in np.maximum(size, 1.0)))
-    dark = 1 - last / np.maximum(around, 1e-6)
-    depth = distance_inside_mm(mask, grid.voxel_size_mm)
+    scene = _Scene(contrast, last, mask, distance_inside_mm(mask, grid.voxel_size_mm), size)
     found = []
     for sign, kind in ((1, "microbleed"), (-1, "calcification")):
         labels, _ = ndimage.label((sign * contrast > threshold_ppm) & mask, np.ones((3, 3, 3)))
         for index, box in enumerate(ndimage.find_objects(labels), start=1):
-            candidate = _judge(labels, index, box, sign * contrast, dark, depth, size, kind)
-            if candidate and candidate[1] >= min_darkening and candidate[2] <= max_elongation:
-                found.append(candidate[0])
+            shape = _shape(labels[box] == index, box, scene, sign)
+            if shape is None or shape.elongation > max_elongation or shape.darkening < min_darkening:
+                continue
+            candidate = Candidate(shape.voxel, _score(shape), kind)
+            if candidate.score >= min_score:
+                found.append(candidate)
     found.sort(key=lambda c: -c.score)
     return _apart(found, size)[:max_candidates]
+
+
+class _Scene(NamedTuple):
+    contrast: FloatArray
+    last_echo: FloatArray
+    mask: BoolArray
+    depth_mm: FloatArray
+    size: FloatArray
+
+
+class _Shape(NamedTuple):
+    voxel: tuple[float, float, float]
+    elongation: float
+    darkening: float
+    depth_mm: float
+    moment: float
 
 
 def _local_contrast(chi_ppm: FloatArray, mask: BoolArray, size: FloatArray) -> FloatArray:
@@ -89,31 +113,45 @@ def _local_contrast(chi_ppm: FloatArray, mask: BoolArray, size: FloatArray) -> F
     return np.where(mask, chi_ppm - smooth, 0).astype(np.float32)
 
 
-def _judge(labels, index, box, contrast, dark, depth, size, kind):  # type: ignore[no-untyped-def]
-    """Return (candidate, darkening, elongation) of one connected region, or None."""
-    region = labels[box] == index
+def _shape(region: BoolArray, box: Box, scene: _Scene, sign: int) -> _Shape | None:
+    """Return what one connected region looks like, or None where it is too large or a single voxel."""
     where = np.argwhere(region)
-    extent = (where.max(axis=0) - where.min(axis=0) + 1) * size
+    extent = (where.max(axis=0) - where.min(axis=0) + 1) * scene.size
     if extent.max() > MAX_DIAMETER_MM or len(where) < 2:
         return None
-    weight = contrast[box][region]
+    weight = sign * scene.contrast[box][region]
     middle = (where * weight[:, None]).sum(axis=0) / weight.sum()
-    spread = ((where - middle) * size).T * np.sqrt(weight / weight.sum())
-    variances = np.linalg.eigvalsh(spread @ spread.T + np.diag(size**2 / 12))
-    elongation = float(np.sqrt(variances[-1] / variances[0]))
-    grown = ndimage.binary_dilation(region)
-    darkening = float(np.percentile(dark[box][grown], 90))
-    voxel = middle + [s.start for s in box]
-    inside = float(depth[tuple(np.round(voxel).astype(int))])
-    moment = float(weight.sum() * np.prod(size))
-    score = (1 - np.exp(-moment / 2)) * np.clip(darkening / 0.4, 0, 1) * (1.5 / max(elongation, 1.5))
-    if inside < 2.0:
-        score *= 0.3
-    return (
-        Candidate((float(voxel[0]), float(voxel[1]), float(voxel[2])), float(score), kind),
-        darkening,
-        elongation,
+    spread = ((where - middle) * scene.size).T * np.sqrt(weight / weight.sum())
+    variances = np.linalg.eigvalsh(spread @ spread.T + np.diag(scene.size**2 / 12))
+    x, y, z = (float(m + s.start) for m, s in zip(middle, box, strict=True))
+    return _Shape(
+        (x, y, z),
+        float(np.sqrt(variances[-1] / variances[0])),
+        _darkening(region, box, scene),
+        float(scene.depth_mm[round(x), round(y), round(z)]),
+        float(weight.sum() * np.prod(scene.size)),
     )
+
+
+def _darkening(region: BoolArray, box: Box, scene: _Scene) -> float:
+    """Return how much darker the region is than its surroundings, relative."""
+    reach = [max(1, round(SURROUND_MM / v)) for v in scene.size]
+    before = [min(s.start, r) for s, r in zip(box, reach, strict=True)]
+    wide = tuple(slice(s.start - b, s.stop + r) for s, b, r in zip(box, before, reach, strict=True))
+    values, inside = scene.last_echo[wide], scene.mask[wide]
+    here = np.zeros(values.shape, bool)
+    here[tuple(slice(b, b + n) for b, n in zip(before, region.shape, strict=True))] = region
+    here = ndimage.binary_dilation(here)
+    around = inside & ~ndimage.binary_dilation(here)
+    if not around.any():
+        return 0.0
+    return float(1 - np.percentile(values[here], 10) / max(float(np.median(values[around])), 1e-6))
+
+
+def _score(shape: _Shape) -> float:
+    size = 1 - np.exp(-shape.moment / 2)
+    score = size * np.clip(shape.darkening / 0.4, 0, 1) * (1.5 / max(shape.elongation, 1.5))
+    return float(score if shape.depth_mm >= RIM_MM else 0.3 * score)
 
 
 def _apart(candidates: list[Candidate], size: FloatArray, distance_mm: float = 5.0) -> list[Candidate]:

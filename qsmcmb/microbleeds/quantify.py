@@ -46,7 +46,7 @@ def quantify_lesions(
     *,
     kinds: Sequence[str | None] | None = None,
     scores: Sequence[float | None] | None = None,
-    source: str = "reader",
+    n_readers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Measured:
     """Measure the total susceptibility of lesions at given points.
@@ -61,8 +61,8 @@ def quantify_lesions(
         Results of the earlier stages.
     kinds, scores : sequence, optional
         Kind and score of each point, where known.
-    source : {"reader", "detector"}, optional
-        Who named the points.
+    n_readers : int, optional
+        The first this many points come from a reader (all, by default), the rest from the detector.
     progress : callable, optional
         Called with (done, all).
 
@@ -96,6 +96,7 @@ def quantify_lesions(
     for i, (near, fit) in enumerate(zip(nears, fits, strict=True)):
         point = (float(points_mm[i, 0]), float(points_mm[i, 1]), float(points_mm[i, 2]))
         kind, score = kinds[i] if kinds else None, scores[i] if scores else None
+        source = "reader" if n_readers is None or i < n_readers else "detector"
         if near is None or fit is None:
             lesions.append(Microbleed(i + 1, point, kind or "other", source=source, flags=("outside-mask",)))
             continue

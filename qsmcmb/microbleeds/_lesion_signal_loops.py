@@ -38,6 +38,12 @@ def lesion_signal(
                     field += sources[s, 0] * (3.0 * along * along / r2 - 1.0) / (r2 * math.sqrt(r2))
                 for e in range(n_echoes):
                     phase = constants[e] * field
-                    re = visible * math.cos(phase) - 1.0
-                    im = visible * math.sin(phase)
-                    out[e, i, j, k] = np.complex64(complex(re, im))
+                    p2 = phase * phase
+                    if p2 < 1.0:
+                        # Most voxels are far away: the series to 3e-6 costs a fifth of the functions.
+                        sine = phase * (1 - p2 / 6 * (1 - p2 / 20 * (1 - p2 / 42)))
+                        cosine = 1 - p2 / 2 * (1 - p2 / 12 * (1 - p2 / 30 * (1 - p2 / 56)))
+                    else:
+                        sine = math.sin(phase)
+                        cosine = math.cos(phase)
+                    out[e, i, j, k] = np.complex64(complex(visible * cosine - 1.0, visible * sine))

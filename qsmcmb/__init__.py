@@ -26,10 +26,12 @@ _PUBLIC = {
     "map_field": "qsmcmb.field_mapping.head",
     "remove_background": "qsmcmb.background_removal.head",
     "invert": "qsmcmb.dipole_inversion.head",
-    "map_r2star": "qsmcmb.relaxometry.head",
+    "map_r2star": "qsmcmb.relaxometry.r2star",
     "make_swi": "qsmcmb.susceptibility_weighting.swi",
     "forward_field": "qsmcmb.core.dipole",
-    "quantify": "qsmcmb.pipeline.quantify",
+    "list_sessions": "qsmcmb.io.bids",
+    "MicrobleedTable": "qsmcmb.microbleeds.table",
+    "quantify": "qsmcmb.pipeline.points",
     "run_scan": "qsmcmb.pipeline.subject",
 }
 

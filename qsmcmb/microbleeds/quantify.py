@@ -18,6 +18,7 @@ from qsmcmb.typing import BoolArray, FloatArray, IntArray
 UNIT = "ppm mm3"
 NEIGHBOUR_MM = 14.0
 LIMIT_SD = 5.0
+DEFINITE_SCORE = 0.5
 
 
 class FieldData(NamedTuple):
@@ -163,7 +164,8 @@ def _describe(
     r2star = None if data.r2star_hz is None else float(np.median(data.r2star_hz[near.box][region]))
     found = abs(moment) > 3 * fit.sd_ppm_mm3
     kind = kind or ("calcification" if moment < 0 and found else "microbleed")
-    definite = found and fit.residual < 1.5 and near.covered > 0.6
+    clear = score is None or score >= DEFINITE_SCORE
+    definite = found and clear and fit.residual < 1.5 and near.covered > 0.6
     return Microbleed(
         label=label,
         position_mm=(float(centre[0]), float(centre[1]), float(centre[2])),

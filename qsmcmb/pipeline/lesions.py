@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from qsmcmb.microbleeds.quantify import FieldData, Measured
+from qsmcmb.microbleeds.quantify import Measured
 from qsmcmb.microbleeds.shape import SUM_RADIUS_MM
 from qsmcmb.model import GreScan, Microbleed
 from qsmcmb.typing import BoolArray, FloatArray
@@ -20,7 +20,6 @@ def correct_sums(
     measured: Measured,
     scan: GreScan,
     inversion: Callable[[FloatArray], FloatArray],
-    data: FieldData,
     mask: BoolArray,
 ) -> Measured:
     """Divide each map sum by the inversion's own response: the fitted lesions alone, through the same inversion."""

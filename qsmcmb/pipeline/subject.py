@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from qsmcmb.field_mapping.offset import remove_phase_offset
 from qsmcmb.field_mapping.weighted import noise_from_magnitude
 from qsmcmb.masking.brain import mask_brain
 from qsmcmb.microbleeds.candidates import find_candidates
-from qsmcmb.microbleeds.quantify import FieldData, quantify_lesions
+from qsmcmb.microbleeds.quantify import FieldData, Measured, quantify_lesions
 from qsmcmb.model import GreScan, Microbleed, Provenance
 from qsmcmb.pipeline.config import STAGES, Config, make_config
 from qsmcmb.pipeline.lesions import correct_sums, with_territories
@@ -45,6 +46,7 @@ STEPS = (
     "anatomy",
 )
 UNRELIABLE_SD_HZ = 5.0
+SAME_LESION_MM = 4.0
 
 
 @dataclass
@@ -77,6 +79,7 @@ class ScanResult:
     total_field_hz: FloatArray
     field_sd_hz: FloatArray
     local_field_hz: FloatArray
+    chi_mask: BoolArray
     chi_ppm: FloatArray
     r2star_hz: FloatArray | None
     swi: FloatArray
@@ -126,108 +129,153 @@ def run_scan(
     InvalidInputError
         Any gate of the stages.
     """
-    config = config or make_config()
-    clock, warnings = Clock(scan.name, report), list(scan.warnings)
-    te_s, grid = scan.te_s, scan.grid
+    job = _Job(scan, config or make_config(), Clock(scan.name, report))
+    phase = _map_total_field(job, mask)
+    inversion = _Inversion(job, phase)
+    chi_ppm = inversion.chi_ppm
+    r2star_hz = _map_decay(job, phase.mask)
+    with job.clock.stage("swi"):
+        swi = make_swi(scan.phase_rad, scan.magnitude, phase.mask, scan.grid)
+        mip_min = project_minimum(swi, scan.grid)
+    readers = np.zeros((0, 3)) if points_mm is None else np.asarray(points_mm, dtype=float).reshape(-1, 3)
+    targets = _Targets(readers, list(kinds or [None] * len(readers)), [None] * len(readers))
+    if points_mm is None or detect:
+        targets = _with_candidates(job, targets, chi_ppm, inversion.local.mask)
+    data = FieldData(
+        phase.total_field_hz, phase.offset_rad, phase.mask,
+        float(noise_from_magnitude(scan.magnitude[0], phase.mask)), chi_ppm, r2star_hz,
+    )  # fmt: skip
+    measured = _measure(job, targets, len(readers), data, inversion)
+    return ScanResult(
+        scan, phase.mask, phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ), phase.total_field_hz,
+        phase.field_sd_hz, inversion.local.local_field_hz, inversion.local.mask, chi_ppm, r2star_hz, swi, mip_min,
+        measured.lesions, measured.labels, provenance_of(scan, job.config),
+        (*scan.warnings, *_echo_warnings(scan.n_echoes), *phase.warnings), job.clock.seconds,
+    )  # fmt: skip
 
+
+class _Job(NamedTuple):
+    scan: GreScan
+    config: Config
+    clock: Clock
+
+
+class PhaseToField(NamedTuple):
+    """Total field and what it rests on."""
+
+    mask: BoolArray
+    offset_rad: FloatArray
+    total_field_hz: FloatArray
+    field_sd_hz: FloatArray
+    warnings: tuple[str, ...] = ()
+
+
+class _Targets(NamedTuple):
+    points_mm: FloatArray
+    kinds: list[str | None]
+    scores: list[float | None]
+
+
+def map_scan_field(
+    scan: GreScan, config: Config | None = None, *, mask: BoolArray | None = None, report: Report | None = None
+) -> PhaseToField:
+    """Return mask and total field of a scan: all that a lesion fit needs."""
+    return _map_total_field(_Job(scan, config or make_config(), Clock(scan.name, report)), mask)
+
+
+def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
+    scan, config, clock = job
     with clock.stage("mask"):
         if mask is None:
             chosen = config["mask"]
             mask = mask_brain(
-                scan.magnitude, scan.phase_rad, grid, method=chosen.method, options=chosen.options
+                scan.magnitude, scan.phase_rad, scan.grid, method=chosen.method, options=chosen.options
             )
-        check_mask(mask, grid)
+        check_mask(mask, scan.grid)
         brain = mask
-
     with clock.stage("unwrap"):
         clean = remove_phase_offset(
-            scan.phase_rad, scan.magnitude, brain, grid, te_s=te_s,
+            scan.phase_rad, scan.magnitude, brain, scan.grid, te_s=scan.te_s,
             unwrapper=lambda p, m: grow_region(p[None], brain, magnitude=m[None], te_s=None, echo=0),
         )  # fmt: skip
         chosen = config["unwrap"]
         unwrapped_rad = unwrap(
-            clean.phase_rad, brain, grid, method=chosen.method, magnitude=scan.magnitude, te_s=te_s,
+            clean.phase_rad, brain, scan.grid, method=chosen.method, magnitude=scan.magnitude, te_s=scan.te_s,
             options=chosen.options,
         )  # fmt: skip
-
     with clock.stage("fieldmap"):
         chosen = config["fieldmap"]
-        field_map = map_field(
-            unwrapped_rad,
-            scan.magnitude,
-            brain,
-            grid,
-            te_s=te_s,
-            method=chosen.method,
-            options=chosen.options,
-        )
-        del unwrapped_rad
-        reliable = brain & (field_map.field_sd_hz < UNRELIABLE_SD_HZ)
-
-    with clock.stage("background"):
-        chosen = config["background"]
-        local = remove_background(
-            field_map.total_field_hz, brain, grid, method=chosen.method, field_sd_hz=field_map.field_sd_hz,
+        fitted = map_field(
+            unwrapped_rad, scan.magnitude, brain, scan.grid, te_s=scan.te_s, method=chosen.method,
             options=chosen.options,
         )  # fmt: skip
+    return PhaseToField(brain, clean.offset_rad, fitted.total_field_hz, fitted.field_sd_hz)
 
-    with clock.stage("invert"):
-        inverter = config["invert"]
-        sd_ppm = hz_to_ppm(field_map.field_sd_hz, scan.b0_tesla)
 
-        def inversion(field_ppm: FloatArray) -> FloatArray:
-            return invert(
-                field_ppm, local.mask, grid, method=inverter.method, field_sd_ppm=sd_ppm, options=inverter.options
-            )
+class _Inversion:
+    """Field to map, and the same inversion for any other local field of this scan."""
 
-        chi_ppm = inversion(hz_to_ppm(local.local_field_hz, scan.b0_tesla))
+    def __init__(self, job: _Job, phase: PhaseToField) -> None:
+        scan, config = job.scan, job.config
+        with job.clock.stage("background"):
+            chosen = config["background"]
+            self.local = remove_background(
+                phase.total_field_hz, phase.mask, scan.grid, method=chosen.method,
+                field_sd_hz=phase.field_sd_hz, options=chosen.options,
+            )  # fmt: skip
+        self._grid, self._inverter = scan.grid, config["invert"]
+        self._sd_ppm = hz_to_ppm(phase.field_sd_hz, scan.b0_tesla)
+        with job.clock.stage("invert"):
+            self.chi_ppm = self(hz_to_ppm(self.local.local_field_hz, scan.b0_tesla))
 
-    with clock.stage("r2star"):
-        r2star_hz = None
-        if len(te_s) > 1:
-            chosen = config["r2star"]
-            r2star_hz = map_r2star(
-                scan.magnitude, brain, te_s=te_s, method=chosen.method, options=chosen.options
-            )
-        warnings += _echo_warnings(len(te_s))
+    def __call__(self, local_field_ppm: FloatArray) -> FloatArray:
+        """Return the map (ppm) of a local field."""
+        return invert(
+            local_field_ppm, self.local.mask, self._grid, method=self._inverter.method,
+            field_sd_ppm=self._sd_ppm, options=self._inverter.options,
+        )  # fmt: skip
 
-    with clock.stage("swi"):
-        swi = make_swi(scan.phase_rad, scan.magnitude, brain, grid)
-        mip_min = project_minimum(swi, grid)
 
-    data = FieldData(
-        field_map.total_field_hz, clean.offset_rad, brain, float(noise_from_magnitude(scan.magnitude[0], brain)),
-        chi_ppm, r2star_hz,
-    )  # fmt: skip
-    readers = np.zeros((0, 3)) if points_mm is None else np.asarray(points_mm, dtype=float).reshape(-1, 3)
-    points, names, scores = readers, list(kinds or [None] * len(readers)), [None] * len(readers)
-    with clock.stage("detect"):
-        if points_mm is None or detect:
-            found = find_candidates(chi_ppm, scan.magnitude, local.mask, grid)
-            where = grid.to_world(np.array([c.voxel for c in found]).reshape(-1, 3))
-            new = [
-                i
-                for i, p in enumerate(where)
-                if not len(readers) or np.linalg.norm(readers - p, axis=1).min() > 4
-            ]
-            points = np.concatenate([readers, where[new]])
-            names += [None] * len(new)
-            scores += [found[i].score for i in new]  # type: ignore[misc]
-
-    with clock.stage("quantify"):
-        measured = quantify_lesions(scan, points, data, kinds=names, scores=scores, n_readers=len(readers))
-        measured = correct_sums(measured, scan, inversion, data, local.mask)
-
-    with clock.stage("anatomy"):
-        lesions = with_territories(
-            measured.lesions, assign_territory([m.position_mm for m in measured.lesions], brain, grid)
+def _map_decay(job: _Job, brain: BoolArray) -> FloatArray | None:
+    with job.clock.stage("r2star"):
+        if job.scan.n_echoes < 2:
+            return None
+        chosen = job.config["r2star"]
+        return map_r2star(
+            job.scan.magnitude, brain, te_s=job.scan.te_s, method=chosen.method, options=chosen.options
         )
 
-    return ScanResult(
-        scan, brain, reliable, field_map.total_field_hz, field_map.field_sd_hz, local.local_field_hz, chi_ppm,
-        r2star_hz, swi, mip_min, lesions, measured.labels, _provenance(scan, config), tuple(warnings),
-        clock.seconds,
-    )  # fmt: skip
+
+def _with_candidates(job: _Job, readers: _Targets, chi_ppm: FloatArray, mask: BoolArray) -> _Targets:
+    """Add the detector's candidates that no reader has named."""
+    grid = job.scan.grid
+    with job.clock.stage("detect"):
+        found = find_candidates(chi_ppm, job.scan.magnitude, mask, grid)
+        where = grid.to_world(np.array([c.voxel for c in found]).reshape(-1, 3))
+        known = readers.points_mm
+        new = [
+            i for i, p in enumerate(where)
+            if not len(known) or np.linalg.norm(known - p, axis=1).min() > SAME_LESION_MM
+        ]  # fmt: skip
+    return _Targets(
+        np.concatenate([known, where[new]]),
+        readers.kinds + [None] * len(new),
+        readers.scores + [found[i].score for i in new],
+    )
+
+
+def _measure(
+    job: _Job, targets: _Targets, n_readers: int, data: FieldData, inversion: _Inversion
+) -> Measured:
+    scan, clock = job.scan, job.clock
+    with clock.stage("quantify"):
+        measured = quantify_lesions(
+            scan, targets.points_mm, data, kinds=targets.kinds, scores=targets.scores, n_readers=n_readers
+        )
+        measured = correct_sums(measured, scan, inversion, inversion.local.mask)
+    with clock.stage("anatomy"):
+        places = assign_territory([m.position_mm for m in measured.lesions], data.mask, scan.grid)
+    return measured._replace(lesions=with_territories(measured.lesions, places))
 
 
 def _echo_warnings(echoes: int) -> list[str]:
@@ -238,8 +286,9 @@ def _echo_warnings(echoes: int) -> list[str]:
     return []
 
 
-def _provenance(scan: GreScan, config: Config) -> Provenance:
+def provenance_of(scan: GreScan, config: Config, stages: Sequence[str] = tuple(STAGES)) -> Provenance:
+    """Return sources, every stage's method with all its options, and the software."""
     from qsmcmb import __version__
 
-    steps = tuple((stage, config.bound(stage)) for stage in STAGES)
+    steps = tuple((stage, config.bound(stage)) for stage in stages)
     return Provenance(scan.sources, steps, {"qsmcmb": __version__})

@@ -1,0 +1,135 @@
+"""TSV and JSON: atomic, in UTF-8, `n/a` where unknown, numbers with a fixed number of digits."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.atomic import atomic_write
+from qsmcmb.typing import FloatArray
+
+UNKNOWN = "n/a"
+DIGITS = 6
+
+
+class Points(NamedTuple):
+    """Points of a reader: scanner RAS+ mm, shape (n, 3), and what each is, where stated."""
+
+    points_mm: FloatArray
+    kinds: tuple[str | None, ...]
+
+
+def write_tsv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Write rows as TSV; None and values that are not finite become `n/a`."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+    atomic_write(path, stream.getvalue().encode())
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float | np.floating) and not math.isfinite(value)):
+        return UNKNOWN
+    if isinstance(value, float | np.floating):
+        return f"{float(value):.{DIGITS}g}"
+    return str(value)
+
+
+def read_tsv(path: Path) -> list[dict[str, str | None]]:
+    """Read a TSV with a header; `n/a` and empty cells become None.
+
+    Raises
+    ------
+    InvalidInputError
+        TSV for a file that cannot be read, is not UTF-8 or has rows of another length than the header.
+    """
+    expected, fix = "a tab-separated table with one header line, UTF-8", "correct the table"
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(
+            "TSV", path, field="file", found=error, expected=expected, fix=fix
+        ) from error
+    lines = [line for line in csv.reader(io.StringIO(text), delimiter="\t") if line]
+    if not lines:
+        raise InvalidInputError("TSV", path, field="file", found="no line", expected=expected, fix=fix)
+    header, rows = lines[0], lines[1:]
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise InvalidInputError(
+                "TSV", path, field=f"line {number}", found=f"{len(row)} cells",
+                expected=f"{len(header)} as in the header", fix=fix,
+            )  # fmt: skip
+    clean = [[None if c.strip() in ("", UNKNOWN) else c.strip() for c in row] for row in rows]
+    return [dict(zip(header, row, strict=True)) for row in clean]
+
+
+def read_points(path: Path, *, participant: str | None = None, session: str | None = None) -> Points:
+    """Read points from a TSV with x_mm, y_mm, z_mm and, optionally, participant_id, session_id, kind.
+
+    Parameters
+    ----------
+    path : path
+        The table.
+    participant, session : str, optional
+        Labels (without `sub-`, `ses-`) of the scan; rows that name another one are left out.
+
+    Raises
+    ------
+    InvalidInputError
+        POINTS when a column is missing or a coordinate is not a finite number.
+    """
+    rows = read_tsv(path)
+    missing = [c for c in ("x_mm", "y_mm", "z_mm") if not rows or c not in rows[0]]
+    if missing:
+        raise InvalidInputError(
+            "POINTS", path, field="columns", found=", ".join(rows[0]) if rows else "no row",
+            expected="x_mm, y_mm, z_mm in scanner RAS+ mm", fix=f"add {', '.join(missing)}",
+        )  # fmt: skip
+    mine = [r for r in rows if _same(r.get("participant_id"), participant, "sub-")]
+    mine = [r for r in mine if _same(r.get("session_id"), session, "ses-")]
+    points = np.array([[_number(path, r, c) for c in ("x_mm", "y_mm", "z_mm")] for r in mine])
+    return Points(points.reshape(-1, 3), tuple(r.get("kind") for r in mine))
+
+
+def _same(cell: str | None, label: str | None, prefix: str) -> bool:
+    return cell is None or label is None or cell.removeprefix(prefix) == label
+
+
+def _number(path: Path, row: Mapping[str, str | None], column: str) -> float:
+    try:
+        value = float(row[column] or "")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InvalidInputError(
+            "POINTS", path, field=column, found=row[column], expected="a number in mm", fix="correct the table"
+        )
+    return value
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write one JSON object, keys as given, numbers rounded to the table's digits, NaN as null."""
+    text = json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False)
+    atomic_write(path, (text + "\n").encode())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    return value

@@ -1,0 +1,86 @@
+"""What one scan leaves on disk: maps, lesion table, burden; the JSON of each after its data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from qsmcmb.io.derivatives import Place, b0_record, provenance_record, write_image, write_table
+from qsmcmb.io.tables import write_json
+from qsmcmb.microbleeds.burden import summarise
+from qsmcmb.microbleeds.table import MicrobleedTable, column_sidecar
+from qsmcmb.pipeline.subject import ScanResult
+from qsmcmb.typing import AnyArray, FloatArray
+
+MIN_R2STAR_HZ = 1.0
+"""Below this T2* is longer than anything in the head: written as 0, unknown."""
+
+
+def write_scan(place: Place, result: ScanResult) -> None:
+    """Write all results of a scan; the burden record comes last and says that the scan is whole."""
+    place.folder.mkdir(parents=True, exist_ok=True)
+    for ending, (data, record) in _images(result).items():
+        write_image(place, ending, data, result.scan.grid, record=record, provenance=result.provenance)
+    table = MicrobleedTable(result.lesions)
+    write_table(
+        place, "desc-cmb_lesions", table.rows(), columns=column_sidecar(), provenance=result.provenance
+    )
+    write_json(place.path("desc-cmb_burden.json"), burden_record(result))
+
+
+def burden_record(result: ScanResult) -> dict[str, Any]:
+    """Return the burden of a scan with acquisition, warnings and provenance."""
+    limits = [
+        m.detection_limit_ppm_mm3 for m in result.lesions if m.detection_limit_ppm_mm3 is not None
+    ]
+    scan = result.scan
+    return {
+        **summarise(
+            result.lesions, detection_limit_ppm_mm3=float(np.median(limits)) if limits else None
+        ),
+        "MagneticFieldStrength": scan.b0_tesla,
+        "EchoTime": list(scan.te_s),
+        "VoxelSize": list(scan.grid.voxel_size_mm),
+        **b0_record(scan.grid),
+        "Warnings": list(result.warnings),
+        **provenance_record(result.provenance),
+    }
+
+
+def _images(result: ScanResult) -> dict[str, tuple[AnyArray, dict[str, Any]]]:
+    steps = dict(result.provenance.steps)
+    images: dict[str, tuple[AnyArray, dict[str, Any]]] = {
+        "desc-brain_mask": (result.mask, {"Type": "Brain"}),
+        "desc-reliable_mask": (
+            result.reliable_mask,
+            {"Type": "Brain", "Description": "Brain voxels whose field SD is below 5 Hz"},
+        ),
+        "desc-total_fieldmap": (result.total_field_hz, {"Units": "Hz", **steps["fieldmap"]}),
+        "desc-local_fieldmap": (result.local_field_hz, {"Units": "Hz", **steps["background"]}),
+        "desc-fieldsd_fieldmap": (_finite(result.field_sd_hz), {"Units": "Hz"}),
+        "Chimap": (
+            result.chi_ppm,
+            {
+                "Units": "ppm",
+                "ReferenceRegion": "mean over the brain where the map is defined",
+                "ReferenceValue": 0.0,
+                **b0_record(result.scan.grid),
+                **steps["invert"],
+            },
+        ),
+        "desc-swi_T2starw": (result.swi, {"Units": "arbitrary", "EchoTime": result.scan.te_s[-1]}),
+        "desc-minIP_T2starw": (result.mip_min, {"Units": "arbitrary", "EchoTime": result.scan.te_s[-1]}),
+        "desc-cmb_dseg": (result.lesion_labels, {"Description": "label column of desc-cmb_lesions.tsv"}),
+    }
+    if result.r2star_hz is not None:
+        r2star = result.r2star_hz
+        t2star = np.divide(1.0, r2star, out=np.zeros_like(r2star), where=r2star > MIN_R2STAR_HZ)
+        images["R2starmap"] = (r2star, {"Units": "1/s", **steps["r2star"]})
+        images["T2starmap"] = (t2star, {"Units": "s", **steps["r2star"]})
+    return images
+
+
+def _finite(values: FloatArray) -> FloatArray:
+    """NaN where the SD is not finite: NIfTI readers choke on infinities."""
+    return np.where(np.isfinite(values), values, np.float32(np.nan))

@@ -1,0 +1,76 @@
+"""Lesions at given points, without the susceptibility map: the shortest way from phase to a number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from qsmcmb.anatomy.territory import assign_territory
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.field_mapping.weighted import noise_from_magnitude
+from qsmcmb.microbleeds.quantify import FieldData, quantify_lesions
+from qsmcmb.microbleeds.table import MicrobleedTable
+from qsmcmb.model import GreScan
+from qsmcmb.pipeline.config import Config, make_config
+from qsmcmb.pipeline.lesions import with_territories
+from qsmcmb.pipeline.subject import Report, map_scan_field, provenance_of
+from qsmcmb.typing import BoolArray, FloatArray
+
+
+def quantify(
+    scan: GreScan,
+    points_mm: FloatArray | Sequence[Sequence[float]],
+    *,
+    kinds: Sequence[str | None] | None = None,
+    mask: BoolArray | None = None,
+    config: Config | None = None,
+    report: Report | None = None,
+) -> MicrobleedTable:
+    """Measure the total susceptibility of lesions at given points.
+
+    Parameters
+    ----------
+    scan : GreScan
+        Wrapped phase and magnitude.
+    points_mm : array_like of shape (n, 3)
+        Positions in scanner RAS+ mm, within about 2 mm.
+    kinds : sequence of str, optional
+        What each point is, where known.
+    mask : ndarray of bool, optional
+        Brain mask; made from the scan by default.
+    config : Config, optional
+        Methods and options of the stages used: mask, unwrap, fieldmap.
+    report : callable, optional
+        Progress, called with (scan, stage, seconds).
+
+    Returns
+    -------
+    MicrobleedTable
+        Total susceptibility in ppm mm3 with SD, 95 % interval and provenance; the map sum is unknown.
+
+    Raises
+    ------
+    InvalidInputError
+        POINTS for points that are not (n, 3) finite numbers; any gate of the stages.
+
+    Examples
+    --------
+    >>> quantify(scan, [[12.0, -30.5, 8.0]]).to_dataframe()  # doctest: +SKIP
+    """
+    points = np.asarray(points_mm, dtype=float)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise InvalidInputError(
+            "POINTS", "points_mm", field="shape", found=points.shape, expected="(n, 3)",
+            fix="give one row x, y, z in scanner RAS+ mm for each lesion",
+        )  # fmt: skip
+    config = config or make_config()
+    phase = map_scan_field(scan, config, mask=mask, report=report)
+    noise = float(noise_from_magnitude(scan.magnitude[0], phase.mask))
+    data = FieldData(phase.total_field_hz, phase.offset_rad, phase.mask, noise)
+    measured = quantify_lesions(scan, points, data, kinds=kinds)
+    places = assign_territory([m.position_mm for m in measured.lesions], phase.mask, scan.grid)
+    lesions = with_territories(measured.lesions, places)
+    return MicrobleedTable(
+        lesions, measured.labels, provenance_of(scan, config, ("mask", "unwrap", "fieldmap"))
+    )

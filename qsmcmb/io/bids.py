@@ -6,9 +6,11 @@ entered, and an entity matches exactly (`rec-adapt` is not `rec-adaptSoS`).
 
 from __future__ import annotations
 
-import re
+import contextlib
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,12 @@ from qsmcmb.errors import InvalidInputError, MissingMetadataError, NothingMatche
 from qsmcmb.io.assemble import assemble, combine_real_imaginary
 from qsmcmb.io.metadata import check_echo_times, echo_time_s, field_strength_tesla, read_sidecar
 from qsmcmb.io.nifti import Volume, read_volume
+from qsmcmb.io.tables import read_tsv
 from qsmcmb.model import GreScan
 
 SUFFIXES = ("MEGRE", "T2starw")
 PARTS = ("mag", "phase", "real", "imag")
-NAME = re.compile(
-    r"^(?P<entities>(?:[a-zA-Z]+-[a-zA-Z0-9]+_)+)(?P<suffix>[a-zA-Z0-9]+)(?P<ext>\.nii(?:\.gz)?)$"
-)
-LABEL = re.compile(r"^[a-zA-Z0-9]+$")
+EXTENSIONS = (".nii", ".nii.gz")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class SessionFiles:
     def name(self) -> str:
         """`sub-01/ses-1` or `sub-01`."""
         return f"sub-{self.participant}" + (f"/ses-{self.session}" if self.session else "")
+
+    @property
+    def label(self) -> str:
+        """`ses-1`, or `` without sessions."""
+        return f"ses-{self.session}" if self.session else ""
 
     @property
     def prefix(self) -> str:
@@ -98,17 +103,16 @@ def list_sessions(
 
 
 def _images(anat: Path, filters: Mapping[str, str]) -> list[Image]:
+    from bids2table import parse_bids_entities
+
     images = []
     for path in sorted(anat.iterdir()):
-        match = NAME.match(path.name)
-        if not match or match["suffix"] not in SUFFIXES:
-            continue
-        entities = dict(part.split("-", 1) for part in match["entities"].strip("_").split("_"))
-        keep = all(
-            match["suffix"] == v if k == "suffix" else entities.get(k) == v for k, v in filters.items()
-        )
-        if keep and entities.get("part") in PARTS:
-            images.append(Image(path, entities, match["suffix"]))
+        entities = parse_bids_entities(path)
+        wanted = entities.get("suffix") in SUFFIXES and entities.get("part") in PARTS
+        if wanted and entities.get("ext") in EXTENSIONS and all(
+            entities.get(name) == value for name, value in filters.items()
+        ):  # fmt: skip
+            images.append(Image(path, entities, entities["suffix"]))
     return images
 
 
@@ -173,10 +177,13 @@ def load_scan(
     magnitude, phase = _read(echoes)
     if units == "rad (computed)":
         units = "rad"
-    return assemble(
+    scan = assemble(
         phase, magnitude, te_s, b0_tesla, name=files.name, units=units, strict_units=True,
         phase_sign=phase_sign, warnings=warnings,
     )  # fmt: skip
+    root = files.root.as_posix().rstrip("/")
+    sources = tuple(("bids::" + name.removeprefix(root + "/"), digest) for name, digest in scan.sources)
+    return dataclasses.replace(scan, sources=sources)
 
 
 def _select(
@@ -257,3 +264,16 @@ def _read(echoes: Sequence[dict[str, Image]]) -> tuple[list[Volume], list[Volume
             magnitude.append(m)
             phase.append(p)
     return magnitude, phase
+
+
+def acquisition_times(root: Path, participant: str) -> dict[str, datetime]:
+    """Return session -> `acq_time` from sub-*_sessions.tsv, else from the sessions' scans.tsv; unknown ones are left out."""
+    subject = root / f"sub-{participant}"
+    tables = [subject / f"sub-{participant}_sessions.tsv", *sorted(subject.glob("ses-*/*_scans.tsv"))]
+    times: dict[str, datetime] = {}
+    for table in tables:
+        for row in read_tsv(table) if table.is_file() else []:
+            session = (row.get("session_id") or table.parent.name).removeprefix("ses-")
+            with contextlib.suppress(ValueError):
+                times.setdefault(session, datetime.fromisoformat(row.get("acq_time") or ""))
+    return times

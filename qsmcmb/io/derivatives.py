@@ -54,7 +54,13 @@ def provenance_record(provenance: Provenance) -> dict[str, Any]:
 
 
 def write_image(
-    place: Place, ending: str, data: AnyArray, grid: Grid, *, record: Mapping[str, Any], provenance: Provenance
+    place: Place,
+    ending: str,
+    data: AnyArray,
+    grid: Grid,
+    *,
+    record: Mapping[str, Any],
+    provenance: Provenance,
 ) -> Path:
     """Write an image, then its JSON with provenance."""
     path = place.path(f"{ending}.nii.gz")

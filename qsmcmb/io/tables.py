@@ -56,9 +56,7 @@ def read_tsv(path: Path) -> list[dict[str, str | None]]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(
-            "TSV", path, field="file", found=error, expected=expected, fix=fix
-        ) from error
+        raise InvalidInputError("TSV", path, field="file", found=error, expected=expected, fix=fix) from error
     lines = [line for line in csv.reader(io.StringIO(text), delimiter="\t") if line]
     if not lines:
         raise InvalidInputError("TSV", path, field="file", found="no line", expected=expected, fix=fix)
@@ -112,7 +110,12 @@ def _number(path: Path, row: Mapping[str, str | None], column: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise InvalidInputError(
-            "POINTS", path, field=column, found=row[column], expected="a number in mm", fix="correct the table"
+            "POINTS",
+            path,
+            field=column,
+            found=row[column],
+            expected="a number in mm",
+            fix="correct the table",
         )
     return value
 

@@ -31,14 +31,10 @@ def write_scan(place: Place, result: ScanResult) -> None:
 
 def burden_record(result: ScanResult) -> dict[str, Any]:
     """Return the burden of a scan with acquisition, warnings and provenance."""
-    limits = [
-        m.detection_limit_ppm_mm3 for m in result.lesions if m.detection_limit_ppm_mm3 is not None
-    ]
+    limits = [m.detection_limit_ppm_mm3 for m in result.lesions if m.detection_limit_ppm_mm3 is not None]
     scan = result.scan
     return {
-        **summarise(
-            result.lesions, detection_limit_ppm_mm3=float(np.median(limits)) if limits else None
-        ),
+        **summarise(result.lesions, detection_limit_ppm_mm3=float(np.median(limits)) if limits else None),
         "MagneticFieldStrength": scan.b0_tesla,
         "EchoTime": list(scan.te_s),
         "VoxelSize": list(scan.grid.voxel_size_mm),

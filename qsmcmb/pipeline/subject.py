@@ -177,7 +177,11 @@ class _Targets(NamedTuple):
 
 
 def map_scan_field(
-    scan: GreScan, config: Config | None = None, *, mask: BoolArray | None = None, report: Report | None = None
+    scan: GreScan,
+    config: Config | None = None,
+    *,
+    mask: BoolArray | None = None,
+    report: Report | None = None,
 ) -> PhaseToField:
     """Return mask and total field of a scan: all that a lesion fit needs."""
     return _map_total_field(_Job(scan, config or make_config(), Clock(scan.name, report)), mask)

@@ -1,1 +1,1 @@
-
+"""Change between sessions: lesions matched, each change held against its own limit."""

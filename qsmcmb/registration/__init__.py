@@ -1,1 +1,1 @@
-
+"""Registration of two sessions of one head: rigid, by SimpleITK."""

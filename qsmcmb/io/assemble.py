@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def _common_grid(volumes: Sequence[Volume], b0_dir: tuple[float, float, float] |
     for other in volumes[1:]:
         if other.data.shape != first.data.shape:
             raise InvalidInputError(
-                "SHAPE", other.path, field="shape", found=f"{other.data.shape}, {first.data.shape} in {first.path.name}",
+                "SHAPE", other.path, field="shape",
+                found=f"{other.data.shape}, {first.data.shape} in {first.path.name}",
                 expected="the same shape for phase and magnitude of all echoes", fix="export the images again",
             )  # fmt: skip
         distance = float(np.abs(other.affine - first.affine).max())
@@ -128,7 +130,7 @@ def parse_te(text: str) -> tuple[float, ...]:
             "TE-TYPE", "--te", field="te", found=text, expected="numbers separated by commas, then ms or s",
             fix="write for example 4,8,12ms",
         ) from error  # fmt: skip
-    if not all(0 < t < 0.3 for t in times) or any(b <= a for a, b in zip(times, times[1:], strict=False)):
+    if not all(0 < t < 0.3 for t in times) or any(b <= a for a, b in itertools.pairwise(times)):
         raise InvalidInputError(
             "TE-ORDER", "--te", field="te", found=text, expected="ascending echo times between 0 and 300 ms",
             fix="give files and echo times in ascending order",

@@ -95,7 +95,8 @@ def list_sessions(
     if not found:
         raise NothingMatchedError(
             "NO-MATCH", root, field="selection",
-            found=f"participants {sorted(wanted) or 'all'}, sessions {sorted(wanted_sessions) or 'all'}, filters {dict(filters or {})}",
+            found=f"participants {sorted(wanted) or 'all'}, sessions {sorted(wanted_sessions) or 'all'}, "
+            f"filters {dict(filters or {})}",
             expected=f"one of: {', '.join(labels) or 'no MEGRE or T2starw image was found'}",
             fix="correct the labels or the filter",
         )  # fmt: skip
@@ -267,7 +268,7 @@ def _read(echoes: Sequence[dict[str, Image]]) -> tuple[list[Volume], list[Volume
 
 
 def acquisition_times(root: Path, participant: str) -> dict[str, datetime]:
-    """Return session -> `acq_time` from sub-*_sessions.tsv, else from the sessions' scans.tsv; unknown ones are left out."""
+    """Return session -> `acq_time` by sub-*_sessions.tsv, else by scans.tsv, where they say."""
     subject = root / f"sub-{participant}"
     tables = [subject / f"sub-{participant}_sessions.tsv", *sorted(subject.glob("ses-*/*_scans.tsv"))]
     times: dict[str, datetime] = {}

@@ -52,6 +52,11 @@ def _fail(code: str, path: Path, field: str, found: object, *, expected: str, fi
     return InvalidInputError(code, path, field=field, found=found, expected=expected, fix=fix)
 
 
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file as it lies on disk."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def read_bytes(path: Path) -> tuple[bytes, str]:
     """Return the decompressed content of a .nii or .nii.gz and the sha256 of the file.
 

@@ -58,7 +58,7 @@ def mask_magnitude(
     grid: Grid,
     *,
     open_mm: float = 4.0,
-    close_mm: float = 4.0,  # noqa: ARG001
+    close_mm: float = 4.0,
 ) -> BoolArray:
     """Return the largest bright object after opening.
 

@@ -36,7 +36,7 @@ def find_candidates(
     threshold_ppm: float = 0.12,
     min_darkening: float = 0.12,
     max_elongation: float = 3.0,
-    min_score: float = 0.15,
+    min_score: float = 0.3,
     max_candidates: int = 100,
 ) -> list[Candidate]:
     """Find candidates on map and magnitude.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ MIN_R2STAR_HZ = 1.0
 """Below this T2* is longer than anything in the head: written as 0, unknown."""
 
 
-def write_scan(place: Place, result: ScanResult) -> None:
+def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = None) -> None:
     """Write all results of a scan; the burden record comes last and says that the scan is whole."""
     place.folder.mkdir(parents=True, exist_ok=True)
     for ending, (data, record) in _images(result).items():
@@ -26,10 +27,10 @@ def write_scan(place: Place, result: ScanResult) -> None:
     write_table(
         place, "desc-cmb_lesions", table.rows(), columns=column_sidecar(), provenance=result.provenance
     )
-    write_json(place.path("desc-cmb_burden.json"), burden_record(result))
+    write_json(place.path("desc-cmb_burden.json"), burden_record(result, acquired))
 
 
-def burden_record(result: ScanResult) -> dict[str, Any]:
+def burden_record(result: ScanResult, acquired: datetime | None = None) -> dict[str, Any]:
     """Return the burden of a scan with acquisition, warnings and provenance."""
     limits = [m.detection_limit_ppm_mm3 for m in result.lesions if m.detection_limit_ppm_mm3 is not None]
     scan = result.scan
@@ -37,6 +38,7 @@ def burden_record(result: ScanResult) -> dict[str, Any]:
         **summarise(result.lesions, detection_limit_ppm_mm3=float(np.median(limits)) if limits else None),
         "MagneticFieldStrength": scan.b0_tesla,
         "EchoTime": list(scan.te_s),
+        **({"AcquisitionTime": acquired.isoformat()} if acquired else {}),
         "VoxelSize": list(scan.grid.voxel_size_mm),
         **b0_record(scan.grid),
         "Warnings": list(result.warnings),

@@ -10,10 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qsmcmb.errors import (
-    EXIT_BUG, EXIT_MEMORY, EXIT_OK, EXIT_SOME_FAILED, ConfigError, InvalidInputError, QsmcmbError,
+    EXIT_BUG,
+    EXIT_MEMORY,
+    EXIT_OK,
+    EXIT_SOME_FAILED,
+    ConfigError,
+    InvalidInputError,
+    QsmcmbError,
 )  # fmt: skip
 from qsmcmb.io.atomic import make_folder
-from qsmcmb.io.bids import SessionFiles, list_sessions, load_scan
+from qsmcmb.io.bids import SessionFiles, acquisition_times, list_sessions, load_scan
 from qsmcmb.io.derivatives import Place, write_dataset_description
 from qsmcmb.io.masks import load_mask
 from qsmcmb.io.tables import Points, read_points
@@ -173,7 +179,8 @@ def run_session(
             scan, options.config, mask=mask, points_mm=points.points_mm if points else None,
             kinds=points.kinds if points else None, detect=options.detect, report=report,
         )  # fmt: skip
-        write_scan(Place.of_session(out, session.participant, session.session), result)
+        acquired = acquisition_times(session.root, session.participant).get(session.session or "")
+        write_scan(Place.of_session(out, session.participant, session.session), result, acquired=acquired)
     except QsmcmbError as error:
         return Outcome(session.name, session.participant, error.exit_code, str(error))
     except MemoryError as error:

@@ -1,0 +1,160 @@
+"""Change of every lesion over a subject's sessions, from the derivatives alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from qsmcmb.change.matching import COLUMNS, Change, SessionLesions, compare_sessions
+from qsmcmb.io.derivatives import Place, write_table
+from qsmcmb.io.nifti import sha256_of
+from qsmcmb.io.results import SessionResults, list_results
+from qsmcmb.microbleeds.absent import estimate_at
+from qsmcmb.microbleeds.table import lesion_from_row
+from qsmcmb.model import Estimate, Provenance
+from qsmcmb.registration.rigid import Image, RigidTransform, register_rigid
+from qsmcmb.typing import FloatArray
+from qsmcmb.units import hz_to_ppm
+
+YEAR_DAYS = 365.25
+PROTOCOL = {
+    "MagneticFieldStrength": "field-strength-differs",
+    "EchoTime": "echo-times-differ",
+    "VoxelSize": "voxel-size-differs",
+}
+
+
+class Comparison(NamedTuple):
+    """Rows of the longitudinal table and what to tell the user."""
+
+    rows: list[dict[str, Any]]
+    warnings: tuple[str, ...]
+
+
+def run_longitudinal(
+    out: Path, participant: str, *, report: Callable[[str, str, float], None] | None = None
+) -> Comparison | None:
+    """Compare each session of a participant with the one before it; write the longitudinal table.
+
+    Parameters
+    ----------
+    out : path
+        Derivatives folder with finished sessions.
+    participant : str
+        Label without `sub-`.
+    report : callable, optional
+        Progress.
+
+    Returns
+    -------
+    Comparison or None
+        None with fewer than two sessions.
+
+    Raises
+    ------
+    InvalidInputError
+        REGISTRATION when two sessions do not show the same head.
+    """
+    from qsmcmb import __version__
+
+    sessions = list_results(out, participant)
+    if len(sessions) < 2:
+        return None
+    if report:
+        report(f"sub-{participant}", "longitudinal", 0.0)
+    sessions, times, warnings = in_order(sessions)
+    rows: list[dict[str, Any]] = []
+    numbers: dict[int, int] = {}
+    free, transforms = 1, {}
+    for before, after in itertools.pairwise(sessions):
+        transform = register_rigid(_image(before), _image(after))
+        transforms[f"{before.name} to {after.name}"] = {
+            "matrix": transform.matrix.tolist(), "dice": transform.dice
+        }  # fmt: skip
+        changes = _compare(before, after, transform, numbers, free)
+        free = max([free, *(c.lesion + 1 for c in changes)])
+        numbers = {c.followup_label: c.lesion for c in changes if c.followup_label is not None}
+        shared = _pair_record(before, after, times)
+        rows += [_row(c, shared) for c in changes]
+    steps = (
+        ("longitudinal", {"registration": "rigid, Mattes mutual information", "transforms": transforms}),
+    )
+    provenance = Provenance(_sources(sessions, out), steps, {"qsmcmb": __version__})
+    place = Place(out / f"sub-{participant}", f"sub-{participant}")
+    columns: dict[str, Any] = {**COLUMNS}
+    write_table(place, "desc-cmb_longitudinal", rows, columns=columns, provenance=provenance)
+    return Comparison(rows, warnings)
+
+
+def in_order(
+    sessions: Sequence[SessionResults],
+) -> tuple[list[SessionResults], dict[str, datetime], tuple[str, ...]]:
+    """Return the sessions by acquisition time, the times, and a warning where labels had to do."""
+    times = {}
+    for session in sessions:
+        stated = session.record("desc-cmb_burden").get("AcquisitionTime")
+        if stated:
+            times[session.session] = datetime.fromisoformat(stated)
+    if len(times) == len(sessions):
+        return sorted(sessions, key=lambda s: times[s.session]), times, ()
+    warning = (
+        f"sub-{sessions[0].participant}: no acq_time for every session in sessions.tsv or scans.tsv; "
+        "sessions are ordered by label"
+    )
+    return sorted(sessions, key=lambda s: s.session), {}, (warning,)
+
+
+def _image(session: SessionResults) -> Image:
+    data, grid = session.image("desc-swi_T2starw")
+    mask, _ = session.image("desc-brain_mask")
+    return Image(data, mask > 0, grid, str(session.place.path("desc-swi_T2starw.nii.gz")))
+
+
+def _compare(
+    before: SessionResults,
+    after: SessionResults,
+    transform: RigidTransform,
+    numbers: dict[int, int],
+    free: int,
+) -> list[Change]:
+    return compare_sessions(
+        _lesions(before), _lesions(after), transform.apply, transform.inverse().apply,
+        numbers=numbers, first_free=free,
+    )  # fmt: skip
+
+
+def _lesions(session: SessionResults) -> SessionLesions:
+    lesions = [lesion_from_row(row) for row in session.lesion_rows()]
+    field_hz, grid = session.image("desc-local_fieldmap")
+    b0_tesla = float(session.record("desc-cmb_burden")["MagneticFieldStrength"])
+    mask, _ = session.image("desc-brain_mask")
+    field_ppm = hz_to_ppm(field_hz, b0_tesla)
+
+    def lookup(point_mm: FloatArray) -> Estimate | None:
+        return estimate_at(field_ppm, mask > 0, grid, point_mm)
+
+    return SessionLesions(session.name, lesions, lookup)
+
+
+def _pair_record(before: SessionResults, after: SessionResults, times: dict[str, datetime]) -> dict[str, Any]:
+    records = [s.record("desc-cmb_burden") for s in (before, after)]
+    flags = [flag for field, flag in PROTOCOL.items() if records[0].get(field) != records[1].get(field)]
+    interval = None
+    if times:
+        interval = (times[after.session] - times[before.session]).total_seconds() / 86400 / YEAR_DAYS
+    return {
+        "baseline_session": before.name, "followup_session": after.name, "interval_years": interval, "flags": flags,
+    }  # fmt: skip
+
+
+def _row(change: Change, shared: dict[str, Any]) -> dict[str, Any]:
+    flags = ";".join((*change.flags, *shared["flags"])) or None
+    return {**change.row(), **shared, "flags": flags}
+
+
+def _sources(sessions: Sequence[SessionResults], out: Path) -> tuple[tuple[str, str], ...]:
+    files = [s.place.path(e) for s in sessions for e in ("desc-swi_T2starw.nii.gz", "desc-cmb_lesions.tsv")]
+    return tuple(("bids::" + p.relative_to(out).as_posix(), sha256_of(p)) for p in files)

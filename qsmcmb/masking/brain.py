@@ -54,7 +54,7 @@ def mask_brain(
 
 def mask_magnitude(
     magnitude: FloatArray,
-    phase_rad: FloatArray,
+    phase_rad: FloatArray,  # noqa: ARG001
     grid: Grid,
     *,
     open_mm: float = 4.0,

@@ -84,9 +84,7 @@ def read_recipe(name: str) -> Recipe:
     """
     path = Path(name) if name.endswith(".toml") else data_folder() / f"{name}.toml"
     if not path.is_file():
-        raise ConfigError(
-            f"no recipe {name!r}; expected a .toml file or one of: {', '.join(list_recipes())}"
-        )
+        raise ConfigError(f"no recipe {name!r}; expected a .toml file or one of: {', '.join(list_recipes())}")
     try:
         with path.open("rb") as stream:
             return _build(path.stem, tomllib.load(stream))

@@ -254,7 +254,7 @@ def _add_lesion(
     xyz = np.stack(np.meshgrid(*axes, indexing="ij"))
     factor = _lesion_factor(xyz, lesion, shifts, direction, turns)
     core = tuple(
-        slice(max(0, int(round(c)) - near - a), int(round(c)) + near + 1 - a)
+        slice(max(0, round(float(c)) - near - int(a)), round(float(c)) + near + 1 - int(a))
         for c, a in zip(centre, first, strict=True)
     )
     inner = xyz[(slice(None), *core)]

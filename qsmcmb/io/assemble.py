@@ -44,7 +44,7 @@ def assemble(
     warnings: Sequence[str] = (),
 ) -> GreScan:
     """Return the scan; all arguments are in the order of the echoes, ascending."""
-    grid = _common_grid([*phase, *magnitude], b0_dir)
+    grid = common_grid([*phase, *magnitude], b0_dir)
     notes = [*warnings, *dict.fromkeys(w for v in (*phase, *magnitude) for w in v.warnings)]
     scale = phase_scale(phase, units=units, phase_range=phase_range, strict=strict_units)
     if units != "rad":
@@ -64,7 +64,8 @@ def assemble(
     return GreScan(phase_rad, mag, tuple(float(t) for t in te_s), b0_tesla, grid, name, sources, tuple(notes))
 
 
-def _common_grid(volumes: Sequence[Volume], b0_dir: tuple[float, float, float] | None) -> Grid:
+def common_grid(volumes: Sequence[Volume], b0_dir: tuple[float, float, float] | None) -> Grid:
+    """Return the grid that all volumes share; another shape, affine or a missing orientation is refused."""
     first = volumes[0]
     for other in volumes[1:]:
         if other.data.shape != first.data.shape:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from qsmcmb.io.atomic import atomic_write
+from qsmcmb.errors import OutputError
+from qsmcmb.io.atomic import atomic_write, make_folder
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.tables import write_json, write_tsv
 from qsmcmb.model import Grid, Provenance
@@ -67,6 +68,25 @@ def write_image(
     save_volume(path, data, grid.affine)
     write_json(place.path(f"{ending}.json"), {**record, **provenance_record(provenance)})
     return path
+
+
+def write_single(path: Path, data: AnyArray, grid: Grid, record: Mapping[str, Any]) -> None:
+    """Write an image under a name that the user chose, and its JSON beside it.
+
+    Raises
+    ------
+    OutputError
+        The folder does not exist or cannot be written, or the name is no NIfTI name.
+    """
+    stem = path.name.removesuffix(".gz")
+    if not stem.endswith(".nii"):
+        raise OutputError(
+            "OUT", path, field="name", found=path.name, expected="a name ending in .nii or .nii.gz",
+            fix=f"write {path.name}.nii.gz",
+        )  # fmt: skip
+    make_folder(path.parent)
+    save_volume(path, data, grid.affine)
+    write_json(path.with_name(stem.removesuffix(".nii") + ".json"), record)
 
 
 def write_table(

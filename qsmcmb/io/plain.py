@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.io.assemble import assemble, paths_of, split_echoes
+from qsmcmb.io.assemble import assemble, common_grid, paths_of, split_echoes
 from qsmcmb.io.nifti import read_volume
-from qsmcmb.model import GreScan
+from qsmcmb.model import GreScan, Grid
+from qsmcmb.typing import FloatArray
 
 
 def load_files(
@@ -62,3 +65,36 @@ def load_files(
         phases, magnitudes, te_s, b0_tesla, name=name, units=None, strict_units=False,
         phase_range=phase_range, phase_sign=phase_sign, b0_dir=b0_dir,
     )  # fmt: skip
+
+
+def load_stack(
+    paths: Sequence[str | Path], *, radians: bool = False, b0_dir: tuple[float, float, float] | None = None
+) -> tuple[FloatArray, Grid]:
+    """Load volumes on one grid as (volume, x, y, z), with their grid.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        3D files, or one 4D file.
+    radians : bool, optional
+        Refuse integers without a scale: they are no radians.
+    b0_dir : tuple of float, optional
+        B0 in voxel axes, in place of the affine's.
+
+    Raises
+    ------
+    InvalidInputError
+        SHAPE, AFFINE, ORIENT, NOT-FINITE, PHASUNITS; every gate of `read_volume`.
+    """
+    volumes = split_echoes([read_volume(p) for p in paths_of(paths)])
+    grid = common_grid(volumes, b0_dir)
+    for volume in volumes:
+        if radians and volume.data.dtype.kind in "iu" and volume.slope == 1.0:
+            raise InvalidInputError(
+                "PHASUNITS", volume.path, field="values", found=f"integers ({volume.data.dtype}) without a scale",
+                expected="phase in radians", fix="use `qsmcmb recon`, which reads scanner units, or convert to radians",
+            )  # fmt: skip
+    stack = np.stack([v.values() for v in volumes])
+    if not np.isfinite(stack).all():
+        stack = np.nan_to_num(stack, nan=0.0, posinf=0.0, neginf=0.0)
+    return stack, grid

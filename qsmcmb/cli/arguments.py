@@ -1,0 +1,69 @@
+"""Arguments that several commands share, and lists that follow one option (`--mag a b c`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+LIST_OPTIONS = ("--phase", "--mag", "--participant-label", "--session-label", "--set", "--derivatives")
+
+Files = list[Path]
+Triple = tuple[float, float, float]
+Phase = Annotated[Files, typer.Option("--phase", help="Phase: one 3D file per echo, or one 4D file.")]
+Magnitude = Annotated[Files, typer.Option("--mag", help="Magnitude: one 3D file per echo, or one 4D file.")]
+EchoTimes = Annotated[str, typer.Option("--te", help="Echo times with their unit: 4,8,12ms or 0.004,0.008s.")]
+FieldStrength = Annotated[float, typer.Option("--b0", help="Field strength in tesla.")]
+Mask = Annotated[Path, typer.Option("--mask", help="Brain mask on the same grid.")]
+MaybeMask = Annotated[Optional[Path], typer.Option("--mask", help="Brain mask; made from the scan by default.")]  # noqa: UP045
+Direction = Annotated[
+    Optional[Triple],  # noqa: UP045
+    typer.Option("--b0-dir", help="B0 as a unit vector in voxel axes; from the affine by default."),
+]
+Points = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--points", help="TSV with x_mm, y_mm, z_mm (scanner RAS+): quantify these lesions."),
+]
+PhaseRange = Annotated[
+    Optional[tuple[float, float]],  # noqa: UP045
+    typer.Option("--phase-range", help="Values that stand for -pi and pi, where the file does not say."),
+]
+PhaseSign = Annotated[
+    int, typer.Option("--phase-sign", help="-1 for phase that falls with a paramagnetic field.", min=-1, max=1)
+]
+ConfigFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--config-file", help="TOML with a table for each stage; --dry-run of `run` prints the defaults."),
+]
+Method = Annotated[str, typer.Option("--method", help="Key of the method; `qsmcmb methods` lists them.")]
+Set = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", metavar="NAME=VALUE", help="Option of the method; an unknown name lists the options."),
+]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Where the result goes.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
+
+
+def expand_lists(arguments: Sequence[str]) -> list[str]:
+    """Repeat an option before each of its values: `--mag a b` becomes `--mag a --mag b`.
+
+    Examples
+    --------
+    >>> expand_lists(["--mag", "a", "b", "-o", "out"])
+    ['--mag', 'a', '--mag', 'b', '-o', 'out']
+    """
+    out: list[str] = []
+    current = ""
+    for argument in arguments:
+        if argument in LIST_OPTIONS:
+            current = argument
+        elif argument.startswith("-") and argument != "-":
+            current = ""
+            out.append(argument)
+        elif current:
+            out += [current, argument]
+        else:
+            out.append(argument)
+    return out

@@ -1,0 +1,124 @@
+"""Progress and tables: rich on a terminal, plain lines elsewhere; progress to stderr, results to stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+# What each stage took of a scan on a plain computer: only to say how long is left.
+SHARES = {
+    "simulate": 20.0, "mask": 3.0, "unwrap": 3.0, "fieldmap": 1.0, "background": 2.0, "invert": 7.0, "r2star": 0.3,
+    "swi": 0.5, "detect": 1.0, "quantify": 15.0, "anatomy": 0.1, "longitudinal": 10.0, "report": 6.0,
+}  # fmt: skip
+
+
+class Progress:
+    """Stage, elapsed and remaining time.
+
+    Parameters
+    ----------
+    planned : sequence of str
+        Stages in the order in which they will run, one entry per scan and stage.
+    """
+
+    def __init__(self, planned: Sequence[str]) -> None:
+        self._planned = list(planned)
+        self._all = sum(SHARES.get(s, 1.0) for s in self._planned)
+        self._done = 0.0
+        self._start = time.perf_counter()
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Progress:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
+                console=Console(stderr=True),
+            )  # fmt: skip
+            self._bar.start()
+            self._task = self._bar.add_task("start", total=self._all, left="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def report(self, scan: str, stage: str, seconds: float) -> None:
+        """Tell that a stage begins (0 seconds) or is done."""
+        if seconds == 0.0:
+            if self._bar:
+                self._bar.update(self._task, description=f"{scan}: {stage}", left=self._left())
+            elif stage in ("simulate", "longitudinal", "report"):
+                say(f"{scan}: {stage}")
+            return
+        self._done += SHARES.get(stage, 1.0)
+        if self._bar:
+            self._bar.update(self._task, completed=self._done, left=self._left())
+        else:
+            say(f"{scan}: {stage} {seconds:.1f} s{self._left(', ')}")
+
+    def _left(self, before: str = "") -> str:
+        elapsed = time.perf_counter() - self._start
+        if self._done <= 0 or self._done >= self._all:
+            return ""
+        return f"{before}about {elapsed * (self._all - self._done) / self._done:.0f} s left"
+
+
+def say(text: str) -> None:
+    """Write a line to stderr; a closed stderr is no error."""
+    with contextlib.suppress(BrokenPipeError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, notes: Sequence[str] = ()) -> None:
+    """Write a table to stdout: drawn on a terminal, tab-separated elsewhere; title and notes go to stderr there."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title=title)
+        for name in header:
+            table.add_column(name, justify="right")
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+    else:
+        say(title)
+        print("\t".join(header))
+        for row in rows:
+            print("\t".join(row))
+    for note in notes:
+        say(note)
+
+
+class LogFile:
+    """JSON lines under OUT/logs: time, event and what belongs to it."""
+
+    def __init__(self, out: Path) -> None:
+        folder = out / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        self.path = folder / f"qsmcmb-{stamp}.jsonl"
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append one line."""
+        record = {"time": datetime.now(UTC).isoformat(), "event": event, **fields}
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def progress(stages: Sequence[str], scans: int = 1) -> Iterator[Progress]:
+    """Show progress over `scans` scans of these stages."""
+    with Progress(list(stages) * scans) as bar:
+        yield bar

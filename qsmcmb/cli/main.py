@@ -1,0 +1,99 @@
+"""Entry point: the commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from qsmcmb.cli import (
+    background, demo, detect, fieldmap, invert, longitudinal, mask, methods, phantom, quantify, r2star, recon, report,
+    run, swi, unwrap,
+)  # fmt: skip
+from qsmcmb.cli.arguments import expand_lists
+from qsmcmb.cli.console import say
+from qsmcmb.errors import EXIT_BUG, EXIT_IO, EXIT_MEMORY, EXIT_OK, EXIT_USAGE, ConfigError, QsmcmbError
+
+app = typer.Typer(
+    name="qsmcmb", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]}, pretty_exceptions_enable=False,
+    epilog="Example: qsmcmb run bids derivatives/qsmcmb participant --participant-label 01",
+)  # fmt: skip
+# In the order in which a user meets them.
+for module in (
+    demo, run, recon, quantify, phantom, mask, unwrap, fieldmap, background, invert, r2star, swi, detect, longitudinal,
+    report, methods,
+):  # fmt: skip
+    module.add(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from qsmcmb import __version__
+
+        print(f"qsmcmb {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,  # noqa: ARG001
+) -> None:
+    """Total susceptibility of cerebral microbleeds from gradient-echo phase."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run_command(sys.argv[1:] if arguments is None else arguments))
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one command; return the exit code."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(expand_lists(arguments), prog_name="qsmcmb", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or EXIT_OK)
+    except QsmcmbError as error:
+        say(str(error) if not isinstance(error, ConfigError) else f"ERROR USAGE {error}")
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output left: nothing more to say, and no complaint at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_OK
+    except KeyboardInterrupt:
+        say("interrupted; finished sessions are whole, run the same command again for the rest")
+        return 130
+    except MemoryError as error:
+        say(f"ERROR MEM {error}; fix: free memory, or fewer processes (--nprocs 1)")
+        return EXIT_MEMORY
+    except OSError as error:
+        return _os_error(error)
+    except Exception as error:
+        return _other(error)
+
+
+def _os_error(error: OSError) -> int:
+    place = error.filename or "output"
+    say(f"ERROR IO {place}: {error.strerror or error}. Fix: check the disk's space and permissions")
+    return EXIT_IO
+
+
+def _other(error: Any) -> int:
+    # typer carries its own click or uses the installed one: known by what they can do, not by class.
+    if hasattr(error, "show") and hasattr(error, "exit_code"):
+        error.show()
+        return int(error.exit_code)
+    if hasattr(error, "exit_code"):
+        return int(error.exit_code)
+    if type(error).__name__ == "Abort":
+        return EXIT_USAGE
+    say("".join(traceback.format_exception(error)))
+    say("ERROR BUG: this is a fault of qsmcmb. Please report it with the lines above")
+    return EXIT_BUG

@@ -70,23 +70,27 @@ def write_image(
     return path
 
 
-def write_single(path: Path, data: AnyArray, grid: Grid, record: Mapping[str, Any]) -> None:
-    """Write an image under a name that the user chose, and its JSON beside it.
+def check_image_name(path: Path) -> None:
+    """Raise unless an image can be written under this name.
 
     Raises
     ------
     OutputError
-        The folder does not exist or cannot be written, or the name is no NIfTI name.
+        The folder cannot be written, or the name is no NIfTI name.
     """
-    stem = path.name.removesuffix(".gz")
-    if not stem.endswith(".nii"):
+    if not path.name.removesuffix(".gz").endswith(".nii"):
         raise OutputError(
             "OUT", path, field="name", found=path.name, expected="a name ending in .nii or .nii.gz",
             fix=f"write {path.name}.nii.gz",
         )  # fmt: skip
     make_folder(path.parent)
+
+
+def write_single(path: Path, data: AnyArray, grid: Grid, record: Mapping[str, Any]) -> None:
+    """Write an image under a name that the user chose, and its JSON beside it."""
+    check_image_name(path)
     save_volume(path, data, grid.affine)
-    write_json(path.with_name(stem.removesuffix(".nii") + ".json"), record)
+    write_json(path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json"), record)
 
 
 def write_table(

@@ -1,0 +1,42 @@
+"""`qsmcmb background`: total to local field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qsmcmb.cli.arguments import Direction, Mask, Method, Output, Set
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(epilog="Example: qsmcmb background field.nii.gz --mask mask.nii.gz -o local.nii.gz --out-mask inner.nii.gz")
+    def background(
+        field: Annotated[Path, typer.Argument(metavar="FIELD", help="Total field; its unit is kept.")],
+        mask: Mask,
+        out: Output,
+        out_mask: Annotated[Path, typer.Option("--out-mask", help="Where the mask of the local field goes.")],
+        method: Method = "vsharp",
+        noise: Annotated[Path | None, typer.Option("--noise", help="SD of the field, same unit.")] = None,
+        b0_dir: Direction = None,
+        settings: Set = None,
+    ) -> None:
+        """Remove the field of what lies outside the mask."""
+        from qsmcmb.background_removal.head import remove_background
+        from qsmcmb.cli.stage import bind_stage, check_output_name, field_mask, write_stage
+        from qsmcmb.io.masks import load_on_grid
+        from qsmcmb.io.plain import load_stack
+
+        check_output_name(out)
+        check_output_name(out_mask)
+        stage = bind_stage("background", method, settings)
+        stack, grid = load_stack([field], b0_dir=b0_dir)
+        sd = load_on_grid(noise, grid) if noise else None
+        local = remove_background(
+            stack[0], field_mask(mask, grid), grid, method=stage.method, field_sd_hz=sd, options=stage.options
+        )
+        write_stage(out, local.local_field_hz, grid, units="as the input", stage=stage)
+        write_stage(out_mask, local.mask, grid, units="", stage=stage)

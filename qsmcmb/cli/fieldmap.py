@@ -1,0 +1,53 @@
+"""`qsmcmb fieldmap`: phase of several echoes to a field map with its SD."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qsmcmb.cli.arguments import EchoTimes, FieldStrength, Files, Magnitude, MaybeMask, Method, Output, Set
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(epilog="Example: qsmcmb fieldmap unwrapped.nii.gz --mag mag.nii.gz --te 4,8,12ms --b0 3 -o field.nii.gz")
+    def fieldmap(
+        phase: Annotated[Files, typer.Argument(metavar="PHASE...", help="Phase per echo, rad; wrapped or unwrapped.")],
+        magnitude: Magnitude,
+        te: EchoTimes,
+        b0: FieldStrength,
+        out: Output,
+        mask: MaybeMask = None,
+        out_sd: Annotated[Path | None, typer.Option("--out-sd", help="Where the SD of the field goes.")] = None,
+        ppm: Annotated[bool, typer.Option("--ppm", help="ppm of B0 instead of Hz.")] = False,
+        method: Method = "weighted",
+        settings: Set = None,
+    ) -> None:
+        """Fit the field, Hz; phase within -pi and pi is unwrapped first, by ROMEO."""
+        import numpy as np
+
+        from qsmcmb.cli.stage import bind_stage, check_output_name, mask_or_made, write_stage
+        from qsmcmb.field_mapping.head import map_field
+        from qsmcmb.io.assemble import parse_te
+        from qsmcmb.io.plain import load_stack
+        from qsmcmb.units import hz_to_ppm
+        from qsmcmb.unwrapping.head import unwrap
+
+        for path in filter(None, (out, out_sd)):
+            check_output_name(path)
+        stage = bind_stage("fieldmap", method, settings)
+        te_s = parse_te(te)
+        phase_rad, grid = load_stack(phase, radians=True)
+        mag, _ = load_stack(magnitude)
+        inside = mask_or_made(mask, mag, phase_rad, grid)
+        if np.abs(phase_rad[:, inside]).max() <= np.pi * 1.001:
+            phase_rad = unwrap(phase_rad, inside, grid, magnitude=mag, te_s=te_s)
+        found = map_field(phase_rad, mag, inside, grid, te_s=te_s, method=stage.method, options=stage.options)
+        units = "ppm" if ppm else "Hz"
+        for path, values in ((out, found.total_field_hz), (out_sd, found.field_sd_hz)):
+            if path:
+                scaled = hz_to_ppm(values, b0) if ppm else values
+                write_stage(path, np.where(np.isfinite(scaled), scaled, np.nan), grid, units=units, stage=stage)

@@ -1,0 +1,36 @@
+"""`qsmcmb mask`: a brain mask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qsmcmb.cli.arguments import Files, Method, Output, Set
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(epilog="Example: qsmcmb mask mag1.nii.gz mag2.nii.gz --phase ph1.nii.gz ph2.nii.gz -o mask.nii.gz")
+    def mask(
+        magnitude: Annotated[Files, typer.Argument(metavar="MAG...", help="Magnitude per echo.")],
+        out: Output,
+        phase: Annotated[Files | None, typer.Option("--phase", help="Phase per echo, rad.")] = None,
+        method: Method = "",
+        settings: Set = None,
+    ) -> None:
+        """Make a brain mask: from magnitude and phase, or from magnitude alone where no phase is given."""
+        import numpy as np
+
+        from qsmcmb.cli.stage import bind_stage, check_output_name, write_stage
+        from qsmcmb.io.plain import load_stack
+        from qsmcmb.masking.brain import mask_brain
+
+        check_output_name(out)
+        stage = bind_stage("mask", method or ("combined" if phase else "magnitude"), settings)
+        mag, grid = load_stack(magnitude)
+        phase_rad = load_stack([Path(p) for p in phase], radians=True)[0] if phase else np.zeros_like(mag)
+        made = mask_brain(mag, phase_rad, grid, method=stage.method, options=stage.options)
+        write_stage(out, made, grid, units="", stage=stage)

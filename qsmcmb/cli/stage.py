@@ -1,0 +1,62 @@
+"""What the commands of single stages share: options bound to signatures, and the record beside each image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from qsmcmb.model import Grid
+from qsmcmb.typing import AnyArray, BoolArray, FloatArray
+
+
+class Stage(NamedTuple):
+    """Method of a stage with the options that the user set."""
+
+    name: str
+    method: str
+    options: dict[str, Any]
+    record: dict[str, Any]
+
+
+def bind_stage(name: str, method: str, settings: Sequence[str] | None) -> Stage:
+    """Check method and options before any file is read; the record holds all options, defaults written out."""
+    from qsmcmb.pipeline.config import make_config, parse_set
+
+    options = parse_set(list(settings or []))
+    config = make_config({name: {"method": method, **options}})
+    return Stage(name, method, options, config.bound(name))
+
+
+def check_output_name(path: Path) -> None:
+    """Refuse a name or a folder that cannot be written, before any long work."""
+    from qsmcmb.io.derivatives import check_image_name
+
+    check_image_name(path)
+
+
+def write_stage(path: Path, data: AnyArray, grid: Grid, *, units: str, stage: Stage | None = None) -> None:
+    """Write an image with its record."""
+    from qsmcmb import __version__
+    from qsmcmb.io.derivatives import write_single
+
+    record: dict[str, Any] = {"Units": units} if units else {}
+    if stage:
+        record["Steps"] = {stage.name: stage.record}
+    record["GeneratedBy"] = [{"Name": "qsmcmb", "Version": __version__}]
+    write_single(path, data, grid, record)
+
+
+def mask_or_made(mask: Path | None, magnitude: FloatArray, phase_rad: FloatArray, grid: Grid) -> BoolArray:
+    """Return the user's mask, or one made from the scan."""
+    from qsmcmb.io.masks import load_mask
+    from qsmcmb.masking.brain import mask_brain
+
+    return load_mask(mask, grid) if mask else mask_brain(magnitude, phase_rad, grid)
+
+
+def field_mask(mask: Path, grid: Grid) -> BoolArray:
+    """Return the user's mask."""
+    from qsmcmb.io.masks import load_mask
+
+    return load_mask(mask, grid)

@@ -1,0 +1,45 @@
+"""`qsmcmb swi`: susceptibility-weighted image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qsmcmb.cli.arguments import EchoTimes, Magnitude, MaybeMask, Output, Phase
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(epilog="Example: qsmcmb swi --phase ph.nii.gz --mag mag.nii.gz --te 4,8,12ms -o swi.nii.gz")
+    def swi(
+        phase: Phase,
+        magnitude: Magnitude,
+        te: EchoTimes,
+        out: Output,
+        mask: MaybeMask = None,
+        out_mip: Annotated[Path | None, typer.Option("--out-mip", help="Where the minimum projection goes.")] = None,
+    ) -> None:
+        """Make the susceptibility-weighted image of the longest echo (and its minimum-intensity projection)."""
+        from qsmcmb.cli.stage import check_output_name, mask_or_made, write_stage
+        from qsmcmb.errors import InvalidInputError
+        from qsmcmb.io.assemble import parse_te
+        from qsmcmb.io.plain import load_stack
+        from qsmcmb.susceptibility_weighting.swi import make_swi, project_minimum
+
+        for path in filter(None, (out, out_mip)):
+            check_output_name(path)
+        te_s = parse_te(te)
+        phase_rad, grid = load_stack(phase, radians=True)
+        mag, _ = load_stack(magnitude)
+        if len(te_s) != len(phase_rad) or len(te_s) != len(mag):
+            raise InvalidInputError(
+                "TE-MISMATCH", "--te", field="echo times", found=len(te_s),
+                expected=f"{len(phase_rad)}, one for each phase and magnitude volume", fix="give one time per echo",
+            )  # fmt: skip
+        image = make_swi(phase_rad, mag, mask_or_made(mask, mag, phase_rad, grid), grid)
+        write_stage(out, image, grid, units="arbitrary")
+        if out_mip:
+            write_stage(out_mip, project_minimum(image, grid), grid, units="arbitrary")

@@ -1,0 +1,46 @@
+"""`qsmcmb unwrap`: wrapped to unwrapped phase, radians in and out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from qsmcmb.cli.arguments import Files, MaybeMask, Method, Output, Set
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(epilog="Example: qsmcmb unwrap ph1.nii.gz ph2.nii.gz --mag m1.nii.gz m2.nii.gz --te 4,8ms -o unw.nii.gz")
+    def unwrap(
+        phase: Annotated[Files, typer.Argument(metavar="PHASE...", help="Wrapped phase per echo, rad.")],
+        out: Output,
+        magnitude: Annotated[Files | None, typer.Option("--mag", help="Magnitude per echo.")] = None,
+        mask: MaybeMask = None,
+        te: Annotated[str, typer.Option("--te", help="Echo times with their unit: 4,8ms.")] = "",
+        method: Method = "romeo",
+        settings: Set = None,
+    ) -> None:
+        """Unwrap phase; several echoes are made consistent in time where echo times are given."""
+        import numpy as np
+
+        from qsmcmb.cli.stage import bind_stage, check_output_name, field_mask, mask_or_made, write_stage
+        from qsmcmb.io.assemble import parse_te
+        from qsmcmb.io.plain import load_stack
+        from qsmcmb.unwrapping.head import unwrap as unwrap_phase
+
+        check_output_name(out)
+        stage = bind_stage("unwrap", method, settings)
+        te_s = parse_te(te) if te else None
+        phase_rad, grid = load_stack(phase, radians=True)
+        mag = load_stack(magnitude)[0] if magnitude else None
+        if mag is not None:
+            inside = mask_or_made(mask, mag, phase_rad, grid)
+        else:
+            inside = field_mask(mask, grid) if mask else np.ones(grid.shape, bool)
+        unwrapped = unwrap_phase(
+            phase_rad, inside, grid, method=stage.method, magnitude=mag, te_s=te_s, options=stage.options
+        )
+        data = unwrapped[0] if len(unwrapped) == 1 else np.moveaxis(unwrapped, 0, -1)
+        write_stage(out, data, grid, units="rad", stage=stage)

@@ -17,7 +17,9 @@ Magnitude = Annotated[Files, typer.Option("--mag", help="Magnitude: one 3D file 
 EchoTimes = Annotated[str, typer.Option("--te", help="Echo times with their unit: 4,8,12ms or 0.004,0.008s.")]
 FieldStrength = Annotated[float, typer.Option("--b0", help="Field strength in tesla.")]
 Mask = Annotated[Path, typer.Option("--mask", help="Brain mask on the same grid.")]
-MaybeMask = Annotated[Optional[Path], typer.Option("--mask", help="Brain mask; made from the scan by default.")]  # noqa: UP045
+MaybeMask = Annotated[
+    Path | None, typer.Option("--mask", help="Brain mask; made from the scan by default.")
+]
 Direction = Annotated[
     Optional[Triple],  # noqa: UP045
     typer.Option("--b0-dir", help="B0 as a unit vector in voxel axes; from the affine by default."),
@@ -31,16 +33,21 @@ PhaseRange = Annotated[
     typer.Option("--phase-range", help="Values that stand for -pi and pi, where the file does not say."),
 ]
 PhaseSign = Annotated[
-    int, typer.Option("--phase-sign", help="-1 for phase that falls with a paramagnetic field.", min=-1, max=1)
+    int,
+    typer.Option("--phase-sign", help="-1 for phase that falls with a paramagnetic field.", min=-1, max=1),
 ]
 ConfigFile = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--config-file", help="TOML with a table for each stage; --dry-run of `run` prints the defaults."),
+    typer.Option(
+        "--config-file", help="TOML with a table for each stage; --dry-run of `run` prints the defaults."
+    ),
 ]
 Method = Annotated[str, typer.Option("--method", help="Key of the method; `qsmcmb methods` lists them.")]
 Set = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Option("--set", metavar="NAME=VALUE", help="Option of the method; an unknown name lists the options."),
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Option of the method; an unknown name lists the options."
+    ),
 ]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Where the result goes.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]

@@ -13,7 +13,9 @@ from qsmcmb.cli.arguments import Direction, Mask, Method, Output, Set
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb background field.nii.gz --mask mask.nii.gz -o local.nii.gz --out-mask inner.nii.gz")
+    @app.command(
+        epilog="Example: qsmcmb background field.nii.gz --mask mask.nii.gz -o local.nii.gz --out-mask inner.nii.gz"
+    )
     def background(
         field: Annotated[Path, typer.Argument(metavar="FIELD", help="Total field; its unit is kept.")],
         mask: Mask,

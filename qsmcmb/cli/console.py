@@ -80,7 +80,9 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, notes: Sequence[str] = ()) -> None:
+def print_table(
+    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, notes: Sequence[str] = ()
+) -> None:
     """Write a table to stdout: drawn on a terminal, tab-separated elsewhere; title and notes go to stderr there."""
     if sys.stdout.isatty():
         from rich.console import Console

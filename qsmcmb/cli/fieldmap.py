@@ -13,15 +13,21 @@ from qsmcmb.cli.arguments import EchoTimes, FieldStrength, Files, Magnitude, May
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb fieldmap unwrapped.nii.gz --mag mag.nii.gz --te 4,8,12ms --b0 3 -o field.nii.gz")
+    @app.command(
+        epilog="Example: qsmcmb fieldmap unwrapped.nii.gz --mag mag.nii.gz --te 4,8,12ms --b0 3 -o field.nii.gz"
+    )
     def fieldmap(
-        phase: Annotated[Files, typer.Argument(metavar="PHASE...", help="Phase per echo, rad; wrapped or unwrapped.")],
+        phase: Annotated[
+            Files, typer.Argument(metavar="PHASE...", help="Phase per echo, rad; wrapped or unwrapped.")
+        ],
         magnitude: Magnitude,
         te: EchoTimes,
         b0: FieldStrength,
         out: Output,
         mask: MaybeMask = None,
-        out_sd: Annotated[Path | None, typer.Option("--out-sd", help="Where the SD of the field goes.")] = None,
+        out_sd: Annotated[
+            Path | None, typer.Option("--out-sd", help="Where the SD of the field goes.")
+        ] = None,
         ppm: Annotated[bool, typer.Option("--ppm", help="ppm of B0 instead of Hz.")] = False,
         method: Method = "weighted",
         settings: Set = None,
@@ -50,4 +56,6 @@ def add(app: typer.Typer) -> None:
         for path, values in ((out, found.total_field_hz), (out_sd, found.field_sd_hz)):
             if path:
                 scaled = hz_to_ppm(values, b0) if ppm else values
-                write_stage(path, np.where(np.isfinite(scaled), scaled, np.nan), grid, units=units, stage=stage)
+                write_stage(
+                    path, np.where(np.isfinite(scaled), scaled, np.nan), grid, units=units, stage=stage
+                )

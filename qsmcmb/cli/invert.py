@@ -13,9 +13,13 @@ from qsmcmb.cli.arguments import Direction, Mask, Method, Output, Set
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb invert local_ppm.nii.gz --mask inner.nii.gz -o chi.nii.gz --method tv")
+    @app.command(
+        epilog="Example: qsmcmb invert local_ppm.nii.gz --mask inner.nii.gz -o chi.nii.gz --method tv"
+    )
     def invert(
-        field: Annotated[Path, typer.Argument(metavar="INPUT", help="What the method starts from: local field, ppm.")],
+        field: Annotated[
+            Path, typer.Argument(metavar="INPUT", help="What the method starts from: local field, ppm.")
+        ],
         mask: Mask,
         out: Output,
         method: Method = "tv",
@@ -34,6 +38,11 @@ def add(app: typer.Typer) -> None:
         stack, grid = load_stack([field], b0_dir=b0_dir)
         sd = load_on_grid(noise, grid) if noise else None
         chi_ppm = invert_field(
-            stack[0], field_mask(mask, grid), grid, method=stage.method, field_sd_ppm=sd, options=stage.options
+            stack[0],
+            field_mask(mask, grid),
+            grid,
+            method=stage.method,
+            field_sd_ppm=sd,
+            options=stage.options,
         )
         write_stage(out, chi_ppm, grid, units="ppm", stage=stage)

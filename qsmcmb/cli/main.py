@@ -11,8 +11,22 @@ from typing import Annotated, Any
 import typer
 
 from qsmcmb.cli import (
-    background, demo, detect, fieldmap, invert, longitudinal, mask, methods, phantom, quantify, r2star, recon, report,
-    run, swi, unwrap,
+    background,
+    demo,
+    detect,
+    fieldmap,
+    invert,
+    longitudinal,
+    mask,
+    methods,
+    phantom,
+    quantify,
+    r2star,
+    recon,
+    report,
+    run,
+    swi,
+    unwrap,
 )  # fmt: skip
 from qsmcmb.cli.arguments import expand_lists
 from qsmcmb.cli.console import say
@@ -43,7 +57,7 @@ def _version(wanted: bool) -> None:
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,  # noqa: ARG001
+    ] = False,
 ) -> None:
     """Total susceptibility of cerebral microbleeds from gradient-echo phase."""
 

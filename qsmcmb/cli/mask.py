@@ -13,7 +13,9 @@ from qsmcmb.cli.arguments import Files, Method, Output, Set
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb mask mag1.nii.gz mag2.nii.gz --phase ph1.nii.gz ph2.nii.gz -o mask.nii.gz")
+    @app.command(
+        epilog="Example: qsmcmb mask mag1.nii.gz mag2.nii.gz --phase ph1.nii.gz ph2.nii.gz -o mask.nii.gz"
+    )
     def mask(
         magnitude: Annotated[Files, typer.Argument(metavar="MAG...", help="Magnitude per echo.")],
         out: Output,

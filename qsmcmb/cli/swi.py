@@ -20,7 +20,9 @@ def add(app: typer.Typer) -> None:
         te: EchoTimes,
         out: Output,
         mask: MaybeMask = None,
-        out_mip: Annotated[Path | None, typer.Option("--out-mip", help="Where the minimum projection goes.")] = None,
+        out_mip: Annotated[
+            Path | None, typer.Option("--out-mip", help="Where the minimum projection goes.")
+        ] = None,
     ) -> None:
         """Make the susceptibility-weighted image of the longest echo (and its minimum-intensity projection)."""
         from qsmcmb.cli.stage import check_output_name, mask_or_made, write_stage

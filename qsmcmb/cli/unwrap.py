@@ -12,7 +12,9 @@ from qsmcmb.cli.arguments import Files, MaybeMask, Method, Output, Set
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb unwrap ph1.nii.gz ph2.nii.gz --mag m1.nii.gz m2.nii.gz --te 4,8ms -o unw.nii.gz")
+    @app.command(
+        epilog="Example: qsmcmb unwrap ph1.nii.gz ph2.nii.gz --mag m1.nii.gz m2.nii.gz --te 4,8ms -o unw.nii.gz"
+    )
     def unwrap(
         phase: Annotated[Files, typer.Argument(metavar="PHASE...", help="Wrapped phase per echo, rad.")],
         out: Output,

@@ -14,6 +14,7 @@ import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import atomic_write
+from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.typing import FloatArray
 
 UNKNOWN = "n/a"
@@ -136,3 +137,21 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     return value
+
+
+def read_filter(path: Path) -> dict[str, str]:
+    """Read entities that must match, as one JSON object of strings.
+
+    Raises
+    ------
+    InvalidInputError
+        JSON, FILTER.
+    """
+    record = read_sidecar(path)
+    wrong = [k for k, v in record.items() if not isinstance(v, str | int) or isinstance(v, bool)]
+    if wrong:
+        raise InvalidInputError(
+            "FILTER", path, field=wrong[0], found=record[wrong[0]], expected="a string such as \"1\"",
+            fix="write entities with their values, e.g. {\"run\": \"1\"}",
+        )  # fmt: skip
+    return {k: str(v) for k, v in record.items()}

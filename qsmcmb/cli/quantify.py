@@ -1,0 +1,99 @@
+"""`qsmcmb quantify`: total susceptibility at given points, without the map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qsmcmb.cli.arguments import (
+    Direction,
+    EchoTimes,
+    FieldStrength,
+    Magnitude,
+    MaybeMask,
+    Output,
+    Phase,
+    PhaseRange,
+    PhaseSign,
+    Points,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from qsmcmb.io.tables import Points as PointTable
+    from qsmcmb.model import Grid
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(
+        epilog="Example: qsmcmb quantify --phase ph.nii.gz --mag mag.nii.gz --te 4,8,12ms --b0 3 --points cmb.tsv -o out.tsv"
+    )
+    def quantify(
+        phase: Phase,
+        magnitude: Magnitude,
+        te: EchoTimes,
+        b0: FieldStrength,
+        out: Output,
+        points: Points = None,
+        labels: Annotated[
+            Path | None, typer.Option("--labels", help="Label image: one lesion per label.")
+        ] = None,
+        mask: MaybeMask = None,
+        phase_range: PhaseRange = None,
+        phase_sign: PhaseSign = 1,
+        b0_dir: Direction = None,
+    ) -> None:
+        """Fit each lesion on the complex signal; the table tells total susceptibility with its 95 % interval."""
+        from qsmcmb.cli.console import progress
+        from qsmcmb.errors import ConfigError
+        from qsmcmb.io.assemble import parse_te
+        from qsmcmb.io.atomic import make_folder
+        from qsmcmb.io.derivatives import Place, write_table
+        from qsmcmb.io.masks import load_mask
+        from qsmcmb.io.plain import load_files
+        from qsmcmb.io.tables import read_points
+        from qsmcmb.microbleeds.table import column_sidecar
+        from qsmcmb.pipeline.points import quantify as measure
+
+        if (points is None) == (labels is None):
+            raise ConfigError("quantify; expected either --points TSV or --labels NII")
+        if out.suffix != ".tsv":
+            raise ConfigError(f"-o {out}; expected a name ending in .tsv")
+        te_s = parse_te(te)
+        given = read_points(points) if points else None
+        scan = load_files(
+            phase,
+            magnitude,
+            te_s,
+            b0,
+            phase_range=phase_range,
+            phase_sign=phase_sign,
+            b0_dir=b0_dir,
+            name=out.stem,
+        )
+        if labels is not None:
+            given = _centres(labels, scan.grid)
+        assert given is not None
+        make_folder(out.parent)
+        brain = load_mask(mask, scan.grid) if mask else None
+        with progress(["mask", "unwrap", "fieldmap", "quantify"]) as bar:
+            table = measure(scan, given.points_mm, kinds=given.kinds, mask=brain, report=bar.report)
+        write_table(
+            Place(out.parent), out.stem, table.rows(), columns=column_sidecar(), provenance=table.provenance
+        )
+
+
+def _centres(path: Path, grid: Grid) -> PointTable:
+    import numpy as np
+    from scipy import ndimage
+
+    from qsmcmb.io.masks import load_on_grid
+    from qsmcmb.io.tables import Points as PointTable
+
+    labels = load_on_grid(path, grid).astype(int)
+    numbers = [n for n in np.unique(labels) if n > 0]
+    centres = np.array(ndimage.center_of_mass(labels > 0, labels, numbers)).reshape(-1, 3)
+    return PointTable(grid.to_world(centres), (None,) * len(numbers))

@@ -1,0 +1,88 @@
+"""`qsmcmb recon`: the whole pipeline on plain NIfTI files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qsmcmb.cli.arguments import (
+    ConfigFile,
+    Direction,
+    EchoTimes,
+    FieldStrength,
+    Magnitude,
+    MaybeMask,
+    Phase,
+    PhaseRange,
+    PhaseSign,
+    Points,
+    Verbose,
+)  # fmt: skip
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(
+        epilog="Example: qsmcmb recon --phase ph1.nii.gz ph2.nii.gz --mag m1.nii.gz m2.nii.gz --te 4,8ms --b0 3 -o out"
+    )
+    def recon(
+        phase: Phase,
+        magnitude: Magnitude,
+        te: EchoTimes,
+        b0: FieldStrength,
+        out: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")],
+        mask: MaybeMask = None,
+        points: Points = None,
+        detect: Annotated[
+            bool, typer.Option("--detect", help="With --points: the detector's besides.")
+        ] = False,
+        phase_range: PhaseRange = None,
+        phase_sign: PhaseSign = 1,
+        b0_dir: Direction = None,
+        config_file: ConfigFile = None,
+        verbose: Verbose = False,
+    ) -> None:
+        """Make maps, lesion table and report from one scan."""
+        from qsmcmb import __version__
+        from qsmcmb.cli.console import LogFile, progress, say
+        from qsmcmb.io.assemble import parse_te
+        from qsmcmb.io.atomic import make_folder
+        from qsmcmb.io.derivatives import Place, write_dataset_description
+        from qsmcmb.io.masks import load_mask
+        from qsmcmb.io.plain import load_files
+        from qsmcmb.io.tables import read_points
+        from qsmcmb.pipeline.config import read_config
+        from qsmcmb.pipeline.outputs import write_scan
+        from qsmcmb.pipeline.subject import STEPS, run_scan
+        from qsmcmb.reporting.subject_page import write_scan_page
+
+        config, te_s = read_config(config_file), parse_te(te)
+        given = read_points(points) if points else None
+        scan = load_files(
+            phase,
+            magnitude,
+            te_s,
+            b0,
+            phase_range=phase_range,
+            phase_sign=phase_sign,
+            b0_dir=b0_dir,
+            name=out.name,
+        )
+        brain = load_mask(mask, scan.grid) if mask else None
+        make_folder(out)
+        write_dataset_description(out, name="qsmcmb: one scan", version=__version__)
+        with progress([*STEPS, "report"]) as bar:
+            result = run_scan(
+                scan, config, mask=brain, points_mm=given.points_mm if given else None,
+                kinds=given.kinds if given else None, detect=detect, report=bar.report,
+            )  # fmt: skip
+            write_scan(Place(out), result)
+            bar.report(scan.name, "report", 0.0)
+            page = write_scan_page(out)
+        LogFile(out).write("scan", warnings=result.warnings, seconds=result.seconds)
+        for warning in result.warnings if verbose else ():
+            say(f"WARNING {warning}")
+        say(f"{len(result.lesions)} candidates; page: {page}")

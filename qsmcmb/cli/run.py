@@ -1,0 +1,132 @@
+"""`qsmcmb run`: a BIDS data set, every session from phase to lesions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qsmcmb.cli.arguments import ConfigFile, Points, Verbose
+
+if TYPE_CHECKING:
+    from qsmcmb.cli.console import LogFile
+    from qsmcmb.io.bids import SessionFiles
+    from qsmcmb.pipeline.study import StudyOptions
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(epilog="Example: qsmcmb run bids derivatives/qsmcmb participant --participant-label 01 02")
+    def run(
+        bids: Annotated[Path, typer.Argument(metavar="BIDS", help="Data set.")],
+        out: Annotated[Path, typer.Argument(metavar="OUT", help="Derivatives folder.")],
+        level: Annotated[str, typer.Argument(metavar="LEVEL", help="participant")],
+        participant_label: Annotated[
+            list[str] | None, typer.Option(help="Only these (without sub-).")
+        ] = None,
+        session_label: Annotated[list[str] | None, typer.Option(help="Only these (without ses-).")] = None,
+        bids_filter_file: Annotated[
+            Path | None, typer.Option(help='JSON with entities that must match exactly, e.g. {"run": "1"}.')
+        ] = None,
+        derivatives: Annotated[
+            list[str] | None, typer.Option(metavar="NAME=PATH", help="Derivatives that --mask-from may name.")
+        ] = None,
+        mask_from: Annotated[
+            str | None, typer.Option(metavar="NAME", help="Take the masks from these.")
+        ] = None,
+        points: Points = None,
+        detect: Annotated[
+            bool, typer.Option("--detect", help="With --points: the detector's besides.")
+        ] = False,
+        nprocs: Annotated[int, typer.Option(min=1, help="Sessions at the same time.")] = 1,
+        config_file: ConfigFile = None,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Print plan and configuration, do nothing.")
+        ] = False,
+        verbose: Verbose = False,
+    ) -> None:
+        """Run the whole pipeline on every session; compare sessions; write maps, tables and one page per subject."""
+        from qsmcmb import __version__
+        from qsmcmb.cli.console import LogFile, say
+        from qsmcmb.errors import ConfigError
+        from qsmcmb.io.atomic import make_folder
+        from qsmcmb.io.tables import read_filter
+        from qsmcmb.pipeline.config import read_config
+        from qsmcmb.pipeline.study import StudyOptions, plan_study
+
+        if level != "participant":
+            raise ConfigError(f"LEVEL {level!r}; expected participant")
+        options = StudyOptions(
+            read_config(config_file), tuple(participant_label or ()), tuple(session_label or ()),
+            read_filter(bids_filter_file) if bids_filter_file else {}, points, detect or points is None,
+            _mask_root(derivatives or [], mask_from),
+        )  # fmt: skip
+        sessions = plan_study(bids, out, options)
+        if dry_run:
+            print("\n".join(f"# {s.name}: {len(s.images)} images" for s in sessions))
+            print(options.config.to_toml())
+            return
+        make_folder(out)
+        if not (bids / "dataset_description.json").exists():
+            say(f"WARNING {bids}: dataset_description.json is missing")
+        log = LogFile(out)
+        log.write("start", version=__version__, sessions=[s.name for s in sessions])
+        raise typer.Exit(_run(bids, out, sessions, options, nprocs=nprocs, log=log, verbose=verbose))
+
+
+def _mask_root(derivatives: list[str], mask_from: str | None) -> Path | None:
+    from qsmcmb.errors import ConfigError
+
+    named = {}
+    for value in derivatives:
+        name, equals, path = value.partition("=")
+        if not equals or not Path(path).is_dir():
+            raise ConfigError(f"--derivatives {value!r}; expected NAME=PATH of a folder")
+        named[name] = Path(path)
+    if mask_from is None:
+        return None
+    if mask_from not in named:
+        raise ConfigError(f"--mask-from {mask_from!r}; expected one of: {', '.join(named) or 'none given'}")
+    return named[mask_from]
+
+
+def _run(
+    bids: Path, out: Path, sessions: list[SessionFiles], options: StudyOptions, *, nprocs: int, log: LogFile,
+    verbose: bool,
+) -> int:  # fmt: skip
+    from qsmcmb.cli.console import progress, say
+    from qsmcmb.cli.pages import compare_and_report
+    from qsmcmb.pipeline.study import Outcome, exit_code, run_study
+    from qsmcmb.pipeline.subject import STEPS
+
+    def finished(outcome: Outcome) -> None:
+        log.write("session", name=outcome.name, exit_code=outcome.exit_code, error=outcome.error,
+                  warnings=outcome.warnings, seconds=outcome.seconds)  # fmt: skip
+        if outcome.error:
+            say(outcome.error)
+        for warning in outcome.warnings if verbose else ():
+            say(f"WARNING {outcome.name}: {warning}")
+
+    participants = list(dict.fromkeys(s.participant for s in sessions))
+    stages = [*(list(STEPS) * len(sessions)), *(["longitudinal", "report"] * len(participants))]
+    with progress(stages) as bar:
+        outcomes = run_study(bids, out, options, n_processes=nprocs, report=bar.report, finished=finished)
+        done = {o.participant for o in outcomes if not o.exit_code}
+        failed_pages = compare_and_report(
+            out, [p for p in participants if p in done], report=bar.report, failures=_failures(outcomes)
+        )
+    code = exit_code(outcomes)
+    good = sum(not o.exit_code for o in outcomes)
+    say(f"{good} of {len(outcomes)} sessions done; results in {out}")
+    log.write("end", exit_code=code or int(failed_pages))
+    return code or int(failed_pages)
+
+
+def _failures(outcomes: list) -> dict[str, list[str]]:  # type: ignore[type-arg]
+    failures: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.error:
+            failures.setdefault(outcome.participant, []).append(outcome.error)
+    return failures

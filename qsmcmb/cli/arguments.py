@@ -17,9 +17,7 @@ Magnitude = Annotated[Files, typer.Option("--mag", help="Magnitude: one 3D file 
 EchoTimes = Annotated[str, typer.Option("--te", help="Echo times with their unit: 4,8,12ms or 0.004,0.008s.")]
 FieldStrength = Annotated[float, typer.Option("--b0", help="Field strength in tesla.")]
 Mask = Annotated[Path, typer.Option("--mask", help="Brain mask on the same grid.")]
-MaybeMask = Annotated[
-    Path | None, typer.Option("--mask", help="Brain mask; made from the scan by default.")
-]
+MaybeMask = Annotated[Path | None, typer.Option("--mask", help="Brain mask; made from the scan by default.")]
 Direction = Annotated[
     Optional[Triple],  # noqa: UP045
     typer.Option("--b0-dir", help="B0 as a unit vector in voxel axes; from the affine by default."),

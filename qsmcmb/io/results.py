@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.derivatives import Place
 from qsmcmb.io.nifti import read_volume
@@ -45,6 +47,15 @@ class SessionResults:
         volume = read_volume(self.place.path(f"{ending}.nii.gz"))
         nx, ny, nz = volume.data.shape
         return volume.values(), Grid.from_affine((nx, ny, nz), volume.affine)
+
+    def canonical(self, ending: str) -> tuple[FloatArray, Grid]:
+        """Return an image with its axes as close to RAS+ as flips and swaps bring them: for pictures."""
+        import nibabel
+
+        data, grid = self.image(ending)
+        image = nibabel.as_closest_canonical(nibabel.Nifti1Image(data, grid.affine))
+        nx, ny, nz = image.shape
+        return np.asarray(image.dataobj), Grid.from_affine((nx, ny, nz), np.asarray(image.affine))
 
     def has(self, ending: str) -> bool:
         """Return whether the image is there."""

@@ -1,0 +1,125 @@
+"""Figures as PNG data for a page: slices in radiological order are avoided, left is left."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from qsmcmb.model import Grid
+from qsmcmb.typing import FloatArray
+
+CHI_WINDOW_PPM = (-0.15, 0.15)
+CLOSE_UP_MM = 12.0
+DPI = 80
+
+
+class Panel(NamedTuple):
+    """A volume (axes near RAS+) with its window and label."""
+
+    title: str
+    data: FloatArray
+    grid: Grid
+    window: tuple[float, float]
+
+
+def to_png(figure: Figure) -> str:
+    """Return the figure as base64 PNG without a date."""
+    stream = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def percentile_window(data: FloatArray, high: float = 99.5) -> tuple[float, float]:
+    """Return 0 to a high percentile of what is above 0."""
+    positive = data[data > 0]
+    return 0.0, float(np.percentile(positive, high)) if positive.size else 1.0
+
+
+def overview(panels: Sequence[Panel], centre_voxel: Sequence[int]) -> str:
+    """Draw one row per panel: two axial, one coronal, one sagittal slice, through and above a voxel."""
+    figure = Figure(figsize=(11, 2.9 * len(panels)), dpi=DPI)
+    axes = figure.subplots(len(panels), 4, squeeze=False)
+    for row, panel in zip(axes, panels, strict=True):
+        x, y, z = (min(int(c), n - 1) for c, n in zip(centre_voxel, panel.data.shape, strict=True))
+        upper = min(z + panel.data.shape[2] // 8, panel.data.shape[2] - 1)
+        slices = (
+            (panel.data[:, :, z], 0, 1), (panel.data[:, :, upper], 0, 1),
+            (panel.data[:, y], 0, 2), (panel.data[x], 1, 2),
+        )  # fmt: skip
+        for axis, (image, a, b) in zip(row, slices, strict=True):
+            _draw(axis, image, panel, a, b)
+        row[0].set_ylabel(panel.title)
+    figure.tight_layout()
+    return to_png(figure)
+
+
+def close_up(panels: Sequence[Panel], position_mm: FloatArray) -> str:
+    """Draw axial and coronal slices of each panel through a point, with its place marked."""
+    figure = Figure(figsize=(2.0 * len(panels), 4.0), dpi=DPI)
+    axes = figure.subplots(2, len(panels), squeeze=False)
+    for column, panel in enumerate(panels):
+        voxel = panel.grid.to_voxel(position_mm)
+        size = np.array(panel.grid.voxel_size_mm)
+        low = np.maximum(np.floor(voxel - CLOSE_UP_MM / size).astype(int), 0)
+        high = np.minimum(np.ceil(voxel + CLOSE_UP_MM / size).astype(int) + 1, panel.data.shape)
+        if np.any(high <= low):
+            continue
+        centre = np.clip(np.rint(voxel).astype(int), 0, np.array(panel.data.shape) - 1)
+        box = panel.data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        inner = centre - low
+        _draw(axes[0, column], box[:, :, inner[2]], panel, 0, 1)
+        _draw(axes[1, column], box[:, inner[1]], panel, 0, 2)
+        axes[0, column].set_title(panel.title, fontsize=8)
+        for axis, (a, b) in zip(axes[:, column], ((0, 1), (0, 2)), strict=True):
+            axis.plot((voxel - low)[a], (voxel - low)[b], "+", color="tab:red", markersize=7, alpha=0.8)
+    figure.tight_layout(pad=0.3)
+    return to_png(figure)
+
+
+def _draw(axis: Any, image: FloatArray, panel: Panel, a: int, b: int) -> None:
+    size = panel.grid.voxel_size_mm
+    axis.imshow(
+        image.T, origin="lower", cmap="gray", vmin=panel.window[0], vmax=panel.window[1], aspect=size[b] / size[a],
+        interpolation="nearest",
+    )  # fmt: skip
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def field_strength_plot(rows: Sequence[dict[str, Any]], sessions: Sequence[str]) -> str:
+    """Draw true against estimated total susceptibility, and visible volume, per session."""
+    figure = Figure(figsize=(10, 4.2), dpi=DPI)
+    left, right = figure.subplots(1, 2)
+    truth = np.array([abs(r["truth_ppm_mm3"]) for r in rows])
+    for session, marker in zip(sessions, "osD^v<>", strict=False):
+        value = np.array([abs(r[f"{session}_ppm_mm3"]) for r in rows])
+        spread = [
+            np.abs(value - np.minimum(*_ends(rows, session))), np.abs(np.maximum(*_ends(rows, session)) - value)
+        ]  # fmt: skip
+        left.errorbar(
+            truth, value, yerr=spread, fmt=marker, markersize=5, capsize=2, label=session, alpha=0.8
+        )
+        right.plot(
+            truth, [r[f"{session}_volume_mm3"] for r in rows], marker, markersize=5, label=session, alpha=0.8
+        )
+    ends = [truth.min() * 0.7, truth.max() * 1.4]
+    left.plot(ends, ends, color="0.6", linewidth=1)
+    for axis, label in ((left, "estimate, 95 % interval (ppm mm3)"), (right, "visible volume (mm3)")):
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_xlabel("true total susceptibility, absolute (ppm mm3)")
+        axis.set_ylabel(label)
+        axis.legend()
+    figure.tight_layout()
+    return to_png(figure)
+
+
+def _ends(rows: Sequence[dict[str, Any]], session: str) -> tuple[FloatArray, FloatArray]:
+    low, high = (np.array([abs(r[f"{session}_{end}_ppm_mm3"]) for r in rows]) for end in ("low", "high"))
+    return low, high

@@ -1,0 +1,137 @@
+"""One self-contained page per subject, from the derivatives alone: it can be made years later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qsmcmb.io.derivatives import Place
+from qsmcmb.io.results import SessionResults, list_results
+from qsmcmb.io.tables import read_tsv
+from qsmcmb.reporting.figures import CHI_WINDOW_PPM, Panel, close_up, overview, percentile_window
+from qsmcmb.reporting.methods_text import methods_paragraph
+from qsmcmb.reporting.page import show, write_page
+
+MAX_PICTURES = 40
+COLUMNS = {
+    "label": "label", "kind": "kind", "certainty": "certainty", "score": "score", "total": "total chi (95 %)",
+    "total_chi_sum_ppm_mm3": "map sum", "total_chi_loss_ppm_mm3": "signal loss",
+    "detection_limit_ppm_mm3": "detection limit", "volume_mm3": "visible volume (mm3)", "diameter_mm": "diameter (mm)",
+    "r2star_hz": "R2* (1/s)", "side": "side", "territory": "territory", "place": "x, y, z (mm)", "source": "source",
+    "flags": "flags",
+}  # fmt: skip
+TEXT = ("kind", "certainty", "side", "territory", "source", "flags")
+CHANGE_COLUMNS = (
+    "lesion", "status", "baseline_session", "followup_session", "interval_years", "baseline_ppm_mm3",
+    "followup_ppm_mm3", "change_ppm_mm3", "change_sd_ppm_mm3", "change_percent", "mdc_ppm_mm3", "p_value", "flags",
+)  # fmt: skip
+
+
+def write_subject_page(out: Path, participant: str, *, notes: Sequence[str] = ()) -> Path:
+    """Write OUT/sub-<label>.html.
+
+    Parameters
+    ----------
+    out : path
+        Derivatives folder.
+    participant : str
+        Label without `sub-`.
+    notes : sequence of str, optional
+        What the run has to say: failed sessions, warnings.
+
+    Returns
+    -------
+    Path
+    """
+    table = out / f"sub-{participant}" / f"sub-{participant}_desc-cmb_longitudinal.tsv"
+    changes = read_tsv(table) if table.exists() else []
+    return write_page(
+        out / f"sub-{participant}.html", "subject.html", title=f"sub-{participant}", notes=notes,
+        sessions=[_session(s) for s in list_results(out, participant)],
+        changes=[[_change_cell(row.get(c)) for c in CHANGE_COLUMNS] for row in changes],
+        change_header=[c.replace("_", " ").replace("ppm mm3", "(ppm mm3)") for c in CHANGE_COLUMNS],
+    )  # fmt: skip
+
+
+def write_scan_page(out: Path) -> Path:
+    """Write OUT/report.html of a single scan (`recon`)."""
+    session = SessionResults(Place(out), "", "")
+    return write_page(
+        out / "report.html", "subject.html", title=out.resolve().name, notes=(), sessions=[_session(session)],
+        changes=[], change_header=[],
+    )  # fmt: skip
+
+
+def _session(session: SessionResults) -> dict[str, Any]:
+    record, rows = session.record("desc-cmb_burden"), session.lesion_rows()
+    panels = _panels(session)
+    centre = np.argwhere(panels[0].data != 0).mean(axis=0)
+    pictured = sorted(rows, key=lambda r: (r["certainty"] != "definite", r["label"]))[:MAX_PICTURES]
+    close = [panels[0], panels[1], panels[3]]
+    sums = record.get("SourceChecksums", {})
+    return {
+        "name": session.name,
+        "burden": f"{show(record['burden_ppm_mm3'])} ppm mm3 ({show(record['burden_low_ppm_mm3'])} to "
+        f"{show(record['burden_high_ppm_mm3'])})",
+        "n_definite": record["n_definite"],
+        "n_possible": record["n_possible"],
+        "pattern": record["pattern"],
+        "warnings": record.get("Warnings", []),
+        "overview": overview(panels, [int(c) for c in centre]),
+        "reference": session.record("Chimap")["ReferenceRegion"] + " is 0",
+        "header": list(COLUMNS.values()),
+        "text": [i for i, name in enumerate(COLUMNS) if name in TEXT],
+        "rows": [[_cell(row, name) for name in COLUMNS] for row in rows],
+        "lesions": [
+            {
+                "label": int(row["label"]),
+                "image": close_up(close, np.array([row["x_mm"], row["y_mm"], row["z_mm"]])),
+                "caption": f"{int(row['label'])}: {row['kind']}, {row['certainty']}, {_cell(row, 'total')} ppm mm3",
+            }
+            for row in pictured
+        ],
+        "hidden": len(rows) - len(pictured),
+        "methods": methods_paragraph(record),
+        "inputs": [(name, sums.get(name, "")) for name in record.get("Sources", [])],
+    }
+
+
+def _panels(session: SessionResults) -> list[Panel]:
+    chi, grid = session.canonical("Chimap")
+    swi, _ = session.canonical("desc-swi_T2starw")
+    mip, _ = session.canonical("desc-minIP_T2starw")
+    local, _ = session.canonical("desc-local_fieldmap")
+    spread = float(np.percentile(np.abs(local[local != 0]), 98)) if local.any() else 1.0
+    panels = [
+        Panel("susceptibility (ppm)", chi, grid, CHI_WINDOW_PPM),
+        Panel("SWI", swi, grid, percentile_window(swi)),
+        Panel("minimum intensity", mip, grid, percentile_window(mip)),
+        Panel(f"local field (+-{spread:.2g} Hz)", local, grid, (-spread, spread)),
+    ]
+    if session.has("R2starmap"):
+        r2star, _ = session.canonical("R2starmap")
+        panels.append(Panel("R2* (0-60 1/s)", r2star, grid, (0.0, 60.0)))
+    return panels
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    if name == "total":
+        if row["total_chi_ppm_mm3"] is None:
+            return "n/a"
+        low, high = show(row["total_chi_low_ppm_mm3"]), show(row["total_chi_high_ppm_mm3"])
+        return f"{show(row['total_chi_ppm_mm3'])} ({low} to {high})"
+    if name == "place":
+        return ", ".join(f"{row[c]:.1f}" for c in ("x_mm", "y_mm", "z_mm"))
+    if name == "label":
+        return str(int(row["label"]))
+    return show(row[name])
+
+
+def _change_cell(value: str | None) -> str:
+    try:
+        return show(float(value)) if value is not None else "n/a"
+    except ValueError:
+        return str(value)

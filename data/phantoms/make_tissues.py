@@ -27,7 +27,9 @@ def main() -> None:
     for name, volume in maps.items():
         data = np.asarray(volume.get_fdata(), dtype=np.float32)
         smooth = image.new_img_like(volume, ndimage.gaussian_filter(data / data.max(), SIGMA_MM))
-        volumes[name] = image.resample_img(smooth, affine, shape, copy_header=True, force_resample=True).get_fdata()
+        volumes[name] = image.resample_img(
+            smooth, affine, shape, copy_header=True, force_resample=True
+        ).get_fdata()
     filled = ndimage.binary_fill_holes(ndimage.binary_closing(volumes.pop("t1") > 0.1, iterations=2))
     volumes["brain"] = ndimage.gaussian_filter(filled.astype(np.float32), 0.7)
     packed = {name: np.clip(np.rint(255 * v), 0, 255).astype(np.uint8) for name, v in volumes.items()}

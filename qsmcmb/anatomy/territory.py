@@ -6,6 +6,8 @@ registration is what a study would use.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from qsmcmb.model import Grid
@@ -20,7 +22,9 @@ TENTORIUM_BACK_MM = -8.0
 MIDLINE_MM = 2.0
 
 
-def assign_territory(points_mm: FloatArray, mask: BoolArray, grid: Grid) -> list[tuple[str, str]]:
+def assign_territory(
+    points_mm: FloatArray | Sequence[tuple[float, float, float]], mask: BoolArray, grid: Grid
+) -> list[tuple[str, str]]:
     """Return (side, territory) of each point.
 
     Parameters
@@ -37,7 +41,7 @@ def assign_territory(points_mm: FloatArray, mask: BoolArray, grid: Grid) -> list
     list of tuple of str
         Side ``left``, ``right`` or ``midline``; territory ``lobar``, ``deep`` or ``infratentorial``.
     """
-    voxels = np.argwhere(mask)
+    voxels = np.argwhere(mask).astype(np.float64)
     world = grid.to_world(voxels[:: max(1, len(voxels) // 20000)])
     low, high = np.percentile(world, 0.2, axis=0), np.percentile(world, 99.8, axis=0)
     scale = (TEMPLATE_HIGH_MM - TEMPLATE_LOW_MM) / (high - low)

@@ -67,7 +67,7 @@ def remove_background(
     box = bounding_box(mask)
     start = tuple(s.start for s in box)
     shape = tuple(s.stop - s.start for s in box)
-    small = grid.cropped(start, shape)  # type: ignore[arg-type]
+    small = grid.cropped(start, shape)
     context = {"field_sd_hz": None if field_sd_hz is None else np.ascontiguousarray(field_sd_hz[box])}
     inside = np.ascontiguousarray(mask[box])
     field = np.where(inside, field_hz[box], 0).astype(np.float32)

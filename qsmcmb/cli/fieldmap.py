@@ -53,9 +53,9 @@ def add(app: typer.Typer) -> None:
             phase_rad = unwrap(phase_rad, inside, grid, magnitude=mag, te_s=te_s)
         found = map_field(phase_rad, mag, inside, grid, te_s=te_s, method=stage.method, options=stage.options)
         units = "ppm" if ppm else "Hz"
-        for path, values in ((out, found.total_field_hz), (out_sd, found.field_sd_hz)):
-            if path:
+        for target, values in ((out, found.total_field_hz), (out_sd, found.field_sd_hz)):
+            if target:
                 scaled = hz_to_ppm(values, b0) if ppm else values
                 write_stage(
-                    path, np.where(np.isfinite(scaled), scaled, np.nan), grid, units=units, stage=stage
+                    target, np.where(np.isfinite(scaled), scaled, np.nan), grid, units=units, stage=stage
                 )

@@ -29,7 +29,7 @@ def add(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command(
-        epilog="Example: qsmcmb quantify --phase ph.nii.gz --mag m.nii.gz --te 4,8,12ms --b0 3 --points cmb.tsv -o out.tsv"
+        epilog="Example: qsmcmb quantify --phase ph.nii --mag m.nii --te 4,8,12ms --b0 3 --points cmb.tsv -o out.tsv"
     )
     def quantify(
         phase: Phase,

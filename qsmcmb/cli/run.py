@@ -124,7 +124,7 @@ def _run(
     return code or int(failed_pages)
 
 
-def _failures(outcomes: list) -> dict[str, list[str]]:  # type: ignore[type-arg]
+def _failures(outcomes: list) -> dict[str, list[str]]:
     failures: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.error:

@@ -61,10 +61,10 @@ def compiled(function: F | None = None, *, parallel: bool = False) -> Any:
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))
     import numba
 
-    numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
+    setattr(numba.config, "CACHE_DIR", os.environ["NUMBA_CACHE_DIR"])  # noqa: B010 - unknown to its types
     options: dict[str, Any] = {"cache": True, "nogil": True, "parallel": parallel, "error_model": "numpy"}
 
     def decorate(func: F) -> F:
-        return numba.njit(**options)(func)  # type: ignore[no-any-return]
+        return numba.njit(**options)(func)
 
     return decorate if function is None else decorate(function)

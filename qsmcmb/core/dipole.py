@@ -12,7 +12,7 @@ import numpy as np
 
 from qsmcmb.core.fft import Shape, convolve, fast_shape, rfftn
 from qsmcmb.model import Grid
-from qsmcmb.typing import FloatArray
+from qsmcmb.typing import ComplexArray, FloatArray
 
 NEAR = 4
 """Voxels around the source within which its shape matters."""
@@ -80,7 +80,7 @@ def _is_nyquist(k: FloatArray, n: int, axis: int) -> Any:
     return index
 
 
-def dipole_kernel_image(shape: Shape, voxel_size_mm: Triple, b0_dir: Triple) -> FloatArray:
+def dipole_kernel_image(shape: Shape, voxel_size_mm: Triple, b0_dir: Triple) -> ComplexArray:
     """Return the half spectrum of the image-space dipole (3cos^2-1)/(4 pi r^3) times the voxel's volume.
 
     Unlike `dipole_kernel_k`, a field computed with it does not see the periodic copies of the source, as

@@ -95,7 +95,7 @@ class FftEngine:
             self.spectrum[...] = scipy.fft.rfftn(self.real, workers=thread_count())
         else:
             self._forward.execute()
-        return self.spectrum  # type: ignore[no-any-return]
+        return self.spectrum
 
     def inverse(self) -> FloatArray:
         """Transform `spectrum` into `real`, normalised, and return the latter."""
@@ -104,7 +104,7 @@ class FftEngine:
         else:
             self._inverse.execute()
             self.real *= np.float32(1.0 / np.prod(self.shape, dtype=np.float64))
-        return self.real  # type: ignore[no-any-return]
+        return self.real
 
 
 def _wisdom_path(shape: Shape, threads: int) -> Path:

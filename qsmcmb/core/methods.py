@@ -15,7 +15,7 @@ from qsmcmb.errors import ConfigError
 def load(target: str) -> Callable[..., Any]:
     """Return the function that ``"module:function"`` names."""
     module, _, function = target.partition(":")
-    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
+    return getattr(importlib.import_module(module), function)
 
 
 def resolve(methods: Mapping[str, str], name: str) -> Callable[..., Any]:

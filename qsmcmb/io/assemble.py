@@ -98,9 +98,11 @@ def combine_real_imaginary(real: Volume, imaginary: Volume) -> tuple[Volume, Vol
             "SHAPE", imaginary.path, field="shape", found=im.shape, expected=f"{re.shape} as {real.path.name}",
             fix="export the images again",
         )  # fmt: skip
-    plain = {"slope": 1.0, "inter": 0.0}
     magnitude: FloatArray = np.hypot(re, im)
-    return real._replace(data=magnitude, **plain), imaginary._replace(data=np.arctan2(im, re), **plain)
+    return (
+        real._replace(data=magnitude, slope=1.0, inter=0.0),
+        imaginary._replace(data=np.arctan2(im, re), slope=1.0, inter=0.0),
+    )
 
 
 def parse_te(text: str) -> tuple[float, ...]:

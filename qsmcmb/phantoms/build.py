@@ -191,7 +191,10 @@ def _simulate(
 
 def _paint(anatomy: Anatomy, fine: Grid, pose: _Pose) -> _Volumes:
     """Return the tissue on the fine grid, slab by slab, veins added by their volume."""
-    volumes = _Volumes(*(np.empty(fine.shape, np.float32) for _ in range(3)), np.empty(fine.shape, bool))
+    volumes = _Volumes(
+        np.empty(fine.shape, np.float32), np.empty(fine.shape, np.float32), np.empty(fine.shape, np.float32),
+        np.empty(fine.shape, bool),
+    )  # fmt: skip
     for start in range(0, fine.shape[0], SLAB):
         stop = min(start + SLAB, fine.shape[0])
         axes: list[Any] = [np.arange(start, stop), np.arange(fine.shape[1]), np.arange(fine.shape[2])]

@@ -122,7 +122,7 @@ def _matrix(transform: Any) -> FloatArray:
 
 
 def _dice(fixed: Image, moving: Image, matrix: FloatArray) -> float:
-    world = fixed.grid.to_world(np.argwhere(fixed.mask)) @ matrix[:3, :3].T + matrix[:3, 3]
+    world = fixed.grid.to_world(np.argwhere(fixed.mask).astype(np.float64)) @ matrix[:3, :3].T + matrix[:3, 3]
     voxels = np.rint(moving.grid.to_voxel(world)).astype(int)
     valid = ((voxels >= 0) & (voxels < moving.grid.shape)).all(axis=1)
     shared = moving.mask[tuple(voxels[valid].T)].sum() * fixed.grid.voxel_volume_mm3

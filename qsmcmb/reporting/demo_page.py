@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.reporting.figures import field_strength_plot
@@ -15,7 +16,9 @@ WORDS = ("kind",)
 def write_demo_page(out: Path) -> Path:
     """Write OUT/demo.html from OUT/demo.tsv and OUT/demo.json."""
     table = read_tsv(out / "demo.tsv")
-    rows = [{k: v if k in WORDS or v is None else float(v) for k, v in row.items()} for row in table]
+    rows: list[dict[str, Any]] = [
+        {k: v if k in WORDS or v is None else float(v) for k, v in row.items()} for row in table
+    ]
     record = json.loads((out / "demo.json").read_text(encoding="utf-8"))
     sessions = list(record["detected"])
     header = ["lesion", "kind", "true", *(f"{s} (95 %)" for s in sessions), "CV (%)", "CV of volume (%)"]

@@ -161,7 +161,7 @@ def forward_field(
     (8, 8, 8)
     """
     shape = fast_shape(grid.shape, grid.shape if pad else 0)
-    make = {"k-space": dipole_kernel_k, "image": dipole_kernel_image}[kernel]
+    make: Any = {"k-space": dipole_kernel_k, "image": dipole_kernel_image}[kernel]
     padded = np.zeros(shape, np.float32)
     nx, ny, nz = grid.shape
     padded[:nx, :ny, :nz] = chi_ppm

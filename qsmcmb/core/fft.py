@@ -179,7 +179,7 @@ def irfftn(spectrum: ComplexArray, shape: Shape) -> FloatArray:
     return np.array(eng.inverse())
 
 
-def convolve(volume: FloatArray, kernel_k: FloatArray) -> FloatArray:
+def convolve(volume: FloatArray, kernel_k: FloatArray | ComplexArray) -> FloatArray:
     """Return the circular convolution of `volume` with a kernel given as its half spectrum."""
     eng = engine(_shape3(volume.shape))
     eng.real[...] = volume

@@ -67,6 +67,12 @@ def assemble(
 def common_grid(volumes: Sequence[Volume], b0_dir: tuple[float, float, float] | None) -> Grid:
     """Return the grid that all volumes share; another shape, affine or a missing orientation is refused."""
     first = volumes[0]
+    for volume in volumes:
+        if not volume.oriented and b0_dir is None:
+            raise InvalidInputError(
+                "ORIENT", volume.path, field="qform_code, sform_code", found="0, 0", expected="an orientation",
+                fix="correct the header, or pass --b0-dir X Y Z",
+            )  # fmt: skip
     for other in volumes[1:]:
         if other.data.shape != first.data.shape:
             raise InvalidInputError(
@@ -80,11 +86,6 @@ def common_grid(volumes: Sequence[Volume], b0_dir: tuple[float, float, float] | 
                 "AFFINE", other.path, field="affine", found=f"{distance:.3g} mm away from that of {first.path.name}",
                 expected="the same affine for phase and magnitude of all echoes", fix="export the images again",
             )  # fmt: skip
-    if not first.oriented and b0_dir is None:
-        raise InvalidInputError(
-            "ORIENT", first.path, field="qform_code, sform_code", found="0, 0", expected="an orientation",
-            fix="correct the header, or pass --b0-dir X Y Z",
-        )  # fmt: skip
     nx, ny, nz = first.data.shape
     grid = Grid.from_affine((nx, ny, nz), first.affine)
     return grid if b0_dir is None else dataclasses.replace(grid, b0_dir=b0_dir)

@@ -69,6 +69,19 @@ def list_sessions(
 ) -> list[SessionFiles]:
     """Return the scans of a data set, sorted, after exact selection by labels and entities.
 
+    Parameters
+    ----------
+    bids : path
+        The data set.
+    participants, sessions : sequence of str, optional
+        Labels, with or without `sub-` and `ses-`; all by default.
+    filters : mapping, optional
+        Entities that must match exactly, e.g. ``{"run": "1", "suffix": "MEGRE"}``.
+
+    Returns
+    -------
+    list of SessionFiles
+
     Raises
     ------
     NothingMatchedError

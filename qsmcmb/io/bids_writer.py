@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qsmcmb.io.atomic import atomic_write
+from qsmcmb.io.atomic import atomic_write, make_folder
 from qsmcmb.io.derivatives import BIDS_VERSION
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.tables import write_json
@@ -13,6 +13,7 @@ from qsmcmb.model import GreScan
 
 def write_raw_dataset(root: Path, name: str, *, acknowledgement: str = "") -> None:
     """Write dataset_description.json and README of a raw data set."""
+    make_folder(root)
     record = {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": "raw"}
     if acknowledgement:
         record["Acknowledgements"] = acknowledgement

@@ -1,0 +1,137 @@
+"""Exit codes, messages and what goes where."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from qsmcmb.cli.arguments import expand_lists
+from qsmcmb.cli.main import run_command
+from qsmcmb.model import Grid
+from qsmcmb.phantoms.lesions import Ball, ball_field
+
+
+def test_lists_follow_one_option() -> None:
+    given = ["recon", "--phase", "a", "b", "--te", "4ms", "--phase-range", "-4", "4"]
+    assert expand_lists(given) == [
+        "recon", "--phase", "a", "--phase", "b", "--te", "4ms", "--phase-range", "-4", "4"
+    ]  # fmt: skip
+
+
+def test_version_and_methods_go_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["--version"]) == 0
+    assert run_command(["methods", "invert", "--json"]) == 0
+    version, _, listed = capsys.readouterr().out.partition("\n")
+    assert version.startswith("qsmcmb ")
+    assert set(json.loads(listed)["invert"]) == {"tkd", "tv"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["frobnicate"], 2, "frobnicate"),
+        (["run", "nowhere", "out", "group"], 2, "expected participant"),
+        (["run", "nowhere", "out", "participant"], 65, "ERROR BIDS nowhere"),
+        (["phantom", "nonesuch", "out"], 2, "expected a .toml file or one of"),
+        (["methods", "nonesuch"], 2, "expected one of"),
+        (
+            ["invert", "x.nii", "--mask", "m.nii", "-o", "o.nii", "--method", "medium"],
+            2,
+            "the methods are: tkd, tv",
+        ),
+        (["invert", "x.nii", "--mask", "m.nii", "-o", "o.nii", "--set", "lamda=1"], 2, "its options are"),
+        (["invert", "x.nii", "--mask", "m.nii", "-o", "o.nii"], 65, "ERROR FILE x.nii"),
+        (["invert", "x.nii", "--mask", "m.nii", "-o", "o.txt"], 73, "ending in .nii"),
+        (["r2star", "m.nii", "--te", "4,8", "-o", "o.nii"], 65, "ERROR TUNITS --te"),
+        (
+            ["quantify", "--phase", "p", "--mag", "m", "--te", "4ms", "--b0", "3", "-o", "o.tsv"],
+            2,
+            "--points",
+        ),
+    ],
+)
+def test_errors_name_the_fault(
+    arguments: list[str], code: int, text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert run_command(arguments) == code
+    captured = capsys.readouterr()
+    assert text in captured.err + captured.out
+    assert "Traceback" not in captured.err
+
+
+def test_output_inside_the_data_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bids = tmp_path / "bids"
+    (bids / "sub-01/anat").mkdir(parents=True)
+    assert run_command(["run", str(bids), str(bids), "participant"]) == 2
+    assert run_command(["run", str(bids), str(bids / "sub-01/out"), "participant"]) == 2
+    assert "lies inside the data set" in capsys.readouterr().err
+    # The one place inside that is allowed gets as far as finding no scan.
+    assert run_command(["run", str(bids), str(bids / "derivatives/qsmcmb"), "participant"]) == 66
+    assert not (bids / "derivatives").exists()
+
+
+def save(path: Path, data: np.ndarray, grid: Grid) -> str:
+    nibabel.save(nibabel.Nifti1Image(data.astype(np.float32), grid.affine), path)
+    return str(path)
+
+
+def test_stage_commands_chain_to_a_map(tmp_path: Path) -> None:
+    """Wrapped phase of one ball through unwrap, fieldmap, background and invert: its sign and sum come out."""
+    grid = Grid.isotropic((48, 48, 48), 1.0)
+    x, y, z = np.meshgrid(*[np.arange(48) - 24.0] * 3, indexing="ij")
+    inside = x**2 + y**2 + z**2 < 20**2
+    field_ppm = ball_field(np.stack([x, y, z]), Ball((0.0, 0.0, 0.0), 3.0, 0.5), np.array([0, 0, 1.0]))
+    field_hz = 42.5775 * 3 * field_ppm + 8.0 + 0.5 * x
+    te = (0.005, 0.010, 0.015)
+    phases = [np.angle(np.exp(2j * np.pi * t * field_hz)) * inside for t in te]
+    phase = [save(tmp_path / f"p{i}.nii.gz", p, grid) for i, p in enumerate(phases)]
+    mag = [save(tmp_path / f"m{i}.nii.gz", inside * np.exp(-20 * t), grid) for i, t in enumerate(te)]
+    mask = save(tmp_path / "mask.nii.gz", inside, grid)
+    times = ["--te", "5,10,15ms"]
+
+    def path(name: str) -> str:
+        return str(tmp_path / f"{name}.nii.gz")
+
+    assert run_command(["mask", *mag, "-o", path("made")]) == 0
+    assert (
+        run_command(["unwrap", *phase, "--mag", *mag, "--mask", mask, *times, "-o", path("unwrapped")]) == 0
+    )
+    assert run_command(
+        ["fieldmap", path("unwrapped"), "--mag", *mag, "--mask", mask, *times, "--b0", "3", "--ppm", "-o",
+         path("field"), "--out-sd", path("sd")]
+    ) == 0  # fmt: skip
+    assert run_command(
+        ["background", path("field"), "--mask", mask, "-o", path("local"), "--out-mask", path("inner")]
+    ) == 0  # fmt: skip
+    assert run_command(["invert", path("local"), "--mask", path("inner"), "-o", path("chi")]) == 0
+    assert run_command(["r2star", *mag, *times, "-o", path("r2star")]) == 0
+    assert (
+        run_command(["swi", "--phase", *phase, "--mag", *mag, *times, "--mask", mask, "-o", path("swi")]) == 0
+    )
+    chi = np.asarray(nibabel.load(path("chi")).dataobj)
+    ball = x**2 + y**2 + z**2 < 6**2
+    total = float((chi[ball] - np.median(chi[inside & ~ball])).sum())
+    assert total == pytest.approx(4 / 3 * np.pi * 27 * 0.5, rel=0.25)
+    r2star = np.asarray(nibabel.load(path("r2star")).dataobj)
+    assert np.median(r2star[inside]) == pytest.approx(20, rel=0.01)
+    assert json.loads((tmp_path / "chi.json").read_text())["Units"] == "ppm"
+    code = run_command(
+        [
+            "detect",
+            "--chi",
+            path("chi"),
+            "--mag",
+            *mag,
+            "--mask",
+            path("inner"),
+            "-o",
+            path("t")[:-7] + ".tsv",
+        ]
+    )
+    assert code == 0

@@ -1,0 +1,147 @@
+"""Each stage against analytic truth; every method of a family by iteration over its METHODS."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import qsmcmb as qc
+from qsmcmb.background_removal import METHODS as BACKGROUND
+from qsmcmb.core.dipole import forward_field
+from qsmcmb.dipole_inversion import METHODS as INVERSION
+from qsmcmb.masking import METHODS as MASKING
+from qsmcmb.model import Grid
+from qsmcmb.phantoms.lesions import Ball, ball_field
+from qsmcmb.relaxometry import METHODS as RELAXOMETRY
+from qsmcmb.susceptibility_weighting.swi import make_swi, project_minimum
+from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.unwrapping import METHODS as UNWRAPPING
+
+TE_S = (0.005, 0.010, 0.015, 0.020)
+GRID = Grid((44, 47, 40), (1.0, 1.1, 1.3), (0.0, 0.28, 0.96))
+
+
+def coordinates(grid: Grid) -> FloatArray:
+    axes = [(np.arange(n) - n / 2) * v for n, v in zip(grid.shape, grid.voxel_size_mm, strict=True)]
+    return np.stack(np.meshgrid(*axes, indexing="ij"))
+
+
+def brain(grid: Grid) -> BoolArray:
+    return np.asarray((coordinates(grid) ** 2).sum(axis=0) < 19**2)
+
+
+def smooth_field_hz(grid: Grid) -> FloatArray:
+    x, y, z = coordinates(grid)
+    return 30 + 3.0 * x - 2.0 * y + 0.08 * z**2 + 0.05 * x * y
+
+
+@pytest.mark.parametrize("method", UNWRAPPING)
+def test_smooth_phase_is_unwrapped(method: str) -> None:
+    mask = brain(GRID)
+    truth = 2 * np.pi * np.array(TE_S)[:, None, None, None] * smooth_field_hz(GRID)
+    wrapped = np.angle(np.exp(1j * truth)).astype(np.float32)
+    unwrapped = qc.unwrap(wrapped, mask, GRID, method=method, magnitude=np.ones_like(wrapped), te_s=TE_S)
+    for found, expected in zip(unwrapped, truth, strict=True):
+        difference = (found - expected)[mask]
+        if method == "romeo":
+            # A multiple of 2 pi for the whole echo is free; within the mask it may not change.
+            assert np.ptp(difference) < 1e-3
+        else:
+            assert np.std(difference) < 0.15 * np.std(expected[mask])
+
+
+def test_romeo_field_has_no_free_multiple(rng: np.random.Generator) -> None:
+    mask, field = brain(GRID), smooth_field_hz(GRID)
+    phase = 2 * np.pi * np.array(TE_S)[:, None, None, None] * field
+    noisy = np.angle(np.exp(1j * phase) + 0.02 * rng.standard_normal(phase.shape)).astype(np.float32)
+    magnitude = np.ones_like(noisy)
+    unwrapped = qc.unwrap(noisy, mask, GRID, magnitude=magnitude, te_s=TE_S)
+    found = qc.map_field(unwrapped, magnitude, mask, GRID, te_s=TE_S)
+    assert np.abs(found.total_field_hz - field)[mask].max() < 1.5
+    error = np.std((found.total_field_hz - field)[mask])
+    stated = np.median(found.field_sd_hz[mask])
+    assert 0.3 < error / stated < 3
+
+
+@pytest.mark.parametrize("method", BACKGROUND)
+def test_outside_dipoles_leave_and_inside_ones_stay(method: str) -> None:
+    xyz, mask, direction = coordinates(GRID), brain(GRID), np.array(GRID.b0_dir)
+    outside = ball_field(
+        xyz - np.array([0, 0, 27.0]).reshape(3, 1, 1, 1), Ball((0, 0, 27.0), 4.0, 9.0), direction
+    )
+    inside = ball_field(xyz, Ball((0, 0, 0), 3.0, 0.4), direction)
+    local = qc.remove_background((outside + inside).astype(np.float32), mask, GRID, method=method)
+    rest = local.local_field_hz - inside
+    assert local.mask.sum() > 0.5 * mask.sum()
+    assert np.std(rest[local.mask]) < 0.1 * np.std(outside[mask])
+    core = local.mask & ((xyz**2).sum(axis=0) < 8**2)
+    assert np.corrcoef(local.local_field_hz[core], inside[core])[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("method", INVERSION)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_inversion_keeps_sign_and_contrast(method: str, sign: int) -> None:
+    xyz, mask = coordinates(GRID), brain(GRID)
+    ball = ((xyz - np.array([2, -3, 1.0]).reshape(3, 1, 1, 1)) ** 2).sum(axis=0) < 5**2
+    chi = np.where(ball, 0.3 * sign, 0.0).astype(np.float32)
+    field = np.where(mask, forward_field(chi, GRID), 0).astype(np.float32)
+    found = qc.invert(field, mask, GRID, method=method)
+    contrast = found[ball].mean() - found[mask & ~ball].mean()
+    assert contrast == pytest.approx(0.3 * sign, rel=0.25)
+    assert abs(found[mask].mean()) < 1e-5
+    assert not found[~mask].any()
+
+
+@pytest.mark.parametrize("method", INVERSION)
+def test_inversion_is_linear_in_scale(method: str) -> None:
+    """Twice the field is twice the map for TKD; TV's weight is per noise, so its SD goes along."""
+    mask = brain(GRID)
+    chi = np.zeros(GRID.shape, np.float32)
+    chi[20:24, 22:26, 18:22] = 0.2
+    field = np.where(mask, forward_field(chi, GRID), 0).astype(np.float32)
+    one = qc.invert(field, mask, GRID, method=method)
+    if method == "tkd":
+        np.testing.assert_allclose(qc.invert(2 * field, mask, GRID, method=method), 2 * one, atol=2e-5)
+    again = qc.invert(field, mask, GRID, method=method)
+    np.testing.assert_array_equal(one, again)
+
+
+@pytest.mark.parametrize("method", RELAXOMETRY)
+def test_decay_is_found(method: str, rng: np.random.Generator) -> None:
+    rate = np.linspace(5, 60, GRID.shape[0], dtype=np.float32)[:, None, None] * np.ones(
+        GRID.shape, np.float32
+    )
+    magnitude = 100 * np.exp(-np.array(TE_S, np.float32)[:, None, None, None] * rate)
+    magnitude = np.abs(magnitude + 0.3 * rng.standard_normal(magnitude.shape)).astype(np.float32)
+    found = qc.map_r2star(magnitude, np.ones(GRID.shape, bool), te_s=TE_S, method=method)
+    error = (found - rate).mean(axis=(1, 2))
+    assert np.abs(error).max() < 1.0
+
+
+@pytest.mark.parametrize("method", MASKING)
+def test_masks_find_the_object_and_keep_a_void_inside(method: str, rng: np.random.Generator) -> None:
+    mask, xyz = brain(GRID), coordinates(GRID)
+    void = ((xyz - np.array([9.0, 0, 0]).reshape(3, 1, 1, 1)) ** 2).sum(axis=0) < 2.5**2
+    signal = (mask & ~void).astype(np.complex64)
+    echoes = np.stack([signal, 0.8 * signal]) + 0.02 * (
+        rng.standard_normal((2, *GRID.shape)) + 1j * rng.standard_normal((2, *GRID.shape))
+    )
+    made = qc.mask_brain(
+        np.abs(echoes).astype(np.float32), np.angle(echoes).astype(np.float32), GRID, method=method
+    )
+    dice = 2 * (made & mask).sum() / (made.sum() + mask.sum())
+    assert dice > 0.93
+    assert made[void].all()
+
+
+def test_swi_darkens_veins_and_projection_takes_the_minimum(rng: np.random.Generator) -> None:
+    mask = brain(GRID)
+    magnitude = np.ones((1, *GRID.shape), np.float32)
+    phase = 0.05 * rng.standard_normal(magnitude.shape).astype(np.float32)
+    phase[0, 20:22, 20:22] += 1.5
+    swi = make_swi(phase, magnitude, mask, GRID)
+    vein = np.zeros(GRID.shape, bool)
+    vein[20:22, 20:22] = True
+    assert swi[vein & mask].mean() < 0.6 * swi[mask & ~vein].mean()
+    mip = project_minimum(swi, GRID)
+    assert (mip <= swi + 1e-6).all()

@@ -13,9 +13,13 @@ from typing import Any
 
 # What each stage took of a scan on a plain computer: only to say how long is left.
 SHARES = {
-    "simulate": 20.0, "mask": 3.0, "unwrap": 3.0, "fieldmap": 1.0, "background": 2.0, "invert": 7.0, "r2star": 0.3,
+    "simulate": 22.0, "mask": 3.0, "unwrap": 3.0, "fieldmap": 1.0, "background": 2.0, "invert": 7.0, "r2star": 0.3,
     "swi": 0.5, "detect": 1.0, "quantify": 15.0, "anatomy": 0.1, "longitudinal": 10.0, "report": 6.0,
 }  # fmt: skip
+
+
+SLOW_STARTS = ("simulate", "longitudinal", "report")
+"""Stages whose start is told on plain lines too: the first of a run, and those that follow a pause."""
 
 
 class Progress:
@@ -58,7 +62,7 @@ class Progress:
         if seconds == 0.0:
             if self._bar:
                 self._bar.update(self._task, description=f"{scan}: {stage}", left=self._left())
-            elif stage in ("simulate", "longitudinal", "report"):
+            elif stage in SLOW_STARTS:
                 say(f"{scan}: {stage}")
             return
         self._done += SHARES.get(stage, 1.0)

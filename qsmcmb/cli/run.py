@@ -104,8 +104,7 @@ def _run(
     def finished(outcome: Outcome) -> None:
         log.write("session", name=outcome.name, exit_code=outcome.exit_code, error=outcome.error,
                   warnings=outcome.warnings, seconds=outcome.seconds)  # fmt: skip
-        if outcome.error:
-            say(outcome.error)
+        say(outcome.error or f"{outcome.name}: done")
         for warning in outcome.warnings if verbose else ():
             say(f"WARNING {outcome.name}: {warning}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -83,7 +84,7 @@ def build_phantom(
     recipe : Recipe
         From `read_recipe`.
     report : callable, optional
-        Progress, called with (session, "simulate", 0.0).
+        Progress, called with (session, "simulate", seconds); 0 seconds when it starts.
 
     Returns
     -------
@@ -93,10 +94,13 @@ def build_phantom(
     lesions = lesions_of(recipe, anatomy)
     sessions = []
     for number, protocol in enumerate(recipe.sessions):
+        name, start = f"sub-{recipe.subject}/ses-{protocol.label}", time.perf_counter()
         if report:
-            report(f"sub-{recipe.subject}/ses-{protocol.label}", "simulate", 0.0)
+            report(name, "simulate", 0.0)
         rng = np.random.default_rng([recipe.seed, 4, number])
         sessions.append(_simulate(recipe, protocol, anatomy, lesions, rng))
+        if report:
+            report(name, "simulate", time.perf_counter() - start)
     return sessions
 
 

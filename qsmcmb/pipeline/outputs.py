@@ -21,6 +21,7 @@ MIN_R2STAR_HZ = 1.0
 def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = None) -> None:
     """Write all results of a scan; the burden record comes last and says that the scan is whole."""
     place.folder.mkdir(parents=True, exist_ok=True)
+    place.path("desc-cmb_burden.json").unlink(missing_ok=True)
     for ending, (data, record) in _images(result).items():
         write_image(place, ending, data, result.scan.grid, record=record, provenance=result.provenance)
     table = MicrobleedTable(result.lesions)

@@ -47,6 +47,7 @@ STEPS = (
 )
 UNRELIABLE_SD_HZ = 5.0
 SAME_LESION_MM = 4.0
+LARGEST_BRAIN_LITRES = 2.1
 
 
 @dataclass
@@ -189,6 +190,7 @@ def map_scan_field(
 
 def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
     scan, config, clock = job
+    made = mask is None
     with clock.stage("mask"):
         if mask is None:
             chosen = config["mask"]
@@ -213,7 +215,17 @@ def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
             unwrapped_rad, scan.magnitude, brain, scan.grid, te_s=scan.te_s, method=chosen.method,
             options=chosen.options,
         )  # fmt: skip
-    return PhaseToField(brain, clean.offset_rad, fitted.total_field_hz, fitted.field_sd_hz)
+    warnings = _mask_warnings(brain, scan) if made else ()
+    return PhaseToField(brain, clean.offset_rad, fitted.total_field_hz, fitted.field_sd_hz, warnings)
+
+
+def _mask_warnings(brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
+    litres = float(brain.sum()) * scan.grid.voxel_volume_mm3 / 1e6
+    if litres <= LARGEST_BRAIN_LITRES:
+        return ()
+    return (
+        f"the mask holds {litres:.1f} L, more than a brain: scalp or neck is in it; give a mask (--mask)",
+    )
 
 
 class _Inversion:

@@ -21,7 +21,8 @@ SENTENCES = {
 }  # fmt: skip
 CLOSING = (
     "The receive phase was removed from the first two echoes. Each lesion's total susceptibility was fitted in the "
-    "complex domain over all echoes, with free centre and smooth background; intervals are 95 %."
+    "complex domain over all echoes as a ball, or two balls where one does not fit, with free centre and smooth "
+    "background; intervals are 95 %."
 )
 
 

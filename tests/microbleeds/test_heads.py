@@ -29,6 +29,8 @@ def test_lesion_fit_on_heads_of_other_code(shared_data: Path, session: str) -> N
     strong = np.abs(total) > 2
     error = np.abs(frame["total_chi_ppm_mm3"].to_numpy() / total - 1)[strong]
     assert np.median(error) < 0.08
+    low, high = (frame[f"total_chi_{end}_ppm_mm3"].to_numpy() for end in ("low", "high"))
+    assert np.mean((low <= total) & (total <= high)) > 0.85
     assert (np.sign(frame["total_chi_ppm_mm3"]) == np.sign(total))[strong].all()
 
 

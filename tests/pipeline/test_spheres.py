@@ -24,13 +24,11 @@ def truth_of(folder: Path) -> list[dict[str, str | None]]:
     return read_tsv(folder / f"bids-truth/sub-sphere/ses-3T/{STEM}_lesions.tsv")
 
 
-def test_single_balls_are_measured_within_five_percent(spheres: Path) -> None:
+def test_balls_and_pairs_are_measured_within_five_percent(spheres: Path) -> None:
     rows = list_results(spheres / "out", "sphere")[0].lesion_rows()
     for truth, row in zip(truth_of(spheres), rows, strict=True):
         ratio = row["total_chi_ppm_mm3"] / float(truth["S_ppm_mm3"] or 0)
-        # Two touching balls are fitted by one: known to read low.
-        low = 0.95 if truth["shape"] == "sphere" else 0.8
-        assert low < ratio < 1.05, truth
+        assert 0.95 < ratio < 1.05, truth
         assert row["kind"] == truth["kind"]
         assert row["total_chi_low_ppm_mm3"] < row["total_chi_ppm_mm3"] < row["total_chi_high_ppm_mm3"]
 

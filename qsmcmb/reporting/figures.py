@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from qsmcmb.model import Grid
 from qsmcmb.typing import FloatArray
@@ -113,6 +114,10 @@ def field_strength_plot(rows: Sequence[dict[str, Any]], sessions: Sequence[str])
     for axis, label in ((left, "estimate, 95 % interval (ppm mm3)"), (right, "visible volume (mm3)")):
         axis.set_xscale("log")
         axis.set_yscale("log")
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            side.set_minor_locator(NullLocator())
+            side.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.set_xlabel("true total susceptibility, absolute (ppm mm3)")
         axis.set_ylabel(label)
         axis.legend()

@@ -28,17 +28,18 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         """Remove the field of what lies outside the mask."""
         from qsmcmb.background_removal.head import remove_background
-        from qsmcmb.cli.stage import bind_stage, check_output_name, field_mask, write_stage
-        from qsmcmb.io.masks import load_on_grid
+        from qsmcmb.cli.stage import bind_stage, write_stage
+        from qsmcmb.io.derivatives import check_image_name
+        from qsmcmb.io.masks import load_mask, load_on_grid
         from qsmcmb.io.plain import load_stack
 
-        check_output_name(out)
-        check_output_name(out_mask)
+        check_image_name(out)
+        check_image_name(out_mask)
         stage = bind_stage("background", method, settings)
         stack, grid = load_stack([field], b0_dir=b0_dir)
         sd = load_on_grid(noise, grid) if noise else None
         local = remove_background(
-            stack[0], field_mask(mask, grid), grid, method=stage.method, field_sd_hz=sd, options=stage.options
+            stack[0], load_mask(mask, grid), grid, method=stage.method, field_sd_hz=sd, options=stage.options
         )
         write_stage(out, local.local_field_hz, grid, units="as the input", stage=stage)
         write_stage(out_mask, local.mask, grid, units="", stage=stage)

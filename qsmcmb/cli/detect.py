@@ -28,9 +28,8 @@ def add(app: typer.Typer) -> None:
         """Find candidates; the table's x_mm, y_mm, z_mm are scanner RAS+ and serve as --points of other commands."""
         import numpy as np
 
-        from qsmcmb.cli.stage import field_mask
         from qsmcmb.io.atomic import make_folder
-        from qsmcmb.io.masks import load_on_grid
+        from qsmcmb.io.masks import load_mask, load_on_grid
         from qsmcmb.io.plain import load_stack
         from qsmcmb.io.tables import write_tsv
         from qsmcmb.microbleeds.candidates import find_candidates
@@ -38,7 +37,7 @@ def add(app: typer.Typer) -> None:
         make_folder(out.parent)
         mag, grid = load_stack(magnitude)
         found = find_candidates(
-            load_on_grid(chi, grid), mag, field_mask(mask, grid), grid, min_score=min_score
+            load_on_grid(chi, grid), mag, load_mask(mask, grid), grid, min_score=min_score
         )
         where = grid.to_world(np.array([c.voxel for c in found]).reshape(-1, 3))
         rows = [

@@ -35,15 +35,16 @@ def add(app: typer.Typer) -> None:
         """Fit the field, Hz; phase within -pi and pi is unwrapped first, by ROMEO."""
         import numpy as np
 
-        from qsmcmb.cli.stage import bind_stage, check_output_name, mask_or_made, write_stage
+        from qsmcmb.cli.stage import bind_stage, mask_or_made, write_stage
         from qsmcmb.field_mapping.head import map_field
         from qsmcmb.io.assemble import parse_te
+        from qsmcmb.io.derivatives import check_image_name
         from qsmcmb.io.plain import load_stack
         from qsmcmb.units import hz_to_ppm
         from qsmcmb.unwrapping.head import unwrap
 
         for path in filter(None, (out, out_sd)):
-            check_output_name(path)
+            check_image_name(path)
         stage = bind_stage("fieldmap", method, settings)
         te_s = parse_te(te)
         phase_rad, grid = load_stack(phase, radians=True)

@@ -28,18 +28,19 @@ def add(app: typer.Typer) -> None:
         settings: Set = None,
     ) -> None:
         """Invert a local field in ppm into susceptibility in ppm, against the mean over the mask."""
-        from qsmcmb.cli.stage import bind_stage, check_output_name, field_mask, write_stage
+        from qsmcmb.cli.stage import bind_stage, write_stage
         from qsmcmb.dipole_inversion.head import invert as invert_field
-        from qsmcmb.io.masks import load_on_grid
+        from qsmcmb.io.derivatives import check_image_name
+        from qsmcmb.io.masks import load_mask, load_on_grid
         from qsmcmb.io.plain import load_stack
 
-        check_output_name(out)
+        check_image_name(out)
         stage = bind_stage("invert", method, settings)
         stack, grid = load_stack([field], b0_dir=b0_dir)
         sd = load_on_grid(noise, grid) if noise else None
         chi_ppm = invert_field(
             stack[0],
-            field_mask(mask, grid),
+            load_mask(mask, grid),
             grid,
             method=stage.method,
             field_sd_ppm=sd,

@@ -26,11 +26,12 @@ def add(app: typer.Typer) -> None:
         """Make a brain mask: from magnitude and phase, or from magnitude alone where no phase is given."""
         import numpy as np
 
-        from qsmcmb.cli.stage import bind_stage, check_output_name, write_stage
+        from qsmcmb.cli.stage import bind_stage, write_stage
+        from qsmcmb.io.derivatives import check_image_name
         from qsmcmb.io.plain import load_stack
         from qsmcmb.masking.brain import mask_brain
 
-        check_output_name(out)
+        check_image_name(out)
         stage = bind_stage("mask", method or ("combined" if phase else "magnitude"), settings)
         mag, grid = load_stack(magnitude)
         phase_rad = load_stack([Path(p) for p in phase], radians=True)[0] if phase else np.zeros_like(mag)

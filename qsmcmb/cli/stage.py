@@ -28,13 +28,6 @@ def bind_stage(name: str, method: str, settings: Sequence[str] | None) -> Stage:
     return Stage(name, method, options, config.bound(name))
 
 
-def check_output_name(path: Path) -> None:
-    """Refuse a name or a folder that cannot be written, before any long work."""
-    from qsmcmb.io.derivatives import check_image_name
-
-    check_image_name(path)
-
-
 def write_stage(path: Path, data: AnyArray, grid: Grid, *, units: str, stage: Stage | None = None) -> None:
     """Write an image with its record."""
     from qsmcmb import __version__
@@ -53,10 +46,3 @@ def mask_or_made(mask: Path | None, magnitude: FloatArray, phase_rad: FloatArray
     from qsmcmb.masking.brain import mask_brain
 
     return load_mask(mask, grid) if mask else mask_brain(magnitude, phase_rad, grid)
-
-
-def field_mask(mask: Path, grid: Grid) -> BoolArray:
-    """Return the user's mask."""
-    from qsmcmb.io.masks import load_mask
-
-    return load_mask(mask, grid)

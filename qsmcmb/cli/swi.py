@@ -25,14 +25,15 @@ def add(app: typer.Typer) -> None:
         ] = None,
     ) -> None:
         """Make the susceptibility-weighted image of the longest echo (and its minimum-intensity projection)."""
-        from qsmcmb.cli.stage import check_output_name, mask_or_made, write_stage
+        from qsmcmb.cli.stage import mask_or_made, write_stage
         from qsmcmb.errors import InvalidInputError
         from qsmcmb.io.assemble import parse_te
+        from qsmcmb.io.derivatives import check_image_name
         from qsmcmb.io.plain import load_stack
         from qsmcmb.susceptibility_weighting.swi import make_swi, project_minimum
 
         for path in filter(None, (out, out_mip)):
-            check_output_name(path)
+            check_image_name(path)
         te_s = parse_te(te)
         phase_rad, grid = load_stack(phase, radians=True)
         mag, _ = load_stack(magnitude)

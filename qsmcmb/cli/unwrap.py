@@ -27,12 +27,14 @@ def add(app: typer.Typer) -> None:
         """Unwrap phase; several echoes are made consistent in time where echo times are given."""
         import numpy as np
 
-        from qsmcmb.cli.stage import bind_stage, check_output_name, field_mask, mask_or_made, write_stage
+        from qsmcmb.cli.stage import bind_stage, mask_or_made, write_stage
         from qsmcmb.io.assemble import parse_te
+        from qsmcmb.io.derivatives import check_image_name
+        from qsmcmb.io.masks import load_mask
         from qsmcmb.io.plain import load_stack
         from qsmcmb.unwrapping.head import unwrap as unwrap_phase
 
-        check_output_name(out)
+        check_image_name(out)
         stage = bind_stage("unwrap", method, settings)
         te_s = parse_te(te) if te else None
         phase_rad, grid = load_stack(phase, radians=True)
@@ -40,7 +42,7 @@ def add(app: typer.Typer) -> None:
         if mag is not None:
             inside = mask_or_made(mask, mag, phase_rad, grid)
         else:
-            inside = field_mask(mask, grid) if mask else np.ones(grid.shape, bool)
+            inside = load_mask(mask, grid) if mask else np.ones(grid.shape, bool)
         unwrapped = unwrap_phase(
             phase_rad, inside, grid, method=stage.method, magnitude=mag, te_s=te_s, options=stage.options
         )

@@ -48,7 +48,8 @@ Set = Annotated[
     ),
 ]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Where the result goes.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
+VERBOSE = ("-v", "--verbose")
+"""Any command takes them, anywhere; the context's `obj` says whether they were there."""
 
 
 def expand_lists(arguments: Sequence[str]) -> list[str]:

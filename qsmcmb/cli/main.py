@@ -28,7 +28,7 @@ from qsmcmb.cli import (
     swi,
     unwrap,
 )  # fmt: skip
-from qsmcmb.cli.arguments import expand_lists
+from qsmcmb.cli.arguments import VERBOSE, expand_lists
 from qsmcmb.cli.console import say
 from qsmcmb.errors import EXIT_BUG, EXIT_IO, EXIT_MEMORY, EXIT_OK, EXIT_USAGE, ConfigError, QsmcmbError
 
@@ -59,7 +59,10 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Total susceptibility of cerebral microbleeds from gradient-echo phase."""
+    """Total susceptibility of cerebral microbleeds from gradient-echo phase.
+
+    Every command takes -v (--verbose): warnings as they come, and where an error arose.
+    """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -70,11 +73,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run_command(arguments: Sequence[str]) -> int:
     """Run one command; return the exit code."""
     command = typer.main.get_command(app)
+    verbose = any(a in VERBOSE for a in arguments)
+    plain = expand_lists([a for a in arguments if a not in VERBOSE])
     try:
-        code = command.main(expand_lists(arguments), prog_name="qsmcmb", standalone_mode=False)
+        code = command.main(plain, prog_name="qsmcmb", standalone_mode=False, obj=verbose)
         sys.stdout.flush()
         return int(code or EXIT_OK)
     except QsmcmbError as error:
+        if verbose:
+            say("".join(traceback.format_exception(error)))
         say(str(error) if not isinstance(error, ConfigError) else f"ERROR USAGE {error}")
         return error.exit_code
     except BrokenPipeError:

@@ -18,7 +18,6 @@ from qsmcmb.cli.arguments import (
     PhaseRange,
     PhaseSign,
     Points,
-    Verbose,
 )  # fmt: skip
 
 
@@ -29,6 +28,7 @@ def add(app: typer.Typer) -> None:
         epilog="Example: qsmcmb recon --phase ph1.nii.gz ph2.nii.gz --mag m1.nii.gz m2.nii.gz --te 4,8ms --b0 3 -o out"
     )
     def recon(
+        context: typer.Context,
         phase: Phase,
         magnitude: Magnitude,
         te: EchoTimes,
@@ -43,7 +43,6 @@ def add(app: typer.Typer) -> None:
         phase_sign: PhaseSign = 1,
         b0_dir: Direction = None,
         config_file: ConfigFile = None,
-        verbose: Verbose = False,
     ) -> None:
         """Make maps, lesion table and report from one scan."""
         from qsmcmb import __version__
@@ -83,6 +82,6 @@ def add(app: typer.Typer) -> None:
             bar.report(scan.name, "report", 0.0)
             page = write_scan_page(out)
         LogFile(out).write("scan", warnings=result.warnings, seconds=result.seconds)
-        for warning in result.warnings if verbose else ():
+        for warning in result.warnings if context.obj else ():
             say(f"WARNING {warning}")
         say(f"{len(result.lesions)} candidates; page: {page}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qsmcmb.cli.arguments import ConfigFile, Points, Verbose
+from qsmcmb.cli.arguments import ConfigFile, Points
 
 if TYPE_CHECKING:
     from qsmcmb.cli.console import LogFile
@@ -20,6 +20,7 @@ def add(app: typer.Typer) -> None:
 
     @app.command(epilog="Example: qsmcmb run bids derivatives/qsmcmb participant --participant-label 01 02")
     def run(
+        context: typer.Context,
         bids: Annotated[Path, typer.Argument(metavar="BIDS", help="Data set.")],
         out: Annotated[Path, typer.Argument(metavar="OUT", help="Derivatives folder.")],
         level: Annotated[str, typer.Argument(metavar="LEVEL", help="participant")],
@@ -45,7 +46,6 @@ def add(app: typer.Typer) -> None:
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Print plan and configuration, do nothing.")
         ] = False,
-        verbose: Verbose = False,
     ) -> None:
         """Run the whole pipeline on every session; compare sessions; write maps, tables and one page per subject."""
         from qsmcmb import __version__
@@ -73,7 +73,9 @@ def add(app: typer.Typer) -> None:
             say(f"WARNING {bids}: dataset_description.json is missing")
         log = LogFile(out)
         log.write("start", version=__version__, sessions=[s.name for s in sessions])
-        raise typer.Exit(_run(bids, out, sessions, options, nprocs=nprocs, log=log, verbose=verbose))
+        raise typer.Exit(
+            _run(bids, out, sessions, options, nprocs=nprocs, log=log, verbose=bool(context.obj))
+        )
 
 
 def _mask_root(derivatives: list[str], mask_from: str | None) -> Path | None:

@@ -65,6 +65,11 @@ def test_errors_name_the_fault(
     assert "Traceback" not in captured.err
 
 
+def test_verbose_says_where_an_error_arose(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["methods", "nonesuch", "-v"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_output_inside_the_data_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bids = tmp_path / "bids"
     (bids / "sub-01/anat").mkdir(parents=True)

@@ -263,3 +263,20 @@ def test_points_need_their_columns_and_numbers(tmp_path: Path) -> None:
         read_points(table)
     table.write_text("participant_id\tx_mm\ty_mm\tz_mm\nsub-01\t1\t2\t3\nsub-02\t4\t5\t6\n")
     assert read_points(table, participant="02", session="1").points_mm.tolist() == [[4, 5, 6]]
+
+
+def test_real_and_imaginary_parts_are_the_same_scan(bids: Path) -> None:
+    before = load_scan(bids, participant="01", session="1")
+    for echo in (1, 2, 3):
+        loaded = [nibabel.load(image(bids, echo=echo, part=part)) for part in ("mag", "phase")]
+        mag, phase = (np.asarray(item.dataobj) for item in loaded)
+        for part, data, old in (("real", mag * np.cos(phase), "mag"), ("imag", mag * np.sin(phase), "phase")):
+            nibabel.save(
+                nibabel.Nifti1Image(data.astype(np.float32), loaded[0].affine),
+                image(bids, echo=echo, part=part),
+            )
+            stem(bids, echo, old).with_suffix(".json").rename(stem(bids, echo, part).with_suffix(".json"))
+            image(bids, echo=echo, part=old).unlink()
+    after = load_scan(bids, participant="01", session="1")
+    np.testing.assert_allclose(after.magnitude, before.magnitude, rtol=1e-5)
+    assert np.abs(np.angle(np.exp(1j * (after.phase_rad - before.phase_rad)))).max() < 1e-5

@@ -30,14 +30,14 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.background_removal.head import remove_background
         from qsmcmb.cli.stage import bind_stage, write_stage
         from qsmcmb.io.derivatives import check_image_name
-        from qsmcmb.io.masks import load_mask, load_on_grid
+        from qsmcmb.io.masks import load_mask, load_sd
         from qsmcmb.io.plain import load_stack
 
         check_image_name(out)
         check_image_name(out_mask)
         stage = bind_stage("background", method, settings)
-        stack, grid = load_stack([field], b0_dir=b0_dir)
-        sd = load_on_grid(noise, grid) if noise else None
+        stack, grid = load_stack([field], signal=False, b0_dir=b0_dir)
+        sd = load_sd(noise, grid) if noise else None
         local = remove_background(
             stack[0], load_mask(mask, grid), grid, method=stage.method, field_sd_hz=sd, options=stage.options
         )

@@ -31,13 +31,13 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.cli.stage import bind_stage, write_stage
         from qsmcmb.dipole_inversion.head import invert as invert_field
         from qsmcmb.io.derivatives import check_image_name
-        from qsmcmb.io.masks import load_mask, load_on_grid
+        from qsmcmb.io.masks import load_mask, load_sd
         from qsmcmb.io.plain import load_stack
 
         check_image_name(out)
         stage = bind_stage("invert", method, settings)
-        stack, grid = load_stack([field], b0_dir=b0_dir)
-        sd = load_on_grid(noise, grid) if noise else None
+        stack, grid = load_stack([field], signal=False, b0_dir=b0_dir)
+        sd = load_sd(noise, grid) if noise else None
         chi_ppm = invert_field(
             stack[0],
             load_mask(mask, grid),

@@ -44,6 +44,11 @@ def assemble(
     warnings: Sequence[str] = (),
 ) -> GreScan:
     """Return the scan; all arguments are in the order of the echoes, ascending."""
+    if phase_sign not in (1, -1):
+        raise InvalidInputError(
+            "PHASE-SIGN", name, field="phase_sign", found=phase_sign, expected="1 or -1",
+            fix="pass --phase-sign -1 for phase that falls with a paramagnetic field",
+        )  # fmt: skip
     grid = common_grid([*phase, *magnitude], b0_dir)
     notes = [*warnings, *dict.fromkeys(w for v in (*phase, *magnitude) for w in v.warnings)]
     scale = phase_scale(phase, units=units, phase_range=phase_range, strict=strict_units)

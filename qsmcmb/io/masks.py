@@ -38,6 +38,12 @@ def load_on_grid(path: str | Path, grid: Grid) -> FloatArray:
     return volume.values()
 
 
+def load_sd(path: str | Path, grid: Grid) -> FloatArray:
+    """Read the SD of a field: NaN and what is not positive say nothing of the voxel, so their SD is infinite."""
+    sd = load_on_grid(path, grid)
+    return np.where(sd > 0, sd, np.float32(np.inf))
+
+
 def load_mask(path: str | Path, grid: Grid) -> BoolArray:
     """Read a mask: everything that is not zero belongs to it.
 

@@ -68,7 +68,11 @@ def load_files(
 
 
 def load_stack(
-    paths: Sequence[str | Path], *, radians: bool = False, b0_dir: tuple[float, float, float] | None = None
+    paths: Sequence[str | Path],
+    *,
+    radians: bool = False,
+    signal: bool = True,
+    b0_dir: tuple[float, float, float] | None = None,
 ) -> tuple[FloatArray, Grid]:
     """Load volumes on one grid as (volume, x, y, z), with their grid.
 
@@ -78,13 +82,16 @@ def load_stack(
         3D files, or one 4D file.
     radians : bool, optional
         Refuse integers without a scale: they are no radians.
+    signal : bool, optional
+        Phase or magnitude: a voxel that is not finite is one without signal, 0. A field has no such value: what is
+        not finite stays, and the stages refuse it inside the mask.
     b0_dir : tuple of float, optional
         B0 in voxel axes, in place of the affine's.
 
     Raises
     ------
     InvalidInputError
-        SHAPE, AFFINE, ORIENT, NOT-FINITE, PHASUNITS; every gate of `read_volume`.
+        SHAPE, AFFINE, ORIENT, PHASUNITS; every gate of `read_volume`.
     """
     volumes = split_echoes([read_volume(p) for p in paths_of(paths)])
     grid = common_grid(volumes, b0_dir)
@@ -95,6 +102,4 @@ def load_stack(
                 expected="phase in radians", fix="use `qsmcmb recon`, which reads scanner units, or convert to radians",
             )  # fmt: skip
     stack = np.stack([v.values() for v in volumes])
-    if not np.isfinite(stack).all():
-        stack = np.nan_to_num(stack, nan=0.0, posinf=0.0, neginf=0.0)
-    return stack, grid
+    return np.where(np.isfinite(stack), stack, np.float32(0)) if signal else stack, grid

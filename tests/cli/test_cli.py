@@ -104,6 +104,12 @@ def test_stage_commands_chain_to_a_map(tmp_path: Path) -> None:
         return str(tmp_path / f"{name}.nii.gz")
 
     assert run_command(["mask", *mag, "-o", path("made")]) == 0
+    empty = [np.where(inside, np.exp(-20 * t), np.nan) for t in te]
+    holed = [save(tmp_path / f"n{i}.nii.gz", m, grid) for i, m in enumerate(empty)]
+    assert run_command(["mask", *holed, "-o", path("same")]) == 0
+    np.testing.assert_array_equal(
+        nibabel.load(path("same")).get_fdata(), nibabel.load(path("made")).get_fdata()
+    )
     assert (
         run_command(["unwrap", *phase, "--mag", *mag, "--mask", mask, *times, "-o", path("unwrapped")]) == 0
     )
@@ -115,6 +121,31 @@ def test_stage_commands_chain_to_a_map(tmp_path: Path) -> None:
         ["background", path("field"), "--mask", mask, "-o", path("local"), "--out-mask", path("inner")]
     ) == 0  # fmt: skip
     assert run_command(["invert", path("local"), "--mask", path("inner"), "-o", path("chi")]) == 0
+    # The SD map is NaN where the field is unknown: the weighted map must not be.
+    weighted = [
+        "invert",
+        path("local"),
+        "--mask",
+        path("inner"),
+        "--noise",
+        path("sd"),
+        "-o",
+        path("weighted"),
+    ]
+    assert run_command(weighted) == 0
+    assert np.isfinite(np.asarray(nibabel.load(path("weighted")).dataobj)).all()
+    hole = np.where(inside, 0.1, 0.0)
+    hole[24, 24, 24] = np.nan
+    bad = [
+        "background",
+        save(tmp_path / "h.nii.gz", hole, grid),
+        "--mask",
+        mask,
+        "-o",
+        path("x"),
+        "--out-mask",
+    ]
+    assert run_command([*bad, path("y")]) == 65
     assert run_command(["r2star", *mag, *times, "-o", path("r2star")]) == 0
     assert (
         run_command(["swi", "--phase", *phase, "--mag", *mag, *times, "--mask", mask, "-o", path("swi")]) == 0

@@ -280,3 +280,8 @@ def test_real_and_imaginary_parts_are_the_same_scan(bids: Path) -> None:
     after = load_scan(bids, participant="01", session="1")
     np.testing.assert_allclose(after.magnitude, before.magnitude, rtol=1e-5)
     assert np.abs(np.angle(np.exp(1j * (after.phase_rad - before.phase_rad)))).max() < 1e-5
+
+
+def test_a_phase_sign_of_zero_is_refused(bids: Path) -> None:
+    with pytest.raises(InvalidInputError, match="PHASE-SIGN"):
+        load_scan(bids, participant="01", session="1", phase_sign=0)

@@ -1,4 +1,4 @@
-"""`qsmcmb invert`: local field to susceptibility."""
+"""`qsmcmb invert`: field or wrapped phase to susceptibility."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qsmcmb.cli.arguments import Direction, Mask, Method, Output, Set
+from qsmcmb.cli.arguments import Direction, Files, Mask, Method, Output, Set
 
 
 def add(app: typer.Typer) -> None:
@@ -18,32 +18,49 @@ def add(app: typer.Typer) -> None:
     )
     def invert(
         field: Annotated[
-            Path, typer.Argument(metavar="INPUT", help="What the method starts from: local field, ppm.")
+            Path,
+            typer.Argument(
+                metavar="INPUT",
+                help="What the method starts from (`qsmcmb methods` says): local or total field in ppm, or wrapped phase.",
+            ),
         ],
         mask: Mask,
         out: Output,
         method: Method = "tv",
+        magnitude: Annotated[Files | None, typer.Option("--mag", help="Magnitude, for its edges.")] = None,
         noise: Annotated[Path | None, typer.Option("--noise", help="SD of the field, ppm.")] = None,
+        te: Annotated[str, typer.Option("--te", help="Echo times with their unit: 4,8,12ms.")] = "",
+        b0: Annotated[float | None, typer.Option("--b0", help="Field strength in tesla.")] = None,
         b0_dir: Direction = None,
         settings: Set = None,
     ) -> None:
-        """Invert a local field in ppm into susceptibility in ppm, against the mean over the mask."""
+        """Invert into susceptibility in ppm, against the mean over the mask.
+
+        Nonlinear methods take the phase of 1 ppm from --te and --b0, else from 3 T and 20 ms.
+        """
         from qsmcmb.cli.stage import bind_stage, write_stage
         from qsmcmb.dipole_inversion.head import invert as invert_field
+        from qsmcmb.dipole_inversion.head import starting_point
+        from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.derivatives import check_image_name
         from qsmcmb.io.masks import load_mask, load_sd
         from qsmcmb.io.plain import load_stack
 
         check_image_name(out)
         stage = bind_stage("invert", method, settings)
-        stack, grid = load_stack([field], signal=False, b0_dir=b0_dir)
+        te_s = parse_te(te) if te else None
+        wrapped = starting_point(stage.method) == "wrapped phase"
+        stack, grid = load_stack([field], radians=wrapped, signal=wrapped, b0_dir=b0_dir)
         sd = load_sd(noise, grid) if noise else None
         chi_ppm = invert_field(
-            stack[0],
+            stack if wrapped else stack[0],
             load_mask(mask, grid),
             grid,
             method=stage.method,
             field_sd_ppm=sd,
+            magnitude=load_stack(magnitude)[0] if magnitude else None,
+            te_s=te_s,
+            b0_tesla=b0,
             options=stage.options,
         )
         write_stage(out, chi_ppm, grid, units="ppm", stage=stage)

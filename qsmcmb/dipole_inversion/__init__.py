@@ -13,4 +13,5 @@ METHODS = {
     "tv": "qsmcmb.dipole_inversion.tv:invert_tv",
 }
 
-STARTS_FROM = {"tkd": "local field", "tv": "local field"}
+STARTS_FROM: dict[str, str] = {}
+"""What a method starts from where it is not the local field: "total field" (ppm) or "wrapped phase" (rad)."""

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from qsmcmb.core.fft import fast_shape
-from qsmcmb.core.methods import call_method
+from qsmcmb.core.methods import call_method, resolve
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
-from qsmcmb.dipole_inversion import METHODS
+from qsmcmb.dipole_inversion import METHODS, STARTS_FROM
+from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
-from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.typing import AnyArray, BoolArray, FloatArray
+from qsmcmb.units import GAMMA_MHZ_PER_T
 
 PAD_MM = 20.0
 """Empty frame around the brain: the periodic copies' fields have fallen off at twice this."""
+USUAL_RADIANS_PER_PPM = 2 * np.pi * GAMMA_MHZ_PER_T * 3.0 * 0.020
+"""Phase of 1 ppm at 3 T and 20 ms: what nonlinear methods take where nothing is said."""
 
 
 def invert(
@@ -25,14 +30,18 @@ def invert(
     *,
     method: str = "tv",
     field_sd_ppm: FloatArray | None = None,
+    magnitude: FloatArray | None = None,
+    te_s: tuple[float, ...] | None = None,
+    b0_tesla: float | None = None,
     options: Mapping[str, object] | None = None,
 ) -> FloatArray:
-    """Invert the local field into susceptibility.
+    """Invert the local field (or what the method starts from) into susceptibility.
 
     Parameters
     ----------
-    local_field_ppm : ndarray of shape grid.shape
-        Local field, ppm.
+    local_field_ppm : ndarray of shape grid.shape, or (echo, x, y, z) for wrapped phase
+        What the method starts from, as `qsmcmb.dipole_inversion.STARTS_FROM` says: local field, ppm; total field,
+        ppm; or wrapped phase, rad.
     mask : ndarray of bool
         Where it is defined.
     grid : Grid
@@ -41,6 +50,13 @@ def invert(
         Key of `qsmcmb.dipole_inversion.METHODS`.
     field_sd_ppm : ndarray of shape grid.shape, optional
         SD of the field, ppm, for methods that weight by it; may be infinite.
+    magnitude : ndarray of shape grid.shape or (echo, x, y, z), optional
+        For methods that use its edges; echoes are combined as root of the sum of squares.
+    te_s : tuple of float, optional
+        Echo times, s.
+    b0_tesla : float, optional
+        Field strength, T. With `te_s` it gives nonlinear methods the phase of 1 ppm at the mean echo time; without
+        them 3 T and 20 ms are taken. Methods that start from wrapped phase need both.
     options : mapping, optional
         Options of the method.
 
@@ -64,27 +80,71 @@ def invert(
     0.0
     """
     check_mask(mask, grid)
-    check_volume("local_field_ppm", local_field_ppm, grid)
+    echoes = local_field_ppm.shape[0] if local_field_ppm.ndim == 4 else None
+    check_volume("local_field_ppm", local_field_ppm, grid, echoes=echoes)
     check_finite_inside("local_field_ppm", local_field_ppm, mask)
     if field_sd_ppm is not None:
         check_volume("field_sd_ppm", field_sd_ppm, grid)
-    box = bounding_box(mask)
-    extent = [s.stop - s.start for s in box]
-    margin = [2 * int(np.ceil(PAD_MM / v)) for v in grid.voxel_size_mm]
-    shape = fast_shape((extent[0], extent[1], extent[2]), (margin[0], margin[1], margin[2]))
-    inner = tuple(slice((n - e) // 2, (n - e) // 2 + e) for n, e in zip(shape, extent, strict=True))
-    padded_mask = np.zeros(shape, bool)
-    padded_mask[inner] = mask[box]
-    field = np.zeros(shape, np.float32)
-    field[inner] = np.where(mask[box], local_field_ppm[box], 0)
-    sd = None
-    if field_sd_ppm is not None:
-        sd = np.full(shape, np.inf, np.float32)
-        sd[inner] = field_sd_ppm[box]
-    start = [s.start - i.start for s, i in zip(box, inner, strict=True)]
-    small = grid.cropped((start[0], start[1], start[2]), shape)
-    padded = call_method(METHODS, method, options, field, padded_mask, small, context={"field_sd_ppm": sd})
+    if magnitude is not None:
+        check_volume("magnitude", magnitude, grid, echoes=magnitude.shape[0] if magnitude.ndim == 4 else None)
+        magnitude = _combined(magnitude)
+    frame = _Frame(mask, grid)
+    context = {
+        "field_sd_ppm": None if field_sd_ppm is None else frame.padded(field_sd_ppm, np.inf),
+        "magnitude": None if magnitude is None else frame.padded(magnitude, 0.0),
+        "radians_per_ppm": _radians_per_ppm(te_s, b0_tesla),
+        "te_s": te_s,
+        "b0_tesla": b0_tesla,
+    }
+    field = frame.padded(np.where(mask, local_field_ppm, 0), 0.0)
+    padded = call_method(METHODS, method, options, field, frame.mask, frame.grid, context=context)
     chi = np.zeros(grid.shape, np.float32)
-    chi[box] = np.where(mask[box], padded[inner], 0)
+    chi[frame.box] = np.where(mask[frame.box], padded[frame.inner], 0)
     chi[mask] -= chi[mask].mean(dtype=np.float64)
     return chi
+
+
+class _Frame:
+    """The brain's bounding box in an empty frame of fast sizes: what every method works on."""
+
+    def __init__(self, mask: BoolArray, grid: Grid) -> None:
+        self.box = bounding_box(mask)
+        extent = [s.stop - s.start for s in self.box]
+        margin = [2 * int(np.ceil(PAD_MM / v)) for v in grid.voxel_size_mm]
+        shape = fast_shape((extent[0], extent[1], extent[2]), (margin[0], margin[1], margin[2]))
+        self.inner = tuple(slice((n - e) // 2, (n - e) // 2 + e) for n, e in zip(shape, extent, strict=True))
+        start = [s.start - i.start for s, i in zip(self.box, self.inner, strict=True)]
+        self.grid = grid.cropped((start[0], start[1], start[2]), shape)
+        self.mask: BoolArray = np.zeros(shape, bool)
+        self.mask[self.inner] = mask[self.box]
+
+    def padded(self, volume: AnyArray, outside: float) -> FloatArray:
+        """Return a volume (or echoes) of the whole grid in the frame, float32."""
+        out = np.full((*volume.shape[:-3], *self.grid.shape), outside, np.float32)
+        inner: Any = (..., *self.inner)
+        box: Any = (..., *self.box)
+        out[inner] = volume[box]
+        return out
+
+
+def _combined(magnitude: FloatArray) -> FloatArray:
+    if magnitude.ndim == 3:
+        return magnitude
+    return np.asarray(np.sqrt((magnitude.astype(np.float32) ** 2).sum(axis=0)))
+
+
+def _radians_per_ppm(te_s: tuple[float, ...] | None, b0_tesla: float | None) -> float:
+    if te_s is None or b0_tesla is None:
+        return float(USUAL_RADIANS_PER_PPM)
+    for name, value in (("te_s", min(te_s)), ("b0_tesla", b0_tesla)):
+        if not value > 0:
+            raise InvalidInputError(
+                "ARGUMENT", "argument", field=name, found=value, expected="more than 0", fix=f"correct {name}"
+            )
+    return float(2 * np.pi * GAMMA_MHZ_PER_T * b0_tesla * np.mean(te_s))
+
+
+def starting_point(method: str) -> str:
+    """Return what a method starts from: "local field", "total field" or "wrapped phase"."""
+    resolve(METHODS, method)
+    return STARTS_FROM.get(method, "local field")

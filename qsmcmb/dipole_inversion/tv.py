@@ -12,12 +12,12 @@ from qsmcmb.core.dipole import dipole_kernel_k
 from qsmcmb.core.fft import engine
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _tv_loops as loops
+from qsmcmb.dipole_inversion.noise import data_weights
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
 SHRINK = 1.0
 """Soft threshold of the gradient over the field's scale per mm: sets the speed, not the solution."""
-MAX_WEIGHT = 2.0
 
 
 def invert_tv(
@@ -96,17 +96,6 @@ def invert_tv(
         if change.sum() <= tolerance**2 * norm.sum():
             break
     return np.where(mask, chi * np.float32(scale), 0).astype(np.float32)
-
-
-def data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatArray:
-    """Return the inverse SD with median 1 inside the mask, capped, 0 outside."""
-    if field_sd is None:
-        return mask.astype(np.float32)
-    usable = mask & np.isfinite(field_sd) & (field_sd > 0)
-    if not usable.any():
-        return mask.astype(np.float32)
-    weight = np.where(usable, np.median(field_sd[usable]) / np.where(usable, field_sd, 1), 0)
-    return np.minimum(weight, MAX_WEIGHT).astype(np.float32)
 
 
 def _laplacian_symbol(shape: tuple[int, int, int], voxel_size_mm: tuple[float, float, float]) -> FloatArray:

@@ -25,7 +25,7 @@ STAGES: dict[str, tuple[dict[str, str], str]] = {
     "invert": (INVERSION, "tv"),
     "r2star": (RELAXOMETRY, "weighted"),
 }
-SUPPLIED = ("magnitude", "te_s", "field_sd_hz", "field_sd_ppm")
+SUPPLIED = ("magnitude", "te_s", "b0_tesla", "field_sd_hz", "field_sd_ppm", "radians_per_ppm")
 """Arguments that the pipeline gives; not options."""
 
 

@@ -239,7 +239,7 @@ class _Inversion:
                 phase.total_field_hz, phase.mask, scan.grid, method=chosen.method,
                 field_sd_hz=phase.field_sd_hz, options=chosen.options,
             )  # fmt: skip
-        self._grid, self._inverter = scan.grid, config["invert"]
+        self._scan, self._inverter = scan, config["invert"]
         self._sd_ppm = hz_to_ppm(phase.field_sd_hz, scan.b0_tesla)
         with job.clock.stage("invert"):
             self.chi_ppm = self(hz_to_ppm(self.local.local_field_hz, scan.b0_tesla))
@@ -247,8 +247,9 @@ class _Inversion:
     def __call__(self, local_field_ppm: FloatArray) -> FloatArray:
         """Return the map (ppm) of a local field."""
         return invert(
-            local_field_ppm, self.local.mask, self._grid, method=self._inverter.method,
-            field_sd_ppm=self._sd_ppm, options=self._inverter.options,
+            local_field_ppm, self.local.mask, self._scan.grid, method=self._inverter.method,
+            field_sd_ppm=self._sd_ppm, magnitude=self._scan.magnitude, te_s=self._scan.te_s,
+            b0_tesla=self._scan.b0_tesla, options=self._inverter.options,
         )  # fmt: skip
 
 

@@ -1,0 +1,48 @@
+"""How far a field can be trusted: data weights from its SD, and its noise where no SD is given."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qsmcmb.typing import BoolArray, FloatArray
+
+MAX_WEIGHT = 2.0
+
+
+def data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatArray:
+    """Return the inverse SD with median 1 inside the mask, capped, 0 outside."""
+    if field_sd is None:
+        return mask.astype(np.float32)
+    usable = mask & np.isfinite(field_sd) & (field_sd > 0)
+    if not usable.any():
+        return mask.astype(np.float32)
+    weight = np.where(usable, np.median(field_sd[usable]) / np.where(usable, field_sd, 1), 0)
+    return np.minimum(weight, MAX_WEIGHT).astype(np.float32)
+
+
+def noise_level(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None = None) -> float:
+    """Return the noise SD of a field: the median of its SD map, or from the field's own roughness.
+
+    Parameters
+    ----------
+    field : ndarray of shape (x, y, z)
+        Any unit; the result has it.
+    mask : ndarray of bool
+        Where the field is defined.
+    field_sd : ndarray, optional
+        SD of the field, same unit.
+
+    Returns
+    -------
+    float
+        Positive.
+    """
+    if field_sd is not None:
+        usable = mask & np.isfinite(field_sd) & (field_sd > 0)
+        if usable.any():
+            return float(np.median(field_sd[usable]))
+    # A mixed third difference takes all smooth fields out; of white noise it is sqrt(8) times the SD.
+    rough = np.diff(np.diff(np.diff(field, axis=0), axis=1), axis=2)
+    inside = mask[:-1, :-1, :-1] & mask[1:, 1:, 1:]
+    values = np.abs(rough[inside]) if inside.any() else np.abs(rough)
+    return max(float(np.median(values)) / 0.6745 / np.sqrt(8.0), float(np.finfo(np.float32).tiny))

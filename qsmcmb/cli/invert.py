@@ -21,7 +21,7 @@ def add(app: typer.Typer) -> None:
             Path,
             typer.Argument(
                 metavar="INPUT",
-                help="What the method starts from (`qsmcmb methods` says): local or total field in ppm, or wrapped phase.",
+                help="What the method starts from: local or total field in ppm, or wrapped phase.",
             ),
         ],
         mask: Mask,

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from qsmcmb.core.fft import Shape, convolve, fast_shape, rfftn
+from qsmcmb.core import _dipole_loops as loops
+from qsmcmb.core.fft import Shape, convolve, fast_shape, half_shape, rfftn
 from qsmcmb.model import Grid
 from qsmcmb.typing import ComplexArray, FloatArray
 
@@ -56,28 +57,47 @@ def dipole_kernel_k(shape: Shape, voxel_size_mm: Triple, b0_dir: Triple) -> Floa
     >>> round(float(d[0, 0, 1]), 4), round(float(d[1, 0, 0]), 4)
     (-0.6667, 0.3333)
     """
-    k = frequencies(shape, voxel_size_mm)
-    norm2: Any = k[0] ** 2 + k[1] ** 2 + k[2] ** 2
-    norm2[0, 0, 0] = 1.0
-    # A product of two components changes sign with either: at the Nyquist of either axis its mean is 0.
-    odd = [
-        np.where(_is_nyquist(kk, n, axis), 0.0, kk) for axis, (kk, n) in enumerate(zip(k, shape, strict=True))
-    ]
-    bx, by, bz = (np.float32(b) for b in b0_dir)
-    kb2 = (bx * k[0]) ** 2 + (by * k[1]) ** 2 + (bz * k[2]) ** 2
-    kb2 = kb2 + 2 * (bx * by * odd[0] * odd[1] + bx * bz * odd[0] * odd[2] + by * bz * odd[1] * odd[2])
-    kernel = np.float32(1 / 3) - kb2 / norm2
+    kernel = np.empty(half_shape(shape), np.float32)
+    loops.fill_kernel(*spectral_tables(shape, voxel_size_mm, b0_dir), kernel)
     kernel[0, 0, 0] = 0.0
-    return np.ascontiguousarray(kernel, dtype=np.float32)
+    return kernel
 
 
-def _is_nyquist(k: FloatArray, n: int, axis: int) -> Any:
-    index = np.zeros(k.shape, bool)
-    if n % 2 == 0:
-        at: list[Any] = [0, 0, 0]
-        at[axis] = n // 2
-        index[tuple(at)] = True
-    return index
+def spectral_tables(
+    shape: Shape, voxel_size_mm: Triple, b0_dir: Triple
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return what a loop over the half spectrum needs to make D(k) and the difference operators on its way.
+
+    Parameters
+    ----------
+    shape, voxel_size_mm, b0_dir
+        As for `dipole_kernel_k`.
+
+    Returns
+    -------
+    tuple of ndarray of shape (4, n), float32
+        For each axis, by index: k^2 (1/mm2); k times b, without the Nyquist frequency; the square that this
+        leaves out; and the squared symbol of the periodic forward difference (1/mm2). With sums over the axes,
+        D = 1/3 - (row1^2 + row2) / row0.
+
+    Notes
+    -----
+    A product of two components changes sign with either, so at the Nyquist frequency of either axis its mean
+    over both signs is 0, and the square of the one component alone stays.
+
+    Examples
+    --------
+    >>> spectral_tables((4, 4, 4), (1.0, 1.0, 1.0), (0.0, 0.0, 1.0))[2][3].tolist()
+    [0.0, 2.0, 4.0]
+    """
+    tables = []
+    for k, n, v, b in zip(frequencies(shape, voxel_size_mm), shape, voxel_size_mm, b0_dir, strict=True):
+        flat = k.ravel().astype(np.float64)
+        nyquist = np.arange(flat.size) * 2 == n
+        along = np.where(nyquist, 0.0, flat * b)
+        difference = (2 - 2 * np.cos(2 * np.pi * flat * v)) / v**2
+        tables.append(np.stack([flat**2, along, (flat * b) ** 2 - along**2, difference]).astype(np.float32))
+    return tables[0], tables[1], tables[2]
 
 
 def dipole_kernel_image(shape: Shape, voxel_size_mm: Triple, b0_dir: Triple) -> ComplexArray:

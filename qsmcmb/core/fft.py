@@ -65,11 +65,13 @@ class FftEngine:
     Notes
     -----
     `real` and `spectrum` are the plan's buffers: `forward()` reads the one and fills the other, `inverse()`
-    goes back, normalised, and destroys the spectrum. Working in them saves a copy each way.
+    goes back, normalised, and destroys the spectrum. Working in them saves a copy each way. A filter that
+    carries 1 / `size` itself saves the pass that normalises.
     """
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
+        self.size = int(np.prod(shape))
         threads = thread_count()
         if pyfftw is None:
             self.real: Any = np.zeros(shape, np.float32)
@@ -97,13 +99,15 @@ class FftEngine:
             self._forward.execute()
         return self.spectrum
 
-    def inverse(self) -> FloatArray:
-        """Transform `spectrum` into `real`, normalised, and return the latter."""
+    def inverse(self, *, normalise: bool = True) -> FloatArray:
+        """Transform `spectrum` into `real` and return the latter; without `normalise`, `size` times too large."""
         if self._inverse is None:
-            self.real[...] = scipy.fft.irfftn(self.spectrum, s=self.shape, workers=thread_count())
+            norm = "backward" if normalise else "forward"
+            self.real[...] = scipy.fft.irfftn(self.spectrum, s=self.shape, workers=thread_count(), norm=norm)
         else:
             self._inverse.execute()
-            self.real *= np.float32(1.0 / np.prod(self.shape, dtype=np.float64))
+            if normalise:
+                self.real *= np.float32(1.0 / self.size)
         return self.real
 
 

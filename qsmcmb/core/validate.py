@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
@@ -35,7 +37,10 @@ def check_mask(mask: AnyArray, grid: Grid) -> None:
 
 def check_finite_inside(name: str, array: AnyArray, mask: AnyArray) -> None:
     """Raise if any value of `array` inside the mask is NaN or infinite."""
-    bad = int(np.count_nonzero(~np.isfinite(array[..., mask])))
+    finite = np.isfinite(array)
+    if finite.all():
+        return
+    bad = int(np.count_nonzero(~finite[..., mask]))
     if bad:
         raise _invalid(
             name, f"{bad} values that are not finite", "finite values inside the mask",
@@ -47,6 +52,13 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise unless low <= value <= high."""
     if not (np.isfinite(value) and low <= value <= high):
         raise _invalid(name, value, f"a number from {low:g} to {high:g}", f"set {name} in this range")
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    """Raise unless `value` is one of `choices`."""
+    known = list(choices)
+    if value not in known:
+        raise _invalid(name, repr(value), f"one of {', '.join(known)}", f"set {name} to one of these")
 
 
 def check_radius(name: str, radius_mm: float, voxel_size_mm: tuple[float, float, float]) -> None:

@@ -4,12 +4,16 @@
 method  starts from  cost                        reference
 ======= ============ =========================== ==========================================
 tkd     local field  one transform pair          Shmueli 2009, 10.1002/mrm.22135
+tsvd    local field  one transform pair          Wharton 2010, 10.1002/mrm.22334
+tikhonov local field one transform pair          Bilgic 2014, 10.1002/mrm.25029
 tv      local field  two pairs an iteration      Bilgic 2014, 10.1002/mrm.25029
 ======= ============ =========================== ==========================================
 """
 
 METHODS = {
     "tkd": "qsmcmb.dipole_inversion.tkd:invert_tkd",
+    "tsvd": "qsmcmb.dipole_inversion.tsvd:invert_tsvd",
+    "tikhonov": "qsmcmb.dipole_inversion.tikhonov:invert_tikhonov",
     "tv": "qsmcmb.dipole_inversion.tv:invert_tv",
 }
 

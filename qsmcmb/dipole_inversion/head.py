@@ -12,6 +12,7 @@ from qsmcmb.core.methods import call_method, resolve
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
 from qsmcmb.dipole_inversion import METHODS, STARTS_FROM
+from qsmcmb.dipole_inversion import _head_loops as loops
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
@@ -96,12 +97,11 @@ def invert(
         "te_s": te_s,
         "b0_tesla": b0_tesla,
     }
-    field = frame.padded(np.where(mask, local_field_ppm, 0), 0.0)
+    field = frame.padded(local_field_ppm, 0.0)
+    # Only here may it be NaN: a product with the mask would keep that.
+    np.copyto(field, 0.0, where=~frame.mask)
     padded = call_method(METHODS, method, options, field, frame.mask, frame.grid, context=context)
-    chi = np.zeros(grid.shape, np.float32)
-    chi[frame.box] = np.where(mask[frame.box], padded[frame.inner], 0)
-    chi[mask] -= chi[mask].mean(dtype=np.float64)
-    return chi
+    return frame.unpadded(padded, grid)
 
 
 class _Frame:
@@ -117,6 +117,7 @@ class _Frame:
         self.grid = grid.cropped((start[0], start[1], start[2]), shape)
         self.mask: BoolArray = np.zeros(shape, bool)
         self.mask[self.inner] = mask[self.box]
+        self.count = int(np.count_nonzero(self.mask))
 
     def padded(self, volume: AnyArray, outside: float) -> FloatArray:
         """Return a volume (or echoes) of the whole grid in the frame, float32."""
@@ -124,6 +125,14 @@ class _Frame:
         inner: Any = (..., *self.inner)
         box: Any = (..., *self.box)
         out[inner] = volume[box]
+        return out
+
+    def unpadded(self, padded: FloatArray, grid: Grid) -> FloatArray:
+        """Return a map of the frame on the whole grid, its mean over the mask taken out, 0 outside."""
+        inside, mask = padded[self.inner], self.mask[self.inner]
+        mean = loops.sums_inside(inside, mask).sum() / self.count
+        out = np.zeros(grid.shape, np.float32)
+        loops.subtract_inside(inside, mask, np.float32(mean), out[self.box])
         return out
 
 

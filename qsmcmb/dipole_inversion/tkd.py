@@ -1,16 +1,16 @@
 """Thresholded k-space division.
 
 Shmueli et al. 2009, doi 10.1002/mrm.22135; correction by the mean response: Schweser et al. 2013,
-doi 10.1002/mrm.24405.
+doi 10.1002/mrm.24405. One transform pair; memory: the map and the transform's two buffers.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from qsmcmb.core.dipole import dipole_kernel_k
-from qsmcmb.core.fft import convolve
 from qsmcmb.core.validate import check_range
+from qsmcmb.dipole_inversion import _closed_form_loops as loops
+from qsmcmb.dipole_inversion.closed_form import divide_spectrum
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -20,7 +20,7 @@ def invert_tkd(
     mask: BoolArray,
     grid: Grid,
     *,
-    threshold: float = 0.15,
+    threshold: float = 0.1,
     correct: bool = True,
 ) -> FloatArray:
     """Divide by the dipole kernel where it is large, by the threshold elsewhere.
@@ -34,7 +34,7 @@ def invert_tkd(
     grid : Grid
         Geometry with the direction of B0.
     threshold : float, optional
-        Least absolute value of the kernel to divide by, 0 to 1/3.
+        Least absolute value of the kernel to divide by, 1e-4 to 1/3.
     correct : bool, optional
         Divide by the mean response of a point source, so that sums are not too low.
 
@@ -42,11 +42,18 @@ def invert_tkd(
     -------
     ndarray of shape grid.shape, float32
         ppm; 0 outside the mask.
+
+    Raises
+    ------
+    InvalidInputError
+        Threshold out of range.
+
+    Examples
+    --------
+    >>> grid = Grid.isotropic((16, 16, 16), 1.0)
+    >>> invert_tkd(np.zeros(grid.shape, np.float32), np.ones(grid.shape, bool), grid).shape
+    (16, 16, 16)
     """
     check_range("threshold", threshold, 1e-4, 1 / 3)
-    kernel = dipole_kernel_k(grid.shape, grid.voxel_size_mm, grid.b0_dir)
-    sign = np.where(kernel < 0, np.float32(-1), np.float32(1))
-    divisor = sign * np.maximum(np.abs(kernel), np.float32(threshold))
-    response = float((kernel / divisor).mean(dtype=np.float64)) if correct else 1.0
-    chi = convolve(local_field_ppm, (1.0 / (divisor * np.float32(response))).astype(np.float32))
-    return np.where(mask, chi, 0).astype(np.float32)
+    limits = np.float32(threshold), np.float32(1.0 / threshold)
+    return divide_spectrum(local_field_ppm, mask, grid, loops.divide_above, *limits, correct=correct)

@@ -1,0 +1,58 @@
+"""What the methods that divide the spectrum once have in common: transform, filter, correction, mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from qsmcmb.core.dipole import spectral_tables
+from qsmcmb.core.fft import engine
+from qsmcmb.dipole_inversion import _closed_form_loops as loops
+from qsmcmb.model import Grid
+from qsmcmb.typing import BoolArray, FloatArray
+
+Divide = Callable[..., Any]
+
+
+def divide_spectrum(
+    local_field_ppm: FloatArray,
+    mask: BoolArray,
+    grid: Grid,
+    divide: Divide,
+    *parameters: Any,
+    correct: bool,
+) -> FloatArray:
+    """Return the field with its spectrum divided by a loop of `_closed_form_loops`, inside the mask.
+
+    Parameters
+    ----------
+    local_field_ppm : ndarray of shape grid.shape, float32
+        Local field, 0 outside the mask.
+    mask : ndarray of bool
+        Where the field is defined.
+    grid : Grid
+        Geometry with the direction of B0.
+    divide : callable
+        The loop; takes the spectral tables, `parameters`, whether the last axis is even, and the spectrum.
+    *parameters
+        Of the loop.
+    correct : bool
+        Divide by the mean response of a point source, so that sums are not too low.
+
+    Returns
+    -------
+    ndarray of shape grid.shape, float32
+        0 outside the mask.
+    """
+    eng = engine(grid.shape)
+    np.copyto(eng.real, local_field_ppm)
+    spectrum = eng.forward()
+    tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
+    total = divide(*tables, *parameters, grid.shape[2] % 2 == 0, spectrum).sum()
+    spectrum[0, 0, 0] = 0.0
+    response = total / eng.size if correct else 1.0
+    chi = np.empty(grid.shape, np.float32)
+    loops.scale_inside(eng.inverse(normalise=False), mask, np.float32(1.0 / (eng.size * response)), chi)
+    return chi

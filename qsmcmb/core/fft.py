@@ -6,10 +6,12 @@ a plan shared between threads gives wrong results.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,22 @@ from qsmcmb.core.compiled import cache_folder
 from qsmcmb.typing import ComplexArray, FloatArray
 
 try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+try:
     import pyfftw
 except ImportError:  # pragma: no cover - exercised by a test that hides pyfftw
     pyfftw = None
 
 Shape = tuple[int, int, int]
-PLANS_KEPT = 3
+PLANS_KEPT = 6
+BYTES_KEPT = 768 * 1024**2
+"""Buffers that kept plans of one thread may hold: a multigrid's levels fit, six full grids do not."""
+SMALL = 2**15
+"""Voxels up to which one thread is as fast as two."""
 _local = threading.local()
+_planner = threading.Lock()
 
 
 def thread_count() -> int:
@@ -39,19 +50,42 @@ def half_shape(shape: Shape) -> Shape:
     return shape[0], shape[1], shape[2] // 2 + 1
 
 
+def fast_size(n: int) -> int:
+    """Return the next size on the ladder of fast ones: multiples of 4 made of 2, 3, 5 and at most one 7.
+
+    Measured, a size off the ladder (189, 196, 210, 225, 250) takes longer than the next one on it; few sizes
+    also mean that plans are found again. A 7 only pays beside an 8.
+
+    Examples
+    --------
+    >>> [fast_size(n) for n in (41, 161, 217, 225)]
+    [48, 168, 224, 240]
+    """
+    size = max(4, -(-n // 4) * 4)
+    while not _is_fast(size):
+        size += 4
+    return size
+
+
+def _is_fast(size: int) -> bool:
+    rest = size
+    for factor in (2, 3, 5):
+        while rest % factor == 0:
+            rest //= factor
+    return rest == 1 or (rest == 7 and size % 8 == 0)
+
+
 def fast_shape(shape: Shape, pad: int | Shape = 0) -> Shape:
-    """Return the next shape from `shape` + `pad` with small prime factors alone, the last axis even.
+    """Return the next shape from `shape` + `pad` whose transforms are fast, all axes even.
 
     Examples
     --------
     >>> fast_shape((51, 51, 41))
-    (54, 54, 48)
+    (56, 56, 48)
     """
     pads = (pad, pad, pad) if isinstance(pad, int) else pad
-    sizes = [scipy.fft.next_fast_len(n + p, real=True) for n, p in zip(shape, pads, strict=True)]
-    while sizes[2] % 2:
-        sizes[2] = scipy.fft.next_fast_len(sizes[2] + 1, real=True)
-    return sizes[0], sizes[1], sizes[2]
+    nx, ny, nz = (fast_size(n + p) for n, p in zip(shape, pads, strict=True))
+    return nx, ny, nz
 
 
 class FftEngine:
@@ -62,17 +96,20 @@ class FftEngine:
     shape : tuple of int
         Shape of the real volumes.
 
-    Notes
-    -----
-    `real` and `spectrum` are the plan's buffers: `forward()` reads the one and fills the other, `inverse()`
-    goes back, normalised, and destroys the spectrum. Working in them saves a copy each way. A filter that
-    carries 1 / `size` itself saves the pass that normalises.
+    Attributes
+    ----------
+    real, spectrum : ndarray
+        The plan's buffers: `forward()` reads the one and fills the other, `inverse()` goes back and destroys the
+        spectrum. Working in them saves a copy each way.
+    size, scale : int, float32
+        Voxels, and 1 / voxels. A method that has the scale in its kernel takes `inverse(normalise=False)` and saves a pass over memory.
     """
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self.size = int(np.prod(shape))
-        threads = thread_count()
+        self.scale = np.float32(1.0 / self.size)
+        threads = thread_count() if self.size > SMALL else 1
         if pyfftw is None:
             self.real: Any = np.zeros(shape, np.float32)
             self.spectrum: Any = np.zeros(half_shape(shape), np.complex64)
@@ -80,16 +117,18 @@ class FftEngine:
             return
         self.real = pyfftw.zeros_aligned(shape, "float32")
         self.spectrum = pyfftw.zeros_aligned(half_shape(shape), "complex64")
-        wisdom = _wisdom_path(shape, threads)
-        known = _import_wisdom(wisdom)
         options: dict[str, Any] = {"axes": (0, 1, 2), "flags": ("FFTW_MEASURE",), "threads": threads}
-        self._forward = pyfftw.FFTW(self.real, self.spectrum, **options)
-        options["flags"] = ("FFTW_MEASURE", "FFTW_DESTROY_INPUT")
-        self._inverse = pyfftw.FFTW(self.spectrum, self.real, direction="FFTW_BACKWARD", **options)
-        if not known:
-            _export_wisdom(wisdom)
+        with _wisdom(_wisdom_path(shape, threads)):
+            self._forward = pyfftw.FFTW(self.real, self.spectrum, **options)
+            options["flags"] = ("FFTW_MEASURE", "FFTW_DESTROY_INPUT")
+            self._inverse = pyfftw.FFTW(self.spectrum, self.real, direction="FFTW_BACKWARD", **options)
         self.real[...] = 0
         self.spectrum[...] = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both buffers."""
+        return int(self.real.nbytes + self.spectrum.nbytes)
 
     def forward(self) -> ComplexArray:
         """Transform `real` into `spectrum` and return the latter."""
@@ -100,19 +139,47 @@ class FftEngine:
         return self.spectrum
 
     def inverse(self, *, normalise: bool = True) -> FloatArray:
-        """Transform `spectrum` into `real` and return the latter; without `normalise`, `size` times too large."""
+        """Transform `spectrum` into `real` and return the latter; not normalised, it lacks the factor `scale`."""
         if self._inverse is None:
             norm = "backward" if normalise else "forward"
-            self.real[...] = scipy.fft.irfftn(self.spectrum, s=self.shape, workers=thread_count(), norm=norm)
-        else:
-            self._inverse.execute()
-            if normalise:
-                self.real *= np.float32(1.0 / self.size)
+            self.real[...] = scipy.fft.irfftn(self.spectrum, s=self.shape, norm=norm, workers=thread_count())
+            return self.real
+        self._inverse.execute()
+        if normalise:
+            self.real *= self.scale
         return self.real
 
 
 def _wisdom_path(shape: Shape, threads: int) -> Path:
     return cache_folder() / "fftw" / f"{shape[0]}x{shape[1]}x{shape[2]}-t{threads}.wisdom"
+
+
+@contextlib.contextmanager
+def _wisdom(path: Path) -> Iterator[None]:
+    """Plan with the wisdom of this shape alone, and keep it where there was none.
+
+    Who plans the same shape at the same time waits and takes that wisdom: other plans differ in the last bits.
+    """
+    with _planner, _locked(path):
+        pyfftw.forget_wisdom()
+        known = _import_wisdom(path)
+        yield
+        if not known:
+            _export_wisdom(path)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.with_suffix(".lock").open("w")
+    except OSError:
+        yield
+        return
+    with handle:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _import_wisdom(path: Path) -> bool:
@@ -126,7 +193,6 @@ def _import_wisdom(path: Path) -> bool:
 
 def _export_wisdom(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
             handle.write(b"\0".join(pyfftw.export_wisdom()))
         os.replace(handle.name, path)
@@ -143,7 +209,7 @@ def engine(shape: Shape) -> FftEngine:
         kept.move_to_end(shape)
     else:
         kept[shape] = FftEngine(shape)
-        while len(kept) > PLANS_KEPT:
+        while len(kept) > 1 and (len(kept) > PLANS_KEPT or sum(e.nbytes for e in kept.values()) > BYTES_KEPT):
             kept.popitem(last=False)
     return kept[shape]
 
@@ -180,7 +246,7 @@ def irfftn(spectrum: ComplexArray, shape: Shape) -> FloatArray:
     """Return the real volume of `shape` whose half spectrum is given, as a fresh float32 array."""
     eng = engine(_shape3(shape))
     eng.spectrum[...] = spectrum
-    return np.array(eng.inverse())
+    return eng.inverse(normalise=False) * eng.scale
 
 
 def convolve(volume: FloatArray, kernel_k: FloatArray | ComplexArray) -> FloatArray:
@@ -189,7 +255,7 @@ def convolve(volume: FloatArray, kernel_k: FloatArray | ComplexArray) -> FloatAr
     eng.real[...] = volume
     spectrum = eng.forward()
     spectrum *= kernel_k
-    return np.array(eng.inverse())
+    return eng.inverse(normalise=False) * eng.scale
 
 
 def _shape3(shape: tuple[int, ...]) -> Shape:

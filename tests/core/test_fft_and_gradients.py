@@ -26,6 +26,51 @@ def test_transform_pair(with_pyfftw, rng, monkeypatch):
     fft.release()
 
 
+@pytest.mark.parametrize("with_pyfftw", [True, False])
+def test_inverse_leaves_the_scale_to_the_caller(with_pyfftw, rng, monkeypatch):
+    if not with_pyfftw:
+        monkeypatch.setattr(fft, "pyfftw", None)
+    fft.release()
+    eng = fft.engine((8, 12, 16))
+    volume = rng.standard_normal(eng.shape).astype(np.float32)
+    eng.real[...] = volume
+    eng.forward()
+    np.testing.assert_allclose(eng.inverse(normalise=False) * eng.scale, volume, atol=1e-5)
+    fft.release()
+
+
+def test_sizes_are_on_a_short_ladder():
+    sizes = {fft.fast_size(n) for n in range(1, 513)}
+    assert len(sizes) < 50
+    for n in range(1, 513):
+        assert n <= fft.fast_size(n) <= max(1.15 * n, n + 4)
+        assert fft.fast_size(fft.fast_size(n)) == fft.fast_size(n)
+    assert fft.fast_shape((7, 200, 1), (4, 0, 0)) == (12, 200, 4)
+
+
+def test_kept_plans_are_bounded_in_number_and_bytes(monkeypatch):
+    fft.release()
+    for n in range(8, 8 + 4 * 8, 4):
+        fft.engine((n, 8, 8))
+    assert len(fft._local.engines) == fft.PLANS_KEPT
+    monkeypatch.setattr(fft, "BYTES_KEPT", 1)
+    last = fft.engine((8, 8, 8))
+    assert list(fft._local.engines.values()) == [last]
+    fft.release()
+
+
+def test_wisdom_of_a_shape_is_kept_for_later(monkeypatch, tmp_path):
+    monkeypatch.setattr(fft, "cache_folder", lambda: tmp_path)
+    fft.release()
+    fft.engine((36, 36, 36))
+    path = fft._wisdom_path((36, 36, 36), fft.thread_count())
+    first = path.read_bytes()
+    fft.release()
+    fft.engine((36, 36, 36))
+    assert path.read_bytes() == first
+    fft.release()
+
+
 def test_threads_have_their_own_plans(rng):
     volumes = rng.standard_normal((4, 16, 16, 16)).astype(np.float32)
     results = [None] * 4

@@ -102,7 +102,7 @@ class FftEngine:
         The plan's buffers: `forward()` reads the one and fills the other, `inverse()` goes back and destroys the
         spectrum. Working in them saves a copy each way.
     size, scale : int, float32
-        Voxels, and 1 / voxels. A method that has the scale in its kernel takes `inverse(normalise=False)` and saves a pass over memory.
+        Voxels, and 1 / voxels. With the scale in its kernel a method saves a pass: `inverse(normalise=False)`.
     """
 
     def __init__(self, shape: Shape) -> None:

@@ -11,13 +11,17 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from scipy import ndimage
 
+from qsmcmb.phantoms._anatomy_loops import paint_head, to_template
 from qsmcmb.phantoms.recipe import Recipe, data_folder
-from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.typing import BoolArray, FloatArray, IntArray
 
 AIR_PPM = 9.4
+BONE_PPM = -2.0
 WARP_MM = 3.0
 WARP_LENGTH_MM = 28.0
 WARP_GRID_MM = 8.0
+WARP_EDGE_MM = 130.0
+TEXTURE_LENGTH_MM = 2.0
 SCALE_SD = 0.03
 SKULL_MM = 6.0
 SCALP_MM = 12.0
@@ -41,6 +45,9 @@ SINUSES = (
     ((52.0, -22.0, -42.0), (7.0, 9.0, 6.0)),
     ((-52.0, -22.0, -42.0), (7.0, 9.0, 6.0)),
 )
+# Template mm: centre and radii of what is called deep; the tentorium's height at its back end and its rise.
+DEEP_MM = ((0.0, -8.0, 8.0), (36.0, 34.0, 20.0))
+TENTORIUM_MM, TENTORIUM_BACK_MM, TENTORIUM_END_MM, TENTORIUM_RISE = -20.0, -8.0, -60.0, 0.25
 
 
 class Tissue(NamedTuple):
@@ -57,6 +64,9 @@ class Anatomy(Protocol):
 
     def tissue(self, head_mm: FloatArray) -> Tissue:
         """Return the tissue at points (3, ...) of the head."""
+
+    def territory(self, head_mm: FloatArray) -> IntArray:
+        """Return 1 lobar, 2 deep, 3 infratentorial at points (3, ...) of the brain; 0 where that means nothing."""
 
     def lesion_places(self) -> FloatArray:
         """Return points (n, 3) where lesions may lie, head mm."""
@@ -77,69 +87,65 @@ class Head:
     def __init__(self, recipe: Recipe) -> None:
         rng = np.random.default_rng([recipe.seed, 1])
         with np.load(data_folder() / "icbm152_tissues.npz") as stored:
-            self._maps = {k: stored[k].astype(np.float32) / 255 for k in ("gm", "wm", "brain")}
-            self._affine = stored["affine"]
-        spacing = np.diag(self._affine)[:3]
-        inside = self._maps["brain"] > 0.5
+            maps = {k: stored[k].astype(np.float32) / 255 for k in ("gm", "wm", "brain")}
+            affine = stored["affine"]
+        spacing = np.diag(affine)[:3]
+        self._place = np.stack([affine[:3, 3], spacing]).astype(np.float32)
+        inside = maps["brain"] > 0.5
         outer = ndimage.distance_transform_edt(~inside, spacing).astype(np.float32)
         inner = ndimage.distance_transform_edt(inside, spacing).astype(np.float32)
-        self._maps["depth"] = inner - outer
-        self._scale = 1 + SCALE_SD * rng.standard_normal(3)
-        n = int(260 / WARP_GRID_MM)
+        self._scale = (1 + SCALE_SD * rng.standard_normal(3)).astype(np.float32)
+        n = int(2 * WARP_EDGE_MM / WARP_GRID_MM)
         noise = [
             ndimage.gaussian_filter(rng.standard_normal((n, n, n)), WARP_LENGTH_MM / WARP_GRID_MM / 2)
             for _ in "xyz"
         ]
-        self._warp = [(WARP_MM * w / w.std()).astype(np.float32) for w in noise]
+        self._warp = np.stack([WARP_MM * w / w.std() for w in noise]).astype(np.float32)
+        texture = _texture(inside.shape, float(spacing[0]), np.random.default_rng([recipe.seed, 5]))
+        self._maps = np.stack(
+            [maps["gm"], maps["wm"], inner - outer, recipe.texture_ppm * texture]
+        ).astype(np.float32)  # fmt: skip
         self._vein_rng_seed = [recipe.seed, 2]
 
     def _template(self, head_mm: FloatArray) -> FloatArray:
         """Return template coordinates of head points."""
-        flat = head_mm.reshape(3, -1).astype(np.float32)
-        index = (flat + 130.0) / WARP_GRID_MM
-        shift = np.stack([ndimage.map_coordinates(w, index, order=1, mode="nearest") for w in self._warp])
-        return np.asarray((flat * self._scale[:, None] + shift).reshape(head_mm.shape), dtype=np.float32)
+        flat = np.ascontiguousarray(head_mm.reshape(3, -1), dtype=np.float32)
+        out = np.empty_like(flat)
+        to_template(flat, self._scale, self._warp, np.array([-WARP_EDGE_MM, WARP_GRID_MM], np.float32), out)
+        return out.reshape(head_mm.shape)
 
-    def _sample(self, name: str, template_mm: FloatArray) -> FloatArray:
-        origin, spacing = self._affine[:3, 3], np.diag(self._affine)[:3]
-        index = (template_mm.reshape(3, -1) - origin[:, None].astype(np.float32)) / spacing[:, None].astype(
-            np.float32
-        )
-        values = ndimage.map_coordinates(self._maps[name], index, order=1, mode="nearest")
+    def _sample(self, number: int, template_mm: FloatArray) -> FloatArray:
+        origin, spacing = self._place[:, :, None]
+        index = (template_mm.reshape(3, -1) - origin) / spacing
+        values = ndimage.map_coordinates(self._maps[number], index, order=1, mode="nearest")
         return np.asarray(values.reshape(template_mm.shape[1:]))
 
     def tissue(self, head_mm: FloatArray) -> Tissue:
         """Return the tissue at points (3, ...) of the head."""
-        where = self._template(head_mm)
-        gm, wm, depth = (self._sample(name, where) for name in ("gm", "wm", "depth"))
-        brain = depth > 0
-        matter = np.clip(gm + wm, 1.0, None)
-        gm, wm = gm / matter, wm / matter
-        csf = 1 - gm - wm
-        chi = np.where(brain, 0.02 * gm - 0.03 * wm, 0.0)
-        signal = np.where(brain, 1.0 * gm + 0.85 * wm + 0.7 * csf, 0.0)
-        r2star = np.where(brain, 18.0 * gm + 22.0 * wm + 3.0 * csf, 25.0)
-        for centre, radii, nucleus_ppm, nucleus_hz in NUCLEI.values():
-            weight = _ellipsoid(np.stack([np.abs(where[0]), where[1], where[2]]), centre, radii) * brain
-            chi += weight * (nucleus_ppm - chi)
-            r2star += weight * (nucleus_hz - r2star)
-        skull = ~brain & (depth > -SKULL_MM)
-        scalp = ~brain & ~skull & (depth > -SCALP_MM)
-        air = ~brain & ~skull & ~scalp
-        for centre, radii in SINUSES:
-            air |= (_ellipsoid(where, centre, radii) > 0.5) & ~brain
-        chi = np.where(skull, -2.0, chi) + np.where(air, AIR_PPM - np.where(skull, -2.0, 0.0), 0.0)
-        signal = np.where(skull, 0.04, np.where(scalp, 0.8, signal)) * ~air
-        return Tissue(chi.astype(np.float32), signal.astype(np.float32), r2star.astype(np.float32), brain)
+        where = self._template(head_mm).reshape(3, -1)
+        nuclei = np.array([(*c, *r, ppm, hz) for c, r, ppm, hz in NUCLEI.values()], np.float32)
+        sinuses = np.array([(*c, *r) for c, r in SINUSES], np.float32)
+        out = np.empty((4, where.shape[1]), np.float32)
+        constants = (AIR_PPM, BONE_PPM, SKULL_MM, SCALP_MM)
+        paint_head(where, self._maps, self._place, nuclei, sinuses, constants, out)
+        chi, signal, r2star, brain = out.reshape(4, *head_mm.shape[1:])
+        return Tissue(chi, signal, r2star, brain > 0)
+
+    def territory(self, head_mm: FloatArray) -> IntArray:
+        """Return 1 lobar, 2 deep, 3 infratentorial at points (3, ...), by the template's own landmarks."""
+        x, y, z = self._template(head_mm)
+        # The tentorium rises towards the front; in front of the brainstem lie the temporal lobes.
+        low = (y < TENTORIUM_BACK_MM) & (z < TENTORIUM_MM + TENTORIUM_RISE * (y - TENTORIUM_END_MM))
+        low &= (np.abs(x) < 50) | (y < -45)
+        deep = sum(((v - c) / r) ** 2 for v, c, r in zip((x, y, z), *DEEP_MM, strict=True)) <= 1
+        return np.where(low, 3, np.where(deep, 2, 1)).astype(np.int32)
 
     def lesion_places(self) -> FloatArray:
         """Return points of grey and white matter at least 5 mm below the surface, head mm."""
         axes = [np.arange(-72, 73, 4.0), np.arange(-108, 76, 4.0), np.arange(-56, 84, 4.0)]
         points = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1)
         where = self._template(points)
-        good = (self._sample("depth", where) > 5) & (
-            self._sample("gm", where) + self._sample("wm", where) > 0.8
-        )
+        good = (self._sample(2, where) > 5) & (self._sample(0, where) + self._sample(1, where) > 0.8)
         return np.asarray(points[:, good].T)
 
     def veins(self) -> tuple[FloatArray, FloatArray]:
@@ -157,7 +163,7 @@ class Head:
                 points.append(place)
                 volumes.append(np.pi * radius**2 * VEIN_STEP_MM)
         line = np.array(points)
-        inside = self._sample("depth", self._template(line.T)) > 2
+        inside = self._sample(2, self._template(line.T)) > 2
         return line[inside], np.array(volumes)[inside]
 
 
@@ -174,6 +180,10 @@ class Water:
         decay = np.full(chi.shape, 5.0, np.float32)
         return Tissue(chi, inside.astype(np.float32), decay, inside)
 
+    def territory(self, head_mm: FloatArray) -> IntArray:
+        """Return 0: water has no territories."""
+        return np.zeros(head_mm.shape[1:], np.int32)
+
     def lesion_places(self) -> FloatArray:
         """Return points well inside."""
         axis = np.arange(-self._radius, self._radius, 3.0)
@@ -185,12 +195,10 @@ class Water:
         return np.zeros((0, 3)), np.zeros(0)
 
 
-def _ellipsoid(
-    points: FloatArray, centre: tuple[float, float, float], radii: tuple[float, float, float]
-) -> FloatArray:
-    """Return 1 inside, 0 outside, with an edge of about 1 mm."""
-    r2 = sum(((points[i] - centre[i]) / radii[i]) ** 2 for i in range(3))
-    return np.clip(0.5 + (1 - np.sqrt(r2)) * min(radii), 0, 1)
+def _texture(shape: tuple[int, ...], spacing_mm: float, rng: np.random.Generator) -> FloatArray:
+    """Return a smooth random field of SD 1."""
+    noise = ndimage.gaussian_filter(rng.standard_normal(shape), TEXTURE_LENGTH_MM / spacing_mm)
+    return np.asarray(noise / noise.std())
 
 
 def make_anatomy(recipe: Recipe) -> Anatomy:

@@ -13,28 +13,87 @@ from qsmcmb.errors import ConfigError
 KINDS = ("head", "spheres")
 
 
+DISTRIBUTIONS = ("lognormal", "log-uniform", "series", "given")
+FILTERS = ("none", "hamming", "tukey")
+Triple = tuple[float, float, float]
+
+
 @dataclass(frozen=True)
 class LesionRecipe:
-    """How many lesions, and from which lognormal distribution of total susceptibility (ppm mm3)."""
+    """How many lesions of each kind, how strong (ppm mm3), of which shape, how far apart (mm).
 
-    microbleeds: int
-    calcifications: int
-    median_ppm_mm3: float
-    sigma_ln: float
-    range_ppm_mm3: tuple[float, float]
+    `distribution` is ``lognormal`` (median, sigma), ``log-uniform`` over the range, ``series`` (equal ratios from the
+    range's lower to its upper end, in turn) or ``given`` (each lesion written out in `given`).
+    """
+
+    microbleeds: int = 0
+    calcifications: int = 0
+    median_ppm_mm3: float = 2.0
+    sigma_ln: float = 1.08
+    range_ppm_mm3: tuple[float, float] = (1.0, 60.0)
+    distribution: str = "lognormal"
+    dchi_ppm: tuple[float, float] = (0.6, 3.0)
+    two_balls: float = 0.25
+    """Part of the lesions that are two touching balls."""
+    ellipsoids: float = 0.0
+    """Part of the lesions that are prolate ellipsoids, 1.3 to 2 times as long as wide."""
+    iron: int = 0
+    """Mimics: iron deposits that keep their signal."""
+    air: int = 0
+    """Mimics: bubbles."""
+    flow_voids: int = 0
+    """Mimics: dark without a field."""
+    apart_mm: float = 15.0
+    jitter_mm: float = 0.0
+    """Places are moved at random by up to this along each axis."""
+    given: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One session: field strength (T), echo times (s), head pose (degrees, mm), tilt of the slab (degrees), SNR."""
+    """One session: how the phantom lies and how it is scanned.
+
+    Parameters
+    ----------
+    label : str
+        BIDS session label.
+    b0_tesla, te_s
+        Field strength (T), echo times (s).
+    snr : float
+        Of unit signal at TE 0: in a voxel; in 1 mm3 of acquired voxel where `snr_per_mm3` is true.
+    rotation_deg, shift_mm
+        The head's pose.
+    tilt_deg, tilt_y_deg : float
+        Turn of the slab about x, then y.
+    voxel_mm : tuple of float
+        Reconstructed voxel; empty for the recipe's.
+    acquired : tuple of float
+        Acquired over reconstructed matrix along each axis: below 1 the image is zero-filled.
+    partial_fourier : tuple of float
+        Acquired part of k-space along each axis, 0.5 to 1.
+    window : {"none", "hamming", "tukey"}
+        Filter over the acquired k-space.
+    two_d : bool
+        Slices with a profile along the third axis in place of a k-space crop.
+    slice_gap : float
+        Gap between slices over their distance.
+    """
 
     label: str
     b0_tesla: float
     te_s: tuple[float, ...]
     snr: float
-    rotation_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    rotation_deg: Triple = (0.0, 0.0, 0.0)
+    shift_mm: Triple = (0.0, 0.0, 0.0)
     tilt_deg: float = 0.0
+    tilt_y_deg: float = 0.0
+    voxel_mm: tuple[float, ...] = ()
+    acquired: Triple = (1.0, 1.0, 1.0)
+    partial_fourier: Triple = (1.0, 1.0, 1.0)
+    window: str = "none"
+    two_d: bool = False
+    slice_gap: float = 0.0
+    snr_per_mm3: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +109,8 @@ class Recipe:
     fov_mm: tuple[float, float, float]
     lesions: LesionRecipe
     sessions: tuple[Protocol, ...]
+    texture_ppm: float = 0.0
+    """SD of the tissue's random texture."""
     checksum: str = ""
     """sha256 of the truth tables; empty where not fixed yet."""
 
@@ -96,9 +157,16 @@ def _build(name: str, tables: dict[str, Any]) -> Recipe:
     lesions = LesionRecipe(**_tuples(tables.pop("lesions")))
     sessions = tuple(Protocol(**_tuples(s)) for s in tables.pop("sessions"))
     recipe = Recipe(name=name, lesions=lesions, sessions=sessions, **_tuples(tables))
-    if recipe.kind not in KINDS:
-        raise ConfigError(f"{name}: kind = {recipe.kind!r}; expected one of: {', '.join(KINDS)}")
+    _check_word(name, "kind", recipe.kind, KINDS)
+    _check_word(name, "lesions.distribution", lesions.distribution, DISTRIBUTIONS)
+    for session in sessions:
+        _check_word(name, "sessions.window", session.window, FILTERS)
     return recipe
+
+
+def _check_word(recipe: str, field: str, found: str, known: tuple[str, ...]) -> None:
+    if found not in known:
+        raise ConfigError(f"{recipe}: {field} = {found!r}; expected one of: {', '.join(known)}")
 
 
 def _tuples(table: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.bids_writer import write_raw_dataset, write_raw_scan
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.tables import write_json, write_tsv
-from qsmcmb.phantoms.build import PhantomSession, TruthRow, build_phantom, checksum_of
+from qsmcmb.phantoms.build import build_sessions, checksum_of
 from qsmcmb.phantoms.recipe import Recipe
+from qsmcmb.phantoms.tissue_scan import PhantomSession, TruthMaps, TruthRow
 
 ANATOMY_NOTICE = (
     "Anatomy from the ICBM 152 nonlinear symmetric 2009a templates, Copyright (C) 1993-2009 Louis Collins, "
@@ -45,16 +46,13 @@ def write_phantom(
     truth = truth_folder(out)
     make_folder(out)
     make_folder(truth)
-    sessions = build_phantom(recipe, report=report)
     notice = ANATOMY_NOTICE if recipe.kind == "head" else ""
     write_raw_dataset(out, f"qsmcmb phantom {recipe.name}: {recipe.title}", acknowledgement=notice)
-    for session in sessions:
+    sessions = []
+    for session, maps in build_sessions(recipe, report=report):
         write_raw_scan(out, session.scan, recipe.subject, session.label)
-        folder = truth / f"sub-{recipe.subject}" / f"ses-{session.label}"
-        folder.mkdir(parents=True, exist_ok=True)
-        stem = f"sub-{recipe.subject}_ses-{session.label}"
-        save_volume(folder / f"{stem}_desc-brain_mask.nii.gz", session.brain, session.scan.grid.affine)
-        write_tsv(folder / f"{stem}_lesions.tsv", [r._asdict() for r in session.lesions], TruthRow._fields)
+        write_truth(truth, recipe.subject, session, maps)
+        sessions.append(session)
     rows = [
         {
             "participant_id": f"sub-{recipe.subject}", "session_id": f"ses-{s.label}", "kind": r.kind,
@@ -67,3 +65,16 @@ def write_phantom(
     record = {"Recipe": recipe.name, "Seed": recipe.seed, "Checksum": made, "Notice": notice}
     write_json(truth / "recipe.json", record)
     return sessions
+
+
+def write_truth(truth: Path, subject: str, session: PhantomSession, maps: TruthMaps) -> None:
+    """Write one session's truth: brain, susceptibility, field of the brain's sources, territories, lesions."""
+    stem = f"sub-{subject}_ses-{session.label}"
+    folder = truth / f"sub-{subject}" / f"ses-{session.label}"
+    folder.mkdir(parents=True, exist_ok=True)
+    affine = session.scan.grid.affine
+    save_volume(folder / f"{stem}_desc-brain_mask.nii.gz", session.brain, affine)
+    save_volume(folder / f"{stem}_Chimap.nii.gz", maps.chi_ppm, affine)
+    save_volume(folder / f"{stem}_desc-local_fieldmap.nii.gz", maps.local_field_ppm, affine)
+    save_volume(folder / f"{stem}_desc-territory_dseg.nii.gz", maps.territory, affine)
+    write_tsv(folder / f"{stem}_lesions.tsv", [r._asdict() for r in session.lesions], TruthRow._fields)

@@ -1,0 +1,332 @@
+"""A head in one session without its lesions, made once; scans with any lesions from it, and the truth beside them.
+
+Painting and the field of everything but the lesions are the costly part and don't depend on the lesions: the field of a
+lesion is known in closed form and is added to it; within a few mm the lesion's factor on the signal is averaged over
+points finer than the grid. All goes through the same sampling, so that nothing is approximated.
+
+Memory: 4 volumes of the fine grid while a scan is formed, 7 while the field is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.fft
+
+from qsmcmb.core.dipole import dipole_kernel_k
+from qsmcmb.model import GreScan, Grid
+from qsmcmb.phantoms._signal_loops import add_dipoles, lesion_factor, tissue_signal
+from qsmcmb.phantoms.anatomy import VEIN_PPM, Anatomy, make_anatomy
+from qsmcmb.phantoms.lesions import PhantomLesion
+from qsmcmb.phantoms.recipe import Protocol, Recipe
+from qsmcmb.phantoms.scanner import (
+    Pose,
+    Sampler,
+    box_average,
+    finer,
+    grid_of,
+    noise_sd,
+    pose_of,
+    receiver,
+    sample_mask,
+)
+from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
+from qsmcmb.units import GAMMA_MHZ_PER_T
+
+SUB = 6
+"""Points per fine voxel and axis around a lesion."""
+NEAR_MM = (4.0, 9.0)
+"""Least and largest distance up to which they are used."""
+SMOOTH_RAD = 0.25
+"""Phase across a fine voxel below which its centre stands for it."""
+NEGLIGIBLE_RAD = 0.002
+NEGLIGIBLE_PPM = 1e-4
+SMALL_TURN_RAD = 0.01
+PAD = 1.25
+SLAB = 16
+VEIN_DECAY_HZ = 40.0
+
+
+class TruthRow(NamedTuple):
+    """Truth of one lesion in one session: scanner RAS+ mm, radius (mm), contrast (ppm), total susceptibility."""
+
+    id: int
+    kind: str
+    a_mm: float
+    shape: str
+    dchi_ppm: float
+    S_ppm_mm3: float
+    x_mm: float
+    y_mm: float
+    z_mm: float
+
+
+class PhantomSession(NamedTuple):
+    """One simulated session with its truth."""
+
+    label: str
+    scan: GreScan
+    lesions: tuple[TruthRow, ...]
+    brain: BoolArray
+
+
+class TruthMaps(NamedTuple):
+    """Truth on the scan's grid: susceptibility (ppm, CSF 0), field of the brain's sources (ppm), mask, territories.
+
+    Territories are 1 lobar, 2 deep, 3 infratentorial; 0 outside the brain.
+    """
+
+    chi_ppm: FloatArray
+    local_field_ppm: FloatArray
+    brain: BoolArray
+    territory: IntArray
+
+
+class _Volumes(NamedTuple):
+    chi_ppm: FloatArray
+    signal: FloatArray
+    r2star_hz: FloatArray
+    brain: BoolArray
+
+
+def truth_rows(lesions: Sequence[PhantomLesion], pose: Pose) -> tuple[TruthRow, ...]:
+    """Return the truth table of one session."""
+    where = pose.to_world(np.array([m.centre_mm for m in lesions]).reshape(-1, 3))
+    return tuple(
+        TruthRow(
+            i + 1, m.kind, m.balls[0].radius_mm, m.shape, m.balls[0].dchi_ppm, m.total_chi_ppm_mm3,
+            float(p[0]), float(p[1]), float(p[2]),
+        )
+        for i, (m, p) in enumerate(zip(lesions, where, strict=True))
+    )  # fmt: skip
+
+
+class TissueScan:
+    """The lesion-free head of one session on the fine grid.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The phantom.
+    protocol : Protocol
+        The session; one of the recipe's or any other.
+    anatomy : Anatomy, optional
+        The recipe's, where it is at hand.
+
+    Examples
+    --------
+    >>> from qsmcmb.phantoms.recipe import read_recipe
+    >>> recipe = read_recipe("sphere")
+    >>> TissueScan(recipe, recipe.sessions[0]).grid.shape
+    (80, 80, 64)
+    """
+
+    def __init__(self, recipe: Recipe, protocol: Protocol, anatomy: Anatomy | None = None) -> None:
+        self.recipe, self.protocol = recipe, protocol
+        self.grid = grid_of(recipe, protocol)
+        self.pose = pose_of(recipe, protocol)
+        self._fine = finer(self.grid)
+        self._anatomy = anatomy or make_anatomy(recipe)
+        self._volumes = _paint(self._anatomy, self._fine, self.pose)
+        # Air is the zero of the padded volume: the field of what is not air is the same up to a constant.
+        chi = self._volumes.chi_ppm
+        self._field_ppm = _field(chi - chi[0, 0, 0], self._fine)
+
+    def scan(
+        self,
+        lesions: Sequence[PhantomLesion],
+        *,
+        rng: np.random.Generator | None = None,
+        protocol: Protocol | None = None,
+    ) -> PhantomSession:
+        """Return the session with lesions in it.
+
+        Parameters
+        ----------
+        lesions : sequence of PhantomLesion
+            Head mm; not within NEAR_MM of each other.
+        rng : Generator, optional
+            Makes the noise; none without it.
+        protocol : Protocol, optional
+            Other echo times, noise or sampling in the same pose, field strength and voxel.
+        """
+        protocol = protocol or self.protocol
+        turns = [2 * np.pi * GAMMA_MHZ_PER_T * protocol.b0_tesla * te for te in protocol.te_s]
+        field_ppm = self._field_ppm.copy()
+        negligible_ppm = NEGLIGIBLE_RAD / max(turns)
+        factors = [self._insert(field_ppm, lesion, turns, negligible_ppm) for lesion in lesions]
+        decay_hz = self._volumes.r2star_hz * np.float32(0.4 + 0.2 * protocol.b0_tesla)
+        offset_rad, gain = receiver(self.grid)
+        sampler = Sampler(self.grid, protocol)
+        sd = np.float32(noise_sd(self.grid, protocol))
+        phase = np.empty((len(turns), *self.grid.shape), np.float32)
+        magnitude = np.empty_like(phase)
+        for echo, te_s in enumerate(protocol.te_s):
+            self._sample_echo(sampler, field_ppm, decay_hz, (te_s, turns[echo], echo), factors)
+            image = sampler.image() * (gain * np.exp(1j * offset_rad))
+            if rng is not None:
+                white = rng.standard_normal((2, *self.grid.shape), dtype=np.float32) * sd
+                image = image + sampler.noise(white[0] + 1j * white[1])
+            phase[echo], magnitude[echo] = np.angle(image), 1000 * np.abs(image)
+        name = f"sub-{self.recipe.subject}/ses-{protocol.label}"
+        out = GreScan(phase, magnitude, protocol.te_s, protocol.b0_tesla, self.grid, name)
+        brain = sample_mask(self._volumes.brain, self.grid)
+        return PhantomSession(protocol.label, out, truth_rows(lesions, self.pose), brain)
+
+    def truth_maps(self, lesions: Sequence[PhantomLesion] = ()) -> TruthMaps:
+        """Return the truth on the scan's grid."""
+        volumes = self._volumes
+        chi = box_average(volumes.chi_ppm, self.grid)
+        inside = _field(np.where(volumes.brain, volumes.chi_ppm, 0), self._fine)
+        for lesion in lesions:
+            # The phase of a turn that is small everywhere is the field, averaged over the fine voxel.
+            core, factor = self._insert(inside, lesion, [SMALL_TURN_RAD], NEGLIGIBLE_PPM)
+            inside[core] += factor[0].imag / np.float32(SMALL_TURN_RAD)
+            _add_bodies(chi, lesion, self.grid, self.pose)
+        brain = sample_mask(volumes.brain, self.grid)
+        voxels = np.moveaxis(np.indices(self.grid.shape, dtype=np.float32), 0, -1)
+        affine = self.pose.head_affine(self.grid).astype(np.float32)
+        head_mm = np.moveaxis(voxels @ affine[:, :3].T + affine[:, 3], -1, 0)
+        territory = self._anatomy.territory(head_mm) * brain
+        local = box_average(inside, self.grid)
+        return TruthMaps(chi, np.where(brain, local, 0), brain, territory.astype(np.int32))
+
+    def _sample_echo(
+        self, sampler: Sampler, field_ppm: FloatArray, decay_hz: FloatArray, echo: tuple[float, float, int],
+        factors: Sequence[_Factor],
+    ) -> None:  # fmt: skip
+        te_s, turns, number = echo
+        for start in range(0, self._fine.shape[0], SLAB):
+            planes = slice(start, min(start + SLAB, self._fine.shape[0]))
+            slab = np.empty(field_ppm[planes].shape, np.complex64)
+            tissue_signal(
+                self._volumes.signal[planes], decay_hz[planes], field_ppm[planes], np.float32(te_s),
+                np.float32(turns), slab,
+            )  # fmt: skip
+            for box, factor in factors:
+                first, last = max(box[0].start, planes.start), min(box[0].stop, planes.stop)
+                if first < last:
+                    part = factor[number, first - box[0].start : last - box[0].start]
+                    slab[first - start : last - start, box[1], box[2]] *= part
+            sampler.add_slab(start, slab)
+
+    def _insert(
+        self, field_ppm: FloatArray, lesion: PhantomLesion, turns: Sequence[float], negligible_ppm: float
+    ) -> _Factor:
+        """Add the lesion's far field in place; return its factor on the signal of each echo near it."""
+        fine = self._fine
+        size = np.array(fine.voxel_size_mm)
+        centre = fine.to_voxel(self.pose.to_world(lesion.centre_mm[None]))[0]
+        dipoles, bodies = _in_voxel_axes(lesion, fine, self.pose)
+        strength = abs(lesion.total_chi_ppm_mm3) / (2 * np.pi)
+        far = (strength / negligible_ppm) ** (1 / 3)
+        extent = np.linalg.norm(bodies[:, :3], axis=1) + bodies[:, 6]
+        reach = float(np.clip((3 * strength * max(turns) * size.max() / SMOOTH_RAD) ** 0.25, *NEAR_MM))
+        reach = max(reach, float(extent.max()) + float(size.max()))
+        box, axes = _box(centre, max(far, reach), fine)
+        core, core_axes = _box(centre, reach, fine)
+        inner = np.array([[c.start - b.start, c.stop - b.start] for c, b in zip(core, box, strict=True)])
+        b0_dir = np.array(fine.b0_dir)
+        add_dipoles(field_ppm[box], *axes, dipoles, b0_dir, inner)
+        factor = np.ones((len(turns), *(a.size for a in core_axes)), np.complex64)
+        steps = ((np.arange(SUB) + 0.5) / SUB - 0.5) * size[:, None]
+        lesion_factor(*core_axes, steps, dipoles, bodies, np.concatenate([b0_dir, turns]), factor)
+        return core, factor
+
+
+Box = tuple[slice, slice, slice]
+_Factor = tuple[Box, ComplexArray]
+
+
+def _box(centre: FloatArray, reach_mm: float, grid: Grid) -> tuple[Box, list[FloatArray]]:
+    """Return the box within reach of a point and its axes, mm from the point."""
+    slices, axes = [], []
+    for c, v, n in zip(centre, grid.voxel_size_mm, grid.shape, strict=True):
+        half = int(np.ceil(reach_mm / v))
+        middle = round(float(c))
+        first, last = min(max(middle - half, 0), n), min(max(middle + half + 1, 0), n)
+        slices.append(slice(first, last))
+        axes.append((np.arange(first, last) - c) * v)
+    return (slices[0], slices[1], slices[2]), axes
+
+
+def _in_voxel_axes(lesion: PhantomLesion, grid: Grid, pose: Pose) -> tuple[FloatArray, FloatArray]:
+    """Return dipoles (n, 4) and bodies (m, 9) of a lesion in mm along the voxel axes, from its centre."""
+    turn = (grid.affine[:3, :3] / grid.voxel_size_mm).T @ pose.rotation
+    dipoles, bodies = [], []
+    for ball in lesion.balls:
+        place = turn @ (np.array(ball.centre_mm) - lesion.centre_mm)
+        rows = ball.dipoles()
+        rows[:, 1:] = rows[:, 1:] @ turn.T + place
+        dipoles.append(rows)
+        axis = turn @ np.array(ball.axis)
+        bodies.append([*place, *axis, ball.radius_mm * ball.stretch, ball.radius_mm, ball.signal])
+    return np.concatenate(dipoles), np.array(bodies)
+
+
+def _add_bodies(chi_ppm: FloatArray, lesion: PhantomLesion, grid: Grid, pose: Pose) -> None:
+    """Spread each body's susceptibility over the scan's voxels, by points a fine fraction of its radius apart."""
+    for ball in lesion.balls:
+        line = (np.arange(24) + 0.5) / 12 - 1
+        unit = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, 3)
+        points = unit[(unit**2).sum(axis=1) <= 1] * ball.radius_mm
+        axis = np.array(ball.axis)
+        points = points + np.outer(points @ axis, axis) * (ball.stretch - 1) + np.array(ball.centre_mm)
+        voxel = np.rint(grid.to_voxel(pose.to_world(points))).astype(int)
+        valid = ((voxel >= 0) & (voxel < grid.shape)).all(axis=1)
+        amount = np.float32(ball.total_chi_ppm_mm3 / len(points) / grid.voxel_volume_mm3)
+        np.add.at(chi_ppm, tuple(voxel[valid].T), amount)
+
+
+def _paint(anatomy: Anatomy, fine: Grid, pose: Pose) -> _Volumes:
+    """Return the tissue on the fine grid, slab by slab, veins added by their volume."""
+    volumes = _Volumes(
+        np.empty(fine.shape, np.float32), np.empty(fine.shape, np.float32), np.empty(fine.shape, np.float32),
+        np.empty(fine.shape, bool),
+    )  # fmt: skip
+    affine = pose.head_affine(fine)
+    y, z = (np.arange(n)[:, None] if a == 0 else np.arange(n)[None] for a, n in enumerate(fine.shape[1:]))
+    for start in range(0, fine.shape[0], SLAB):
+        x = np.arange(start, min(start + SLAB, fine.shape[0]))
+        head_mm = np.empty((3, len(x), *fine.shape[1:]), np.float32)
+        for axis, (ax, ay, az, origin) in enumerate(affine):
+            np.add(
+                (ax * x + origin).astype(np.float32)[:, None, None],
+                (ay * y + az * z).astype(np.float32),
+                out=head_mm[axis],
+            )
+        for volume, values in zip(volumes, anatomy.tissue(head_mm), strict=True):
+            volume[x[0] : x[-1] + 1] = values
+    points, amounts = anatomy.veins()
+    if len(points):
+        part = _deposit(fine, pose.to_world(points), amounts)
+        volumes.chi_ppm[...] += part * (VEIN_PPM - volumes.chi_ppm)
+        volumes.r2star_hz[...] += part * VEIN_DECAY_HZ
+    return volumes
+
+
+def _deposit(fine: Grid, points_mm: FloatArray, amounts_mm3: FloatArray) -> FloatArray:
+    """Return the part of each voxel that small amounts at points fill, spread over the eight nearest voxels."""
+    part = np.zeros(fine.shape, np.float32)
+    voxel = fine.to_voxel(points_mm)
+    low = np.floor(voxel).astype(int)
+    rest = voxel - low
+    for corner in np.ndindex(2, 2, 2):
+        weight = np.prod(np.where(np.array(corner) == 1, rest, 1 - rest), axis=1) * amounts_mm3
+        index = low + corner
+        valid = ((index >= 0) & (index < fine.shape)).all(axis=1)
+        np.add.at(part, tuple(index[valid].T), (weight[valid] / fine.voxel_volume_mm3).astype(np.float32))
+    return np.minimum(part, 1.0)
+
+
+def _field(chi_ppm: FloatArray, grid: Grid) -> FloatArray:
+    """Return the field on a padded grid; scipy's transforms, so that no plan of this size is kept."""
+    padded = [scipy.fft.next_fast_len(int(PAD * n), real=True) for n in grid.shape]
+    shape = (padded[0], padded[1], padded[2] + padded[2] % 2)
+    spectrum = scipy.fft.rfftn(chi_ppm, s=shape, workers=-1)
+    spectrum *= dipole_kernel_k(shape, grid.voxel_size_mm, grid.b0_dir)
+    nx, ny, nz = grid.shape
+    field = scipy.fft.irfftn(spectrum, s=shape, overwrite_x=True, workers=-1)
+    return np.ascontiguousarray(field[:nx, :ny, :nz])

@@ -1,0 +1,154 @@
+"""Loops of the variational solvers: one pass each, in the engine's buffers.
+
+A splitting variable z and its scaled dual u are kept as their sum: the proximal step gives both back, u = v - z.
+Vectors have one guard layer of zeros at the low side of each axis.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from qsmcmb.core._dipole_loops import TINY, dipole_at
+from qsmcmb.core.compiled import compiled
+
+
+@compiled
+def _clip(value: Any, t: Any) -> Any:
+    return min(max(value, -t), t)
+
+
+@compiled(parallel=True)
+def multiply_dipole(spectrum: Any, tables: Any, out: Any) -> None:
+    """Field's spectrum from the map's, or the adjoint: the kernel is real."""
+    nx, ny, nz = spectrum.shape
+    tx, ty, tz = tables
+    for x in prange(nx):
+        for y in range(ny):
+            k2, along, extra = tx[0, x] + ty[0, y], tx[1, x] + ty[1, y], tx[2, x] + ty[2, y]
+            for z in range(nz):
+                d = dipole_at(k2 + tz[0, z], along + tz[1, z], extra + tz[2, z])
+                out[x, y, z] = spectrum[x, y, z] * d
+    out[0, 0, 0] = 0.0
+
+
+@compiled(parallel=True)
+def copy(source: Any, out: Any) -> None:
+    nx, ny, _ = source.shape
+    for x in prange(nx):
+        for y in range(ny):
+            out[x, y] = source[x, y]
+
+
+@compiled(parallel=True)
+def solve_normal(spectrum: Any, data_k: Any, tables: Any, mu_data: Any, mu_gradient: Any, scale: Any) -> None:
+    """Normal equations: the map's spectrum, times `scale`, into `spectrum`, its field's into `data_k`."""
+    nx, ny, nz = spectrum.shape
+    tx, ty, tz = tables
+    for x in prange(nx):
+        for y in range(ny):
+            k2, along, extra = tx[0, x] + ty[0, y], tx[1, x] + ty[1, y], tx[2, x] + ty[2, y]
+            across = tx[3, x] + ty[3, y]
+            for z in range(nz):
+                d = dipole_at(k2 + tz[0, z], along + tz[1, z], extra + tz[2, z])
+                divisor = mu_data * d * d + mu_gradient * (across + tz[3, z])
+                factor = scale / max(divisor, TINY)
+                value = (mu_gradient * spectrum[x, y, z] + mu_data * data_k[x, y, z]) * factor
+                spectrum[x, y, z] = value
+                data_k[x, y, z] = value * d
+    spectrum[0, 0, 0] = 0.0
+    data_k[0, 0, 0] = 0.0
+
+
+@compiled
+def _vector_row(here: Any, ahead: Any, row: Any, t: Any, inverse_mm: Any, relax: Any) -> None:
+    keep = np.float32(1.0) - relax
+    factor = relax * inverse_mm
+    for z in range(row.size):
+        u = _clip(row[z], t)
+        row[z] = factor * (ahead[z] - here[z]) + keep * (row[z] - u) + u
+
+
+@compiled
+def _row_change(old: Any, new: Any, t: Any) -> Any:
+    change, norm = 0.0, 0.0
+    for z in range(new.size):
+        split = new[z] - _clip(new[z], t)
+        change += (split - (old[z] - _clip(old[z], t))) ** 2
+        norm += split * split
+    return change, norm
+
+
+@compiled(parallel=True)
+def update_vectors(chi: Any, g: Any, rows: Any, start: Any, t: Any, inverse_mm: Any, relax: Any) -> Any:
+    """Gradient splitting; squared change and norm of z, by plane: sums do not depend on threads.
+
+    A sum keeps a loop from running in vector registers: it is taken over every eighth row.
+    """
+    nx, ny = rows.shape[:2]
+    sums = np.zeros((nx, 2))
+    for x in prange(nx):
+        for y in range(ny):
+            low, high = rows[x, y, 0], rows[x, y, 1]
+            if low < high:
+                first, last = start[2] + low, start[2] + high
+                here = chi[x + start[0], y + start[1], first:last]
+                for axis in range(3):
+                    ax, ay, az = int(axis == 0), int(axis == 1), int(axis == 2)
+                    ahead = chi[x + start[0] + ax, y + start[1] + ay, first + az : last + az]
+                    row = g[axis, x + 1, y + 1, low + 1 : high + 1]
+                    if (x + y) % 8:
+                        _vector_row(here, ahead, row, t, inverse_mm[axis], relax)
+                    else:
+                        old = row.copy()
+                        _vector_row(here, ahead, row, t, inverse_mm[axis], relax)
+                        change, norm = _row_change(old, row, t)
+                        sums[x, 0] += change
+                        sums[x, 1] += norm
+    return sums
+
+
+@compiled(parallel=True)
+def reflected_adjoint(g: Any, start: Any, t: Any, inverse_mm: Any, out: Any) -> None:
+    """Adjoint of the gradient applied to z - u, over the whole frame."""
+    nx, ny, nz = g.shape[1] - 1, g.shape[2] - 1, g.shape[3] - 1
+    ix, iy, iz = inverse_mm
+    sx, sy, sz = start
+    two = np.float32(2.0)
+    for fx in prange(out.shape[0]):
+        x = fx - sx
+        for fy in range(out.shape[1]):
+            y = fy - sy
+            row = out[fx, fy]
+            row[:] = 0.0
+            if 0 <= x < nx and 0 <= y < ny:
+                ax, bx = g[0, x, y + 1], g[0, x + 1, y + 1]
+                ay, by = g[1, x + 1, y], g[1, x + 1, y + 1]
+                gz = g[2, x + 1, y + 1]
+                part = row[sz : sz + nz]
+                for z in range(nz):
+                    i = z + 1
+                    total = (ax[i] - bx[i] - two * (_clip(ax[i], t) - _clip(bx[i], t))) * ix
+                    total += (ay[i] - by[i] - two * (_clip(ay[i], t) - _clip(by[i], t))) * iy
+                    total += (gz[z] - gz[i] - two * (_clip(gz[z], t) - _clip(gz[i], t))) * iz
+                    part[z] = total
+
+
+@compiled(parallel=True)
+def update_data(field: Any, weight2: Any, v: Any, start: Any, mu: Any, relax: Any, real: Any) -> None:
+    """Squared data term: turn the map's field in `real` into what the next solve aims at, z - u."""
+    nx, ny, nz = field.shape
+    keep = np.float32(1.0) - relax
+    two = np.float32(2.0)
+    for x in prange(nx):
+        for y in range(ny):
+            r = real[x + start[0], y + start[1], start[2] : start[2] + nz]
+            f, w2, row = field[x, y], weight2[x, y], v[x, y]
+            for z in range(nz):
+                w = w2[z]
+                if w > 0:
+                    factor = np.float32(1.0) / (w + mu)
+                    old = (w * f[z] + mu * row[z]) * factor
+                    new = relax * r[z] + keep * old + row[z] - old
+                    row[z] = new
+                    r[z] = two * (w * f[z] + mu * new) * factor - new

@@ -28,7 +28,7 @@ from qsmcmb.susceptibility_weighting.swi import make_swi, project_minimum
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
 from qsmcmb.units import hz_to_ppm
 from qsmcmb.unwrapping.head import unwrap
-from qsmcmb.unwrapping.romeo import grow_region
+from qsmcmb.unwrapping.romeo import unwrap_volume
 
 Report = Callable[[str, str, float], None]
 """Called with (scan, stage, seconds): seconds are 0 when the stage starts."""
@@ -202,7 +202,7 @@ def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
     with clock.stage("unwrap"):
         clean = remove_phase_offset(
             scan.phase_rad, scan.magnitude, brain, scan.grid, te_s=scan.te_s,
-            unwrapper=lambda p, m: grow_region(p[None], brain, magnitude=m[None], te_s=None, echo=0),
+            unwrapper=lambda p, m: unwrap_volume(p, m, brain),
         )  # fmt: skip
         chosen = config["unwrap"]
         unwrapped_rad = unwrap(

@@ -1,4 +1,4 @@
-"""Loops of ROMEO: edge weights, region growing with a bucket queue, following in time."""
+"""Loops of ROMEO: edge weights, region growing with a bucket queue."""
 
 import math
 from typing import Any
@@ -8,113 +8,139 @@ from numba import prange
 
 from qsmcmb.core.compiled import compiled
 
-PI = math.pi
-BINS = 256
-
-
-@compiled
-def _wrap(angle: Any) -> Any:
-    return angle - 2.0 * PI * math.floor(angle / (2.0 * PI) + 0.5)
+PI = np.float32(math.pi)
+TURN = np.float32(2.0 * math.pi)
+PER_TURN = np.float32(0.5 / math.pi)
+TOP = 254
+DONE = 255
+"""Marks voxels that need no visit: those done and those outside; the best weight is TOP."""
+CHUNK = 128
+SPAN = 512
+"""Whole turns that are counted on either side of a component's first voxel."""
 
 
 @compiled
 def _weight(step: Any, step_other: Any, ratio: Any, a: Any, b: Any) -> Any:
-    """Product of phase coherence, gradient coherence over echoes and magnitude coherence, as 1..255."""
-    coherence = 1.0 - abs(step) / PI
-    gradient = max(0.0, 1.0 - abs(step - step_other * ratio) / PI)
+    """Product of phase coherence, gradient coherence over echoes and magnitude coherence, as 1..254."""
+    half = np.float32(0.5)
+    step -= TURN * np.floor(step * PER_TURN + half)
+    step_other -= TURN * np.floor(step_other * PER_TURN + half)
+    coherence = max(np.float32(0.0), np.float32(1.0) - abs(step) / PI)
+    gradient = max(np.float32(0.0), np.float32(1.0) - abs(step - step_other * ratio) / PI)
     large = max(a, b)
-    magnitude = min(a, b) / large if large > 0.0 else 0.0
-    return np.uint8(1 + int(254.0 * coherence * gradient * magnitude * magnitude))
+    magnitude = min(a, b) / large if large > 0 else np.float32(0.0)
+    return np.uint8(np.float32(1.5) + np.float32(TOP - 1) * coherence * gradient * magnitude * magnitude)
 
 
 @compiled(parallel=True)
 def edge_weights(phase: Any, other: Any, mag: Any, mask: Any, ratio: Any, out: Any) -> None:
+    """Weight each voxel's edges to the next voxel along x, y and z; 0 where an end is outside the mask.
+
+    `mask` is False on all faces of the volume, so no edge leaves it.
+    """
     nx, ny, nz = phase.shape
-    for x in prange(nx):
-        for y in range(ny):
-            for z in range(nz):
+    for x in prange(nx - 1):
+        for y in range(ny - 1):
+            for z in range(nz - 1):
                 if not mask[x, y, z]:
                     continue
-                for d in range(3):
-                    i, j, k = x + (d == 0), y + (d == 1), z + (d == 2)
-                    if i >= nx or j >= ny or k >= nz or not mask[i, j, k]:
-                        continue
-                    step = _wrap(phase[i, j, k] - phase[x, y, z])
-                    step_other = _wrap(other[i, j, k] - other[x, y, z])
-                    out[d, x, y, z] = _weight(step, step_other, ratio, mag[x, y, z], mag[i, j, k])
+                here, here_other, m = phase[x, y, z], other[x, y, z], mag[x, y, z]
+                if mask[x + 1, y, z]:
+                    step, step_other = phase[x + 1, y, z] - here, other[x + 1, y, z] - here_other
+                    out[x, y, z, 0] = _weight(step, step_other, ratio, m, mag[x + 1, y, z])
+                if mask[x, y + 1, z]:
+                    step, step_other = phase[x, y + 1, z] - here, other[x, y + 1, z] - here_other
+                    out[x, y, z, 1] = _weight(step, step_other, ratio, m, mag[x, y + 1, z])
+                if mask[x, y, z + 1]:
+                    step, step_other = phase[x, y, z + 1] - here, other[x, y, z + 1] - here_other
+                    out[x, y, z, 2] = _weight(step, step_other, ratio, m, mag[x, y, z + 1])
 
 
 @compiled
-def _push_edges(v: Any, weights: Any, component: Any, heads: Any, links: Any) -> Any:
-    """Queue the edges of voxel `v` that lead to unvisited voxels; return the best bucket touched."""
-    nx, ny, nz = component.shape
-    n = nx * ny * nz
-    x, y, z = v // (ny * nz), (v // nz) % ny, v % nz
-    flat = component.ravel()
-    w = weights.ravel()
-    best = 0
-    for d in range(3):
-        stride = ny * nz if d == 0 else (nz if d == 1 else 1)
-        at = x if d == 0 else (y if d == 1 else z)
-        last = (nx if d == 0 else (ny if d == 1 else nz)) - 1
-        for side in range(2):
-            if (side == 0 and at == last) or (side == 1 and at == 0):
-                continue
-            start = v if side == 0 else v - stride
-            target = v + stride if side == 0 else v - stride
-            edge = d * n + start
-            if w[edge] == 0 or flat[target] != 0 or links[edge] != -2:
-                continue
-            bucket = int(w[edge])
-            links[edge] = heads[bucket]
-            heads[bucket] = edge
-            best = max(best, bucket)
-    return best
+def _push(entry: Any, w: Any, queue: Any, below: Any, top: Any, used: Any, spare: Any) -> None:
+    """Put an entry on the stack of bucket `w`: a list of chunks; emptied chunks are used again."""
+    if top[w] < 0 or used[w] == CHUNK:
+        chunk = spare[0]
+        if chunk >= 0:
+            spare[0] = below[chunk]
+        else:
+            chunk = spare[1]
+            spare[1] += 1
+        below[chunk] = top[w]
+        top[w], used[w] = chunk, 0
+    queue[top[w] * CHUNK + used[w]] = entry
+    used[w] += 1
 
 
 @compiled
-def grow(phase: Any, weights: Any, mask: Any, out: Any, component: Any) -> Any:
-    """Unwrap every component of the mask, best edges first; return the number of components."""
-    nx, ny, nz = phase.shape
-    n = nx * ny * nz
-    flat_phase, flat_out = phase.ravel(), out.ravel()
-    flat_mask, flat_comp = mask.ravel(), component.ravel()
-    links = np.full(3 * n, -2, np.int32)
-    heads = np.full(BINS, -1, np.int32)
-    count = 0
-    for seed in range(n):
-        if not flat_mask[seed] or flat_comp[seed] != 0:
+def _pop(bucket: Any, best: Any, queue: Any, below: Any, top: Any, used: Any, spare: Any) -> Any:
+    """Return the next entry whose voxel is not done, from `bucket` or below, and its bucket; (-1, 0) at the end."""
+    while bucket > 0:
+        chunk = top[bucket]
+        if chunk < 0:
+            bucket -= 1
             continue
-        count += 1
-        flat_comp[seed] = count
-        flat_out[seed] = flat_phase[seed]
-        bucket = _push_edges(seed, weights, component, heads, links)
-        while bucket > 0:
-            edge = heads[bucket]
-            if edge < 0:
-                bucket -= 1
-                continue
-            heads[bucket] = links[edge]
-            d, start = edge // n, edge % n
-            end = start + (ny * nz if d == 0 else (nz if d == 1 else 1))
-            if flat_comp[start] != 0 and flat_comp[end] != 0:
-                continue
-            known, new = (start, end) if flat_comp[start] != 0 else (end, start)
-            value = flat_phase[new]
-            turns = math.floor((flat_out[known] - value) / (2.0 * PI) + 0.5)
-            flat_out[new] = value + 2.0 * PI * turns
-            flat_comp[new] = count
-            bucket = max(bucket, _push_edges(new, weights, component, heads, links))
-    return count
+        used[bucket] -= 1
+        entry = queue[chunk * CHUNK + used[bucket]]
+        if used[bucket] == 0:
+            top[bucket], below[chunk] = below[chunk], spare[0]
+            spare[0], used[bucket] = chunk, CHUNK
+        if best[entry >> 3] != DONE:
+            return entry, bucket
+    return -1, 0
 
 
-@compiled(parallel=True)
-def follow_in_time(phase: Any, known: Any, mask: Any, ratio: Any, out: Any) -> None:
-    nx, ny, nz = phase.shape
-    for x in prange(nx):
-        for y in range(ny):
-            for z in range(nz):
-                if mask[x, y, z]:
-                    value = phase[x, y, z]
-                    turns = math.floor((known[x, y, z] * ratio - value) / (2.0 * PI) + 0.5)
-                    out[x, y, z] = value + 2.0 * PI * turns
+@compiled
+def grow(phase: Any, weights: Any, best: Any, stride: Any, queue: Any, order: Any) -> Any:
+    """Unwrap `phase` (flat) in place, component by component, best edges first.
+
+    `best` is 255 outside the mask and 0 inside: the weight of the best edge yet found to a voxel that waits.
+    `order` gets the voxels as they are done. Returns the number of voxels done when each component ends; the
+    median of each then lies in the turn around 0.
+    """
+    below = np.full(queue.size // CHUNK, -1, np.int32)
+    top = np.full(TOP + 1, -1, np.int32)
+    used = np.zeros(TOP + 1, np.int32)
+    spare = np.array([-1, 0])
+    done, ends = 0, [0]
+    levels = np.zeros(2 * SPAN + 1, np.int64)
+    for seed in range(phase.size):
+        if best[seed] != 0:
+            continue
+        levels[:] = 0
+        v, bucket = seed, 0
+        while v >= 0:
+            best[v] = DONE
+            order[done] = v
+            done += 1
+            level = int(np.floor(phase[v] * PER_TURN + np.float32(0.5)))
+            levels[min(max(level + SPAN, 0), 2 * SPAN)] += 1
+            for way in range(6):
+                d = way >> 1
+                target = v + stride[d] if way & 1 else v - stride[d]
+                w = weights[3 * v + d] if way & 1 else weights[3 * target + d]
+                if w > best[target]:
+                    best[target] = w
+                    _push(target * 8 + way, w, queue, below, top, used, spare)
+                    bucket = max(bucket, int(w))
+            entry, bucket = _pop(bucket, best, queue, below, top, used, spare)
+            v = entry >> 3
+            if v >= 0:
+                step = stride[(entry & 7) >> 1]
+                known = phase[v - step] if entry & 1 else phase[v + step]
+                phase[v] += TURN * np.floor((known - phase[v]) * PER_TURN + np.float32(0.5))
+        _centre(phase, order[ends[-1] : done], levels)
+        ends.append(done)
+    return ends
+
+
+@compiled
+def _centre(phase: Any, voxels: Any, levels: Any) -> None:
+    """Take whole turns off, so that the median lies within half a turn of 0."""
+    seen, middle = 0, 0
+    while seen + levels[middle] <= voxels.size // 2:
+        seen += levels[middle]
+        middle += 1
+    if middle != SPAN:
+        for v in voxels:
+            phase[v] -= TURN * np.float32(middle - SPAN)

@@ -29,7 +29,7 @@ def follow_in_time(
 
 
 def settle_template(
-    wrapped_rad: FloatArray, template_rad: FloatArray, te_s: Sequence[float], first: int, parts: AnyArray
+    wrapped_rad: FloatArray, template_rad: FloatArray, te_s: Sequence[float], first: int, parts: Sequence[AnyArray]
 ) -> None:
     """Move each component of the template by whole turns to where the other echoes agree best, in place.
 
@@ -43,7 +43,7 @@ def settle_template(
         Echo times, s.
     first : int
         Index of the template.
-    parts : iterable of ndarray
+    parts : sequence of ndarray
         Voxels of each component.
 
     Notes
@@ -63,7 +63,7 @@ def settle_template(
             template_rad[voxels] += np.float32(TWO_PI * CANDIDATES[best])
 
 
-def align_echoes(unwrapped_rad: FloatArray, te_s: Sequence[float], first: int, parts: AnyArray) -> None:
+def align_echoes(unwrapped_rad: FloatArray, te_s: Sequence[float], first: int, parts: Sequence[AnyArray]) -> None:
     """Move each component of each echo by whole turns to the echo before (or after), scaled in time; in place.
 
     Parameters
@@ -74,7 +74,7 @@ def align_echoes(unwrapped_rad: FloatArray, te_s: Sequence[float], first: int, p
         Echo times, s.
     first : int
         Index of the echo that stays.
-    parts : iterable of ndarray
+    parts : sequence of ndarray
         Voxels of each component.
     """
     for voxels in parts:

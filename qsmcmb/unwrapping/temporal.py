@@ -29,7 +29,11 @@ def follow_in_time(
 
 
 def settle_template(
-    wrapped_rad: FloatArray, template_rad: FloatArray, te_s: Sequence[float], first: int, parts: Sequence[AnyArray]
+    wrapped_rad: FloatArray,
+    template_rad: FloatArray,
+    te_s: Sequence[float],
+    first: int,
+    parts: Sequence[AnyArray],
 ) -> None:
     """Move each component of the template by whole turns to where the other echoes agree best, in place.
 
@@ -63,7 +67,9 @@ def settle_template(
             template_rad[voxels] += np.float32(TWO_PI * CANDIDATES[best])
 
 
-def align_echoes(unwrapped_rad: FloatArray, te_s: Sequence[float], first: int, parts: Sequence[AnyArray]) -> None:
+def align_echoes(
+    unwrapped_rad: FloatArray, te_s: Sequence[float], first: int, parts: Sequence[AnyArray]
+) -> None:
     """Move each component of each echo by whole turns to the echo before (or after), scaled in time; in place.
 
     Parameters

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from qsmcmb.core.fft import convolve, engine, fast_shape
-from qsmcmb.core.morphology import distance_inside_mm
+from qsmcmb.background_removal import _spheres_loops as loops
+from qsmcmb.core.fft import engine, fast_shape
+from qsmcmb.core.morphology import capped_distance_inside_mm
 from qsmcmb.core.smv import smv_kernel_k
-from qsmcmb.core.validate import check_radius, check_range
+from qsmcmb.core.validate import check_erosion, check_radius, check_range
 from qsmcmb.errors import ConfigError
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -57,30 +58,28 @@ def remove_vsharp(
             f"max_radius_mm={max_radius_mm}, must be at least the smallest radius {smallest:g} mm"
         )
     radii = np.linspace(max_radius_mm, smallest, n_radii)
-    margin = tuple(int(2 * max_radius_mm / v) + 2 for v in grid.voxel_size_mm)
-    shape = fast_shape(grid.shape, margin)  # type: ignore[arg-type]
-    inner = tuple(slice(0, n) for n in grid.shape)
-    padded = np.zeros(shape, np.float32)
-    padded[inner] = field_hz
-    eng = engine(shape)
-    eng.real[...] = padded
+    # The ball's partly covered edge voxels reach past its radius; the smallest may, so that the cortex stays.
+    needed = radii + 0.5 * max(grid.voxel_size_mm)
+    needed[-1] = smallest
+    distance = capped_distance_inside_mm(mask, grid.voxel_size_mm, float(needed[0]) + 1.0)
+    inner = distance > np.float32(smallest)
+    check_erosion("min_radius_mm", smallest, inner)
+    # Where a ball fits into the mask its mean does not see the other side of the periodic volume: no frame.
+    eng = engine(fast_shape(grid.shape))
+    # Without its mean a field leaks less where a ball's partly covered edge reaches out of the mask.
+    mean = np.float32(field_hz.sum(dtype=np.float64) / mask.sum())
+    loops.place(field_hz, mask, mean, eng.real)
     spectrum = eng.forward().copy()
-    distance = distance_inside_mm(mask, grid.voxel_size_mm)
     high_pass = np.zeros(grid.shape, np.float32)
-    done = np.zeros(grid.shape, bool)
-    largest_k = np.float32(1) - smv_kernel_k(shape, grid.voxel_size_mm, radii[0])
-    for i, radius in enumerate(radii):
-        kernel = largest_k if i == 0 else np.float32(1) - smv_kernel_k(shape, grid.voxel_size_mm, radius)
-        # The ball's outermost voxels reach half a diagonal past its radius.
-        now = (distance > radius + 0.5 * max(grid.voxel_size_mm)) & ~done
-        if i == len(radii) - 1:
-            now = (distance > radius) & ~done
-        if now.any():
-            np.multiply(spectrum, kernel, out=eng.spectrum)
-            high_pass[now] = eng.inverse()[inner][now]
-            done |= now
-    inverse = np.where(np.abs(largest_k) > threshold, 1 / np.where(largest_k == 0, 1, largest_k), 0)
-    padded[...] = 0
-    padded[inner] = high_pass
-    local = convolve(padded, inverse.astype(np.float32))[inner]
-    return np.where(done, local, 0).astype(np.float32), done
+    upto = np.float32(np.inf)
+    largest_k = None
+    for radius, above in zip(radii, needed.astype(np.float32), strict=True):
+        mean_k = smv_kernel_k(eng.shape, grid.voxel_size_mm, float(radius))
+        largest_k = mean_k if largest_k is None else largest_k
+        loops.high_pass(spectrum, mean_k, eng.spectrum)
+        loops.take_shell(eng.inverse(), distance, above, upto, high_pass)
+        upto = above
+    loops.place(high_pass, inner, np.float32(0), eng.real)
+    loops.deconvolve(eng.forward(), largest_k, np.float32(threshold))
+    loops.crop(eng.inverse(), inner, high_pass)
+    return high_pass, inner

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from qsmcmb.core import _morphology_loops as loops
 from qsmcmb.typing import BoolArray, FloatArray
 
 Triple = tuple[float, float, float]
@@ -29,6 +30,25 @@ def distance_inside_mm(mask: BoolArray, voxel_size_mm: Triple) -> FloatArray:
     padded = np.pad(mask, 1)
     distance = ndimage.distance_transform_edt(padded, sampling=voxel_size_mm)
     return np.asarray(distance[1:-1, 1:-1, 1:-1], dtype=np.float32)
+
+
+def capped_distance_inside_mm(mask: BoolArray, voxel_size_mm: Triple, cap_mm: float) -> FloatArray:
+    """Return `distance_inside_mm` where it is below `cap_mm`, and `cap_mm` elsewhere.
+
+    Exact and many times faster for caps of a few voxels; works in two volumes.
+
+    Examples
+    --------
+    >>> capped_distance_inside_mm(np.ones((3, 3, 3), bool), (1.0, 1.0, 1.0), 9.0)[1, 1].tolist()
+    [1.0, 2.0, 1.0]
+    """
+    first, second = np.empty((2, *mask.shape), np.float32)
+    sx, sy, sz = (np.float32(v) for v in voxel_size_mm)
+    reach = [int(np.ceil(cap_mm / v)) for v in voxel_size_mm]
+    loops.distance2_along_z(mask, sz, np.float32(cap_mm**2), first)
+    loops.distance2_across_lines(first, sy, reach[1], second)
+    loops.distance2_across_lines(second.swapaxes(0, 1), sx, reach[0], first.swapaxes(0, 1))
+    return np.sqrt(first, out=first)
 
 
 def erode(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qsmcmb.core.fft import Shape, rfftn
+from qsmcmb.core.fft import Shape
 from qsmcmb.core.validate import check_radius
 from qsmcmb.typing import FloatArray
 
@@ -42,7 +42,7 @@ def smv_kernel_k(shape: Shape, voxel_size_mm: tuple[float, float, float], radius
     Parameters
     ----------
     shape : tuple of int
-        Shape of the real volume; must hold the ball.
+        Shape of the real volume; a ball larger than it wraps around.
     voxel_size_mm : tuple of float
         mm.
     radius_mm : float
@@ -58,8 +58,17 @@ def smv_kernel_k(shape: Shape, voxel_size_mm: tuple[float, float, float], radius
     >>> float(smv_kernel_k((16, 16, 16), (1.0, 1.0, 1.0), 3.0)[0, 0, 0].round(4))
     1.0
     """
-    ball = smv_ball(voxel_size_mm, radius_mm)
-    volume = np.zeros(shape, np.float32)
-    index = [np.arange(-(n // 2), n // 2 + 1) % s for n, s in zip(ball.shape, shape, strict=True)]
-    np.add.at(volume, np.ix_(*index), ball)
-    return np.ascontiguousarray(rfftn(volume).real)
+    # The ball is even along each axis: its transform is a cosine sum over one octant, an axis at a time.
+    octant = smv_ball(voxel_size_mm, radius_mm)
+    for axis in range(3):
+        octant = np.moveaxis(octant, axis, 0)
+        octant = np.moveaxis(octant[octant.shape[0] // 2 :], 0, axis)
+    lengths = (shape[0], shape[1], shape[2] // 2 + 1)
+    bases = []
+    for n, reach, length in zip(shape, octant.shape, lengths, strict=True):
+        basis = np.cos(2 * np.pi / n * np.outer(np.arange(length), np.arange(reach)))
+        basis[:, 1:] *= 2
+        bases.append(basis.astype(np.float32))
+    kernel = octant @ bases[2].T
+    kernel = bases[1] @ kernel
+    return np.asarray(bases[0] @ kernel.reshape(octant.shape[0], -1)).reshape(lengths)

@@ -67,3 +67,11 @@ def check_radius(name: str, radius_mm: float, voxel_size_mm: tuple[float, float,
         raise _invalid(
             name, radius_mm, f"at least the largest voxel edge, {max(voxel_size_mm):g} mm", f"raise {name}"
         )
+
+
+def check_erosion(name: str, radius_mm: float, left: AnyArray) -> None:
+    """Raise if the mask eroded by `radius_mm` is empty."""
+    if not left.any():
+        raise _invalid(
+            name, radius_mm, "a ball that fits into the mask somewhere", f"lower {name} or give a larger mask"
+        )

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from qsmcmb.core import fft
 from qsmcmb.core.gradients import divergence, gradient, gradient_adjoint
-from qsmcmb.core.morphology import ball_footprint, bounding_box, erode, largest_component
+from qsmcmb.core.morphology import (
+    ball_footprint,
+    bounding_box,
+    capped_distance_inside_mm,
+    distance_inside_mm,
+    erode,
+    largest_component,
+)
 from qsmcmb.core.smv import smv_ball, smv_kernel_k
 from qsmcmb.errors import InvalidInputError
 
@@ -151,3 +158,22 @@ def test_morphology_in_mm():
     eroded = erode(largest_component(mask), 2.0, (1.0, 1.0, 2.0))
     assert bounding_box(eroded) == (slice(4, 16), slice(4, 16), slice(3, 17))
     assert ball_footprint(2.0, (1.0, 2.0, 4.0)).shape == (5, 3, 1)
+
+
+@settings(max_examples=15, deadline=None)
+@given(shape=st.tuples(*[st.integers(1, 12)] * 3), seed=st.integers(0, 1000), cap=st.floats(0.5, 20))
+def test_capped_distance_is_the_distance_below_the_cap(shape, seed, cap):
+    mask = np.random.default_rng(seed).random(shape) > 0.1
+    voxel = (1.0, 1.3, 0.7)
+    expected = np.minimum(distance_inside_mm(mask, voxel), np.float32(cap))
+    np.testing.assert_allclose(capped_distance_inside_mm(mask, voxel, cap), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(24, 30, 20), (25, 31, 33), (5, 6, 7)])
+def test_spectrum_of_the_ball_is_its_transform(shape):
+    voxel, radius = (1.0, 1.2, 0.7), 3.9
+    ball = smv_ball(voxel, radius)
+    volume = np.zeros(shape)
+    index = [np.arange(-(n // 2), n // 2 + 1) % s for n, s in zip(ball.shape, shape, strict=True)]
+    np.add.at(volume, np.ix_(*index), ball)
+    np.testing.assert_allclose(smv_kernel_k(shape, voxel, radius), np.fft.rfftn(volume).real, atol=1e-6)

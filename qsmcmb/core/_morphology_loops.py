@@ -1,0 +1,44 @@
+"""Loops of the distance transform."""
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from qsmcmb.core.compiled import compiled
+
+
+@compiled(parallel=True)
+def distance2_along_z(mask: Any, step: Any, cap2: Any, out: Any) -> None:
+    """Squared distance along z to the nearest voxel outside the mask or the edge, at most `cap2`."""
+    nx, ny, nz = mask.shape
+    for x in prange(nx):
+        for y in range(ny):
+            run = np.float32(0.0)
+            for z in range(nz):
+                run = run + step if mask[x, y, z] else np.float32(0.0)
+                out[x, y, z] = run
+            run = np.float32(0.0)
+            for z in range(nz - 1, -1, -1):
+                run = run + step if mask[x, y, z] else np.float32(0.0)
+                nearest = min(run, out[x, y, z])
+                out[x, y, z] = min(nearest * nearest, cap2)
+
+
+@compiled(parallel=True)
+def distance2_across_lines(squared: Any, step: Any, reach: Any, out: Any) -> None:
+    """Lower envelope of parabolas along the second axis, from `reach` voxels on either side; edges are outside."""
+    nx, ny, nz = squared.shape
+    for x in prange(nx):
+        for y in range(ny):
+            for z in range(nz):
+                out[x, y, z] = squared[x, y, z]
+            for j in range(max(y - reach, -1), min(y + reach, ny) + 1):
+                away = step * np.float32(j - y)
+                away2 = away * away
+                if 0 <= j < ny:
+                    for z in range(nz):
+                        out[x, y, z] = min(out[x, y, z], squared[x, j, z] + away2)
+                else:
+                    for z in range(nz):
+                        out[x, y, z] = min(out[x, y, z], away2)

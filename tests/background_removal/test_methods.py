@@ -1,0 +1,133 @@
+"""Every background method: outside dipoles leave, inside ones stay, whatever unit, shape and thread count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import qsmcmb as qc
+from qsmcmb.background_removal import METHODS
+from qsmcmb.errors import ConfigError, InvalidInputError
+from qsmcmb.model import Grid
+from qsmcmb.phantoms.lesions import Ball, ball_field
+from qsmcmb.typing import BoolArray, FloatArray
+
+GRIDS = [
+    Grid((48, 48, 48), (1.0, 1.0, 1.0), (0.0, 0.0, 1.0)),
+    Grid((45, 41, 27), (1.0, 1.1, 1.7), (0.0, 0.28, 0.96)),
+]
+
+
+def scene(grid: Grid) -> tuple[BoolArray, FloatArray, FloatArray]:
+    """Ball-shaped brain of 20 mm radius, field of a source 12 mm outside it, field of one in its middle."""
+    axes = [(np.arange(n) - n / 2) * v for n, v in zip(grid.shape, grid.voxel_size_mm, strict=True)]
+    xyz = np.stack(np.meshgrid(*axes, indexing="ij"))
+    mask = np.asarray((xyz**2).sum(axis=0) < 20**2)
+    away, middle = (4.0, -8.0, 31.0), (1.0, 2.0, -1.0)
+    fields = [
+        ball_field(xyz - np.reshape(at, (3, 1, 1, 1)), ball, np.array(grid.b0_dir))
+        for at, ball in ((away, Ball(away, 4.0, 9.0)), (middle, Ball(middle, 2.5, 0.6)))
+    ]
+    return (
+        mask,
+        np.where(mask, fields[0], 0).astype(np.float32),
+        np.where(mask, fields[1], 0).astype(np.float32),
+    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("grid", GRIDS)
+def test_outside_dipole_leaves(method: str, grid: Grid) -> None:
+    mask, outside, _ = scene(grid)
+    local, left = qc.remove_background(outside, mask, grid, method=method)
+    assert left.sum() > 0.2 * mask.sum()
+    assert np.std(local[left]) < 0.05 * np.std(outside[mask])
+    assert not local[~left].any()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("grid", GRIDS)
+def test_inside_dipole_stays(method: str, grid: Grid) -> None:
+    mask, outside, inside = scene(grid)
+    local, left = qc.remove_background(outside + inside, mask, grid, method=method)
+    slope = np.vdot(local[left], inside[left]) / np.vdot(inside[left], inside[left])
+    assert slope == pytest.approx(1.0, abs=0.12)
+    assert np.corrcoef(local[left], inside[left])[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scale", [2.0**-9, 2.0**7])
+def test_unit_of_the_field_does_not_matter(method: str, scale: float) -> None:
+    mask, outside, inside = scene(GRIDS[1])
+    total = outside + inside
+    one = qc.remove_background(total, mask, GRIDS[1], method=method)
+    other = qc.remove_background(total * np.float32(scale), mask, GRIDS[1], method=method)
+    np.testing.assert_array_equal(one.mask, other.mask)
+    np.testing.assert_allclose(other.local_field_hz / scale, one.local_field_hz, atol=1e-5 * np.ptp(total))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_place_in_the_volume_does_not_matter(method: str) -> None:
+    mask, outside, inside = scene(GRIDS[1])
+    wide = Grid(tuple(n + 6 for n in GRIDS[1].shape), GRIDS[1].voxel_size_mm, GRIDS[1].b0_dir)  # type: ignore[arg-type]
+    one = qc.remove_background(outside + inside, mask, GRIDS[1], method=method)
+    pad = [(5, 1), (1, 5), (0, 6)]
+    other = qc.remove_background(np.pad(outside + inside, pad), np.pad(mask, pad), wide, method=method)
+    np.testing.assert_array_equal(other.local_field_hz[5:-1, 1:-5, :-6], one.local_field_hz)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_thread_count_does_not_matter(method: str) -> None:
+    import numba
+
+    mask, outside, inside = scene(GRIDS[1])
+    many = qc.remove_background(outside + inside, mask, GRIDS[1], method=method)
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        one = qc.remove_background(outside + inside, mask, GRIDS[1], method=method)
+    finally:
+        numba.set_num_threads(before)
+    np.testing.assert_array_equal(one.local_field_hz, many.local_field_hz)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_input_is_kept_and_constant_field_is_background(method: str) -> None:
+    mask, _, _ = scene(GRIDS[1])
+    field = np.full(GRIDS[1].shape, 40.0, np.float32)
+    local, _ = qc.remove_background(field, mask, GRIDS[1], method=method)
+    assert (field == 40.0).all()
+    assert np.abs(local).max() < 0.5
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bad_input_is_refused(method: str) -> None:
+    mask, outside, _ = scene(GRIDS[1])
+    with pytest.raises(InvalidInputError, match="mask"):
+        qc.remove_background(outside, np.zeros_like(mask), GRIDS[1], method=method)
+    outside[mask.nonzero()[0][0], mask.nonzero()[1][0], mask.nonzero()[2][0]] = np.nan
+    with pytest.raises(InvalidInputError, match="finite"):
+        qc.remove_background(outside, mask, GRIDS[1], method=method)
+    with pytest.raises(ConfigError, match="has no option 'radios_mm'"):
+        qc.remove_background(np.zeros_like(outside), mask, GRIDS[1], method=method, options={"radios_mm": 3})
+
+
+BAD_OPTIONS = [
+    ("sharp", "radius_mm", 1.6),
+    ("sharp", "radius_mm", 30.0),
+    ("sharp", "threshold", 0.0),
+    ("vsharp", "min_radius_mm", 0.5),
+    ("vsharp", "max_radius_mm", 1.0),
+    ("vsharp", "n_radii", 0),
+    ("vsharp", "threshold", np.nan),
+    ("pdf", "tolerance", 0.0),
+    ("pdf", "max_iterations", 0),
+    ("pdf", "pad_mm", -1.0),
+]
+
+
+@pytest.mark.parametrize(("method", "option", "value"), BAD_OPTIONS)
+def test_options_out_of_range_are_refused(method: str, option: str, value: float) -> None:
+    mask, outside, _ = scene(GRIDS[1])
+    with pytest.raises((InvalidInputError, ConfigError), match=option):
+        qc.remove_background(outside, mask, GRIDS[1], method=method, options={option: value})

@@ -1,7 +1,7 @@
 """Tikhonov regularisation in closed form: minimise |D chi - f|^2 + lambda |R chi|^2 over the periodic frame.
 
 Bilgic et al. 2014, doi 10.1002/mrm.25029 (gradient); Kressler et al. 2010, doi 10.1109/TMI.2009.2023787
-(identity). One transform pair; memory: the map and the transform's two buffers.
+(identity). One transform pair, and one transform to choose the weight; memory: the map and the transform's two buffers.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 from qsmcmb.core.validate import check_choice, check_range
 from qsmcmb.dipole_inversion import _closed_form_loops as loops
 from qsmcmb.dipole_inversion.closed_form import divide_spectrum
+from qsmcmb.dipole_inversion.regularisation import tikhonov_weight
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -24,7 +25,7 @@ def invert_tikhonov(
     grid: Grid,
     *,
     regulariser: str = "gradient",
-    regularisation: float = 0.01,
+    regularisation: float | None = None,
 ) -> FloatArray:
     """Divide by the kernel, damped where it is small against the regulariser.
 
@@ -39,7 +40,8 @@ def invert_tikhonov(
     regulariser : {"gradient", "identity", "laplacian"}, optional
         What is kept small: the map, its gradient (per mm) or its Laplacian (per mm2).
     regularisation : float, optional
-        lambda, in mm^(2 order) with order 0, 1, 2 for identity, gradient, Laplacian; 1e-9 to 1e3.
+        lambda, in mm^(2 order) with order 0, 1, 2 for identity, gradient, Laplacian; 1e-9 to 1e3. None: by
+        generalised cross-validation, see `qsmcmb.dipole_inversion.regularisation`.
 
     Returns
     -------
@@ -58,6 +60,9 @@ def invert_tikhonov(
     (16, 16, 16)
     """
     check_choice("regulariser", regulariser, ORDER)
+    order = ORDER[regulariser]
+    if regularisation is None:
+        regularisation = tikhonov_weight(local_field_ppm, mask, grid, order=order)
     check_range("regularisation", regularisation, 1e-9, 1e3)
-    damping = np.float32(regularisation), ORDER[regulariser]
+    damping = np.float32(regularisation), order
     return divide_spectrum(local_field_ppm, mask, grid, loops.divide_damped, *damping, correct=False)

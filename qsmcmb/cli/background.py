@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qsmcmb.cli.arguments import Direction, Mask, Method, Output, Set
+from qsmcmb.cli.arguments import Direction, Files, Mask, Method, Output, Set
 
 
 def add(app: typer.Typer) -> None:
@@ -22,13 +22,16 @@ def add(app: typer.Typer) -> None:
         out: Output,
         out_mask: Annotated[Path, typer.Option("--out-mask", help="Where the mask of the local field goes.")],
         method: Method = "vsharp",
+        magnitude: Annotated[
+            Files | None, typer.Option("--mag", help="Magnitude: gives the weights where no SD is given.")
+        ] = None,
         noise: Annotated[Path | None, typer.Option("--noise", help="SD of the field, same unit.")] = None,
         b0_dir: Direction = None,
         settings: Set = None,
     ) -> None:
         """Remove the field of what lies outside the mask."""
         from qsmcmb.background_removal.head import remove_background
-        from qsmcmb.cli.stage import bind_stage, write_stage
+        from qsmcmb.cli.stage import bind_stage, relative_sd, write_stage
         from qsmcmb.io.derivatives import check_image_name
         from qsmcmb.io.masks import load_mask, load_sd
         from qsmcmb.io.plain import load_stack
@@ -38,6 +41,8 @@ def add(app: typer.Typer) -> None:
         stage = bind_stage("background", method, settings)
         stack, grid = load_stack([field], signal=False, b0_dir=b0_dir)
         sd = load_sd(noise, grid) if noise else None
+        if magnitude and sd is None:
+            sd = relative_sd(load_stack(magnitude)[0])
         local = remove_background(
             stack[0], load_mask(mask, grid), grid, method=stage.method, field_sd_hz=sd, options=stage.options
         )

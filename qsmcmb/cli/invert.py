@@ -38,9 +38,10 @@ def add(app: typer.Typer) -> None:
 
         Nonlinear methods take the phase of 1 ppm from --te and --b0, else from 3 T and 20 ms.
         """
+        from qsmcmb.cli.console import say
         from qsmcmb.cli.stage import bind_stage, write_stage
         from qsmcmb.dipole_inversion.head import invert as invert_field
-        from qsmcmb.dipole_inversion.head import starting_point
+        from qsmcmb.dipole_inversion.head import is_nonlinear, starting_point
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.derivatives import check_image_name
         from qsmcmb.io.masks import load_mask, load_sd
@@ -50,6 +51,10 @@ def add(app: typer.Typer) -> None:
         stage = bind_stage("invert", method, settings)
         te_s = parse_te(te) if te else None
         wrapped = starting_point(stage.method) == "wrapped phase"
+        if is_nonlinear(stage.method) and (te_s is None or b0 is None):
+            say(
+                f"WARNING {stage.method} is nonlinear in the phase: it takes that of 3 T and 20 ms; give --te and --b0"
+            )
         stack, grid = load_stack([field], radians=wrapped, signal=wrapped, b0_dir=b0_dir)
         sd = load_sd(noise, grid) if noise else None
         chi_ppm = invert_field(

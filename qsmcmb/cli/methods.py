@@ -32,16 +32,19 @@ def add(app: typer.Typer) -> None:
         for stage, members in listed.items():
             for name, about in members.items():
                 mark = " (default)" if name == STAGES[stage][1] else ""
-                print(f"{stage}\t{name}{mark}\t{about['summary']}")
+                start = f" [starts from: {about['starts_from']}]" if "starts_from" in about else ""
+                print(f"{stage}\t{name}{mark}\t{about['summary']}{start}")
                 for option, value in about["options"].items():
                     print(f"\t\t--set {option}={value}")
 
 
 def _describe(stage: str, name: str) -> dict[str, Any]:
     from qsmcmb.core.methods import resolve
+    from qsmcmb.dipole_inversion.head import starting_point
     from qsmcmb.pipeline.config import STAGES, make_config
 
     summary = (resolve(STAGES[stage][0], name).__doc__ or "").strip().split("\n")[0]
     options = make_config({stage: {"method": name}}).bound(stage)
     options.pop("method")
-    return {"summary": summary, "options": options}
+    start = {"starts_from": starting_point(name)} if stage == "invert" else {}
+    return {"summary": summary, **start, "options": options}

@@ -46,3 +46,11 @@ def mask_or_made(mask: Path | None, magnitude: FloatArray, phase_rad: FloatArray
     from qsmcmb.masking.brain import mask_brain
 
     return load_mask(mask, grid) if mask else mask_brain(magnitude, phase_rad, grid)
+
+
+def relative_sd(magnitude: FloatArray) -> FloatArray:
+    """Return what the SD of a field is proportional to, one over the echoes' magnitude; infinite without signal."""
+    import numpy as np
+
+    combined = np.sqrt((magnitude.astype(np.float32) ** 2).sum(axis=0))
+    return np.divide(1, combined, out=np.full(combined.shape, np.inf, np.float32), where=combined > 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -157,3 +158,8 @@ def starting_point(method: str) -> str:
     """Return what a method starts from: "local field", "total field" or "wrapped phase"."""
     resolve(METHODS, method)
     return STARTS_FROM.get(method, "local field")
+
+
+def is_nonlinear(method: str) -> bool:
+    """Return whether a method's data term is nonlinear in the phase, so that the phase of 1 ppm changes the map."""
+    return "radians_per_ppm" in inspect.signature(resolve(METHODS, method)).parameters

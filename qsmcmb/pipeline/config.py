@@ -11,6 +11,7 @@ from typing import Any
 from qsmcmb.background_removal import METHODS as BACKGROUND
 from qsmcmb.core.methods import bound_options, option_names, resolve
 from qsmcmb.dipole_inversion import METHODS as INVERSION
+from qsmcmb.dipole_inversion import STARTS_FROM
 from qsmcmb.errors import ConfigError
 from qsmcmb.field_mapping import METHODS as FIELD
 from qsmcmb.masking import METHODS as MASKING
@@ -51,6 +52,18 @@ class Config:
         chosen = self.stages[stage]
         options = bound_options(STAGES[stage][0], chosen.method, chosen.options, SUPPLIED)
         return {"method": chosen.method, **options}
+
+    def replaced(self, stage: str) -> str:
+        """Return why a stage does not run, or nothing where it does."""
+        start = STARTS_FROM.get(self.stages["invert"].method, "")
+        if stage != "background" or not start:
+            return ""
+        return f"{self.stages['invert'].method} starts from the {start}"
+
+    def record(self, stage: str) -> dict[str, Any]:
+        """Return what the provenance says of a stage: method and options, or why it did not run."""
+        reason = self.replaced(stage)
+        return {"method": "none", "reason": reason} if reason else self.bound(stage)
 
     def to_toml(self) -> str:
         """Return the whole configuration as TOML, defaults written out."""

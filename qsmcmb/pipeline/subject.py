@@ -11,9 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.anatomy.territory import assign_territory
-from qsmcmb.background_removal.head import remove_background
 from qsmcmb.core.validate import check_mask
-from qsmcmb.dipole_inversion.head import invert
 from qsmcmb.field_mapping.head import map_field
 from qsmcmb.field_mapping.offset import remove_phase_offset
 from qsmcmb.field_mapping.weighted import noise_from_magnitude
@@ -22,11 +20,11 @@ from qsmcmb.microbleeds.candidates import find_candidates
 from qsmcmb.microbleeds.quantify import FieldData, Measured, quantify_lesions
 from qsmcmb.model import GreScan, Microbleed, Provenance
 from qsmcmb.pipeline.config import STAGES, Config, make_config
+from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
 from qsmcmb.pipeline.lesions import correct_sums, with_territories
 from qsmcmb.relaxometry.r2star import map_r2star
 from qsmcmb.susceptibility_weighting.swi import make_swi, project_minimum
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
-from qsmcmb.units import hz_to_ppm
 from qsmcmb.unwrapping.head import unwrap
 from qsmcmb.unwrapping.romeo import unwrap_volume
 
@@ -132,8 +130,13 @@ def run_scan(
     """
     job = _Job(scan, config or make_config(), Clock(scan.name, report))
     phase = _map_total_field(job, mask)
-    inversion = _Inversion(job, phase)
-    chi_ppm = inversion.chi_ppm
+    local = None
+    if not job.config.replaced("background"):
+        with job.clock.stage("background"):
+            local = local_field_of(phase, scan, job.config)
+    with job.clock.stage("invert"):
+        inversion = Inversion(scan, job.config, phase, local)
+        chi_ppm = inversion.of_scan()
     r2star_hz = _map_decay(job, phase.mask)
     with job.clock.stage("swi"):
         swi = make_swi(scan.phase_rad, scan.magnitude, phase.mask, scan.grid)
@@ -141,7 +144,7 @@ def run_scan(
     readers = np.zeros((0, 3)) if points_mm is None else np.asarray(points_mm, dtype=float).reshape(-1, 3)
     targets = _Targets(readers, list(kinds or [None] * len(readers)), [None] * len(readers))
     if points_mm is None or detect:
-        targets = _with_candidates(job, targets, chi_ppm, inversion.local.mask)
+        targets = _with_candidates(job, targets, chi_ppm, inversion.mask)
     data = FieldData(
         phase.total_field_hz, phase.offset_rad, phase.mask,
         float(noise_from_magnitude(scan.magnitude[0], phase.mask)), chi_ppm, r2star_hz,
@@ -149,7 +152,7 @@ def run_scan(
     measured = _measure(job, targets, len(readers), data, inversion)
     return ScanResult(
         scan, phase.mask, phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ), phase.total_field_hz,
-        phase.field_sd_hz, inversion.local.local_field_hz, inversion.local.mask, chi_ppm, r2star_hz, swi, mip_min,
+        phase.field_sd_hz, inversion.local_field_hz(chi_ppm), inversion.mask, chi_ppm, r2star_hz, swi, mip_min,
         measured.lesions, measured.labels, provenance_of(scan, job.config),
         (*scan.warnings, *_echo_warnings(scan.n_echoes), *phase.warnings), job.clock.seconds,
     )  # fmt: skip
@@ -159,16 +162,6 @@ class _Job(NamedTuple):
     scan: GreScan
     config: Config
     clock: Clock
-
-
-class PhaseToField(NamedTuple):
-    """Total field and what it rests on."""
-
-    mask: BoolArray
-    offset_rad: FloatArray
-    total_field_hz: FloatArray
-    field_sd_hz: FloatArray
-    warnings: tuple[str, ...] = ()
 
 
 class _Targets(NamedTuple):
@@ -228,31 +221,6 @@ def _mask_warnings(brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
     )
 
 
-class _Inversion:
-    """Field to map, and the same inversion for any other local field of this scan."""
-
-    def __init__(self, job: _Job, phase: PhaseToField) -> None:
-        scan, config = job.scan, job.config
-        with job.clock.stage("background"):
-            chosen = config["background"]
-            self.local = remove_background(
-                phase.total_field_hz, phase.mask, scan.grid, method=chosen.method,
-                field_sd_hz=phase.field_sd_hz, options=chosen.options,
-            )  # fmt: skip
-        self._scan, self._inverter = scan, config["invert"]
-        self._sd_ppm = hz_to_ppm(phase.field_sd_hz, scan.b0_tesla)
-        with job.clock.stage("invert"):
-            self.chi_ppm = self(hz_to_ppm(self.local.local_field_hz, scan.b0_tesla))
-
-    def __call__(self, local_field_ppm: FloatArray) -> FloatArray:
-        """Return the map (ppm) of a local field."""
-        return invert(
-            local_field_ppm, self.local.mask, self._scan.grid, method=self._inverter.method,
-            field_sd_ppm=self._sd_ppm, magnitude=self._scan.magnitude, te_s=self._scan.te_s,
-            b0_tesla=self._scan.b0_tesla, options=self._inverter.options,
-        )  # fmt: skip
-
-
 def _map_decay(job: _Job, brain: BoolArray) -> FloatArray | None:
     with job.clock.stage("r2star"):
         if job.scan.n_echoes < 2:
@@ -281,15 +249,13 @@ def _with_candidates(job: _Job, readers: _Targets, chi_ppm: FloatArray, mask: Bo
     )
 
 
-def _measure(
-    job: _Job, targets: _Targets, n_readers: int, data: FieldData, inversion: _Inversion
-) -> Measured:
+def _measure(job: _Job, targets: _Targets, n_readers: int, data: FieldData, inversion: Inversion) -> Measured:
     scan, clock = job.scan, job.clock
     with clock.stage("quantify"):
         measured = quantify_lesions(
             scan, targets.points_mm, data, kinds=targets.kinds, scores=targets.scores, n_readers=n_readers
         )
-        measured = correct_sums(measured, scan, inversion, inversion.local.mask)
+        measured = correct_sums(measured, scan, inversion.of_field, inversion.mask)
     with clock.stage("anatomy"):
         places = assign_territory([m.position_mm for m in measured.lesions], data.mask, scan.grid)
     return measured._replace(lesions=with_territories(measured.lesions, places))
@@ -307,5 +273,5 @@ def provenance_of(scan: GreScan, config: Config, stages: Sequence[str] = tuple(S
     """Return sources, every stage's method with all its options, and the software."""
     from qsmcmb import __version__
 
-    steps = tuple((stage, config.bound(stage)) for stage in stages)
+    steps = tuple((stage, config.record(stage)) for stage in stages)
     return Provenance(scan.sources, steps, {"qsmcmb": __version__})

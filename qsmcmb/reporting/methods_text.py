@@ -31,6 +31,9 @@ def methods_paragraph(record: dict[str, Any]) -> str:
     sentences = []
     for stage, options in record.get("Steps", {}).items():
         method = options.get("method", "")
+        if method == "none":
+            sentences.append(f"{stage} was left out, since {options.get('reason', 'not wanted')}")
+            continue
         text = SENTENCES.get((stage, method), f"{stage} was done with {method}")
         rest = ", ".join(f"{k} {_short(v)}" for k, v in options.items() if k != "method" and v is not None)
         sentences.append(text + (f" [{rest}]" if rest else ""))

@@ -1,0 +1,92 @@
+"""From total field to map, by whatever the inversion method starts from, and the same inversion of any other field."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.background_removal.head import LocalField, remove_background
+from qsmcmb.core.dipole import forward_field
+from qsmcmb.dipole_inversion.head import invert, starting_point
+from qsmcmb.model import GreScan
+from qsmcmb.pipeline.config import Config
+from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.units import GAMMA_MHZ_PER_T, hz_to_ppm
+
+
+class PhaseToField(NamedTuple):
+    """Total field and what it rests on."""
+
+    mask: BoolArray
+    offset_rad: FloatArray
+    total_field_hz: FloatArray
+    field_sd_hz: FloatArray
+    warnings: tuple[str, ...] = ()
+
+
+def local_field_of(phase: PhaseToField, scan: GreScan, config: Config) -> LocalField:
+    """Remove the background as configured."""
+    chosen = config["background"]
+    return remove_background(
+        phase.total_field_hz, phase.mask, scan.grid, method=chosen.method, field_sd_hz=phase.field_sd_hz,
+        options=chosen.options,
+    )  # fmt: skip
+
+
+class Inversion:
+    """The inversion of one scan.
+
+    Parameters
+    ----------
+    scan : GreScan
+        Gives the wrapped phase, magnitude, echo times and field strength.
+    config : Config
+        Method and options.
+    phase : PhaseToField
+        Total field, its SD and the phase offset.
+    local : LocalField or None
+        Local field; None for a method that starts before it.
+    """
+
+    def __init__(self, scan: GreScan, config: Config, phase: PhaseToField, local: LocalField | None) -> None:
+        self._scan, self._phase, self._local = scan, phase, local
+        self._chosen = config["invert"]
+        self._start = starting_point(self._chosen.method)
+        self._sd_ppm = hz_to_ppm(phase.field_sd_hz, scan.b0_tesla)
+        self.mask = phase.mask if local is None else local.mask
+
+    def of_scan(self) -> FloatArray:
+        """Return the map of the scan, ppm."""
+        scan, phase = self._scan, self._phase
+        if self._start == "wrapped phase":
+            # Only what the receiver adds is taken off: it is not the field's.
+            return self._invert(_wrapped(scan.phase_rad - phase.offset_rad))
+        field_hz = phase.total_field_hz if self._local is None else self._local.local_field_hz
+        return self._invert(hz_to_ppm(field_hz, scan.b0_tesla))
+
+    def of_field(self, field_ppm: FloatArray) -> FloatArray:
+        """Return the map of a field (ppm) that sources inside the mask make, through the same inversion."""
+        if self._start == "wrapped phase":
+            turns = [2 * np.pi * GAMMA_MHZ_PER_T * self._scan.b0_tesla * te for te in self._scan.te_s]
+            return self._invert(np.stack([_wrapped(np.float32(t) * field_ppm) for t in turns]))
+        return self._invert(field_ppm)
+
+    def _invert(self, start: FloatArray) -> FloatArray:
+        return invert(
+            start, self.mask, self._scan.grid, method=self._chosen.method, field_sd_ppm=self._sd_ppm,
+            magnitude=self._scan.magnitude, te_s=self._scan.te_s, b0_tesla=self._scan.b0_tesla,
+            options=self._chosen.options,
+        )  # fmt: skip
+
+    def local_field_hz(self, chi_ppm: FloatArray) -> FloatArray:
+        """Return the local field: what was inverted, or the map's own field where no stage has made one."""
+        if self._local is not None:
+            return self._local.local_field_hz
+        field_hz = forward_field(chi_ppm, self._scan.grid) * np.float32(GAMMA_MHZ_PER_T * self._scan.b0_tesla)
+        return np.where(self.mask, field_hz, 0).astype(np.float32)
+
+
+def _wrapped(phase_rad: FloatArray) -> FloatArray:
+    turn = np.float32(2 * np.pi)
+    return np.asarray(phase_rad - turn * np.round(phase_rad / turn), np.float32)

@@ -7,6 +7,7 @@ tkd     local field  one transform pair          Shmueli 2009, 10.1002/mrm.22135
 tsvd    local field  one transform pair          Wharton 2010, 10.1002/mrm.22334
 tikhonov local field one transform pair          Bilgic 2014, 10.1002/mrm.25029
 tv      local field  two pairs an iteration      Bilgic 2014, 10.1002/mrm.25029
+rts     local field  one pair an iteration       Kames 2018, 10.1016/j.neuroimage.2017.11.018
 ======= ============ =========================== ==========================================
 """
 
@@ -15,6 +16,7 @@ METHODS = {
     "tsvd": "qsmcmb.dipole_inversion.tsvd:invert_tsvd",
     "tikhonov": "qsmcmb.dipole_inversion.tikhonov:invert_tikhonov",
     "tv": "qsmcmb.dipole_inversion.tv:invert_tv",
+    "rts": "qsmcmb.dipole_inversion.rts:invert_rts",
 }
 
 STARTS_FROM: dict[str, str] = {}

@@ -12,7 +12,6 @@ from numba import prange
 from qsmcmb.core._dipole_loops import dipole_at
 from qsmcmb.core.compiled import compiled
 
-
 PRECONDITIONER = np.float32(0.02)
 """Added to D^2 in the preconditioner: near the cone an iteration moves the map no further than this allows."""
 
@@ -49,7 +48,9 @@ def weigh(weight2: Any, start: Any, real: Any) -> Any:
 
 
 @compiled(parallel=True)
-def residual_step(spectrum: Any, tables: Any, step: Any, damping: Any, direction: Any, chi: Any, rest: Any, even: Any) -> Any:
+def residual_step(
+    spectrum: Any, tables: Any, step: Any, damping: Any, direction: Any, chi: Any, rest: Any, even: Any
+) -> Any:
     """Move the map along the direction and the rest back by what `spectrum` says of it.
 
     Leaves the preconditioned rest in `spectrum` and returns its inner product with the rest, by plane.

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
 MAX_WEIGHT = 2.0
-DIPOLE_RMS = float(np.sqrt(4 / 45))
-"""Root of the mean square of the dipole kernel over all directions."""
 
 
 def data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatArray:
@@ -49,31 +46,3 @@ def noise_level(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None 
     inside = mask[:-1, :-1, :-1] & mask[1:, 1:, 1:]
     values = np.abs(rough[inside]) if inside.any() else np.abs(rough)
     return max(float(np.median(values)) / 0.6745 / np.sqrt(8.0), float(np.finfo(np.float32).tiny))
-
-
-def gradient_weight(
-    field: FloatArray, mask: BoolArray, grid: Grid, *, field_sd: FloatArray | None = None
-) -> float:
-    """Return the weight of the map's gradient that noise of this field asks for, unit of the field times mm.
-
-    The least weight that keeps noise from being fitted: noise taken back through the dipole has its SD times the
-    kernel's root mean square, and a step of one voxel may not pay below it.
-
-    Parameters
-    ----------
-    field : ndarray of shape grid.shape
-        Any unit; the result has it.
-    mask : ndarray of bool
-        Where the field is defined.
-    grid : Grid
-        Geometry.
-    field_sd : ndarray of shape grid.shape, optional
-        SD of the field, same unit.
-
-    Returns
-    -------
-    float
-        Positive.
-    """
-    edge_mm = grid.voxel_volume_mm3 ** (1 / 3)
-    return DIPOLE_RMS * noise_level(field, mask, field_sd) * edge_mm

@@ -15,7 +15,8 @@ from qsmcmb.core.fft import engine
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops, _rts_loops
 from qsmcmb.dipole_inversion.admm import RELAXATION, Penalties, Region, Stopping
-from qsmcmb.dipole_inversion.noise import data_weights, gradient_weight
+from qsmcmb.dipole_inversion.noise import data_weights
+from qsmcmb.dipole_inversion.regularisation import gradient_weight
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 
@@ -23,8 +24,8 @@ SHRINK = 1.0
 """Soft threshold of the gradient over the field's scale per mm: sets the speed, not the solution."""
 DAMPING = np.float32(0.001)
 """Added to D^2 in the least squares: keeps what the field does not determine from growing with the iterations."""
-AMPLIFICATION = 4.0
-"""Noise of the first step's map against the field's: root mean square of D/(D^2 + damping) above 0.15."""
+NOISE_FACTOR = 1.5
+"""Weight over that of TV divided by the threshold: division by a kernel of that size amplifies noise so far."""
 
 
 def invert_rts(
@@ -56,8 +57,7 @@ def invert_rts(
     first_iterations : int, optional
         Of the least squares, 1 to 100; few, because they fit what is determined best first.
     regularisation : float, optional
-        Weight of the gradient (mm) in the second step, in units of the field's standard deviation over the mask;
-        1e-6 to 100. From the noise by default.
+        Weight of the gradient in the second step, ppm mm, 1e-9 to 10. From the noise by default.
     tolerance : float, optional
         Stop when an iteration changes the map's gradient by less than this part of its norm; 1e-8 to 1.
     max_iterations : int, optional
@@ -82,20 +82,20 @@ def invert_rts(
     check_range("threshold", threshold, 1e-3, 0.3)
     check_range("first_iterations", first_iterations, 1, 100)
     if regularisation is not None:
-        check_range("regularisation", regularisation, 1e-6, 100.0)
+        check_range("regularisation", regularisation, 1e-9, 10.0)
     check_range("tolerance", tolerance, 1e-8, 1.0)
     check_range("max_iterations", max_iterations, 1, 1000)
     scale = float(local_field_ppm[mask].std(dtype=np.float64))
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     if regularisation is None:
-        weight = AMPLIFICATION * gradient_weight(local_field_ppm, mask, grid, field_sd=field_sd_ppm)
-    else:
-        weight = regularisation * scale
+        regularisation = (
+            NOISE_FACTOR / threshold * gradient_weight(local_field_ppm, mask, grid, field_sd_ppm=field_sd_ppm)
+        )
     region = Region(mask)
     weight2 = region.cut(data_weights(field_sd_ppm, mask) ** 2)
     trusted = least_squares(local_field_ppm, weight2, region, grid, iterations=first_iterations)
-    penalties = Penalties(weight, SHRINK * scale)
+    penalties = Penalties(regularisation, SHRINK * scale)
     stopping = Stopping(tolerance, max_iterations)
     chi = _fill_cone(trusted, np.float32(threshold), region, grid, penalties=penalties, stopping=stopping)
     return np.where(mask, chi, np.float32(0))
@@ -134,12 +134,16 @@ def least_squares(
 
     def step_by(length: float) -> float:
         loop = _rts_loops.residual_step
-        return float(loop(eng.spectrum, tables, np.float32(length), DAMPING, direction, chi, rest, even).sum())
+        return float(
+            loop(eng.spectrum, tables, np.float32(length), DAMPING, direction, chi, rest, even).sum()
+        )
 
     # Against no direction a step of -1 sets the rest to the right-hand side.
     size, turn = step_by(-1.0), 0.0
     for _ in range(iterations):
-        own = _rts_loops.turn_direction(eng.spectrum, tables, np.float32(turn), eng.scale, direction, even).sum()
+        own = _rts_loops.turn_direction(
+            eng.spectrum, tables, np.float32(turn), eng.scale, direction, even
+        ).sum()
         curvature = _rts_loops.weigh(weight2, region.start, eng.inverse(normalise=False)).sum()
         eng.forward()
         # Sums over the half spectrum are half the voxels times sums over the volume.

@@ -14,7 +14,8 @@ import numpy as np
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops as loops
 from qsmcmb.dipole_inversion.admm import RELAXATION, SHRINK, Penalties, Region, Stopping, minimise_tv
-from qsmcmb.dipole_inversion.noise import data_weights, gradient_weight
+from qsmcmb.dipole_inversion.noise import data_weights
+from qsmcmb.dipole_inversion.regularisation import gradient_weight
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -42,8 +43,7 @@ def invert_tv(
     field_sd_ppm : ndarray of shape grid.shape, optional
         SD of the field, ppm.
     regularisation : float, optional
-        Weight of the gradient (mm), in units of the field's standard deviation over the mask; 1e-6 to 10. From
-        the noise by default.
+        Weight of the gradient, ppm mm, 1e-9 to 10. From the noise by default.
     tolerance : float, optional
         Stop when an iteration changes the map's gradient by less than this part of its norm; 1e-8 to 1.
     max_iterations : int, optional
@@ -66,20 +66,18 @@ def invert_tv(
     (16, 16, 16)
     """
     if regularisation is not None:
-        check_range("regularisation", regularisation, 1e-6, 10.0)
+        check_range("regularisation", regularisation, 1e-9, 10.0)
     check_range("tolerance", tolerance, 1e-8, 1.0)
     check_range("max_iterations", max_iterations, 1, 1000)
     scale = float(local_field_ppm[mask].std(dtype=np.float64))
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     if regularisation is None:
-        weight = gradient_weight(local_field_ppm, mask, grid, field_sd=field_sd_ppm)
-    else:
-        weight = regularisation * scale
+        regularisation = gradient_weight(local_field_ppm, mask, grid, field_sd_ppm=field_sd_ppm)
     region = Region(mask)
     weight2 = region.cut(data_weights(field_sd_ppm, mask) ** 2)
     field = region.cut(local_field_ppm)
-    penalties = Penalties(weight, SHRINK * scale)
+    penalties = Penalties(regularisation, SHRINK * scale)
     data_step = partial(
         loops.update_data, field, weight2, region.volume(), region.start, penalties.mu_data, RELAXATION
     )

@@ -89,11 +89,14 @@ def invert(
         check_volume("field_sd_ppm", field_sd_ppm, grid)
     if magnitude is not None:
         check_volume("magnitude", magnitude, grid, echoes=magnitude.shape[0] if magnitude.ndim == 4 else None)
-        magnitude = _combined(magnitude)
     frame = _Frame(mask, grid)
+    # What a method does not ask for is not brought into the frame: a copy costs as much as a transform.
+    wanted = inspect.signature(resolve(METHODS, method)).parameters
+    takes_sd = field_sd_ppm is not None and "field_sd_ppm" in wanted
+    takes_magnitude = magnitude is not None and "magnitude" in wanted
     context = {
-        "field_sd_ppm": None if field_sd_ppm is None else frame.padded(field_sd_ppm, np.inf),
-        "magnitude": None if magnitude is None else frame.padded(magnitude, 0.0),
+        "field_sd_ppm": frame.padded(field_sd_ppm, np.inf) if takes_sd else None,
+        "magnitude": frame.combined(magnitude) if takes_magnitude else None,
         "radians_per_ppm": _radians_per_ppm(te_s, b0_tesla),
         "te_s": te_s,
         "b0_tesla": b0_tesla,
@@ -128,6 +131,15 @@ class _Frame:
         out[inner] = volume[box]
         return out
 
+    def combined(self, magnitude: FloatArray) -> FloatArray:
+        """Return the root of the sum of squares of the echoes in the frame, 0 outside the box."""
+        out = np.zeros(self.grid.shape, np.float32)
+        inside = out[self.inner]
+        for echo in magnitude if magnitude.ndim == 4 else magnitude[None]:
+            inside += np.square(echo[self.box], dtype=np.float32)
+        np.sqrt(inside, out=inside)
+        return out
+
     def unpadded(self, padded: FloatArray, grid: Grid) -> FloatArray:
         """Return a map of the frame on the whole grid, its mean over the mask taken out, 0 outside."""
         inside, mask = padded[self.inner], self.mask[self.inner]
@@ -135,12 +147,6 @@ class _Frame:
         out = np.zeros(grid.shape, np.float32)
         loops.subtract_inside(inside, mask, np.float32(mean), out[self.box])
         return out
-
-
-def _combined(magnitude: FloatArray) -> FloatArray:
-    if magnitude.ndim == 3:
-        return magnitude
-    return np.asarray(np.sqrt((magnitude.astype(np.float32) ** 2).sum(axis=0)))
 
 
 def _radians_per_ppm(te_s: tuple[float, ...] | None, b0_tesla: float | None) -> float:

@@ -1,0 +1,423 @@
+"""One method on one case, in its own process: scores, seconds, transforms, memory; one JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from leaderboard_cases import Case
+
+FAMILIES = ("masking", "unwrapping", "field_mapping", "background_removal", "dipole_inversion", "relaxometry")
+CORE_VOXELS = 6
+QUICK_S = 20.0
+"""A method that takes longer is not called twice: compiling and planning are taken off instead."""
+REPEATS = 4
+WARM_VOXELS = 40
+"""Edge of the corner of the case on which a method is called first, so that its loops are compiled."""
+BYTES_BETWEEN = 16
+"""Bytes a voxel that the leanest method moves between two transforms: real volume and spectrum, read and written."""
+
+
+class Transforms:
+    """Counts and times what the FFT engine does, by shape; planning apart."""
+
+    def __init__(self) -> None:
+        from qsmcmb.core import fft
+
+        self.counts: dict[tuple[int, int, int], int] = {}
+        self.planning_s = 0.0
+        make, forward, inverse = fft.FftEngine.__init__, fft.FftEngine.forward, fft.FftEngine.inverse
+
+        def planned(engine: Any, shape: Any) -> None:
+            start = time.perf_counter()
+            make(engine, shape)
+            self.planning_s += time.perf_counter() - start
+
+        def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(engine: Any, **options: Any) -> Any:
+                self.counts[engine.shape] = self.counts.get(engine.shape, 0) + 1
+                return function(engine, **options)
+
+            return call
+
+        fft.FftEngine.__init__ = planned  # type: ignore[method-assign]
+        fft.FftEngine.forward = counted(forward)  # type: ignore[method-assign]
+        fft.FftEngine.inverse = counted(inverse)  # type: ignore[method-assign]
+
+    def reset(self) -> None:
+        """Forget the counts."""
+        self.counts, self.planning_s = {}, 0.0
+
+
+def pair_seconds(shape: tuple[int, int, int], repeats: int = 7) -> float:
+    """Return the fastest of some planned forward and inverse transforms."""
+    from qsmcmb.core.fft import FftEngine
+
+    engine = FftEngine(shape)
+    engine.real[...] = 1
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        engine.forward()
+        engine.inverse(normalise=False)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def bandwidth() -> float:
+    """Return the bytes a second that a parallel copy reads and writes."""
+    from qsmcmb.core.gradients import gradient
+
+    source = np.ones((128, 256, 128), np.float32)
+    times = []
+    for _ in range(4):
+        start = time.perf_counter()
+        gradient(source, (1.0, 1.0, 1.0))
+        times.append(time.perf_counter() - start)
+    # One volume is read, three are written.
+    return 4 * source.nbytes / min(times)
+
+
+def run_method(case: Case, family: str, method: str, threads: int) -> tuple[dict[str, Any], Any]:
+    """Call a method as the pipeline would; return its record and a plane of what it gives."""
+    call = {
+        "masking": _mask, "unwrapping": _unwrap, "field_mapping": _map_field,
+        "background_removal": _background, "dipole_inversion": _invert, "relaxometry": _decay,
+    }[family]  # fmt: skip
+    transforms = Transforms()
+    inputs = _Inputs(case)
+    try:
+        call(method, inputs.corner())()
+    except Exception as error:
+        print(f"{method}: no warm-up on a corner ({error})")
+    job = call(method, inputs)
+    transforms.reset()
+    before = _memory_mib(reset=True)
+    result, seconds = _timed(job)
+    seconds -= transforms.planning_s
+    for _ in range(REPEATS if seconds < QUICK_S / REPEATS else int(seconds < QUICK_S)):
+        transforms.reset()
+        result, again = _timed(job)
+        seconds = min(seconds, again)
+    peak = _memory_mib()
+    counts = dict(transforms.counts)
+    full = pair_seconds(inputs.grid.shape)
+    pairs = {shape: n / 2 for shape, n in counts.items()}
+    working = max(counts, key=lambda s: np.prod(s) * (counts[s] > 0), default=_box_shape(inputs.mask))
+    per_pair = {shape: full if shape == inputs.grid.shape else pair_seconds(shape) for shape in pairs}
+    moved = sum(n * BYTES_BETWEEN * float(np.prod(shape)) for shape, n in pairs.items())
+    fft_s = sum(n * per_pair[shape] for shape, n in pairs.items())
+    floor = fft_s + moved / bandwidth() if pairs else None
+    record = {
+        "family": family, "method": method, "case": case.folder.name, "label": case.about["label"],
+        "threads": threads, "seconds": seconds, "pair_s": full, "pairs": seconds / full,
+        "transform_pairs": sum(pairs.values()), "fft_s": fft_s, "floor_s": floor,
+        "floor_ratio": seconds / floor if floor else None, "working_grid": list(working),
+        "peak_rss_mib": peak, "extra_mib": peak - before,
+        "volumes": (peak - before) / (4 * float(np.prod(working)) / 2**20),
+        **_scores(family, case, inputs, result),
+    }  # fmt: skip
+    return record, _plane(family, case, result)
+
+
+class _Inputs:
+    """Arrays that the families take; a corner of them serves to compile."""
+
+    def __init__(self, case: Case, box: tuple[slice, slice, slice] | None = None) -> None:
+        self.case, self.box, self.te_s, self.b0_tesla = case, box, case.te_s, case.b0_tesla
+        grid = case.grid
+        self.grid = grid
+        if box is not None:
+            shape = tuple(s.stop - s.start for s in box)
+            self.grid = grid.cropped(tuple(s.start for s in box), shape)
+        self.mask = self["mask"]
+
+    def __getitem__(self, name: str) -> Any:
+        array = self.case[name]
+        return array if self.box is None else np.ascontiguousarray(array[(..., *self.box)])
+
+    def get(self, name: str) -> Any:
+        """Return an array, or None where the case lacks it."""
+        return self[name] if name in self.case else None
+
+    def corner(self) -> _Inputs:
+        """Return a small box in the middle of the mask."""
+        middle = [int(np.median(i)) for i in np.nonzero(self.mask)]
+        half = WARM_VOXELS // 2
+        box = [
+            slice(max(0, m - half), min(n, m + half)) for m, n in zip(middle, self.mask.shape, strict=True)
+        ]
+        return _Inputs(self.case, (box[0], box[1], box[2]))
+
+
+def _timed(job: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    result = job()
+    return result, time.perf_counter() - start
+
+
+def _memory_mib(*, reset: bool = False) -> float:
+    """Return the peak memory of this process, or after a reset what it holds now."""
+    if reset:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+    try:
+        status = Path("/proc/self/status").read_text()
+        line = next(x for x in status.splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _box_shape(mask: Any) -> tuple[int, int, int]:
+    from qsmcmb.core.morphology import bounding_box
+
+    nx, ny, nz = (s.stop - s.start for s in bounding_box(mask))
+    return nx, ny, nz
+
+
+def _phase(inputs: _Inputs) -> Any:
+    phase = inputs["phase"]
+    offset = inputs.get("offset_rad")
+    return phase if offset is None else np.angle(np.exp(1j * (phase - offset))).astype(np.float32)
+
+
+def _mask(method: str, inputs: _Inputs) -> Callable[[], Any]:
+    from qsmcmb.masking.brain import mask_brain
+
+    magnitude, phase = inputs["magnitude"], inputs["phase"]
+    return lambda: mask_brain(magnitude, phase, inputs.grid, method=method)
+
+
+def _unwrap(method: str, inputs: _Inputs) -> Callable[[], Any]:
+    from qsmcmb.unwrapping.head import unwrap
+
+    phase, magnitude = _phase(inputs), inputs["magnitude"]
+    return lambda: unwrap(
+        phase, inputs.mask, inputs.grid, method=method, magnitude=magnitude, te_s=inputs.te_s
+    )
+
+
+def _map_field(method: str, inputs: _Inputs) -> Callable[[], Any]:
+    from qsmcmb.field_mapping.head import map_field
+
+    magnitude = inputs["magnitude"]
+    unwrapped = _unwrap("romeo", inputs)()
+    return lambda: map_field(unwrapped, magnitude, inputs.mask, inputs.grid, te_s=inputs.te_s, method=method)
+
+
+def _background(method: str, inputs: _Inputs) -> Callable[[], Any]:
+    from qsmcmb.background_removal.head import remove_background
+
+    total, sd = inputs["total_ppm"], inputs["sd_ppm"]
+    return lambda: remove_background(total, inputs.mask, inputs.grid, method=method, field_sd_hz=sd)
+
+
+def _invert(method: str, inputs: _Inputs) -> Callable[[], Any]:
+    from qsmcmb.dipole_inversion.head import invert, starting_point
+
+    start = starting_point(method)
+    if start == "wrapped phase":
+        field, mask = _phase(inputs), inputs.mask
+    elif start == "total field":
+        field, mask = inputs["total_ppm"], inputs.mask
+    else:
+        field, mask = inputs["local_ppm"], inputs.get("local_mask")
+        mask = inputs.mask if mask is None else mask
+    magnitude, sd = inputs["magnitude"], inputs["sd_ppm"]
+    return lambda: invert(
+        field, mask, inputs.grid, method=method, field_sd_ppm=sd, magnitude=magnitude, te_s=inputs.te_s,
+        b0_tesla=inputs.b0_tesla,
+    )  # fmt: skip
+
+
+def _decay(method: str, inputs: _Inputs) -> Callable[[], Any]:
+    from qsmcmb.relaxometry.r2star import map_r2star
+
+    magnitude = inputs["magnitude"]
+    return lambda: map_r2star(magnitude, inputs.mask, te_s=inputs.te_s, method=method)
+
+
+def _plane(family: str, case: Case, result: Any) -> Any:
+    """Return the plane through the first lesion, for pictures; None where there is nothing to see."""
+    if family not in ("background_removal", "dipole_inversion"):
+        return None
+    volume = result if family == "dipole_inversion" else result.local_field_hz
+    if "lesions" in case:
+        z = int(np.median(np.nonzero(case["lesions"] == 1)[2]))
+    else:
+        z = round(float(case.grid.to_voxel(case["points"][0, :3])[2]))
+    return volume[:, :, z].astype(np.float16)
+
+
+def _scores(family: str, case: Case, inputs: _Inputs, result: Any) -> dict[str, Any]:
+    found = {
+        "masking": _score_mask, "unwrapping": _score_unwrapped, "field_mapping": _score_field,
+        "background_removal": _score_local, "dipole_inversion": _score_map, "relaxometry": _score_decay,
+    }[family](case, inputs, result)  # fmt: skip
+    return {"scores": {k: None if v is None or not np.isfinite(v) else float(v) for k, v in found.items()}}
+
+
+def _core(inputs: _Inputs) -> Any:
+    """Return the mask that all methods share: the brain without its outer voxels."""
+    from scipy import ndimage
+
+    return ndimage.binary_erosion(inputs.mask, iterations=CORE_VOXELS)
+
+
+def _score_mask(case: Case, inputs: _Inputs, made: Any) -> dict[str, Any]:
+    truth = inputs.mask
+    scores = {
+        "dice": 200 * (made & truth).sum() / (made.sum() + truth.sum()),
+        "brain_kept": 100 * (made & truth).sum() / truth.sum(),
+    }
+    if "points" in case:
+        voxels = np.rint(case.grid.to_voxel(case["points"][:, :3])).astype(int)
+        scores["lesions_kept"] = 100 * float(np.mean(made[tuple(voxels.T)]))
+    elif "lesions" in case:
+        labels = case["lesions"]
+        kept = [bool(made[labels == n].all()) for n in range(1, labels.max() + 1)]
+        scores["lesions_kept"] = 100 * float(np.mean(kept))
+    return scores
+
+
+def _score_unwrapped(case: Case, inputs: _Inputs, unwrapped: Any) -> dict[str, Any]:
+    from qsmcmb.validation.scores import wrong_wraps
+
+    if "total_true_ppm" in case:
+        turns = 2e-6 * np.pi * 42.577478518e6 * case.b0_tesla
+        truths = [turns * te * case["total_true_ppm"] for te in case.te_s]
+        wrong = [wrong_wraps(u, t, inputs.mask) for u, t in zip(unwrapped, truths, strict=True)]
+        return {"wrong_wraps": np.mean(wrong), "wrong_wraps_worst": np.max(wrong)}
+    # No truth: each later echo against the first two's line through time.
+    te = np.array(case.te_s)
+    slope = (unwrapped[1] - unwrapped[0]) / (te[1] - te[0])
+    lines = [unwrapped[0] + slope * (t - te[0]) for t in te[2:]]
+    wrong = [wrong_wraps(u, t, inputs.mask) for u, t in zip(unwrapped[2:], lines, strict=True)]
+    return {"off_in_time": np.mean(wrong) if wrong else None}
+
+
+def _score_field(case: Case, inputs: _Inputs, fitted: Any) -> dict[str, Any]:
+    from qsmcmb.units import hz_to_ppm
+    from qsmcmb.validation.scores import nrmse
+
+    sd = hz_to_ppm(fitted.field_sd_hz, case.b0_tesla)[inputs.mask]
+    if "total_true_ppm" not in case:
+        return {"median_sd_ppb": 1000 * np.median(sd)}
+    found, truth = hz_to_ppm(fitted.total_field_hz, case.b0_tesla), case["total_true_ppm"]
+    error = (found - truth)[inputs.mask]
+    error -= np.median(error)
+    return {
+        "nrmse": nrmse(found, truth, inputs.mask),
+        "rms_error_ppb": 1000 * np.sqrt(np.mean(error**2)),
+        "median_error_ppb": 1000 * np.median(np.abs(error)),
+        "error_over_sd": np.median(np.abs(error) / sd) / 0.6745,
+    }
+
+
+def _score_local(case: Case, inputs: _Inputs, local: Any) -> dict[str, Any]:
+    from qsmcmb.validation.scores import nrmse, nrmse_detrended, xsim
+
+    scores: dict[str, Any] = {"kept": 100 * local.mask.sum() / inputs.mask.sum()}
+    if "local_true_ppm" in case:
+        found, truth = local.local_field_hz, case["local_true_ppm"]
+        scores |= {
+            "nrmse": nrmse(found, truth, local.mask),
+            "nrmse_core": nrmse(found, truth, _core(inputs) & local.mask),
+            # Where a method gives nothing its field is 0: erosion wins nothing.
+            "nrmse_brain": nrmse(found, truth, inputs.mask),
+            "nrmse_detrended": nrmse_detrended(found, truth, local.mask),
+            "xsim": xsim(found, truth, local.mask),
+        }
+    return scores | _moments_of_local(case, inputs, local)
+
+
+def _moments_of_local(case: Case, inputs: _Inputs, local: Any) -> dict[str, Any]:
+    """Lesions on the map that one inversion, TKD, makes of the local field."""
+    from qsmcmb.dipole_inversion.head import invert
+
+    chi = invert(local.local_field_hz, local.mask, inputs.grid, method="tkd")
+    return {f"tkd_{k}": v for k, v in _lesion_scores(case, local.mask, chi).items()}
+
+
+def _score_map(case: Case, inputs: _Inputs, chi: Any) -> dict[str, Any]:
+    from qsmcmb.validation import scores
+
+    mask = inputs.mask if "local_mask" not in case else chi != 0
+    found = _lesion_scores(case, mask, chi)
+    if "chi_ppm" not in case:
+        return found
+    truth, core = case["chi_ppm"], _core(inputs)
+    labels = case["lesions"]
+    return {
+        "nrmse": scores.nrmse(chi, truth, mask),
+        "nrmse_core": scores.nrmse(chi, truth, core),
+        "nrmse_detrended": scores.nrmse_detrended(chi, truth, mask),
+        "hfen": scores.hfen(chi, truth, mask),
+        "xsim": scores.xsim(chi, truth, mask),
+        "regions": scores.region_error(chi, truth, mask & (labels == 0), case["regions"]),
+        "streaks": scores.streaks(chi, truth, mask, labels),
+        **found,
+    }
+
+
+def _lesion_scores(case: Case, mask: Any, chi: Any) -> dict[str, Any]:
+    from qsmcmb.validation.scores import moment_ratios
+
+    if "points" in case:
+        ratios = _point_ratios(case, mask, chi)
+    else:
+        ratios = moment_ratios(chi, case["chi_ppm"], mask, case["lesions"])
+    good = ratios[np.isfinite(ratios)]
+    if not len(good):
+        return {"moment": None}
+    return {
+        "moment": np.median(good), "moment_spread": np.percentile(good, 75) - np.percentile(good, 25),
+        "moment_error": 100 * np.median(np.abs(good - 1)), "lesions": len(good),
+    }  # fmt: skip
+
+
+def _point_ratios(case: Case, mask: Any, chi: Any) -> Any:
+    """Sum over the map around each point, as the pipeline takes it, over the true total susceptibility."""
+    from qsmcmb.microbleeds.neighbourhood import cut_neighbourhood
+    from qsmcmb.microbleeds.shape import sum_over_map
+    from qsmcmb.model import GreScan
+
+    scan = GreScan(case["phase"], case["magnitude"], case.te_s, case.b0_tesla, case.grid)
+    ratios = []
+    for x, y, z, total in case["points"]:
+        near = cut_neighbourhood(
+            scan,
+            case.grid.to_voxel(np.array([x, y, z])),
+            field_hz=chi,
+            offset_rad=0 * chi,
+            mask=mask,
+            noise=1.0,
+        )
+        ratios.append(sum_over_map(near, chi[near.box]) / total)
+    return np.array(ratios)
+
+
+def _score_decay(case: Case, inputs: _Inputs, rate: Any) -> dict[str, Any]:
+    from qsmcmb.validation.scores import nrmse
+
+    if "r2star_hz" not in case:
+        return {"median_hz": np.median(rate[inputs.mask])}
+    error = (rate - case["r2star_hz"])[inputs.mask]
+    return {"nrmse": nrmse(rate, case["r2star_hz"], inputs.mask), "median_error_hz": np.median(np.abs(error))}
+
+
+def write_record(path: Path, record: dict[str, Any], plane: Any) -> None:
+    """Write a record whole or not at all, its plane before it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if plane is not None:
+        np.save(path.with_suffix(".npy"), plane)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(record, indent=1))
+    part.replace(path)

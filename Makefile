@@ -36,6 +36,7 @@ soak: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/pipeline.py
+	$(BIN)/python benchmarks/leaderboard.py --phantom S L head dev
 
 clean:
 	rm -rf $(VENV) demo-out

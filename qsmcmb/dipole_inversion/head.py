@@ -92,11 +92,11 @@ def invert(
     frame = _Frame(mask, grid)
     # What a method does not ask for is not brought into the frame: a copy costs as much as a transform.
     wanted = inspect.signature(resolve(METHODS, method)).parameters
-    takes_sd = field_sd_ppm is not None and "field_sd_ppm" in wanted
-    takes_magnitude = magnitude is not None and "magnitude" in wanted
+    sd = field_sd_ppm if "field_sd_ppm" in wanted else None
+    edges = magnitude if "magnitude" in wanted else None
     context = {
-        "field_sd_ppm": frame.padded(field_sd_ppm, np.inf) if takes_sd else None,
-        "magnitude": frame.combined(magnitude) if takes_magnitude else None,
+        "field_sd_ppm": None if sd is None else frame.padded(sd, np.inf),
+        "magnitude": None if edges is None else frame.combined(edges),
         "radians_per_ppm": _radians_per_ppm(te_s, b0_tesla),
         "te_s": te_s,
         "b0_tesla": b0_tesla,

@@ -29,7 +29,7 @@ def add(app: typer.Typer) -> None:
             Path | None, typer.Option("--out-sd", help="Where the SD of the field goes.")
         ] = None,
         ppm: Annotated[bool, typer.Option("--ppm", help="ppm of B0 instead of Hz.")] = False,
-        method: Method = "weighted",
+        method: Method = "nonlinear",
         settings: Set = None,
     ) -> None:
         """Fit the field, Hz; phase within -pi and pi is unwrapped first, by ROMEO."""

@@ -3,9 +3,14 @@
 ========== ============================================================ ===================================
 method     idea                                                         reference
 ========== ============================================================ ===================================
-weighted   phase offset removed first (`offset.remove_phase_offset`),   Robinson 2017, 10.1002/nbm.3601
-           then a line through 0, weights magnitude^2 TE^2
+weighted   a line, weights magnitude^2; the phase offset is removed     Robinson 2017, 10.1002/nbm.3601
+           before (`offset.remove_phase_offset`), or free
+nonlinear  decaying complex signal by Gauss-Newton, from the line;      Liu 2013, 10.1002/mrm.24272
+           later echoes count less where dephasing bends the phase
 ========== ============================================================ ===================================
 """
 
-METHODS = {"weighted": "qsmcmb.field_mapping.weighted:fit_weighted"}
+METHODS = {
+    "weighted": "qsmcmb.field_mapping.weighted:fit_weighted",
+    "nonlinear": "qsmcmb.field_mapping.nonlinear:fit_nonlinear",
+}

@@ -1,24 +1,16 @@
-"""Weighted combination of echoes: a line through 0, weights magnitude^2 TE^2.
+"""Weighted combination of echoes: a line, weights magnitude^2, through 0 or with a free offset.
 
-Robinson et al. 2017, doi 10.1002/nbm.3601.
+Robinson et al. 2017, doi 10.1002/nbm.3601. Four float32 volumes beside the echoes; no iteration.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from qsmcmb.field_mapping import _echo_fit_loops as loops
+from qsmcmb.field_mapping.field_map import FieldMap, box_limits, noise_of_fit, to_field_map
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
-
-
-class FieldMap(NamedTuple):
-    """Total field (Hz), its standard deviation (Hz) and the rms phase residual of the fit (rad)."""
-
-    total_field_hz: FloatArray
-    field_sd_hz: FloatArray
-    residual_rad: FloatArray
 
 
 def fit_weighted(
@@ -28,19 +20,23 @@ def fit_weighted(
     grid: Grid,  # noqa: ARG001 - every method has the same head
     *,
     te_s: tuple[float, ...],
+    free_offset: bool = False,
 ) -> FieldMap:
-    """Fit phase = 2 pi f TE by weighted least squares.
+    """Fit phase = 2 pi f TE (+ offset) by weighted least squares.
 
     Parameters
     ----------
     unwrapped_rad, magnitude : ndarray of shape (echo, x, y, z)
-        Unwrapped phase without offset, rad; magnitude.
+        Unwrapped phase, without its offset unless that is free, rad; magnitude.
     mask : ndarray of bool
         Outside it the field is 0 and its SD infinite.
     grid : Grid
         Geometry.
     te_s : tuple of float
         Echo times, s.
+    free_offset : bool, optional
+        Fit the phase at TE = 0 in each voxel too (at least two echoes): for phase whose offset was not removed, at
+        about twice the noise.
 
     Returns
     -------
@@ -55,33 +51,8 @@ def fit_weighted(
     >>> round(float(fit.total_field_hz[0, 0, 0]), 3)
     10.0
     """
-    te = np.asarray(te_s, np.float32)[:, None, None, None]
-    weight = magnitude.astype(np.float32) ** 2
-    normal = np.maximum((weight * te**2).sum(0), np.finfo(np.float32).tiny)
-    slope = (weight * te * unwrapped_rad).sum(0) / normal
-    residual2 = (weight * (unwrapped_rad - slope * te) ** 2).sum(0)
-    dof = len(te_s) - 1
-    noise = _noise_from_fit(residual2, mask, dof) if dof else noise_from_magnitude(magnitude[0], mask)
-    excess = np.sqrt(np.maximum(residual2 / (dof * noise**2), 1.0)) if dof else np.float32(1.0)
-    sd = noise / np.sqrt(normal) * excess / np.float32(2 * np.pi)
-    rms = np.sqrt(residual2 / np.maximum(weight.sum(0), np.finfo(np.float32).tiny))
-    return FieldMap(
-        np.where(mask, slope / np.float32(2 * np.pi), 0).astype(np.float32),
-        np.where(mask, sd, np.inf).astype(np.float32),
-        np.where(mask, rms, 0).astype(np.float32),
-    )
-
-
-def _noise_from_fit(residual2: FloatArray, mask: BoolArray, dof: int) -> np.float32:
-    """SD of one channel's noise, from the median of a chi-squared variable with `dof` degrees of freedom."""
-    from scipy.stats import chi2
-
-    return np.float32(np.sqrt(max(np.median(residual2[mask]), 1e-20) / chi2.median(dof)))
-
-
-def noise_from_magnitude(magnitude: FloatArray, mask: BoolArray) -> np.float32:
-    """SD of one channel's noise, from the median absolute third-order difference inside the mask."""
-    d = np.diff(np.diff(np.diff(magnitude.astype(np.float32), axis=0), axis=1), axis=2)
-    inside = mask[:-1, :-1, :-1] & mask[1:, 1:, 1:]
-    values = np.abs(d[inside]) if inside.any() else np.abs(d)
-    return np.float32(max(float(np.median(values)) / 0.6745 / np.sqrt(8.0), 1e-10))
+    free = free_offset and len(te_s) > 1
+    sums = np.zeros((4, *mask.shape), np.float32)
+    loops.fit_line(unwrapped_rad, magnitude, mask, box_limits(mask), np.array(te_s), free, sums)
+    dof = len(te_s) - 1 - free
+    return to_field_map(sums, mask, noise_of_fit(sums, magnitude, mask, dof), dof)

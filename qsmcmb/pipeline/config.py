@@ -21,7 +21,7 @@ from qsmcmb.unwrapping import METHODS as UNWRAPPING
 STAGES: dict[str, tuple[dict[str, str], str]] = {
     "mask": (MASKING, "combined"),
     "unwrap": (UNWRAPPING, "romeo"),
-    "fieldmap": (FIELD, "weighted"),
+    "fieldmap": (FIELD, "nonlinear"),
     "background": (BACKGROUND, "vsharp"),
     "invert": (INVERSION, "tv"),
     "r2star": (RELAXOMETRY, "weighted"),

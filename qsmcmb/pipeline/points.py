@@ -8,7 +8,7 @@ import numpy as np
 
 from qsmcmb.anatomy.territory import assign_territory
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.field_mapping.weighted import noise_from_magnitude
+from qsmcmb.field_mapping.field_map import noise_from_magnitude
 from qsmcmb.microbleeds.quantify import FieldData, quantify_lesions
 from qsmcmb.microbleeds.table import MicrobleedTable
 from qsmcmb.model import GreScan

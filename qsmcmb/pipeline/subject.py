@@ -12,9 +12,9 @@ import numpy as np
 
 from qsmcmb.anatomy.territory import assign_territory
 from qsmcmb.core.validate import check_mask
+from qsmcmb.field_mapping.field_map import noise_from_magnitude
 from qsmcmb.field_mapping.head import map_field
 from qsmcmb.field_mapping.offset import remove_phase_offset
-from qsmcmb.field_mapping.weighted import noise_from_magnitude
 from qsmcmb.masking.brain import mask_brain
 from qsmcmb.microbleeds.candidates import find_candidates
 from qsmcmb.microbleeds.quantify import FieldData, Measured, quantify_lesions

@@ -12,6 +12,7 @@ SENTENCES = {
     ("unwrap", "romeo"): "phase was unwrapped with ROMEO (Dymerska 2021, doi 10.1002/mrm.28563)",
     ("unwrap", "laplacian"): "phase was unwrapped by its Laplacian (Schofield and Zhu 2003, doi 10.1364/OL.28.001194)",
     ("fieldmap", "weighted"): "the field was fitted over the echoes, weighted by squared magnitude times echo time",
+    ("fieldmap", "nonlinear"): "the field was fitted to the complex signal (Liu 2013, doi 10.1002/mrm.24272)",
     ("background", "vsharp"): "background fields were removed with V-SHARP (Wu 2012, doi 10.1002/mrm.23000)",
     ("background", "pdf"): "background fields were removed by projection onto dipoles (Liu 2011, doi 10.1002/nbm.1670)",
     ("invert", "tkd"): "the local field was inverted by thresholded division (Shmueli 2009, doi 10.1002/mrm.22135)",

@@ -1,0 +1,70 @@
+"""What every field mapping method returns, and how a fit's sums become it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.core.morphology import bounding_box
+from qsmcmb.typing import AnyArray, BoolArray, FloatArray
+
+TWO_PI = np.float32(2 * np.pi)
+
+
+class FieldMap(NamedTuple):
+    """Total field (Hz), its SD (Hz), rms phase residual of the fit (rad), reliability (0 to 1).
+
+    Reliability is the length of the mean phasor of the residuals, exp(-rms^2 / 2): 1 where the echoes lie on the fit,
+    near 0 where they say nothing; 0 outside the mask.
+    """
+
+    total_field_hz: FloatArray
+    field_sd_hz: FloatArray
+    residual_rad: FloatArray
+    reliability: FloatArray
+
+
+def box_limits(mask: BoolArray) -> AnyArray:
+    """Return first and last + 1 voxel of the mask along each axis, for the loops."""
+    return np.array([edge for s in bounding_box(mask) for edge in (s.start, s.stop)], np.int64)
+
+
+def noise_of_fit(sums: FloatArray, magnitude: FloatArray, mask: BoolArray, dof: int) -> float:
+    """Return the SD of one channel's noise: from the median chi squared, or from the magnitude without freedom."""
+    if dof < 1:
+        return float(noise_from_magnitude(magnitude[0], mask))
+    from scipy.stats import chi2
+
+    return float(np.sqrt(max(float(np.median(sums[2][mask])), 1e-20) / chi2.median(dof)))
+
+
+def to_field_map(sums: FloatArray, mask: BoolArray, noise: float, dof: int) -> FieldMap:
+    """Return the maps from the loops' sums; the SD grows where the echoes disagree by more than noise."""
+    slope, information, misfit, total = sums
+    tiny = np.finfo(np.float32).tiny
+    out = [np.zeros(mask.shape, np.float32) for _ in range(4)]
+    out[1][...] = np.inf
+    box = bounding_box(mask)
+    inside = mask[box]
+    out[0][box][inside] = slope[box][inside] / TWO_PI
+    excess = (
+        np.maximum(misfit[box][inside] / np.float32(max(dof, 1) * noise**2), 1) if dof > 0 else np.float32(1)
+    )
+    out[1][box][inside] = (
+        np.float32(noise) / TWO_PI * np.sqrt(excess / np.maximum(information[box][inside], tiny))
+    )
+    rms2 = misfit[box][inside] / np.maximum(total[box][inside], tiny)
+    out[2][box][inside] = np.sqrt(rms2)
+    out[3][box][inside] = np.exp(-rms2 / 2)
+    return FieldMap(*out)
+
+
+def noise_from_magnitude(magnitude: FloatArray, mask: BoolArray) -> np.float32:
+    """SD of one channel's noise, from the median absolute third-order difference inside the mask."""
+    box = bounding_box(mask)
+    inner = magnitude[box].astype(np.float32)
+    d = np.diff(np.diff(np.diff(inner, axis=0), axis=1), axis=2)
+    inside = mask[box][:-1, :-1, :-1] & mask[box][1:, 1:, 1:]
+    values = np.abs(d[inside]) if inside.any() else np.abs(d)
+    return np.float32(max(float(np.median(values)) / 0.6745 / np.sqrt(8.0), 1e-10))

@@ -17,6 +17,7 @@ METHODS = {
     "tikhonov": "qsmcmb.dipole_inversion.tikhonov:invert_tikhonov",
     "tv": "qsmcmb.dipole_inversion.tv:invert_tv",
     "rts": "qsmcmb.dipole_inversion.rts:invert_rts",
+    "medi": "qsmcmb.dipole_inversion.medi:invert_medi",
 }
 
 STARTS_FROM: dict[str, str] = {}

@@ -12,7 +12,7 @@ needs neither memory nor a pass. Of each splitting variable z and its dual u onl
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -22,7 +22,7 @@ from qsmcmb.core.fft import engine
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.dipole_inversion import _admm_loops as loops
 from qsmcmb.model import Grid
-from qsmcmb.typing import AnyArray, BoolArray, FloatArray, IntArray
+from qsmcmb.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
 
 RELAXATION = np.float32(1.7)
 """Over-relaxation of both splittings: saves a third of the iterations, does not move the solution."""
@@ -98,10 +98,64 @@ def _row_ranges(mask: BoolArray) -> IntArray:
     return np.stack([np.where(occupied, first, 0), np.where(occupied, last, 0)], axis=-1).astype(np.int32)
 
 
+class Dipole:
+    """The model of the data term in k-space: here the dipole, made where it is used."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid_shape = grid.shape
+        self.tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
+
+    def multiply(self, spectrum: ComplexArray, out: ComplexArray) -> None:
+        """Write the field's spectrum from the map's, or the adjoint: the kernel is real."""
+        loops.multiply_dipole(spectrum, self.tables, out)
+
+    def solve(
+        self,
+        spectrum: ComplexArray,
+        data_k: ComplexArray,
+        mu_data: np.float32,
+        mu_gradient: np.float32,
+        scale: Any,
+    ) -> None:
+        """Solve the normal equations: the map's spectrum into `spectrum`, its field's into `data_k`."""
+        loops.solve_normal(spectrum, data_k, self.tables, mu_data, mu_gradient, scale)
+
+
+class GradientSplitting:
+    """The gradient's splitting variable plus dual, shrunk by one threshold everywhere.
+
+    Parameters
+    ----------
+    region : Region
+        Where it lives.
+    grid : Grid
+        Geometry of the frame.
+    shrink : float
+        Soft threshold, unit of the map per mm.
+    """
+
+    def __init__(self, region: Region, grid: Grid, shrink: float) -> None:
+        self.region = region
+        self.shrink = np.float32(shrink)
+        self.inverse_mm = tuple(np.float32(1 / v) for v in grid.voxel_size_mm)
+        self.vectors = region.vectors()
+
+    def update(self, chi: FloatArray) -> FloatArray:
+        """Take in a new map; return the sampled squared change and norm of the split gradient."""
+        sums = loops.update_vectors(
+            chi, self.vectors, self.region.rows, self.region.start, self.shrink, self.inverse_mm, RELAXATION
+        )
+        return np.asarray(sums.sum(axis=0))
+
+    def reflect(self, out: FloatArray) -> None:
+        """Write the adjoint of the gradient of what the next solve aims at, z - u."""
+        loops.reflected_adjoint(self.vectors, self.region.start, self.shrink, self.inverse_mm, out)
+
+
 def minimise_tv(
     data_step: DataStep, region: Region, grid: Grid, penalties: Penalties, *, stopping: Stopping
 ) -> FloatArray:
-    """Return the minimiser, in the engine's buffer: copy it before the next transform.
+    """Return the minimiser of a data term of the dipole field and total variation, in the engine's buffer.
 
     Parameters
     ----------
@@ -119,34 +173,40 @@ def minimise_tv(
     Returns
     -------
     ndarray of shape grid.shape, float32
-        In the field's unit; not masked.
+        In the field's unit; not masked. Copy it before the next transform.
 
     Notes
     -----
     Three volumes of the frame (both buffers and one more spectrum) and three of the mask's box.
     """
-    eng = engine(grid.shape)
-    tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
-    shrink = np.float32(penalties.shrink)
+    splitting = GradientSplitting(region, grid, penalties.shrink)
+    return minimise(data_step, splitting, Dipole(grid), penalties, stopping=stopping)
+
+
+def minimise(
+    data_step: DataStep,
+    splitting: GradientSplitting,
+    model: Dipole,
+    penalties: Penalties,
+    *,
+    stopping: Stopping,
+) -> FloatArray:
+    """Return the minimiser for any splitting of the gradient and any model, as `minimise_tv` does."""
+    eng = engine(model.grid_shape)
     mu_gradient = np.float32(penalties.regularisation / penalties.shrink)
-    inverse_mm = tuple(np.float32(1 / v) for v in grid.voxel_size_mm)
-    vectors = region.vectors()
     data_k = np.empty_like(eng.spectrum)
     eng.real[...] = 0
     data_step(eng.real)
-    loops.multiply_dipole(eng.forward(), tables, data_k)
+    model.multiply(eng.forward(), data_k)
     eng.spectrum[...] = 0
     for iteration in range(1, stopping.max_iterations + 1):
-        loops.solve_normal(eng.spectrum, data_k, tables, penalties.mu_data, mu_gradient, eng.scale)
-        chi = eng.inverse(normalise=False)
-        change, norm = loops.update_vectors(
-            chi, vectors, region.rows, region.start, shrink, inverse_mm, RELAXATION
-        ).sum(axis=0)
+        model.solve(eng.spectrum, data_k, penalties.mu_data, mu_gradient, eng.scale)
+        change, norm = splitting.update(eng.inverse(normalise=False))
         if change <= stopping.tolerance**2 * norm or iteration == stopping.max_iterations:
             break
         loops.copy(data_k, eng.spectrum)
         data_step(eng.inverse(normalise=False))
-        loops.multiply_dipole(eng.forward(), tables, data_k)
-        loops.reflected_adjoint(vectors, region.start, shrink, inverse_mm, eng.real)
+        model.multiply(eng.forward(), data_k)
+        splitting.reflect(eng.real)
         eng.forward()
     return eng.real

@@ -1,0 +1,211 @@
+"""MEDI: its loops against plain twins, edges, the complex signal's wraps, MERIT, spherical means, a fixed number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+
+import qsmcmb as qc
+from qsmcmb.core.dipole import dipole_kernel_k, spectral_tables
+from qsmcmb.core.fft import rfftn
+from qsmcmb.dipole_inversion import _medi_loops as loops
+from qsmcmb.dipole_inversion import _signal_loops as signal_loops
+from qsmcmb.dipole_inversion.admm import Region
+from qsmcmb.dipole_inversion.medi import _edges
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.model import Grid
+
+GRID = Grid((12, 15, 14), (1.0, 1.2, 1.5), (0.0, 0.6, 0.8))
+INVERSE_MM = tuple(np.float32(1 / v) for v in GRID.voxel_size_mm)
+T, MU, RELAX, RADIANS = np.float32(0.4), np.float32(0.3), np.float32(1.7), np.float32(12.0)
+SCAN = {"te_s": (0.005, 0.015), "b0_tesla": 3.0}
+
+
+@pytest.fixture
+def region():
+    mask = np.zeros(GRID.shape, bool)
+    mask[3:9, 4:11, 2:10] = True
+    return Region(mask)
+
+
+@pytest.fixture
+def split(region, rng):
+    """Return vectors that are 0 where no difference is split, and edges."""
+    occupied = np.zeros(region.shape, bool)
+    for x, y in np.ndindex(*region.shape[:2]):
+        occupied[x, y, region.rows[x, y, 0] : region.rows[x, y, 1]] = True
+    g = region.vectors()
+    g[:, 1:, 1:, 1:] = np.where(occupied, rng.standard_normal((3, *region.shape)), 0)
+    return g, rng.integers(0, 8, g.shape[1:], dtype=np.uint8), occupied
+
+
+def limits(edges):
+    return np.stack([np.where(edges >> axis & 1, 0, T) for axis in range(3)])
+
+
+def differences(chi):
+    return np.stack([(np.roll(chi, -1, a) - chi) * INVERSE_MM[a] for a in range(3)])
+
+
+def test_gradient_step_is_its_plain_twin(region, split, rng):
+    g, edges, occupied = split
+    chi = rng.standard_normal(GRID.shape).astype(np.float32)
+    dual = np.clip(g, -limits(edges), limits(edges))[:, 1:, 1:, 1:]
+    old = g[:, 1:, 1:, 1:] - dual
+    new = RELAX * differences(chi)[(slice(None), *region.box)] + (1 - RELAX) * old + dual
+    new = np.where(occupied, new, 0)
+    sums = loops.update_vectors(chi, g, edges, region.rows, region.start, T, INVERSE_MM, RELAX)
+    np.testing.assert_allclose(g[:, 1:, 1:, 1:], new, atol=2e-6)
+    limit = limits(edges)[:, 1:, 1:, 1:]
+    z = new - np.clip(new, -limit, limit)
+    sampled = np.add.outer(*(np.arange(n) for n in region.shape[:2])) % 8 == 0
+    expected = [((z - old)[:, sampled] ** 2).sum(), (z[:, sampled] ** 2).sum()]
+    np.testing.assert_allclose(sums.sum(axis=0), expected, rtol=1e-5)
+
+
+def test_reflected_adjoint_is_the_adjoint(region, split, rng):
+    g, edges, _ = split
+    chi = rng.standard_normal(GRID.shape)
+    out = np.ones(GRID.shape, np.float32)
+    loops.reflected_adjoint(g, edges, region.start, T, INVERSE_MM, out)
+    target = np.zeros((3, *GRID.shape))
+    target[(slice(None), *region.box)] = (g - 2 * np.clip(g, -limits(edges), limits(edges)))[:, 1:, 1:, 1:]
+    assert np.vdot(out, chi) == pytest.approx(np.vdot(target, differences(chi)), rel=1e-4)
+
+
+def test_normal_equations_are_their_plain_twin(rng):
+    kernel = dipole_kernel_k(GRID.shape, GRID.voxel_size_mm, GRID.b0_dir) * np.float32(0.7)
+    tables = spectral_tables(GRID.shape, GRID.voxel_size_mm, GRID.b0_dir)
+    symbol = sum(t[3].reshape([-1 if a == i else 1 for a in range(3)]) for i, t in enumerate(tables))
+    one, two = (rfftn(rng.standard_normal(GRID.shape)) for _ in range(2))
+    field_k = np.empty_like(one)
+    loops.multiply(two, kernel, field_k)
+    np.testing.assert_allclose(field_k, two * kernel, rtol=1e-6)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        expected = (T * one + MU * field_k) / (MU * kernel**2 + T * symbol)
+    expected[0, 0, 0] = 0
+    loops.solve(one, field_k, kernel, tables, MU, T, np.float32(1.0))
+    np.testing.assert_allclose(one, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(field_k, expected * kernel, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("w", [0.2, 1.0, 4.0])
+@pytest.mark.parametrize("target", [-5.0, -3.0, -1.0, 0.01, 0.04, 0.5, 2.0, 7.0])
+def test_the_phase_step_finds_the_minimum(w, target):
+    found = signal_loops.nearest_angle(np.float32(target), np.float32(w), MU)
+
+    def cost(s):
+        return w * (1 - np.cos(s)) + MU * (s - target) ** 2 / 2
+
+    turn = 2 * np.pi * np.round(target / (2 * np.pi))
+    between = sorted((turn, target))
+    best = min(
+        (minimize_scalar(cost, bounds=(a, a + (between[1] - between[0]) / 8), method="bounded") for a in
+         np.linspace(*between, 9)[:-1]), key=lambda r: r.fun,
+    )  # fmt: skip
+    assert cost(found) <= best.fun + 1e-4 * (1 + abs(best.fun))
+
+
+def test_small_phases_take_the_linear_step(region, rng):
+    real, field, v = (
+        (1e-3 * rng.standard_normal(s)).astype(np.float32) for s in (GRID.shape, region.shape, region.shape)
+    )
+    weight2 = np.where(rng.random(region.shape) < 0.3, 0, rng.random(region.shape)).astype(np.float32)
+    box = real[region.box].astype(float)
+    old = (weight2 * field + MU * v) / (weight2 + MU)
+    new = RELAX * box + (1 - RELAX) * old + v - old
+    expected = real.copy()
+    expected[region.box] = np.where(weight2 > 0, 2 * (weight2 * field + MU * new) / (weight2 + MU) - new, box)
+    signal_loops.update_signal(field, weight2, v, region.start, MU, RELAX, RADIANS, real)
+    np.testing.assert_allclose(real, expected, atol=1e-5)
+
+
+def test_weights_fall_where_nothing_fits(region, rng):
+    field = np.zeros(region.shape, np.float32)
+    weight2 = rng.random(region.shape).astype(np.float32)
+    real = (0.1 * rng.standard_normal(GRID.shape)).astype(np.float32)
+    misfit2 = 4 * weight2 * np.sin(RADIANS * real[region.box] / 2) ** 2
+    sums = signal_loops.sum_misfit(real, field, weight2, region.start, RADIANS).sum(axis=0)
+    np.testing.assert_allclose(sums, [misfit2.sum(), misfit2.size], rtol=1e-4)
+    expected = weight2 / np.maximum(misfit2 / 0.5, 1) ** 2
+    signal_loops.lower_weights(real, field, weight2, region.start, RADIANS, np.float32(0.5))
+    np.testing.assert_allclose(weight2, expected, rtol=1e-3)
+
+
+def test_edges_are_the_steepest_differences():
+    magnitude = np.zeros(GRID.shape, np.float32)
+    magnitude[6:] = 1.0
+    edges = _edges(magnitude, np.ones(GRID.shape, bool), GRID, 0.3)
+    assert (edges[5] == 1).all()
+    assert not edges[:5].any()
+    assert not edges[6:].any()
+    assert not _edges(None, np.ones(GRID.shape, bool), GRID, 0.3).any()
+
+
+def inverted(case, field=None, magnitude=None, **options):
+    field = case.field if field is None else field
+    return qc.invert(field, case.mask, case.grid, method="medi", magnitude=magnitude, options=options, **SCAN)
+
+
+def total_inside(chi, case):
+    reference = np.median(chi[case.mask & ~case.inside])
+    return float((chi[case.inside] - reference).sum() * case.grid.voxel_volume_mm3)
+
+
+@pytest.mark.parametrize("options", [{}, {"merit": True}, {"smv_radius_mm": 3.0}])
+def test_a_ball_keeps_its_total_susceptibility(options, ball_case):
+    magnitude = np.where(ball_case.inside, 0.6, 1.0).astype(np.float32)
+    chi = inverted(ball_case, magnitude=magnitude, **options)
+    assert total_inside(chi, ball_case) == pytest.approx(ball_case.total_ppm_mm3, rel=0.06)
+
+
+def test_a_whole_turn_in_the_field_does_not_matter(ball_case):
+    """The linear data term sees an error of 0.8 ppm there."""
+    turn = np.float32(1 / (42.577478518 * 3.0 * 0.010))
+    wrapped = ball_case.field.copy()
+    wrapped[15:17, 20:22, 10:12] += turn
+    one, two = (
+        inverted(ball_case, regularisation=0.02),
+        inverted(ball_case, field=wrapped, regularisation=0.02),
+    )
+    linear = qc.invert(wrapped, ball_case.mask, ball_case.grid, method="tv", options={"regularisation": 0.02})
+    assert np.abs(one - two).max() < 0.2 * np.abs(one - linear).max()
+
+
+def test_merit_takes_the_weight_of_bad_voxels(ball_case):
+    spoilt = ball_case.field.copy()
+    spoilt[15:17, 20:22, 10:12] += np.float32(0.3)
+    good = inverted(ball_case, regularisation=0.02)
+    without, with_merit = (
+        inverted(ball_case, field=spoilt, regularisation=0.02, merit=m) for m in (False, True)
+    )
+    assert np.linalg.norm(with_merit - good) < 0.7 * np.linalg.norm(without - good)
+
+
+def test_spherical_means_take_the_background_off(ball_case):
+    axes = [
+        (np.arange(n) - n // 2) * v
+        for n, v in zip(ball_case.grid.shape, ball_case.grid.voxel_size_mm, strict=True)
+    ]
+    x, y, _ = np.meshgrid(*axes, indexing="ij")
+    background = np.where(ball_case.mask, 1e-4 * (x**2 - y**2) + 2e-3 * x, 0).astype(np.float32)
+    chi = inverted(ball_case, field=ball_case.field + background, smv_radius_mm=3.0)
+    plain = inverted(ball_case, field=ball_case.field + background)
+    errors = [abs(total_inside(c, ball_case) - ball_case.total_ppm_mm3) for c in (chi, plain)]
+    assert errors[0] < 0.06 * ball_case.total_ppm_mm3
+    assert errors[0] < errors[1]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("regularisation", 0.0), ("edge_fraction", 0.95), ("smv_radius_mm", 0.5), ("smv_radius_mm", 30.0),
+     ("tolerance", 0.0), ("max_iterations", 0)],
+)  # fmt: skip
+def test_options_out_of_range_are_refused(option, value, ball_case):
+    with pytest.raises(InvalidInputError, match=option):
+        inverted(ball_case, **{option: value})
+
+
+def test_fixed_number(ball_case):
+    assert float(np.linalg.norm(inverted(ball_case))) == pytest.approx(8.6, rel=1e-3)

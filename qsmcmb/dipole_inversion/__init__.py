@@ -8,6 +8,7 @@ tsvd    local field  one transform pair          Wharton 2010, 10.1002/mrm.22334
 tikhonov local field one transform pair          Bilgic 2014, 10.1002/mrm.25029
 tv      local field  two pairs an iteration      Bilgic 2014, 10.1002/mrm.25029
 rts     local field  one pair an iteration       Kames 2018, 10.1016/j.neuroimage.2017.11.018
+medi    local field  two pairs an iteration      Liu 2013, 10.1002/mrm.24272
 ======= ============ =========================== ==========================================
 """
 

@@ -33,7 +33,8 @@ from qsmcmb.dipole_inversion.admm import (
     Stopping,
     minimise,
 )
-from qsmcmb.dipole_inversion.noise import data_weights, gradient_weight
+from qsmcmb.dipole_inversion.noise import data_weights
+from qsmcmb.dipole_inversion.regularisation import gradient_weight
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
@@ -125,16 +126,16 @@ def invert_medi(
             1.0, magnitude, out=np.full(grid.shape, np.inf, np.float32), where=mask & (magnitude > 0)
         )
     weights = data_weights(sd, mask)
-    weight = regularisation and regularisation * scale
-    if weight is None:
-        weight = gradient_weight(local_field_ppm, mask, grid, field_sd=field_sd_ppm)
-    region = Region(mask)
+    region, used = Region(mask), mask
     model, field = Dipole(grid), local_field_ppm
     if smv_radius_mm:
         check_radius("smv_radius_mm", smv_radius_mm, grid.voxel_size_mm)
-        model = _WithoutMean(grid, smv_radius_mm)
-        field = convolve(local_field_ppm, model.filter_k)
-        weights = np.where(_inner(mask, smv_radius_mm, grid), weights, np.float32(0))
+        model, used = _WithoutMean(grid, smv_radius_mm), _inner(mask, smv_radius_mm, grid)
+        weights = np.where(used, weights, np.float32(0))
+        field = np.where(used, convolve(local_field_ppm, model.filter_k), np.float32(0))
+    weight = regularisation and regularisation * scale
+    if weight is None:
+        weight = gradient_weight(field, used, grid, field_sd_ppm=field_sd_ppm)
     penalties = Penalties(weight, SHRINK * scale)
     data_step = _SignalStep(region, field, weights, radians=radians_per_ppm, merit=merit)
     splitting = _FreeEdges(region, grid, penalties.shrink, _edges(magnitude, mask, grid, edge_fraction))

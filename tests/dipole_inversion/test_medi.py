@@ -208,4 +208,4 @@ def test_options_out_of_range_are_refused(option, value, ball_case):
 
 
 def test_fixed_number(ball_case):
-    assert float(np.linalg.norm(inverted(ball_case))) == pytest.approx(8.6, rel=1e-3)
+    assert float(np.linalg.norm(inverted(ball_case))) == pytest.approx(7.156, rel=1e-3)

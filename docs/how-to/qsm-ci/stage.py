@@ -1,0 +1,194 @@
+"""One stage of QSM-CI, or a span of them, by qsmcmb: artifacts from /input, results to /output, fields and map in ppm.
+
+    python stage.py dipole --set method=tv [--set NAME=VALUE ...] [--input /input] [--output /output]
+
+Options come from --set, from /input/config.json and from QSMCI_SET_<NAME>, the last winning. In a span an option is
+named after its stage: invert_method, background_max_radius_mm; where there is one stage, its name may be left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qsmcmb.background_removal.head import LocalField
+from qsmcmb.dipole_inversion.head import starting_point
+from qsmcmb.dipole_inversion.noise import noise_level
+from qsmcmb.errors import ConfigError
+from qsmcmb.field_mapping.weighted import noise_from_magnitude
+from qsmcmb.io.masks import load_mask
+from qsmcmb.io.nifti import save_volume
+from qsmcmb.io.plain import load_stack
+from qsmcmb.masking.brain import mask_brain
+from qsmcmb.model import GreScan
+from qsmcmb.pipeline.config import Config, make_config, parse_set
+from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
+from qsmcmb.pipeline.subject import map_scan_field
+from qsmcmb.units import GAMMA_MHZ_PER_T, hz_to_ppm
+
+STAGES: dict[str, tuple[str, ...]] = {
+    "brain-extraction": ("mask",),
+    "field-mapping": ("unwrap", "fieldmap"),
+    "bfr": ("background",),
+    "dipole": ("invert",),
+    "unwrap+bfr": ("unwrap", "fieldmap", "background"),
+    "bfr+dipole": ("background", "invert"),
+    "end-to-end": ("unwrap", "fieldmap", "background", "invert"),
+}
+PRODUCES = {
+    "brain-extraction": "mask", "field-mapping": "totalfield", "bfr": "localfield", "unwrap+bfr": "localfield",
+    "dipole": "chimap", "bfr+dipole": "chimap", "end-to-end": "chimap",
+}  # fmt: skip
+# What each stage that ends in a map can give to its inversion.
+STARTS = {
+    "dipole": ("local field",),
+    "bfr+dipole": ("local field", "total field"),
+    "end-to-end": ("local field", "total field", "wrapped phase"),
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the stage that the command line names."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--input", type=Path, default=Path("/input"))
+    parser.add_argument("--output", type=Path, default=Path("/output"))
+    options = parser.parse_args(arguments)
+    config = make_config(tables_of(options.stage, settings_of(options.settings, options.input)))
+    job = Job(options.stage, options.input, config)
+    produced = PRODUCES[options.stage]
+    options.output.mkdir(parents=True, exist_ok=True)
+    save_volume(options.output / f"{produced}.nii.gz", job.run(), job.grid.affine)
+
+
+def settings_of(given: list[str], folder: Path) -> dict[str, Any]:
+    """Return options by name from the command line, config.json and the environment."""
+    settings = parse_set(given)
+    file = folder / "config.json"
+    if file.exists():
+        settings |= json.loads(file.read_text())
+    prefix = "QSMCI_SET_"
+    found = [f"{k[len(prefix) :].lower()}={v}" for k, v in sorted(os.environ.items()) if k.startswith(prefix)]
+    return settings | parse_set(found)
+
+
+def tables_of(stage: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the configuration's tables; a name without its stage's belongs to the last stage."""
+    tables: dict[str, dict[str, Any]] = {}
+    for name, value in settings.items():
+        part, _, rest = name.partition("_")
+        known = part in STAGES[stage] and rest
+        table, option = (part, rest) if known else (STAGES[stage][-1], name)
+        tables.setdefault(table, {})[option] = value
+    return tables
+
+
+class Job:
+    """Artifacts of a folder, and the stages on them."""
+
+    def __init__(self, stage: str, folder: Path, config: Config) -> None:
+        self.stage, self.folder, self.config = stage, folder, config
+        about = json.loads((folder / "params.json").read_text())
+        self.te_s = tuple(float(t) for t in np.atleast_1d(about["TE"]))
+        self.b0_tesla = float(about["B0"])
+        bx, by, bz = about["B0_dir"]
+        self.b0_dir = (float(bx), float(by), float(bz))
+        first = next(n for n in ("totalfield", "localfield", "magnitude") if self._has(n))
+        _, self.grid = load_stack([self._path(first)], signal=False, b0_dir=self.b0_dir)
+
+    def run(self) -> Any:
+        """Return what the stage produces."""
+        run = {
+            "brain-extraction": self.brain, "field-mapping": self.total_field, "bfr": self.local_field,
+            "unwrap+bfr": self.local_field, "dipole": self.chi, "bfr+dipole": self.chi, "end-to-end": self.chi,
+        }[self.stage]  # fmt: skip
+        return run()
+
+    def brain(self) -> Any:
+        """Return the mask of the brain."""
+        magnitude, grid = load_stack([self._path("magnitude")], b0_dir=self.b0_dir)
+        phase = load_stack([self._path("phase")])[0] if self._has("phase") else np.zeros_like(magnitude)
+        chosen = self.config["mask"]
+        method = "magnitude" if not self._has("phase") and chosen.method == "combined" else chosen.method
+        return mask_brain(magnitude, phase, grid, method=method, options=chosen.options)
+
+    def total_field(self) -> Any:
+        """Return the total field, ppm."""
+        return hz_to_ppm(self._phase_to_field().total_field_hz, self.b0_tesla)
+
+    def local_field(self) -> Any:
+        """Return the local field, ppm; 0 where the method has none."""
+        phase = self._phase_to_field()
+        return hz_to_ppm(local_field_of(phase, self._scan(), self.config).local_field_hz, self.b0_tesla)
+
+    def chi(self) -> Any:
+        """Return the susceptibility, ppm."""
+        start = starting_point(self.config["invert"].method)
+        if start not in STARTS[self.stage]:
+            raise ConfigError(
+                f"{self.config['invert'].method} starts from the {start}; {self.stage} has the {STARTS[self.stage][-1]}"
+            )
+        phase, scan = self._phase_to_field(), self._scan()
+        local = None
+        if self.stage == "dipole":
+            # Where a background removal before us has left nothing, its field is 0.
+            local = LocalField(phase.total_field_hz, phase.mask & (phase.total_field_hz != 0))
+        elif not self.config.replaced("background"):
+            local = local_field_of(phase, scan, self.config)
+        return Inversion(scan, self.config, phase, local).of_scan()
+
+    def _phase_to_field(self) -> PhaseToField:
+        mask = load_mask(self._path("mask"), self.grid)
+        if self._has("phase"):
+            return map_scan_field(self._scan(), self.config, mask=mask)
+        name = "localfield" if self.stage == "dipole" else "totalfield"
+        field = load_stack([self._path(name)], signal=False)[0][0]
+        hz_per_ppm = np.float32(GAMMA_MHZ_PER_T * self.b0_tesla)
+        field = np.where(mask, field, 0) * hz_per_ppm
+        return PhaseToField(mask, 0 * field, field, self._sd_hz(mask, field))
+
+    def _sd_hz(self, mask: Any, field_hz: Any) -> Any:
+        """SD of the field that echoes of this magnitude give; where it is not mounted, the field's roughness."""
+        magnitude = self._magnitude()
+        if magnitude is None:
+            return np.where(mask, np.float32(noise_level(field_hz, mask)), np.float32(np.inf))
+        te = np.array(self.te_s, np.float32)[: len(magnitude), None, None, None]
+        signal = np.sqrt(((te * magnitude) ** 2).sum(axis=0))
+        noise = noise_from_magnitude(magnitude[0], mask) / np.float32(2 * np.pi)
+        return np.divide(noise, signal, out=np.full(signal.shape, np.inf, np.float32), where=signal > 0)
+
+    def _magnitude(self) -> Any:
+        return load_stack([self._path("magnitude")])[0] if self._has("magnitude") else None
+
+    def _scan(self) -> Any:
+        if self._has("phase"):
+            phase, grid = load_stack([self._path("phase")], radians=True, b0_dir=self.b0_dir)
+            return GreScan(phase, self._magnitude(), self.te_s, self.b0_tesla, grid)
+        return _FieldScan(self)
+
+    def _has(self, name: str) -> bool:
+        return self._path(name).exists()
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.nii.gz"
+
+
+class _FieldScan:
+    """What an inversion asks of a scan, where fields are mounted and no phase."""
+
+    def __init__(self, job: Job) -> None:
+        self.grid, self.te_s, self.b0_tesla, self.magnitude = (
+            job.grid, job.te_s, job.b0_tesla, job._magnitude()
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

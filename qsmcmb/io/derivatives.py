@@ -17,7 +17,15 @@ from qsmcmb.model import Grid, Provenance
 from qsmcmb.typing import AnyArray
 
 BIDS_VERSION = "1.10.0"
-IGNORED = ("*_fieldmap.*", "*_R2starmap.*", "*_desc-cmb_*", "*.html", "logs/", ".qsmcmb/")
+IGNORED = (
+    "*_fieldmap.*",
+    "*_R2starmap.*",
+    "*_desc-cmb_*",
+    "*_desc-detectionlimit_*",
+    "*.html",
+    "logs/",
+    ".qsmcmb/",
+)
 
 
 @dataclass(frozen=True)

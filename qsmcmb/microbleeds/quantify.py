@@ -11,6 +11,7 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.field_form import fit_field_form
 from qsmcmb.microbleeds.lesion_fit import LesionFit, Source, fit_lesion
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood
+from qsmcmb.microbleeds.same_lesion import SAME_LESION_MM
 from qsmcmb.microbleeds.shape import measure_void, signal_loss, sum_over_map
 from qsmcmb.model import Estimate, GreScan, Microbleed
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
@@ -99,7 +100,8 @@ def quantify_lesions(
         kind, score = kinds[i] if kinds else None, scores[i] if scores else None
         source = "reader" if n_readers is None or i < n_readers else "detector"
         if near is None or fit is None:
-            lesions.append(Microbleed(i + 1, point, kind or "other", source=source, flags=("outside-mask",)))
+            flag = "outside-mask" if _in_volume(scan, voxels[i]) else "outside-volume"
+            lesions.append(Microbleed(i + 1, point, kind or "other", source=source, flags=(flag,)))
             continue
         lesions.append(
             _describe(scan, i + 1, near, fit, data, kind=kind, score=score, source=source, labels=labels)
@@ -109,12 +111,16 @@ def quantify_lesions(
 
 
 def _near(scan: GreScan, voxel: FloatArray, data: FieldData) -> Neighbourhood | None:
-    if np.any(voxel < -0.5) or np.any(voxel > np.array(scan.grid.shape) - 0.5):
+    if not _in_volume(scan, voxel):
         return None
     near = cut_neighbourhood(
         scan, voxel, field_hz=data.field_hz, offset_rad=data.offset_rad, mask=data.mask, noise=data.noise
     )
     return near if near.covered > 0.2 and near.inside.sum() > 80 else None
+
+
+def _in_volume(scan: GreScan, voxel: FloatArray) -> bool:
+    return bool(np.all(voxel >= -0.5) and np.all(voxel <= np.array(scan.grid.shape) - 0.5))
 
 
 def _first_fit(near: Neighbourhood) -> LesionFit:
@@ -129,7 +135,10 @@ def _first_fit(near: Neighbourhood) -> LesionFit:
 def _neighbours(
     i: int, points_mm: FloatArray, fits: Sequence[LesionFit | None], scan: GreScan
 ) -> list[Source]:
-    """Return the other lesions in reach, their centres in mm from point i along the voxel axes."""
+    """Return the other lesions in reach, their centres in mm from point i along the voxel axes.
+
+    A fit that ends where this one does is a second point on the same lesion, not a neighbour.
+    """
     out = []
     size = np.array(scan.grid.voxel_size_mm)
     voxels = scan.grid.to_voxel(points_mm)
@@ -138,6 +147,9 @@ def _neighbours(
         if j == i or fit is None or np.linalg.norm(shift) > NEIGHBOUR_MM:
             continue
         centre = shift + fit.source.centre_mm
+        own = fits[i]
+        if own is not None and np.linalg.norm(centre - own.source.centre_mm) < SAME_LESION_MM:
+            continue
         out.append(fit.source._replace(centre_mm=(float(centre[0]), float(centre[1]), float(centre[2]))))
     return out
 

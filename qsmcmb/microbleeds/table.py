@@ -42,7 +42,7 @@ COLUMNS: dict[str, Column] = {
     "total_chi_sum_raw_ppm_mm3": Column("Map sum as it is", MOMENT),
     "total_chi_loss_ppm_mm3": Column("From the signal loss, with the sign of the lesion fit", MOMENT),
     "detection_limit_ppm_mm3": Column(
-        "Smallest total susceptibility that the scan could show here (5 SD of the noise)", MOMENT
+        "Smallest total susceptibility that the scan could show here (5 SD of noise and clutter)", MOMENT
     ),
     "volume_mm3": Column("Visible volume on the magnitude of the longest echo", "mm3"),
     "diameter_mm": Column("Apparent diameter on the magnitude of the longest echo", "mm"),

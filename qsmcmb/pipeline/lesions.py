@@ -83,6 +83,20 @@ def _add_dipole(field_ppm: FloatArray, scan: GreScan, lesion: Microbleed) -> Non
     field_ppm[box] += np.where(outside, field, 0).astype(np.float32)
 
 
+def with_detection_limits(
+    lesions: Sequence[Microbleed], limit_ppm_mm3: FloatArray, scan: GreScan
+) -> tuple[Microbleed, ...]:
+    """Return the lesions with the detection limit map's value where they lie; unknown outside the map."""
+    out = []
+    for lesion in lesions:
+        voxel = np.rint(scan.grid.to_voxel(np.array(lesion.position_mm))).astype(int)
+        inside = np.all(voxel >= 0) and np.all(voxel < scan.grid.shape)
+        value = float(limit_ppm_mm3[tuple(voxel)]) if inside else 0.0
+        known = value if 0 < value < np.inf else None
+        out.append(dataclasses.replace(lesion, detection_limit_ppm_mm3=known))
+    return tuple(out)
+
+
 def with_territories(
     lesions: Sequence[Microbleed], where: Sequence[tuple[str, str]]
 ) -> tuple[Microbleed, ...]:

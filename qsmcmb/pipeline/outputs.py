@@ -9,7 +9,8 @@ import numpy as np
 
 from qsmcmb.io.derivatives import Place, b0_record, provenance_record, write_image, write_table
 from qsmcmb.io.tables import write_json
-from qsmcmb.microbleeds.burden import summarise
+from qsmcmb.microbleeds.burden import summarise, unseen
+from qsmcmb.microbleeds.detection_limit import LIMIT_SD
 from qsmcmb.microbleeds.table import MicrobleedTable, column_sidecar
 from qsmcmb.pipeline.subject import ScanResult
 from qsmcmb.typing import AnyArray, FloatArray
@@ -33,10 +34,9 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
 
 def burden_record(result: ScanResult, acquired: datetime | None = None) -> dict[str, Any]:
     """Return the burden of a scan with acquisition, warnings and provenance."""
-    limits = [m.detection_limit_ppm_mm3 for m in result.lesions if m.detection_limit_ppm_mm3 is not None]
     scan = result.scan
     return {
-        **summarise(result.lesions, detection_limit_ppm_mm3=float(np.median(limits)) if limits else None),
+        **summarise(result.lesions, hidden=unseen(result.detection_limit_ppm_mm3)),
         "MagneticFieldStrength": scan.b0_tesla,
         "EchoTime": list(scan.te_s),
         **({"AcquisitionTime": acquired.isoformat()} if acquired else {}),
@@ -70,6 +70,15 @@ def _images(result: ScanResult) -> dict[str, tuple[AnyArray, dict[str, Any]]]:
         ),
         "desc-swi_T2starw": (result.swi, {"Units": "arbitrary", "EchoTime": result.scan.te_s[-1]}),
         "desc-minIP_T2starw": (result.mip_min, {"Units": "arbitrary", "EchoTime": result.scan.te_s[-1]}),
+        "desc-detectionlimit_map": (
+            _finite(result.detection_limit_ppm_mm3),
+            {
+                "Units": "ppm mm3",
+                "Description": "Smallest total susceptibility that stands out of noise and clutter here; 0 outside "
+                "the mask, NaN where too little of the surroundings is usable to show any",
+                "StandardDeviations": LIMIT_SD,
+            },
+        ),
         "desc-cmb_dseg": (result.lesion_labels, {"Description": "label column of desc-cmb_lesions.tsv"}),
     }
     if result.r2star_hz is not None:
@@ -81,5 +90,5 @@ def _images(result: ScanResult) -> dict[str, tuple[AnyArray, dict[str, Any]]]:
 
 
 def _finite(values: FloatArray) -> FloatArray:
-    """NaN where the SD is not finite: NIfTI readers choke on infinities."""
+    """NaN where a value is not finite: NIfTI readers choke on infinities."""
     return np.where(np.isfinite(values), values, np.float32(np.nan))

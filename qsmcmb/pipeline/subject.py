@@ -17,14 +17,17 @@ from qsmcmb.field_mapping.head import map_field
 from qsmcmb.field_mapping.offset import remove_phase_offset
 from qsmcmb.masking.brain import mask_brain
 from qsmcmb.microbleeds.candidates import find_candidates
+from qsmcmb.microbleeds.detection_limit import map_detection_limit
 from qsmcmb.microbleeds.quantify import FieldData, Measured, quantify_lesions
+from qsmcmb.microbleeds.same_lesion import flag_same_lesions
 from qsmcmb.model import GreScan, Microbleed, Provenance
 from qsmcmb.pipeline.config import STAGES, Config, make_config
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
-from qsmcmb.pipeline.lesions import correct_sums, with_territories
+from qsmcmb.pipeline.lesions import correct_sums, with_detection_limits, with_territories
 from qsmcmb.relaxometry.r2star import map_r2star
 from qsmcmb.susceptibility_weighting.swi import make_swi, project_minimum
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
+from qsmcmb.units import hz_to_ppm
 from qsmcmb.unwrapping.head import unwrap
 from qsmcmb.unwrapping.romeo import unwrap_volume
 
@@ -85,6 +88,7 @@ class ScanResult:
     mip_min: FloatArray
     lesions: tuple[Microbleed, ...]
     lesion_labels: IntArray
+    detection_limit_ppm_mm3: FloatArray
     provenance: Provenance
     warnings: tuple[str, ...]
     seconds: dict[str, float] = field(default_factory=dict)
@@ -149,11 +153,15 @@ def run_scan(
         phase.total_field_hz, phase.offset_rad, phase.mask,
         float(noise_from_magnitude(scan.magnitude[0], phase.mask)), chi_ppm, r2star_hz,
     )  # fmt: skip
-    measured = _measure(job, targets, len(readers), data, inversion)
+    local_field_hz = inversion.local_field_hz(chi_ppm)
+    field = _Field(hz_to_ppm(local_field_hz, scan.b0_tesla), hz_to_ppm(phase.field_sd_hz, scan.b0_tesla))
+    measured, limit_ppm_mm3 = _measure(
+        job, targets, len(readers), data=data, inversion=inversion, field=field
+    )
     return ScanResult(
         scan, phase.mask, phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ), phase.total_field_hz,
-        phase.field_sd_hz, inversion.local_field_hz(chi_ppm), inversion.mask, chi_ppm, r2star_hz, swi, mip_min,
-        measured.lesions, measured.labels, provenance_of(scan, job.config),
+        phase.field_sd_hz, local_field_hz, inversion.mask, chi_ppm, r2star_hz, swi, mip_min,
+        measured.lesions, measured.labels, limit_ppm_mm3, provenance_of(scan, job.config),
         (*scan.warnings, *_echo_warnings(scan.n_echoes), *phase.warnings), job.clock.seconds,
     )  # fmt: skip
 
@@ -249,16 +257,31 @@ def _with_candidates(job: _Job, readers: _Targets, chi_ppm: FloatArray, mask: Bo
     )
 
 
-def _measure(job: _Job, targets: _Targets, n_readers: int, data: FieldData, inversion: Inversion) -> Measured:
+class _Field(NamedTuple):
+    """What a lesion has to stand out of, ppm."""
+
+    local_ppm: FloatArray
+    sd_ppm: FloatArray
+
+
+def _measure(
+    job: _Job, targets: _Targets, n_readers: int, *, data: FieldData, inversion: Inversion, field: _Field
+) -> tuple[Measured, FloatArray]:
+    """Return the lesions with all that is known of them, and the detection limit map (ppm mm3)."""
     scan, clock = job.scan, job.clock
     with clock.stage("quantify"):
         measured = quantify_lesions(
             scan, targets.points_mm, data, kinds=targets.kinds, scores=targets.scores, n_readers=n_readers
         )
         measured = correct_sums(measured, scan, inversion.of_field, inversion.mask)
+        lesions = flag_same_lesions(measured.lesions)
+        limit_ppm_mm3 = map_detection_limit(
+            field.local_ppm, inversion.mask, scan.grid, field_sd_ppm=field.sd_ppm, lesions=lesions
+        )
+        lesions = with_detection_limits(lesions, limit_ppm_mm3, scan)
     with clock.stage("anatomy"):
-        places = assign_territory([m.position_mm for m in measured.lesions], data.mask, scan.grid)
-    return measured._replace(lesions=with_territories(measured.lesions, places))
+        places = assign_territory([m.position_mm for m in lesions], data.mask, scan.grid)
+    return measured._replace(lesions=with_territories(lesions, places)), limit_ppm_mm3
 
 
 def _echo_warnings(echoes: int) -> list[str]:

@@ -54,7 +54,8 @@ def test_table_and_burden_have_the_fixed_columns_and_keys(spheres: Path) -> None
 @pytest.mark.parametrize(
     "ending",
     ["desc-brain_mask", "desc-reliable_mask", "desc-total_fieldmap", "desc-local_fieldmap", "desc-fieldsd_fieldmap",
-     "Chimap", "R2starmap", "T2starmap", "desc-swi_T2starw", "desc-minIP_T2starw", "desc-cmb_dseg"],
+     "Chimap", "R2starmap", "T2starmap", "desc-swi_T2starw", "desc-minIP_T2starw",
+     "desc-detectionlimit_map", "desc-cmb_dseg"],
 )  # fmt: skip
 def test_every_image_has_a_record_with_provenance(spheres: Path, ending: str) -> None:
     session = list_results(spheres / "out", "sphere")[0]

@@ -1,0 +1,156 @@
+"""Points that are hard or wrong: a wide interval with a flag, or n/a with a reason; never a confident wrong number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qsmcmb.microbleeds.burden import summarise
+from qsmcmb.microbleeds.quantify import FieldData, Measured, quantify_lesions
+from qsmcmb.microbleeds.same_lesion import flag_same_lesions, one_of_each
+from qsmcmb.model import Estimate, GreScan, Grid, Microbleed
+from qsmcmb.units import GAMMA_MHZ_PER_T
+
+SHAPE = (32, 32, 32)
+TE_S = (0.008, 0.016, 0.024)
+SNR = 60.0
+SUB = 4
+
+
+def small_scan(
+    lesions: list[tuple[float, tuple[float, float, float]]], *, te_s: tuple[float, ...] = TE_S
+) -> tuple[GreScan, np.ndarray]:
+    """Return a scan of textured tissue with balls of 1.3 ppm and its field (Hz); positions in mm."""
+    grid = Grid.isotropic(SHAPE, 1.0)
+    rng = np.random.default_rng(5)
+    steps = (np.arange(SUB) + 0.5) / SUB - 0.5
+    x, y, z = np.meshgrid(
+        *(np.add.outer(np.arange(n) - n // 2, steps).ravel() for n in SHAPE), indexing="ij", sparse=True
+    )
+    field = np.zeros((SHAPE[0] * SUB, SHAPE[1] * SUB, SHAPE[2] * SUB), np.float32)
+    visible = np.ones(field.shape, np.float32)
+    for total, (cx, cy, cz) in lesions:
+        r2 = np.maximum((x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2, 1e-3)
+        ball2 = (3 * abs(total) / (4 * np.pi * 1.3)) ** (2 / 3)
+        outside = r2 > ball2
+        visible *= outside
+        field += np.where(outside, total * (3 * (z - cz) ** 2 / r2 - 1) / (4 * np.pi * r2**1.5), 0)
+    smooth = 0.01 * x + 0.02 * y * z / 16
+    hz = GAMMA_MHZ_PER_T * 3.0 * (field + smooth)
+    signal = []
+    for t in te_s:
+        full = visible * np.exp(2j * np.pi * t * hz).astype(np.complex64)
+        mean = full.reshape(SHAPE[0], SUB, SHAPE[1], SUB, SHAPE[2], SUB).mean(axis=(1, 3, 5))
+        noise = rng.standard_normal((2, *SHAPE)) / SNR
+        signal.append(mean * np.exp(-20 * t) + noise[0] + 1j * noise[1])
+    data = np.array(signal)
+    mean_hz = hz.reshape(SHAPE[0], SUB, SHAPE[1], SUB, SHAPE[2], SUB).mean(axis=(1, 3, 5))
+    scan = GreScan(np.angle(data).astype(np.float32), np.abs(data).astype(np.float32), te_s, 3.0, grid)
+    return scan, mean_hz.astype(np.float32)
+
+
+def measure(
+    scan: GreScan,
+    field_hz: np.ndarray,
+    points: list[tuple[float, float, float]],
+    mask: np.ndarray | None = None,
+) -> Measured:
+    mask = np.ones(SHAPE, bool) if mask is None else mask
+    data = FieldData(field_hz, np.zeros(SHAPE, np.float32), mask, 1 / SNR)
+    return quantify_lesions(scan, np.array(points), data)
+
+
+def covers(lesion: Microbleed, truth: float) -> bool:
+    total = lesion.total_chi_ppm_mm3
+    return total is not None and total.low <= truth <= total.high
+
+
+@pytest.fixture(scope="module")
+def plain() -> tuple[GreScan, np.ndarray]:
+    return small_scan([(4.0, (0.3, -0.2, 0.1))])
+
+
+def test_an_easy_point_has_no_flag(plain: tuple[GreScan, np.ndarray]) -> None:
+    (lesion,) = measure(*plain, [(0.0, 0.0, 0.0)]).lesions
+    assert covers(lesion, 4.0)
+    assert lesion.flags == ()
+
+
+def test_at_the_edge_of_the_mask(plain: tuple[GreScan, np.ndarray]) -> None:
+    mask = np.ones(SHAPE, bool)
+    mask[15:] = False
+    (lesion,) = measure(*plain, [(0.0, 0.0, 0.0)], mask).lesions
+    (whole,) = measure(*plain, [(0.0, 0.0, 0.0)]).lesions
+    assert "near-mask-edge" in lesion.flags
+    assert covers(lesion, 4.0)
+    assert lesion.total_chi_ppm_mm3 is not None
+    assert whole.total_chi_ppm_mm3 is not None
+    assert lesion.total_chi_ppm_mm3.sd > whole.total_chi_ppm_mm3.sd
+    assert lesion.certainty != "definite"
+
+
+@pytest.mark.parametrize("point", [(40.0, 0.0, 0.0), (0.0, 0.0, -1e6)])
+def test_outside_the_volume_is_not_available(
+    plain: tuple[GreScan, np.ndarray], point: tuple[float, float, float]
+) -> None:
+    (lesion,) = measure(*plain, [point]).lesions
+    assert lesion.total_chi_ppm_mm3 is None
+    assert lesion.flags == ("outside-volume",)
+
+
+def test_outside_the_mask_is_not_available(plain: tuple[GreScan, np.ndarray]) -> None:
+    mask = np.zeros(SHAPE, bool)
+    mask[:8] = True
+    (lesion,) = measure(*plain, [(0.0, 0.0, 0.0)], mask).lesions
+    assert lesion.total_chi_ppm_mm3 is None
+    assert lesion.flags == ("outside-mask",)
+
+
+def test_two_points_on_one_lesion_agree_and_count_once(plain: tuple[GreScan, np.ndarray]) -> None:
+    lesions = flag_same_lesions(measure(*plain, [(0.0, 0.0, 0.0), (1.0, -1.0, 0.0)]).lesions)
+    for lesion in lesions:
+        assert "same-lesion" in lesion.flags
+        assert covers(lesion, 4.0)
+    burden = summarise(lesions)
+    assert burden["n_definite"] + burden["n_possible"] == 1
+    assert burden["burden_ppm_mm3"] == pytest.approx(4.0, rel=0.15)
+
+
+def test_two_lesions_side_by_side_stay_two() -> None:
+    scan, field_hz = small_scan([(4.0, (0.0, -3.0, 0.0)), (3.0, (0.0, 3.0, 0.0))])
+    lesions = flag_same_lesions(measure(scan, field_hz, [(0.0, -3.0, 0.0), (0.0, 3.0, 0.0)]).lesions)
+    assert all("same-lesion" not in m.flags for m in lesions)
+    assert covers(lesions[0], 4.0)
+    assert covers(lesions[1], 3.0)
+
+
+def test_on_nothing(plain: tuple[GreScan, np.ndarray]) -> None:
+    (lesion,) = measure(*plain, [(0.0, 10.0, 5.0)]).lesions
+    assert "not-above-noise" in lesion.flags
+    assert covers(lesion, 0.0)
+    assert lesion.certainty != "definite"
+
+
+def test_single_echo() -> None:
+    scan, field_hz = small_scan([(4.0, (0.3, -0.2, 0.1))], te_s=(0.016,))
+    (lesion,) = measure(scan, field_hz, [(0.0, 0.0, 0.0)]).lesions
+    assert "single-echo" in lesion.flags
+    assert covers(lesion, 4.0)
+
+
+def test_clipped_field_of_view() -> None:
+    scan, field_hz = small_scan([(4.0, (0.3, -0.2, -14.4))])
+    (lesion,) = measure(scan, field_hz, [(0.0, 0.0, -14.0)]).lesions
+    assert "near-mask-edge" in lesion.flags
+    assert covers(lesion, 4.0)
+
+
+def test_of_one_lesion_the_surest_row_counts() -> None:
+    rows = [
+        Microbleed(i + 1, (0.1 * i, 0.0, 0.0), total_chi_ppm_mm3=Estimate(2.0, sd, "ppm mm3"))
+        for i, sd in enumerate((0.3, 0.1))
+    ]
+    far = Microbleed(3, (10.0, 0.0, 0.0), total_chi_ppm_mm3=Estimate(1.0, 0.1, "ppm mm3"))
+    assert [m.label for m in one_of_each([*rows, far])] == [2, 3]
+    unknown = Microbleed(4, (10.0, 0.0, 0.0), flags=("outside-mask",))
+    assert one_of_each([far, unknown]) == [far, unknown]

@@ -20,7 +20,7 @@ from qsmcmb.background_removal.head import LocalField
 from qsmcmb.dipole_inversion.head import starting_point
 from qsmcmb.dipole_inversion.noise import noise_level
 from qsmcmb.errors import ConfigError
-from qsmcmb.field_mapping.weighted import noise_from_magnitude
+from qsmcmb.field_mapping.field_map import noise_from_magnitude
 from qsmcmb.io.masks import load_mask
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.plain import load_stack

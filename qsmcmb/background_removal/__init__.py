@@ -3,9 +3,10 @@
 ======= =========================== ======== ==========================================
 method  cost                        erodes   reference
 ======= =========================== ======== ==========================================
-sharp   two transforms              yes      Schweser 2011, 10.1016/j.neuroimage.2010.10.070
-vsharp  two transforms a radius     yes      Wu 2012, 10.1002/mrm.23000
-pdf     two transforms an iteration no       Liu 2011, 10.1002/nbm.1670
+sharp   two transform pairs         yes      Schweser 2011, 10.1016/j.neuroimage.2010.10.070
+vsharp  one transform a radius      rim      Wu 2012, 10.1002/mrm.23000
+pdf     two pairs an iteration      no       Liu 2011, 10.1002/nbm.1670
+jpdf    two pairs an iteration      no       this module; keeps sources at the mask's edge
 ======= =========================== ======== ==========================================
 """
 
@@ -13,4 +14,5 @@ METHODS = {
     "sharp": "qsmcmb.background_removal.sharp:remove_sharp",
     "vsharp": "qsmcmb.background_removal.vsharp:remove_vsharp",
     "pdf": "qsmcmb.background_removal.pdf:remove_pdf",
+    "jpdf": "qsmcmb.background_removal.jpdf:remove_jpdf",
 }

@@ -1,15 +1,11 @@
 """PDF: the background is the field of dipoles outside the brain that explains the field inside best.
 
-Liu et al. 2011, doi 10.1002/nbm.1670.
+Liu et al. 2011, doi 10.1002/nbm.1670. Two transform pairs an iteration, about 50 iterations.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
-from qsmcmb.core.dipole import dipole_kernel_k
-from qsmcmb.core.fft import convolve, fast_shape
-from qsmcmb.core.validate import check_range
+from qsmcmb.background_removal.dipole_fit import DipoleFit, Fit
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -20,9 +16,9 @@ def remove_pdf(
     grid: Grid,
     *,
     field_sd_hz: FloatArray | None = None,
+    damping: float = 1e-4,
     tolerance: float = 0.002,
     max_iterations: int = 100,
-    pad_mm: float = 30.0,
 ) -> tuple[FloatArray, BoolArray]:
     """Remove the background field by projection onto dipole fields.
 
@@ -36,56 +32,21 @@ def remove_pdf(
         Geometry.
     field_sd_hz : ndarray of shape grid.shape, optional
         SD of the field, same unit; weights are its inverse.
+    damping : float, optional
+        Weight of the squared sources against the squared misfit, the field's standard deviation being 1; 1e-9 to 1.
     tolerance : float, optional
         Stop when the normal equations' residual has fallen to this part of its start.
     max_iterations : int, optional
-        1 to 1000.
-    pad_mm : float, optional
-        Width of the frame around the brain where background sources may lie, mm.
+        1 to 10000.
 
     Returns
     -------
     tuple of ndarray
         Local field and the mask.
     """
-    check_range("tolerance", tolerance, 1e-8, 1.0)
-    check_range("max_iterations", max_iterations, 1, 1000)
-    check_range("pad_mm", pad_mm, 0.0, 200.0)
-    margin = tuple(2 * int(np.ceil(pad_mm / v)) for v in grid.voxel_size_mm)
-    shape = fast_shape(grid.shape, margin)  # type: ignore[arg-type]
-    inner = tuple(slice((n - g) // 2, (n - g) // 2 + g) for n, g in zip(shape, grid.shape, strict=True))
-    kernel = dipole_kernel_k(shape, grid.voxel_size_mm, grid.b0_dir)
-    outside = np.ones(shape, np.float32)
-    outside[inner] = ~mask
-    weight2 = np.zeros(shape, np.float32)
-    weight2[inner] = mask if field_sd_hz is None else _weights(field_sd_hz, mask) ** 2
-    field = np.zeros(shape, np.float32)
-    field[inner] = field_hz
-
-    def normal(sources: FloatArray) -> FloatArray:
-        return outside * convolve(weight2 * convolve(sources, kernel), kernel)
-
-    sources = np.zeros(shape, np.float32)
-    residual = outside * convolve(weight2 * field, kernel)
-    direction = residual.copy()
-    start = square = float(np.vdot(residual, residual))
-    for _ in range(max_iterations):
-        if square <= tolerance**2 * start or square == 0.0:
-            break
-        product = normal(direction)
-        step = np.float32(square / float(np.vdot(direction, product)))
-        sources += step * direction
-        residual -= step * product
-        previous, square = square, float(np.vdot(residual, residual))
-        direction = residual + np.float32(square / previous) * direction
-    background = convolve(sources, kernel)[inner]
-    return np.where(mask, field_hz - background, 0).astype(np.float32), mask
-
-
-def _weights(field_sd: FloatArray, mask: BoolArray) -> FloatArray:
-    """Inverse SD, its median inside the mask 1, at most 3."""
-    usable = mask & np.isfinite(field_sd) & (field_sd > 0)
-    if not usable.any():
-        return mask.astype(np.float32)
-    weight = np.where(usable, np.median(field_sd[usable]) / np.where(usable, field_sd, 1), 0)
-    return np.minimum(weight, 3.0).astype(np.float32)
+    fit = DipoleFit(
+        field_hz, mask, grid, field_sd=field_sd_hz, fit=Fit(0.0, damping, tolerance, max_iterations)
+    )
+    if fit.scale > 0:
+        fit.solve()
+    return fit.local_field(), mask

@@ -122,7 +122,10 @@ BAD_OPTIONS = [
     ("vsharp", "threshold", np.nan),
     ("pdf", "tolerance", 0.0),
     ("pdf", "max_iterations", 0),
-    ("pdf", "pad_mm", -1.0),
+    ("pdf", "damping", 0.0),
+    ("jpdf", "inside", 0.0),
+    ("jpdf", "inside", 2.0),
+    ("jpdf", "max_iterations", 0),
 ]
 
 

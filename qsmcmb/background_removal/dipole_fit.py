@@ -1,0 +1,139 @@
+"""The fit of dipoles outside the brain, and with a narrow prior inside it, to the field inside.
+
+Minimises |W (f - D P u)|^2 + damping |u|^2 over u, with sources P u: P is the standard deviation that is expected of a
+source, 1 outside the mask and `inside` within, in units of the field's scale. The background is the field of the
+sources outside alone.
+
+The frame is a few voxels wide: the periodic copies of all sources lie outside the mask, where their fields are
+harmonic inside it and so are background by themselves.
+
+Volumes of the working grid: prior, weight, field, unknown, residual, direction, half a kernel, and the engine's two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qsmcmb.background_removal import _dipole_fit_loops as loops
+from qsmcmb.core.dipole import dipole_kernel_k
+from qsmcmb.core.fft import engine, fast_shape
+from qsmcmb.core.validate import check_range
+from qsmcmb.model import Grid
+from qsmcmb.typing import BoolArray, FloatArray
+
+FRAME_VOXELS = 6
+MAX_WEIGHT = 3.0
+STRONG = 4.0
+"""Robust standard deviations from which on a source inside gets a prior of its own."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the fit is run."""
+
+    inside: float
+    damping: float
+    tolerance: float
+    max_iterations: int
+
+    def __post_init__(self) -> None:
+        check_range("damping", self.damping, 1e-9, 1.0)
+        check_range("tolerance", self.tolerance, 1e-6, 1.0)
+        check_range("max_iterations", self.max_iterations, 1, 10000)
+
+
+class DipoleFit:
+    """The state of one fit.
+
+    Parameters
+    ----------
+    field, mask, grid
+        As every method gets them.
+    field_sd : ndarray, optional
+        SD of the field.
+    fit : Fit
+        How to run.
+    """
+
+    def __init__(
+        self, field: FloatArray, mask: BoolArray, grid: Grid, *, field_sd: FloatArray | None, fit: Fit
+    ) -> None:
+        self.mask, self.fit = mask, fit
+        self.box = tuple(slice(0, n) for n in grid.shape)
+        shape = fast_shape(grid.shape, FRAME_VOXELS)
+        self.engine = engine(shape)
+        self.kernel = dipole_kernel_k(shape, grid.voxel_size_mm, grid.b0_dir)
+        self.kernel *= self.engine.scale
+        self.weight2 = np.zeros(shape, np.float32)
+        self.weight2[self.box] = data_weights(field_sd, mask) ** 2
+        self.mean = float(field.sum(dtype=np.float64) / mask.sum())
+        self.field = np.zeros(shape, np.float32)
+        self.field[self.box] = np.where(mask, field - np.float32(self.mean), 0)
+        self.scale = float(np.sqrt(np.mean(np.square(self.field[self.box][mask]), dtype=np.float64)))
+        if self.scale <= 1e-6 * abs(self.mean):
+            self.scale = 0.0
+        self.field /= np.float32(self.scale or np.inf)
+        self.prior = np.ones(shape, np.float32)
+        self.prior[self.box][mask] = fit.inside
+        self.unknown = np.zeros(shape, np.float32)
+        self.iterations = 0
+
+    def _convolve(self) -> FloatArray:
+        spectrum = self.engine.forward()
+        loops.multiply(spectrum, self.kernel, spectrum)
+        return self.engine.inverse(normalise=False)
+
+    def solve(self) -> None:
+        """Run conjugate gradients from the present sources."""
+        eng, fit, damping = self.engine, self.fit, np.float32(self.fit.damping)
+        back = eng.real
+        residual, direction = np.empty((2, *eng.shape), np.float32)
+        loops.multiply(self.weight2, self.field, back)
+        self._convolve()
+        start = loops.gradient_of_misfit(self.prior, back, self.unknown, np.float32(0), residual).sum()
+        loops.multiply(self.prior, self.unknown, back)
+        self._convolve()
+        loops.weigh_misfit(self.weight2, self.field, back)
+        self._convolve()
+        square = loops.gradient_of_misfit(self.prior, back, self.unknown, damping, residual).sum()
+        direction[...] = 0
+        beta = np.float32(0)
+        for _ in range(fit.max_iterations):
+            if square <= fit.tolerance**2 * start:
+                break
+            loops.turn(residual, beta, self.prior, direction, back)
+            self._convolve()
+            loops.multiply(self.weight2, back, back)
+            self._convolve()
+            length = np.float32(square / loops.curvature(self.prior, back, direction, damping).sum())
+            previous = square
+            square = loops.step(self.prior, back, direction, damping, length, self.unknown, residual).sum()
+            beta = np.float32(square / previous)
+            self.iterations += 1
+
+    def widen_strong(self) -> None:
+        """Give strong sources inside, such as microbleeds, a prior as wide as they are."""
+        sources = self.prior * self.unknown
+        strength = np.abs(sources[self.box])
+        threshold = np.float32(STRONG / 0.6745 * np.median(strength[self.mask]))
+        loops.widen_prior(strength, self.mask, threshold, np.float32(self.fit.inside), self.prior[self.box])
+        np.divide(sources, self.prior, out=self.unknown, where=self.prior > 0)
+
+    def local_field(self) -> FloatArray:
+        """Return the field without that of the sources outside, 0 outside the mask."""
+        loops.multiply(self.prior, self.unknown, self.engine.real)
+        self.engine.real[self.box][self.mask] = 0
+        background = self._convolve()[self.box]
+        local = (self.field[self.box] - background) * np.float32(self.scale)
+        return np.where(self.mask, local, np.float32(0))
+
+
+def data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatArray:
+    """Inverse SD, its median inside the mask 1, at most 3; 0 outside."""
+    usable = mask if field_sd is None else mask & np.isfinite(field_sd) & (field_sd > 0)
+    if field_sd is None or not usable.any():
+        return mask.astype(np.float32)
+    weight = np.where(usable, np.median(field_sd[usable]) / np.where(usable, field_sd, 1), 0)
+    return np.minimum(weight, MAX_WEIGHT).astype(np.float32)

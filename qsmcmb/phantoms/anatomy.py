@@ -17,6 +17,7 @@ from qsmcmb.typing import BoolArray, FloatArray, IntArray
 
 AIR_PPM = 9.4
 BONE_PPM = -2.0
+HEAD_CENTRE_MM = np.array([0.0, -17.0, 8.0])
 WARP_MM = 3.0
 WARP_LENGTH_MM = 28.0
 WARP_GRID_MM = 8.0
@@ -94,6 +95,7 @@ class Head:
         inside = maps["brain"] > 0.5
         outer = ndimage.distance_transform_edt(~inside, spacing).astype(np.float32)
         inner = ndimage.distance_transform_edt(inside, spacing).astype(np.float32)
+        self._size = recipe.size
         self._scale = (1 + SCALE_SD * rng.standard_normal(3)).astype(np.float32)
         n = int(2 * WARP_EDGE_MM / WARP_GRID_MM)
         noise = [
@@ -109,7 +111,11 @@ class Head:
 
     def _template(self, head_mm: FloatArray) -> FloatArray:
         """Return template coordinates of head points."""
-        flat = np.ascontiguousarray(head_mm.reshape(3, -1), dtype=np.float32)
+        middle = HEAD_CENTRE_MM.astype(np.float32)[:, None]
+        flat = head_mm.reshape(3, -1).astype(np.float32)
+        if self._size != 1:
+            flat = (flat - middle) / np.float32(self._size) + middle
+        flat = np.ascontiguousarray(flat)
         out = np.empty_like(flat)
         to_template(flat, self._scale, self._warp, np.array([-WARP_EDGE_MM, WARP_GRID_MM], np.float32), out)
         return out.reshape(head_mm.shape)
@@ -144,9 +150,13 @@ class Head:
         """Return points of grey and white matter at least 5 mm below the surface, head mm."""
         axes = [np.arange(-72, 73, 4.0), np.arange(-108, 76, 4.0), np.arange(-56, 84, 4.0)]
         points = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1)
-        where = self._template(points)
+        where = self._template(self._to_head(points.T).T)
         good = (self._sample(2, where) > 5) & (self._sample(0, where) + self._sample(1, where) > 0.8)
-        return np.asarray(points[:, good].T)
+        return self._to_head(points[:, good].T)
+
+    def _to_head(self, full_size_mm: FloatArray) -> FloatArray:
+        """Return points (n, 3) of a head of full size where they lie in this one."""
+        return np.asarray((full_size_mm - HEAD_CENTRE_MM) * self._size + HEAD_CENTRE_MM)
 
     def veins(self) -> tuple[FloatArray, FloatArray]:
         """Return points along curved veins from the ventricles' walls to the cortex, and along the sagittal sinus."""
@@ -162,13 +172,13 @@ class Head:
                 place = place + VEIN_STEP_MM * heading / np.linalg.norm(heading)
                 points.append(place)
                 volumes.append(np.pi * radius**2 * VEIN_STEP_MM)
-        line = np.array(points)
+        line = self._to_head(np.array(points))
         inside = self._sample(2, self._template(line.T)) > 2
-        return line[inside], np.array(volumes)[inside]
+        return line[inside], self._size * np.array(volumes)[inside]
 
 
 class Water:
-    """Balls in a cylinder of water, in air: no anatomy."""
+    """Balls in a ball of water, in air: no anatomy."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._radius = 0.42 * min(recipe.fov_mm)

@@ -109,6 +109,8 @@ class Recipe:
     fov_mm: tuple[float, float, float]
     lesions: LesionRecipe
     sessions: tuple[Protocol, ...]
+    size: float = 1.0
+    """Size of the head over that of the template: small heads take less time and are no easier."""
     texture_ppm: float = 0.0
     """SD of the tissue's random texture."""
     checksum: str = ""

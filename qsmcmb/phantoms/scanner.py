@@ -9,12 +9,12 @@ import scipy.fft
 from scipy.spatial.transform import Rotation
 
 from qsmcmb.model import Grid
+from qsmcmb.phantoms.anatomy import HEAD_CENTRE_MM
 from qsmcmb.phantoms.recipe import Protocol, Recipe
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 
 FINEST_MM = 0.5
 COARSEST_MM = 0.75
-HEAD_CENTRE_MM = np.array([0.0, -17.0, 8.0])
 TUKEY = 0.5
 """Part of the acquired k-space that a Tukey filter tapers."""
 EDGE = 0.2

@@ -301,24 +301,29 @@ def _paint(anatomy: Anatomy, fine: Grid, pose: Pose) -> _Volumes:
             volume[x[0] : x[-1] + 1] = values
     points, amounts = anatomy.veins()
     if len(points):
-        part = _deposit(fine, pose.to_world(points), amounts)
-        volumes.chi_ppm[...] += part * (VEIN_PPM - volumes.chi_ppm)
-        volumes.r2star_hz[...] += part * VEIN_DECAY_HZ
+        voxels, part = _deposit(fine, pose.to_world(points), amounts)
+        volumes.chi_ppm[voxels] += part * (VEIN_PPM - volumes.chi_ppm[voxels])
+        volumes.r2star_hz[voxels] += part * VEIN_DECAY_HZ
     return volumes
 
 
-def _deposit(fine: Grid, points_mm: FloatArray, amounts_mm3: FloatArray) -> FloatArray:
-    """Return the part of each voxel that small amounts at points fill, spread over the eight nearest voxels."""
-    part = np.zeros(fine.shape, np.float32)
+def _deposit(
+    fine: Grid, points_mm: FloatArray, amounts_mm3: FloatArray
+) -> tuple[tuple[IntArray, ...], FloatArray]:
+    """Return voxels and the part of each that small amounts at points fill, spread over the eight nearest."""
     voxel = fine.to_voxel(points_mm)
     low = np.floor(voxel).astype(int)
     rest = voxel - low
+    indices, weights = [], []
     for corner in np.ndindex(2, 2, 2):
-        weight = np.prod(np.where(np.array(corner) == 1, rest, 1 - rest), axis=1) * amounts_mm3
         index = low + corner
         valid = ((index >= 0) & (index < fine.shape)).all(axis=1)
-        np.add.at(part, tuple(index[valid].T), (weight[valid] / fine.voxel_volume_mm3).astype(np.float32))
-    return np.minimum(part, 1.0)
+        weight = np.prod(np.where(np.array(corner) == 1, rest, 1 - rest), axis=1) * amounts_mm3
+        indices.append(np.ravel_multi_index(tuple(index[valid].T), fine.shape))
+        weights.append(weight[valid] / fine.voxel_volume_mm3)
+    flat, place = np.unique(np.concatenate(indices), return_inverse=True)
+    part = np.bincount(place, np.concatenate(weights))
+    return np.unravel_index(flat, fine.shape), np.minimum(part, 1.0).astype(np.float32)
 
 
 def _field(chi_ppm: FloatArray, grid: Grid) -> FloatArray:

@@ -25,8 +25,10 @@ from qsmcmb.cli import (
     recon,
     report,
     run,
+    selftest,
     swi,
     unwrap,
+    validate,
 )  # fmt: skip
 from qsmcmb.cli.arguments import VERBOSE, expand_lists
 from qsmcmb.cli.console import say
@@ -39,8 +41,8 @@ app = typer.Typer(
 )  # fmt: skip
 # In the order in which a user meets them.
 for module in (
-    demo, run, recon, quantify, phantom, mask, unwrap, fieldmap, background, invert, r2star, swi, detect, longitudinal,
-    report, methods,
+    demo, run, recon, quantify, phantom, validate, selftest, mask, unwrap, fieldmap, background, invert, r2star, swi,
+    detect, longitudinal, report, methods,
 ):  # fmt: skip
     module.add(app)
 

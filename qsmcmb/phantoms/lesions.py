@@ -180,7 +180,8 @@ def _given(row: dict[str, object]) -> PhantomLesion:
     axis = np.asarray(row.get("axis", (0.0, 0.0, 1.0)), dtype=float)
     places = [place - shift * axis, place + shift * axis] if shift else [place]
     kind = str(row.get("kind", "microbleed" if dchi > 0 else "calcification"))
-    return PhantomLesion(kind, tuple(Ball(_triple(p), radius, dchi) for p in places))
+    signal = float(str(row.get("signal", 0.0)))
+    return PhantomLesion(kind, tuple(Ball(_triple(p), radius, dchi, signal=signal) for p in places))
 
 
 def _radius(moment: float, dchi: float) -> float:

@@ -14,6 +14,9 @@ from qsmcmb.phantoms.build import build_sessions, checksum_of
 from qsmcmb.phantoms.recipe import Recipe
 from qsmcmb.phantoms.tissue_scan import PhantomSession, TruthMaps, TruthRow
 
+READERS_KINDS = {"flow-void": "other", "air": "other"}
+"""What a reader calls a mimic for which the lesion table has no word."""
+LABELS = ("participant_id", "session_id")
 ANATOMY_NOTICE = (
     "Anatomy from the ICBM 152 nonlinear symmetric 2009a templates, Copyright (C) 1993-2009 Louis Collins, "
     "McConnell Brain Imaging Centre, Montreal Neurological Institute, McGill University."
@@ -55,13 +58,13 @@ def write_phantom(
         sessions.append(session)
     rows = [
         {
-            "participant_id": f"sub-{recipe.subject}", "session_id": f"ses-{s.label}", "kind": r.kind,
-            "x_mm": r.x_mm, "y_mm": r.y_mm, "z_mm": r.z_mm,
+            "participant_id": f"sub-{recipe.subject}", "session_id": f"ses-{s.label}", **r._asdict(),
         }
         for s in sessions for r in s.lesions
     ]  # fmt: skip
-    columns = ("participant_id", "session_id", "x_mm", "y_mm", "z_mm", "kind")
-    write_tsv(truth / "points.tsv", rows, columns)
+    write_tsv(truth / "lesions.tsv", rows, (*LABELS, *TruthRow._fields))
+    points = [{**row, "kind": READERS_KINDS.get(str(row["kind"]), row["kind"])} for row in rows]
+    write_tsv(truth / "points.tsv", points, (*LABELS, "x_mm", "y_mm", "z_mm", "kind"))
     record = {"Recipe": recipe.name, "Seed": recipe.seed, "Checksum": made, "Notice": notice}
     write_json(truth / "recipe.json", record)
     return sessions

@@ -1,0 +1,32 @@
+"""`qsmcmb selftest`: does this installation measure what it should?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(epilog="Example: qsmcmb selftest certificate")
+    def selftest(
+        out: Annotated[Path, typer.Argument(metavar="[OUT]", help="Folder for the certificate.")] = Path(
+            "qsmcmb-selftest"
+        ),
+    ) -> None:
+        """Measure lesions of known total susceptibility in about a minute; exit code 1 when a limit is missed."""
+        from qsmcmb.cli.console import progress
+        from qsmcmb.cli.validate import print_claims
+        from qsmcmb.reporting.validation_page import write_validation_page
+        from qsmcmb.validation.selftest import run_selftest, write_certificate
+
+        with progress(["simulate", "quantify"] * 3) as bar:
+            result = run_selftest(report=bar.report)
+        certificate = write_certificate(out, result)
+        write_validation_page(out, title="qsmcmb: self test", lead="Balls in water at 1.5, 3 and 7 T.")
+        print_claims("Self test", result.claims, f"Certificate: {certificate}")
+        if not result.passed:
+            raise typer.Exit(1)

@@ -1,0 +1,62 @@
+"""`qsmcmb validate`: every claim against its limit, on simulated heads or on a real phantom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from qsmcmb.validation.claims import Claim
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(epilog="Example: qsmcmb validate validation-out --quick")
+    def validate(
+        out: Annotated[Path, typer.Argument(metavar="OUT", help="Tables and page; a stopped run goes on.")],
+        quick: Annotated[bool, typer.Option(help="Few, small heads: minutes in place of hours.")] = False,
+        only: Annotated[list[str] | None, typer.Option(help="Only this experiment; may be repeated.")] = None,
+        bids: Annotated[Path | None, typer.Option(help="Scans of a real phantom.")] = None,
+        truth: Annotated[
+            Path | None, typer.Option(help="Its truth: TSV with x_mm, y_mm, z_mm, S_ppm_mm3.")
+        ] = None,
+    ) -> None:
+        """Hold the measurement against published results and its own goals; exit code 1 when a limit is missed."""
+        from qsmcmb.cli.console import progress
+        from qsmcmb.errors import ConfigError
+        from qsmcmb.reporting.validation_page import write_validation_page
+        from qsmcmb.validation.real_phantom import validate_phantom
+        from qsmcmb.validation.runner import planned_steps
+        from qsmcmb.validation.validate import choose
+        from qsmcmb.validation.validate import validate as run_validation
+
+        if (bids is None) != (truth is None):
+            raise ConfigError("validate; expected both --bids and --truth, or neither")
+        if bids is not None and truth is not None:
+            claims, _ = validate_phantom(out, bids, truth)
+            page = write_validation_page(out, title="qsmcmb: phantom", lead=f"Scans: {bids}; truth: {truth}.")
+        else:
+            experiments = choose(only or (), quick=quick)
+            with progress(planned_steps(experiments)) as bar:
+                claims = run_validation(out, experiments, report=bar.report).claims
+            lead = "; ".join(f"{e.name}: {e.title}" for e in experiments)
+            page = write_validation_page(out, lead=f"All figures are from simulation. {lead}.")
+        print_claims("Validation", claims, f"Page: {page}")
+        if not all(c.passed for c in claims):
+            raise typer.Exit(1)
+
+
+def print_claims(title: str, claims: list[Claim], note: str) -> None:
+    """Print claims as a table."""
+    from qsmcmb.cli.console import print_table
+
+    header = ["source", "quantity", "published", "here", "limit", "pass"]
+    rows = [
+        [c.source, c.quantity, c.published, f"{c.here:.3g}", c.limit, "yes" if c.passed else "NO"]
+        for c in claims
+    ]
+    met = sum(c.passed for c in claims)
+    print_table(title, header, rows, notes=(f"{met} of {len(claims)} limits met.", note))

@@ -1,0 +1,88 @@
+"""Figures of the validation: estimate against truth, error against size, what is seen against what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+from qsmcmb.reporting.figures import DPI, to_png
+from qsmcmb.typing import FloatArray
+
+MARKERS = "osD^v<>"
+Rows = Sequence[dict[str, Any]]
+
+
+def truth_plot(rows: Rows) -> str:
+    """Draw estimates with 95 % intervals, and relative errors, against the truth; one marker per session."""
+    figure = Figure(figsize=(10, 4.2), dpi=DPI)
+    left, right = figure.subplots(1, 2)
+    sessions = list(dict.fromkeys(r["session"] for r in rows))
+    for number, session in enumerate(sessions):
+        part = [r for r in rows if r["session"] == session]
+        truth, value, low, high = (
+            _column(part, f"{n}_ppm_mm3") for n in ("truth", "estimate", "low", "high")
+        )
+        sign = np.sign(truth)
+        spread = np.abs(np.stack([value - low, high - value]))
+        spread = np.where(sign > 0, spread, spread[::-1])
+        style: dict[str, Any] = {"markersize": 4, "alpha": 0.7, "label": session}
+        marker = MARKERS[number % len(MARKERS)]
+        shown = sign * value > 0
+        left.errorbar(
+            np.abs(truth[shown]), np.abs(value[shown]), yerr=spread[:, shown], fmt=marker, capsize=1, elinewidth=0.7,
+            **style,
+        )  # fmt: skip
+        right.plot(np.abs(truth), 100 * (value / truth - 1), marker, **style)
+    size = np.abs(_column(rows, "truth_ppm_mm3"))
+    ends = [0.7 * np.nanmin(size), 1.4 * np.nanmax(size)] if len(rows) else [1, 60]
+    left.plot(ends, ends, color="0.6", linewidth=1)
+    right.axhline(0, color="0.6", linewidth=1)
+    left.set_yscale("log")
+    right.set_ylim(-40, 40)
+    for axis, label in ((left, "estimate, 95 % interval (ppm mm3)"), (right, "error (%)")):
+        axis.set_xscale("log")
+        _round_ticks(axis.xaxis)
+        axis.set_xlabel("true total susceptibility, absolute (ppm mm3)")
+        axis.set_ylabel(label)
+        axis.legend(fontsize=8)
+    _round_ticks(left.yaxis)
+    figure.tight_layout()
+    return to_png(figure)
+
+
+def study_plot(rows: Rows) -> str:
+    """Draw visible volume over its median of all conditions, and total susceptibility over truth, per condition."""
+    figure = Figure(figsize=(10, 0.8 + 0.28 * max(len(rows), 4)), dpi=DPI)
+    axis = figure.subplots()
+    place = np.arange(len(rows))
+    volume = _column(rows, "t2s_mm3")
+    middle = float(np.nanmedian(volume)) if np.isfinite(volume).any() else 1.0
+    axis.plot(volume / (middle or 1.0), place, "s", color="tab:orange", label="visible volume (relative)")
+    axis.plot(
+        _column(rows, "total_over_truth"),
+        place,
+        "o",
+        color="tab:blue",
+        label="total susceptibility over truth",
+    )
+    axis.axvline(1, color="0.6", linewidth=1)
+    axis.set_yticks(place, [str(r["condition"]) for r in rows])
+    axis.invert_yaxis()
+    axis.set_xlim(left=0)
+    axis.legend(fontsize=8)
+    figure.tight_layout()
+    return to_png(figure)
+
+
+def _column(rows: Rows, name: str) -> FloatArray:
+    return np.array([np.nan if r.get(name) is None else float(r[name]) for r in rows])
+
+
+def _round_ticks(side: Any) -> None:
+    side.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    side.set_minor_locator(NullLocator())
+    side.set_major_formatter(StrMethodFormatter("{x:g}"))

@@ -1,0 +1,160 @@
+"""`qsmcmb selftest`: about a minute that shows that this installation measures what it should."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.core.dipole import forward_field
+from qsmcmb.io.atomic import make_folder
+from qsmcmb.io.tables import write_json, write_tsv
+from qsmcmb.model import Grid
+from qsmcmb.phantoms.build import lesions_of
+from qsmcmb.phantoms.lesions import Ball, ball_field
+from qsmcmb.phantoms.recipe import read_recipe
+from qsmcmb.phantoms.tissue_scan import TissueScan
+from qsmcmb.unwrapping.head import unwrap
+from qsmcmb.validation.claims import (
+    Claim,
+    Rows,
+    absolute_errors,
+    at_least,
+    at_most,
+    column,
+    covered,
+    cv_over,
+    lesions_in,
+    percentile,
+)
+from qsmcmb.validation.experiments import FIELDS
+from qsmcmb.validation.measure import COLUMNS, measure_session
+from qsmcmb.validation.validate import CLAIM_COLUMNS, claim_row
+
+RECIPE = "selftest"
+SOURCE = "selftest"
+LIBRARIES = ("numpy", "scipy", "numba", "pyfftw", "nibabel")
+Report = Callable[[str, str, float], None]
+
+
+class SelfTest(NamedTuple):
+    """Claims and the table of lesions."""
+
+    claims: list[Claim]
+    rows: Rows
+
+    @property
+    def passed(self) -> bool:
+        """Whether every limit is met."""
+        return all(c.passed for c in self.claims)
+
+
+def run_selftest(*, report: Report | None = None) -> SelfTest:
+    """Check the dipole and the unwrapping against formulas, and lesions in water at three field strengths."""
+    rows, repeat = _measure_water(report)
+    claims = [_dipole_claim(), _unwrapping_claim(), *_lesion_claims(rows), _repeat_claim(rows, repeat)]
+    return SelfTest(claims, rows)
+
+
+def _measure_water(report: Report | None) -> tuple[Rows, Rows]:
+    recipe = read_recipe(RECIPE)
+    lesions = lesions_of(recipe)
+    rows: Rows = []
+    repeat: Rows = []
+    for number, protocol in enumerate(recipe.sessions):
+        if report:
+            report(protocol.label, "simulate", 0.0)
+        rng = np.random.default_rng([recipe.seed, 8, number])
+        session = TissueScan(recipe, protocol).scan(lesions, rng=rng)
+        made = measure_session(session, rng=np.random.default_rng(number))
+        rows += [{"experiment": SOURCE, "head": recipe.name, **row} for row in made]
+        if not repeat:
+            repeat = measure_session(session, rng=np.random.default_rng(number))
+        if report:
+            report(protocol.label, "quantify", 1.0)
+    return rows, repeat
+
+
+def _dipole_claim() -> Claim:
+    """Hold the numeric field of a ball against the formula, oblique B0, off its surface."""
+    grid = dataclasses.replace(Grid.isotropic((48, 48, 48), 1.0), b0_dir=(0.0, 0.6, 0.8))
+    ball = Ball((0.0, 0.0, 0.0), 6.0, 1.0)
+    xyz = np.indices(grid.shape) - 24.0
+    fine = np.zeros(grid.shape)
+    for shift in np.ndindex(4, 4, 4):
+        offset = ((np.array(shift) + 0.5) / 4 - 0.5).reshape(3, 1, 1, 1)
+        fine += ((xyz + offset) ** 2).sum(axis=0) <= ball.radius_mm**2
+    numeric = forward_field((fine / 64).astype(np.float32), grid, kernel="image")
+    exact = ball_field(xyz, ball, np.array(grid.b0_dir))
+    away = (np.sqrt((xyz**2).sum(axis=0)) > 8) & (np.abs(xyz).max(axis=0) < 22)
+    error = 100 * np.sqrt(np.mean((numeric - exact)[away] ** 2) / np.mean(exact[away] ** 2))
+    return at_most(SOURCE, "field of a ball against the formula (%)", "", float(error), 2.0)
+
+
+def _unwrapping_claim() -> Claim:
+    """Hold an unwrapped ramp with a dipole in it against the truth."""
+    grid = Grid.isotropic((40, 40, 40), 1.0)
+    xyz = np.indices(grid.shape) - 20.0
+    # Steep, but below half a turn from voxel to voxel: more than that no method can know.
+    ball = Ball((0.0, 0.0, 0.0), 3.0, 0.5)
+    truth = 0.9 * xyz[0] - 0.7 * xyz[2] + 5 * ball_field(xyz, ball, np.array([0, 0, 1.0]))
+    wrapped = np.angle(np.exp(1j * truth)).astype(np.float32)[None]
+    mask = (xyz**2).sum(axis=0) < 18**2
+    mask &= (xyz**2).sum(axis=0) > 3**2
+    out = unwrap(wrapped, mask, grid, magnitude=np.ones_like(wrapped), te_s=(0.02,))[0]
+    turns = np.rint((out - truth) / (2 * np.pi))[mask]
+    wrong = 100 * float(np.mean(turns != np.median(turns)))
+    return at_most(SOURCE, "wrong wraps (%)", "", wrong, 0.1)
+
+
+def _lesion_claims(rows: Rows) -> list[Claim]:
+    large = lesions_in(rows, above=2)
+    relative = 100 * absolute_errors(large) / np.abs(column(large, "truth_ppm_mm3"))
+    cv = 100 * cv_over(lesions_in(rows, above=5), "estimate_ppm_mm3")
+    signs = np.sign(column(rows, "estimate_ppm_mm3")) == np.sign(column(rows, "truth_ppm_mm3"))
+    names = ", ".join(FIELDS)
+    return [
+        at_most(SOURCE, "error of total susceptibility above 2 ppm mm3, median (%)", "", percentile(relative, 50), 3.0,
+                f"{len(large)} measurements at {names}"),
+        at_most(SOURCE, "the same, largest (%)", "", percentile(relative, 100), 12.0),
+        at_most(SOURCE, "CV over 1.5, 3 and 7 T, above 5 ppm mm3, median (%)", "", percentile(cv, 50), 2.0),
+        at_least(SOURCE, "lesions with the right sign (%)", "", 100 * float(np.mean(signs)), 100.0),
+        at_least(SOURCE, "truth within the 95 % interval (%)", "", 100 * float(np.mean(covered(rows))), 90.0),
+    ]  # fmt: skip
+
+
+def _repeat_claim(rows: Rows, repeat: Rows) -> Claim:
+    first = column(rows[: len(repeat)], "estimate_ppm_mm3")
+    difference = float(np.max(np.abs(first - column(repeat, "estimate_ppm_mm3"))))
+    return at_most(SOURCE, "same scan measured again, largest difference (ppm mm3)", "", difference, 0.0)
+
+
+def write_certificate(out: Path, result: SelfTest) -> Path:
+    """Write OUT/certificate.json with limits, results, software and machine; tables for the page beside it."""
+    from qsmcmb import __version__
+
+    make_folder(out)
+    write_tsv(out / "claims.tsv", [claim_row(c) for c in result.claims], CLAIM_COLUMNS)
+    write_tsv(out / "lesions.tsv", result.rows, COLUMNS)
+    record = {
+        "qsmcmb": __version__, "Passed": result.passed, "Time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "Python": platform.python_version(), "Platform": platform.platform(),
+        "Libraries": {name: _version_of(name) for name in LIBRARIES},
+        "Results": [claim_row(c) for c in result.claims],
+    }  # fmt: skip
+    path = out / "certificate.json"
+    write_json(path, record)
+    return path
+
+
+def _version_of(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not installed"

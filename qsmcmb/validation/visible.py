@@ -1,0 +1,65 @@
+"""What a reader or a threshold sees of a lesion on one image: a region, its volume, its mean."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from qsmcmb.model import Grid
+from qsmcmb.typing import FloatArray
+
+REACH_MM = 9.0
+SHELL_MM = 6.0
+SEED_MM = 2.5
+DARK = 0.7
+"""Part of the local tissue's signal below which a lesion is seen on a magnitude image."""
+CHI_PPM = 0.1
+R2STAR_HZ = 25.0
+SEEN_MM3 = 3.0
+"""Least region that a reader calls a microbleed: about 1.8 mm across."""
+
+
+class Region(NamedTuple):
+    """Volume (mm3) of the visible region, 0 where there is none, and the mean of the image over the local tissue."""
+
+    volume_mm3: float
+    mean: float
+
+    @property
+    def seen(self) -> bool:
+        """Whether a reader would count it."""
+        return self.volume_mm3 >= SEEN_MM3
+
+
+def dark_region(image: FloatArray, grid: Grid, point_mm: FloatArray) -> Region:
+    """Return what is darker than DARK of the tissue around it, on a magnitude or susceptibility-weighted image."""
+    return _region(image, grid, point_mm, lambda values, tissue: values < DARK * tissue)
+
+
+def bright_region(image: FloatArray, grid: Grid, point_mm: FloatArray, *, above: float) -> Region:
+    """Return what exceeds the tissue around it by `above`, on a map."""
+    return _region(image, grid, point_mm, lambda values, tissue: values > tissue + above)
+
+
+def _region(image: FloatArray, grid: Grid, point_mm: FloatArray, rule: object) -> Region:
+    centre = grid.to_voxel(point_mm)
+    size = np.array(grid.voxel_size_mm)
+    low = np.maximum(np.floor(centre - REACH_MM / size).astype(int), 0)
+    high = np.minimum(np.ceil(centre + REACH_MM / size).astype(int) + 1, grid.shape)
+    if np.any(high <= low):
+        return Region(0.0, float("nan"))
+    axes = [(np.arange(a, b) - c) * v for a, b, c, v in zip(low, high, centre, size, strict=True)]
+    distance = np.sqrt(sum(d**2 for d in np.meshgrid(*axes, indexing="ij")))
+    box = image[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    shell = (distance > SHELL_MM) & (distance < REACH_MM)
+    tissue = float(np.median(box[shell]))
+    assert callable(rule)
+    labels, count = ndimage.label(rule(box, tissue) & (distance < REACH_MM - 1))
+    near = np.where(labels > 0, distance, np.inf)
+    if not count or near.min() > SEED_MM:
+        return Region(0.0, float("nan"))
+    region = labels == labels[np.unravel_index(np.argmin(near), near.shape)]
+    mean = float(np.mean(box[region], dtype=np.float64)) - tissue
+    return Region(float(region.sum() * grid.voxel_volume_mm3), mean)

@@ -1,0 +1,106 @@
+"""Claims: known tables give known figures, and what is missed fails."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qsmcmb.validation.accuracy import accuracy_claims, class_table, error_claims, repeat_claim, seen_claims
+from qsmcmb.validation.claims import Claim, absolute_errors, at_most, covered, cv_over, lesions_in, within
+from qsmcmb.validation.literature import literature_claims, liu_claims, naji_claims
+
+
+def lesion(session: str, number: int, truth: float, estimate: float, **more: Any) -> dict[str, Any]:
+    return {
+        "experiment": "fields", "head": "h", "session": session, "kind": "microbleed" if truth > 0 else "calcification",
+        "shape": "sphere", "lesion": float(number), "truth_ppm_mm3": truth, "estimate_ppm_mm3": estimate,
+        "low_ppm_mm3": estimate - 0.05 * abs(truth), "high_ppm_mm3": estimate + 0.05 * abs(truth),
+        "sd_ppm_mm3": 0.025 * abs(truth), "volume_mm3": 10.0, "seconds": 0.3, **more,
+    }  # fmt: skip
+
+
+def find(claims: list[Claim], words: str) -> Claim:
+    return next(c for c in claims if words in c.quantity)
+
+
+def test_limits_decide_and_the_unknown_fails() -> None:
+    assert at_most("s", "q", "", 1.0, 1.0).passed
+    assert not at_most("s", "q", "", math.nan, 1.0).passed
+    assert not within("s", "q", "", -2.0, (-1, 1)).passed
+    assert at_most("s", "q", "", 1.0, 2.5).limit == "at most 2.5"
+
+
+def test_a_missing_estimate_errs_by_the_whole_truth_and_is_not_covered() -> None:
+    rows = [lesion("3T", 1, 5.0, math.nan), lesion("3T", 2, -4.0, -4.1)]
+    np.testing.assert_allclose(absolute_errors(rows), [5.0, 0.1])
+    assert covered(rows).tolist() == [False, True]
+
+
+def test_accuracy_of_a_perfect_and_of_a_poor_table() -> None:
+    sessions = {"15T": 0.99, "3T": 1.0, "7T": 1.01}
+    sizes = (1.5, 3.0, 8.0, -20.0)
+    good = [lesion(s, n, m, m * f) for s, f in sessions.items() for n, m in enumerate(sizes)]
+    claims = accuracy_claims({"fields": good})
+    assert all(c.passed for c in claims if "coverage" not in c.quantity and "half-width" not in c.quantity)
+    assert find(claims, "CV over 1.5").here == pytest.approx(1.0)
+    assert find(claims, "coverage").here == 100
+    poor = [
+        lesion(s, n, m, m * (1 + 20 * (f - 1) - 0.1))
+        for s, f in sessions.items()
+        for n, m in enumerate(sizes)
+    ]
+    missed = [c for c in accuracy_claims({"fields": poor}) if not c.passed]
+    assert len(missed) >= 5
+
+
+def test_error_is_judged_relative_or_absolute_by_size() -> None:
+    median, worst, small = error_claims([lesion("3T", 1, 2.5, 2.6), lesion("3T", 2, 1.2, 1.3)])
+    assert median.here == pytest.approx(1.0)
+    assert worst.here == pytest.approx(1 / 3)
+    assert small.here == pytest.approx(0.1)
+
+
+def test_size_classes_count_every_lesion_once() -> None:
+    rows = [lesion("3T", n, m, m) for n, m in enumerate((1.0, 1.9, 2.0, 5.0, 14.0, 15.0, 60.0))]
+    table = class_table(rows)
+    assert [r["lesions"] for r in table] == [2, 1, 2, 2]
+
+
+def test_mimics_are_left_out_and_sessions_chosen() -> None:
+    rows = [lesion("3T", 1, 5.0, 5.0), lesion("7T", 1, 5.0, 5.0), lesion("3T", 2, 5.0, 5.0, kind="air")]
+    assert len(lesions_in(rows)) == 2
+    assert len(lesions_in(rows, session="3T")) == 1
+
+
+def test_repeatability_is_the_root_mean_square() -> None:
+    rows = [lesion(f"scan{s}", n, 10.0, 10.0 + d) for s, d in ((1, -0.1), (2, 0.0), (3, 0.1)) for n in (1, 2)]
+    assert repeat_claim(rows).here == pytest.approx(1.0)
+    assert float(cv_over(rows, "estimate_ppm_mm3")[0]) == pytest.approx(0.01)
+
+
+def test_published_results_read_from_known_tables() -> None:
+    shown = {"t2s_mm3": 10.0, "swi_mm3": 12.0, "r2s_mm3": 8.0, "qsm_mm3": 6.0, "qsm_mean_ppm": 0.4}
+    grown = {"t2s_mm3": 20.0, "swi_mm3": 22.0, "r2s_mm3": 12.0, "qsm_mm3": 8.0, "qsm_mean_ppm": 0.3}
+    sizes = (3.0, 6.0, 12.0, 30.0)
+    rows = [lesion("TE20", n, m, m, **shown) for n, m in enumerate(sizes)]
+    rows += [lesion("TE40", n, m, 1.01 * m, **grown) for n, m in enumerate(sizes)]
+    assert all(c.passed for c in liu_claims(rows))
+    assert liu_claims(rows)[0].here == pytest.approx(2.0)
+    rows += [lesion("TE10", n, m, 0.99 * m, **shown) for n, m in enumerate(sizes)]
+    size, mean, slope = naji_claims(rows)
+    assert size.here == pytest.approx(0.75)
+    assert mean.here == pytest.approx(4 / 3)
+    assert slope.here == pytest.approx(0.99 / 1.01)
+
+
+def test_counts_of_what_is_seen() -> None:
+    seen = {"15T": 4, "3T": 6, "7T": 8, "thick15T": 2}
+    rows = [
+        lesion(s, n, 2.0, 2.0, t2s_mm3=9.0 if n < k else 0.0, swi_mm3=9.0 if n < k else 0.0)
+        for s, k in seen.items() for n in range(10)
+    ]  # fmt: skip
+    assert [c.here for c in seen_claims(rows)] == pytest.approx([1.5, 2.0, 1 / 3])
+    assert literature_claims({}) == []

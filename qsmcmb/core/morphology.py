@@ -1,4 +1,4 @@
-"""Mask operations in mm, built on scipy.ndimage."""
+"""Mask operations in mm, exact up to the radius; labels by scipy.ndimage."""
 
 from __future__ import annotations
 
@@ -53,27 +53,78 @@ def capped_distance_inside_mm(mask: BoolArray, voxel_size_mm: Triple, cap_mm: fl
 
 def erode(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray:
     """Return the voxels that lie more than `radius_mm` inside the mask; the volume's edge is outside."""
-    return mask & (distance_inside_mm(mask, voxel_size_mm) > radius_mm)
+    out = np.zeros(mask.shape, bool)
+    if mask.any():
+        box = bounding_box(mask)
+        inner = np.ascontiguousarray(mask[box])
+        out[box] = inner & _beyond(inner, radius_mm, voxel_size_mm)
+    return out
 
 
 def dilate(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray:
     """Return the voxels within `radius_mm` of the mask."""
-    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=voxel_size_mm) <= radius_mm)
+    out = np.zeros(mask.shape, bool)
+    if mask.any():
+        reach = int(radius_mm / min(voxel_size_mm)) + 1
+        box = bounding_box(mask, reach)
+        # Distances are taken to the volume's edge too: it is moved out of reach.
+        outside = ~np.pad(mask[box], reach)
+        inner = tuple(slice(reach, -reach) for _ in range(3))
+        out[box] = ~(outside & _beyond(outside, radius_mm, voxel_size_mm))[inner]
+    return out
+
+
+def _beyond(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray:
+    cap_mm = radius_mm + min(voxel_size_mm)
+    return np.asarray(capped_distance_inside_mm(mask, voxel_size_mm, cap_mm) > radius_mm)
+
+
+def close_gaps(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray:
+    """Return the mask with its gaps narrower than twice `radius_mm` closed, as if the volume went on."""
+    if not mask.any():
+        return mask.copy()
+    pad = int(radius_mm / min(voxel_size_mm)) + 2
+    box = bounding_box(mask)
+    padded = np.pad(mask[box], pad)
+    closed = erode(dilate(padded, radius_mm, voxel_size_mm), radius_mm, voxel_size_mm)
+    out = mask.copy()
+    out[box] |= closed[pad:-pad, pad:-pad, pad:-pad]
+    return out
 
 
 def fill_holes(mask: BoolArray) -> BoolArray:
     """Return the mask with its enclosed cavities filled."""
-    return np.asarray(ndimage.binary_fill_holes(mask))
+    out = mask.copy()
+    if mask.any():
+        box = bounding_box(mask)
+        # The frame joins everything outside into one part; what is not joined to it is enclosed.
+        labels, _ = ndimage.label(np.pad(~mask[box], 1, constant_values=True))
+        out[box] |= (labels > 0)[1:-1, 1:-1, 1:-1] & (labels != labels[0, 0, 0])[1:-1, 1:-1, 1:-1]
+    return out
 
 
 def largest_component(mask: BoolArray) -> BoolArray:
     """Return the largest 6-connected part of the mask."""
-    labels, count = ndimage.label(mask)
-    if count <= 1:
+    if not mask.any():
         return mask.copy()
+    box = bounding_box(mask)
+    labels, _ = ndimage.label(mask[box])
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    return np.asarray(labels == sizes.argmax())
+    out = np.zeros(mask.shape, bool)
+    out[box] = labels == sizes.argmax()
+    return out
+
+
+def shave(mask: BoolArray, good: BoolArray, layers: int) -> BoolArray:
+    """Return the mask without surface voxels that are not `good`, taken off layer by layer."""
+    out = mask.copy()
+    for _ in range(layers):
+        loose = out & ~ndimage.binary_erosion(out, border_value=1) & ~good
+        if not loose.any():
+            break
+        out &= ~loose
+    return out
 
 
 def bounding_box(mask: BoolArray, margin: int = 0) -> tuple[slice, slice, slice]:

@@ -1,12 +1,15 @@
-"""The brain mask, from magnitude and phase quality; lesions are kept inside.
+"""The brain mask, from magnitude and phase quality; lesions are kept inside, and the user's own mask always wins.
 
 ============== =============================================================================
 method         idea
 ============== =============================================================================
-magnitude      Otsu's threshold on the smoothed magnitude, scalp cut off by opening
-phase_quality  local coherence of the phase, scalp cut off by opening
-combined       magnitude AND phase quality, scalp cut off, holes at lesions closed again
+magnitude      smoothed magnitude above Otsu's threshold or a percentile
+phase_quality  local coherence of the phase
+combined       magnitude AND (or OR) phase quality
 ============== =============================================================================
+
+All cut the scalp off by opening, keep the largest part, close gaps and holes at lesions, and may shave voxels without
+signal off the surface. docs/explanation/masking.md has how many lesions each keeps.
 """
 
 METHODS = {

@@ -6,6 +6,7 @@ method  starts from  cost                        reference
 tkd     local field  one transform pair          Shmueli 2009, 10.1002/mrm.22135
 tsvd    local field  one transform pair          Wharton 2010, 10.1002/mrm.22334
 tikhonov local field one transform pair          Bilgic 2014, 10.1002/mrm.25029
+ndi     local field  2-20 pairs                  Polak 2020, 10.1002/nbm.4271
 tv      local field  two pairs an iteration      Bilgic 2014, 10.1002/mrm.25029
 rts     local field  one pair an iteration       Kames 2018, 10.1016/j.neuroimage.2017.11.018
 medi    local field  two pairs an iteration      Liu 2013, 10.1002/mrm.24272
@@ -16,6 +17,7 @@ METHODS = {
     "tkd": "qsmcmb.dipole_inversion.tkd:invert_tkd",
     "tsvd": "qsmcmb.dipole_inversion.tsvd:invert_tsvd",
     "tikhonov": "qsmcmb.dipole_inversion.tikhonov:invert_tikhonov",
+    "ndi": "qsmcmb.dipole_inversion.ndi:invert_ndi",
     "tv": "qsmcmb.dipole_inversion.tv:invert_tv",
     "rts": "qsmcmb.dipole_inversion.rts:invert_rts",
     "medi": "qsmcmb.dipole_inversion.medi:invert_medi",

@@ -74,7 +74,9 @@ def gradient_norm(tx: Any, ty: Any, tz: Any, damping: Any, even: Any, spectrum: 
 
 
 @compiled(parallel=True)
-def turn(tables: Any, damping: Any, scale: Any, length: Any, keep: Any, spectrum: Any, chi: Any, way: Any) -> None:
+def turn(
+    tables: Any, damping: Any, scale: Any, length: Any, keep: Any, spectrum: Any, chi: Any, way: Any
+) -> None:
     """Advance the map along the old direction, make the new one, and leave its field's spectrum."""
     tx, ty, tz = tables
     nx, ny, nz = spectrum.shape

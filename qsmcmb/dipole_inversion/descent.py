@@ -78,7 +78,8 @@ def descend(
         before = cost
         cost = float(loops.step(forward, length, weight2, nonlinear, difference).sum())
         done += 1
-        if done >= stop.iterations or cost <= stop.cost or before - cost <= stop.fall * before:
+        slow = done > 1 and before - cost <= stop.fall * before
+        if done >= stop.iterations or cost <= stop.cost or slow:
             break
     loops.advance(length, way, chi, size, eng.spectrum)
     return eng.inverse(normalise=False), done

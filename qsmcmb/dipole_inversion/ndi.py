@@ -1,4 +1,4 @@
-"""Nonlinear dipole inversion: descent on |W (exp(i D chi) - exp(i f))|^2 alone, stopped at the field's error.
+"""Nonlinear dipole inversion: descent on |W (exp(i D chi) - exp(i f))|^2 alone, stopped at the field's noise.
 
 Polak et al. 2020, doi 10.1002/nbm.4271, whose plain gradient descent takes 200 steps from a map of 0. Here the first
 step is the closed form and the others are preconditioned conjugate gradients (`descent`): about 2 to 20, one
@@ -13,11 +13,13 @@ import numpy as np
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _closed_form_loops as closed_form
 from qsmcmb.dipole_inversion.descent import Stop, descend
-from qsmcmb.dipole_inversion.noise import data_weights
-from qsmcmb.dipole_inversion.regularisation import error_level, tikhonov_weight
+from qsmcmb.dipole_inversion.noise import data_weights, noise_level
+from qsmcmb.dipole_inversion.regularisation import tikhonov_weight
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
-from qsmcmb.units import USUAL_RADIANS_PER_PPM
+
+DAMPING = 0.3
+"""Damping over the weight that cross-validation gives a single step: what is left for the other steps to stop at."""
 
 
 def invert_ndi(
@@ -25,10 +27,10 @@ def invert_ndi(
     mask: BoolArray,
     grid: Grid,
     *,
+    radians_per_ppm: float,
     field_sd_ppm: FloatArray | None = None,
-    radians_per_ppm: float = USUAL_RADIANS_PER_PPM,
     damping: float | None = None,
-    tolerance: float = 0.02,
+    tolerance: float = 0.01,
     max_iterations: int = 20,
 ) -> FloatArray:
     """Invert without a regulariser: few preconditioned steps on the phase factor, stopped early.
@@ -41,16 +43,16 @@ def invert_ndi(
         Where the field is defined.
     grid : Grid
         Geometry with the direction of B0.
+    radians_per_ppm : float
+        Phase of 1 ppm, rad: where the sine bends.
     field_sd_ppm : ndarray of shape grid.shape, optional
         SD of the field, ppm.
-    radians_per_ppm : float, optional
-        Phase of 1 ppm, rad.
     damping : float, optional
-        Of the preconditioner 1 / (D^2 + damping), 1e-7 to 10: larger stays away from the cone for longer. None: by
+        Of the preconditioner 1 / (D^2 + damping), 1e-7 to 10: larger stays away from the cone for longer. None: from
         generalised cross-validation.
     tolerance : float, optional
         Stop when a step lowers the squared misfit by less than this part, 0 to 1. It always stops where the misfit is
-        the error level of the field.
+        the noise of the field.
     max_iterations : int, optional
         1 to 1000.
 
@@ -67,16 +69,17 @@ def invert_ndi(
     Examples
     --------
     >>> grid = Grid.isotropic((16, 16, 16), 1.0)
-    >>> invert_ndi(np.zeros(grid.shape, np.float32), np.ones(grid.shape, bool), grid).shape
+    >>> field = np.zeros(grid.shape, np.float32)
+    >>> invert_ndi(field, np.ones(grid.shape, bool), grid, radians_per_ppm=12.0).shape
     (16, 16, 16)
     """
     check_range("radians_per_ppm", radians_per_ppm, 1e-6, 1e6)
     check_range("tolerance", tolerance, 0.0, 1.0)
     check_range("max_iterations", max_iterations, 1, 1000)
     if damping is None:
-        damping = tikhonov_weight(local_field_ppm, mask, grid, order=0)
+        damping = DAMPING * tikhonov_weight(local_field_ppm, mask, grid, order=0)
     check_range("damping", damping, 1e-7, 10.0)
-    level = error_level(local_field_ppm, mask, grid, field_sd=field_sd_ppm) * radians_per_ppm
+    level = noise_level(local_field_ppm, mask, field_sd_ppm) * radians_per_ppm
     stop = Stop(level**2 * int(mask.sum()), tolerance, max_iterations)
     weight2 = data_weights(field_sd_ppm, mask) ** 2
     phase = local_field_ppm * np.float32(radians_per_ppm)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from leaderboard_cases import Case
 
+from qsmcmb.core.fft import FftEngine
+
 FAMILIES = ("masking", "unwrapping", "field_mapping", "background_removal", "dipole_inversion", "relaxometry")
 CORE_VOXELS = 6
 QUICK_S = 20.0
@@ -25,14 +27,15 @@ BYTES_BETWEEN = 16
 
 
 class Transforms:
-    """Counts and times what the FFT engine does, by shape; planning apart."""
+    """Counts and times what the FFT engine does while the context lasts, by shape; planning apart."""
 
     def __init__(self) -> None:
-        from qsmcmb.core import fft
-
         self.counts: dict[tuple[int, int, int], int] = {}
         self.planning_s = 0.0
-        make, forward, inverse = fft.FftEngine.__init__, fft.FftEngine.forward, fft.FftEngine.inverse
+        self._kept = {n: getattr(FftEngine, n) for n in ("__init__", "forward", "inverse")}
+
+    def __enter__(self) -> Transforms:
+        make = self._kept["__init__"]
 
         def planned(engine: Any, shape: Any) -> None:
             start = time.perf_counter()
@@ -46,9 +49,14 @@ class Transforms:
 
             return call
 
-        fft.FftEngine.__init__ = planned  # type: ignore[method-assign]
-        fft.FftEngine.forward = counted(forward)  # type: ignore[method-assign]
-        fft.FftEngine.inverse = counted(inverse)  # type: ignore[method-assign]
+        FftEngine.__init__ = planned  # type: ignore[method-assign]
+        for name in ("forward", "inverse"):
+            setattr(FftEngine, name, counted(self._kept[name]))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name, function in self._kept.items():
+            setattr(FftEngine, name, function)
 
     def reset(self) -> None:
         """Forget the counts."""
@@ -57,8 +65,6 @@ class Transforms:
 
 def pair_seconds(shape: tuple[int, int, int], repeats: int = 7) -> float:
     """Return the fastest of some planned forward and inverse transforms."""
-    from qsmcmb.core.fft import FftEngine
-
     engine = FftEngine(shape)
     engine.real[...] = 1
     times = []
@@ -90,23 +96,22 @@ def run_method(case: Case, family: str, method: str, threads: int) -> tuple[dict
         "masking": _mask, "unwrapping": _unwrap, "field_mapping": _map_field,
         "background_removal": _background, "dipole_inversion": _invert, "relaxometry": _decay,
     }[family]  # fmt: skip
-    transforms = Transforms()
     inputs = _Inputs(case)
     try:
         call(method, inputs.corner())()
     except Exception as error:
         print(f"{method}: no warm-up on a corner ({error})")
     job = call(method, inputs)
-    transforms.reset()
-    before = _memory_mib(reset=True)
-    result, seconds = _timed(job)
-    seconds -= transforms.planning_s
-    for _ in range(REPEATS if seconds < QUICK_S / REPEATS else int(seconds < QUICK_S)):
-        transforms.reset()
-        result, again = _timed(job)
-        seconds = min(seconds, again)
-    peak = _memory_mib()
-    counts = dict(transforms.counts)
+    with Transforms() as transforms:
+        before = _memory_mib(reset=True)
+        result, seconds = _timed(job)
+        peak = _memory_mib()
+        seconds -= transforms.planning_s
+        for _ in range(REPEATS if seconds < QUICK_S / REPEATS else int(seconds < QUICK_S)):
+            transforms.reset()
+            result, again = _timed(job)
+            seconds = min(seconds, again)
+    counts = transforms.counts
     full = pair_seconds(inputs.grid.shape)
     pairs = {shape: n / 2 for shape, n in counts.items()}
     working = max(counts, key=lambda s: np.prod(s) * (counts[s] > 0), default=_box_shape(inputs.mask))
@@ -118,7 +123,7 @@ def run_method(case: Case, family: str, method: str, threads: int) -> tuple[dict
         "family": family, "method": method, "case": case.folder.name, "label": case.about["label"],
         "threads": threads, "seconds": seconds, "pair_s": full, "pairs": seconds / full,
         "transform_pairs": sum(pairs.values()), "fft_s": fft_s, "floor_s": floor,
-        "floor_ratio": seconds / floor if floor else None, "working_grid": list(working),
+        "floor_ratio": seconds / floor if floor else None, "working_grid": [int(n) for n in working],
         "peak_rss_mib": peak, "extra_mib": peak - before,
         "volumes": (peak - before) / (4 * float(np.prod(working)) / 2**20),
         **_scores(family, case, inputs, result),

@@ -1,0 +1,86 @@
+"""The leaderboard on a tiny case: every family runs, records hold what the page shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qsmcmb.core.dipole import forward_field
+from qsmcmb.core.fft import FftEngine
+from qsmcmb.model import Grid
+from qsmcmb.units import GAMMA_MHZ_PER_T
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+METHODS = {
+    "masking": "magnitude", "unwrapping": "laplacian", "field_mapping": "weighted", "background_removal": "vsharp",
+    "dipole_inversion": "tkd", "relaxometry": "weighted",
+}  # fmt: skip
+
+
+@pytest.fixture
+def bench(monkeypatch, tmp_path):
+    """Return the leaderboard's modules and a case of 40 voxels a side."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import leaderboard_cases
+    import leaderboard_page
+    import leaderboard_run
+
+    grid = Grid.isotropic((40, 40, 40), 1.0)
+    x, y, z = np.meshgrid(*[np.arange(40) - 20.0] * 3, indexing="ij")
+    mask = x**2 + y**2 + z**2 < 18**2
+    lesions = np.where((x - 2) ** 2 + y**2 + z**2 < 2**2, 1, 0)
+    regions = np.where((x + 7) ** 2 + y**2 + z**2 < 4**2, 1, 0)
+    chi = 1.0 * lesions + 0.1 * regions
+    local = forward_field(chi.astype(np.float32), grid) * mask
+    total = local + 0.003 * z * mask
+    te = np.array([0.004, 0.010])[:, None, None, None]
+    phase = np.angle(np.exp(2j * np.pi * GAMMA_MHZ_PER_T * 3 * te * total)) * mask
+    leaderboard_cases._save(
+        tmp_path / "S",
+        grid,
+        {"te_s": [0.004, 0.010], "b0_tesla": 3.0, "label": "bench phantom S"},
+        {
+            "mask": mask, "phase": phase, "magnitude": np.exp(-20 * te) * mask, "total_ppm": total, "local_ppm": local,
+            "total_true_ppm": total, "local_true_ppm": local, "chi_ppm": chi, "lesions": lesions, "regions": regions,
+            "sd_ppm": np.where(mask, 1e-4, np.inf), "r2star_hz": 20 + chi,
+        },
+    )  # fmt: skip
+    return leaderboard_cases.Case(tmp_path / "S"), leaderboard_run, leaderboard_page
+
+
+def test_every_family_leaves_a_record_and_the_page_shows_them(bench, tmp_path):
+    case, run, page = bench
+    forward = FftEngine.forward
+    for family, method in METHODS.items():
+        record, plane = run.run_method(case, family, method, 1)
+        run.write_record(tmp_path / "results" / "S" / f"{family}-{method}.json", record, plane)
+        assert record["seconds"] > 0
+        assert any(v is not None for v in record["scores"].values())
+    assert FftEngine.forward is forward
+    tkd = json.loads((tmp_path / "results" / "S" / "dipole_inversion-tkd.json").read_text())
+    assert tkd["transform_pairs"] == 1
+    assert tkd["floor_ratio"] >= 1
+    assert 0.5 < tkd["scores"]["moment"] < 1.3
+    page.write_pages(tmp_path / "results", tmp_path / "docs")
+    text = (tmp_path / "docs" / "leaderboard.md").read_text()
+    assert "| **tkd** |" in text
+    for name in ("S-dipole_inversion.png", "S-dipole_inversion-maps.png"):
+        assert f"leaderboard/{name}" in text
+        assert (tmp_path / "docs" / "leaderboard" / name).stat().st_size > 1000
+    assert len(json.loads((tmp_path / "docs" / "leaderboard" / "results.json").read_text())) == len(METHODS)
+
+
+def test_peers_stand_below_their_method(bench):
+    _, _, page = bench
+    row = {
+        "family": "dipole_inversion", "method": "tv", "case": "L", "scores": {"nrmse": 5.0}, "seconds": 0.58,
+        "pairs": 20.0,
+        "floor_ratio": 1.2, "transform_pairs": 66, "volumes": 9.0, "peak_rss_mib": 900.0,
+    }  # fmt: skip
+    peers = {"pair_s": 0.029, "dipole_inversion": {"tv": [{"name": "other", "seconds": 5.8, "nrmse": 6.0}]}}
+    lines = page.table([row], peers).splitlines()
+    assert lines[2].startswith("| **tv** | 5.0 | 0.58 | 20 | 66 | 1.20 | 9.0 | 900 | 10.0 x |")
+    assert lines[3].startswith("| *other* | 6.0 | 5.80 | 200 |")

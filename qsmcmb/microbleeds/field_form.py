@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qsmcmb.microbleeds.lesion_fit import Source
+from qsmcmb.microbleeds.lesion_model import Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood, polynomials
 from qsmcmb.typing import FloatArray
 from qsmcmb.units import hz_to_ppm

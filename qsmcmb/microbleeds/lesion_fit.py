@@ -1,10 +1,9 @@
-"""Lesion fit in the complex domain: the scan's own signal around a lesion, formed and sampled as the scanner does.
+"""Lesion fit in the complex domain: least squares over all echoes for total susceptibility, centre and shape.
 
-The lesion is a dark ball with the field of a dipole, formed on a sub-voxel grid and taken through the point
-spread of a k-space crop; tissue magnitude, R2*, receive phase and background field around it are low-order
-polynomials. Least squares over all echoes gives the total susceptibility with free centre and radius. Where the
-core does not fit, two equal balls with a free axis take the ball's place. The field form (dipole on an unwrapped
-field map) starts it and stands by as a check.
+Errors are not alike in all directions: the magnitude carries tissue texture, the phase carries the field of nearby
+tissue, which grows with echo time; both are weighed as what they are. Where the core does not fit, two equal balls
+with a free axis take the ball's place. The field form (dipole on an unwrapped field map) starts it and stands by as a
+check.
 """
 
 from __future__ import annotations
@@ -13,43 +12,46 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.microbleeds._lesion_signal_loops import lesion_signal
-from qsmcmb.microbleeds.neighbourhood import Neighbourhood, polynomials
+from qsmcmb.microbleeds.lesion_model import LesionModel, Signal, Source
+from qsmcmb.microbleeds.neighbourhood import Neighbourhood
+from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
-from qsmcmb.units import dipole_phase_constant
+from qsmcmb.units import GAMMA_MHZ_PER_T
 
-SUBVOXEL_MM = 0.4
+BLUR = Estimate(0.4, 0.2, "mm")
+MAX_BLUR_MM = 2.0
+DECAY_PER_TESLA_HZ = 35.0
+DECAY_LOG_SD = 0.8
+"""R2* inside the lesion above the tissue's: bleeds are dark at late echoes, not at once."""
+DECAY_HZ = (5.0, 3000.0)
 MAX_SHIFT_MM = 2.5
-RADIUS_PRIOR_MM = 1.2
-RADIUS_PRIOR_LOG_SD = 0.35
-TEXTURE = 0.08
-"""Tissue texture and clutter, relative to the signal: what the polynomials cannot follow."""
+MAX_HALF_AXIS_MM = 3.5
+RADII_MM = (0.3, 6.0)
+RADIUS_STARTS = (0.75, 1.0, 1.3)
+DCHI_PPM = 1.0
+DCHI_LOG_SD = 0.6
+"""Susceptibility of a bleed against its surroundings: ties the dark core's radius to the total."""
+APART_LOG_SD = 0.4
+"""Of the distance of two balls over the distance at which they touch."""
+MAGNITUDE_TEXTURE = 0.06
+FIELD_TEXTURE_PPM = 0.006
+OFFSET_TEXTURE_RAD = 0.02
+MISMATCH = 0.02
+"""What the model of the core cannot follow, relative to the tissue's signal."""
 ITERATIONS = 15
 ROBUST = 2.5
 """Residuals beyond this many SDs count less."""
-MODEL_ERROR = 0.07
-"""Relative SD for the choice of the model: real lesions are neither balls nor pairs of balls."""
+MODEL_ERROR = 0.02
 CORE_MM = 3.0
 CORE_RESIDUAL = 0.95
 """Above this weighted residual within CORE_MM one ball does not describe the lesion."""
-TRIAL_STEPS = 4
-PAIR_GAIN = 15.0
-"""Least drop of the cost for a pair: the evidence that three more parameters must bring."""
-MAX_HALF_AXIS_MM = 3.0
 PAIR_SHRINK = 0.8
 """Radius of two balls that fill the volume of one, and half their distance when they touch."""
-
-
-class Source(NamedTuple):
-    """A ball: total susceptibility (ppm mm3), centre (mm from the neighbourhood's middle), radius (mm)."""
-
-    total_chi_ppm_mm3: float
-    centre_mm: tuple[float, float, float]
-    radius_mm: float
-
-    def row(self) -> list[float]:
-        """Return the row that the loop reads."""
-        return [self.total_chi_ppm_mm3, *self.centre_mm, self.radius_mm]
+PAIR_GAIN = 15.0
+"""Least drop of the cost for a pair: the evidence that three more parameters must bring."""
+TRIAL_STEPS = 4
+# Half of the 26 directions of a cube: an axis has no sign.
+AXES = np.array([d for d in np.ndindex(3, 3, 3) if d > (1, 1, 1)], dtype=float) - 1.0
 
 
 class LesionFit(NamedTuple):
@@ -65,125 +67,36 @@ class LesionFit(NamedTuple):
     core_residual: float
     """The same within 3 mm of the centre, all echoes."""
     cost: float
+    blur: Estimate
+    """Width of the box that widens the point spread, mm."""
+    balls: FloatArray
+    """Rows of total susceptibility (ppm mm3), centre (mm, 3) and radius (mm)."""
+    decay_hz: float
+    """R2* inside the lesion above the tissue's, 1/s."""
     half_axis_mm: tuple[float, float, float] | None = None
     """From the centre to each of two balls; None for one ball."""
 
 
-class PointSpread:
-    """Sampling of a sub-voxel grid by a k-space crop: a sinc of the voxel along each axis."""
+class _State(NamedTuple):
+    """Signal, rotated so that real is along the model's magnitude and imaginary along its phase."""
 
-    def __init__(self, near: Neighbourhood) -> None:
-        size = near.grid.voxel_size_mm
-        self.factor = [max(2, round(v / SUBVOXEL_MM)) for v in size]
-        self.axes_mm: list[FloatArray] = []
-        self.matrices: list[FloatArray] = []
-        for coarse, v, factor in zip(near.axes_mm, size, self.factor, strict=True):
-            offsets = ((np.arange(factor) + 0.5) / factor - 0.5) * v
-            fine = (coarse[:, None] + offsets).ravel()
-            self.axes_mm.append(fine)
-            sinc = np.sinc((coarse[:, None] - fine[None, :]) / v) / factor
-            self.matrices.append(sinc.astype(np.float32))
-        self.edge_mm = float(min(v / f for v, f in zip(size, self.factor, strict=True)))
-
-    def sample(self, fine: ComplexArray) -> ComplexArray:
-        """Return (echo, x, y, z) voxels of a fine (echo, ...) signal that is 0 far away."""
-        mx, my, mz = self.matrices
-        step = fine @ mz.T
-        step = np.einsum("exyz,jy->exjz", step, my, optimize=True)
-        return np.einsum("exjz,ix->eijz", step, mx, optimize=True)
+    signal: Signal
+    direction: ComplexArray
+    error: ComplexArray
+    weight_radial: FloatArray
+    weight_phase: FloatArray
+    robust: FloatArray
+    cost: float
 
 
-class ComplexModel:
-    """Signal model around one lesion.
-
-    Parameters: M, centre (3), log radius; for a pair the half axis (3); then the background's.
-    """
-
-    def __init__(self, near: Neighbourhood, fixed: list[Source], *, pair: bool = False) -> None:
-        self.near = near
-        self.pair = pair
-        self.n_source = 8 if pair else 5
-        self.spread = PointSpread(near)
-        self.fixed = fixed
-        self.constants = np.array([dipole_phase_constant(near.b0_tesla, t) for t in near.te_s])
-        self.b0_dir = np.array(near.grid.b0_dir)
-        inside = near.inside
-        xyz = near.coordinates_mm[:, inside] / near.radius_mm
-        te = np.asarray(near.te_s) / max(near.te_s)
-        linear, quadratic, cubic = (polynomials(xyz, order) for order in (1, 2, 3))
-        echoes = len(te)
-        phase_columns = [np.tile(cubic[None], (echoes, 1, 1)) * te[:, None, None]]
-        amplitude_columns = [np.tile(quadratic[None], (echoes, 1, 1))]
-        if echoes > 1:
-            phase_columns.insert(0, np.tile(linear[None], (echoes, 1, 1)))
-            amplitude_columns.append(np.tile(linear[None], (echoes, 1, 1)) * te[:, None, None])
-        self.phase_basis = np.concatenate(phase_columns, axis=2).reshape(
-            -1, sum(c.shape[2] for c in phase_columns)
-        )
-        width = sum(c.shape[2] for c in amplitude_columns)
-        self.amplitude_basis = np.concatenate(amplitude_columns, axis=2).reshape(-1, width)
-        self.data = near.signal[:, inside].reshape(-1)
-        self.noise = near.noise
-
-    def sources(self, p: FloatArray) -> list[Source]:
-        """Return the lesion's balls."""
-        radius = float(np.exp(p[4]))
-        if not self.pair:
-            return [Source(p[0], (p[1], p[2], p[3]), radius)]
-        return [Source(p[0] / 2, _triple(p[1:4] + sign * p[5:8]), radius) for sign in (1, -1)]
-
-    def lesion(self, p: FloatArray) -> ComplexArray:
-        """Return the lesion's factor on the signal, all echoes and voxels of the ball in one axis."""
-        rows = [s.row() for s in (*self.sources(p), *self.fixed)]
-        x, y, z = self.spread.axes_mm
-        fine = np.empty((len(self.constants), x.size, y.size, z.size), np.complex64)
-        args = (self.b0_dir, self.constants, self.spread.edge_mm, fine)
-        lesion_signal(np.array(rows), x, y, z, *args)
-        return 1.0 + self.spread.sample(fine)[:, self.near.inside].reshape(-1)
-
-    def background(self, p: FloatArray) -> ComplexArray:
-        """Return tissue signal times background phase."""
-        n = self.phase_basis.shape[1]
-        phase, amplitude = np.split(p[self.n_source :], [n])
-        out: ComplexArray = np.exp(self.amplitude_basis @ amplitude + 1j * (self.phase_basis @ phase))
-        return out
-
-    def start(self, source: Source) -> FloatArray:
-        """Return one ball's parameters from a source and from polynomials fitted to what it leaves."""
-        first = np.array([source.total_chi_ppm_mm3, *source.centre_mm, np.log(source.radius_mm)])
-        empty = np.zeros(self.phase_basis.shape[1] + self.amplitude_basis.shape[1])
-        factor = self.lesion(np.concatenate([first, empty]))
-        rest = self.data * np.exp(-1j * np.angle(factor))
-        trust = np.clip(2 * np.abs(factor) - 1, 0, 1) * np.abs(self.data)
-        # The unwrapped field takes the turns out; what is left is a smooth phase around 0.
-        guide = self.near.background_phase_guide(trust).reshape(-1)
-        left = np.angle(rest * np.exp(-1j * guide))
-        mean = np.angle((trust * np.exp(1j * left)).sum())
-        left = np.angle(np.exp(1j * (left - mean))) + mean + guide
-        weight = trust**2
-        phase = _weighted_solve(self.phase_basis, left, weight)
-        amplitude = _weighted_solve(
-            self.amplitude_basis, np.log(np.maximum(np.abs(self.data), 1e-12)), weight
-        )
-        return np.concatenate([first, phase, amplitude])
+class _Step(NamedTuple):
+    normal: FloatArray
+    gradient: FloatArray
 
 
-def _weighted_solve(basis: FloatArray, values: FloatArray, weight: FloatArray) -> FloatArray:
-    weighted = basis * weight[:, None]
-    normal = basis.T @ weighted
-    normal[np.diag_indices_from(normal)] *= 1 + 1e-9
-    solution: FloatArray = np.linalg.solve(
-        normal + 1e-12 * np.trace(normal) * np.eye(len(normal)), weighted.T @ values
-    )
-    return solution
-
-
-STEPS = np.array([0.02, 0.02, 0.02, 0.02, 0.03, 0.05, 0.05, 0.05])
-# Half of the 26 directions of a cube: an axis has no sign.
-AXES = np.array([d for d in np.ndindex(3, 3, 3) if d > (1, 1, 1)], dtype=float) - 1.0
-
-
-def fit_lesion(near: Neighbourhood, source: Source, *, fixed: list[Source] | None = None) -> LesionFit:
+def fit_lesion(
+    near: Neighbourhood, source: Source, *, neighbours: ComplexArray | None = None, blur: Estimate = BLUR
+) -> LesionFit:
     """Fit one lesion.
 
     Parameters
@@ -192,83 +105,100 @@ def fit_lesion(near: Neighbourhood, source: Source, *, fixed: list[Source] | Non
         The scan around the lesion.
     source : Source
         Where to start.
-    fixed : list of Source, optional
-        Neighbours, held as they are.
+    neighbours : ndarray, optional
+        Factor of other lesions on the signal, over (echo and voxel inside).
+    blur : Estimate, optional
+        What is known of the blur beyond the k-space crop, mm.
 
     Returns
     -------
     LesionFit
-        The SD comes from the residuals, clustered by blocks of voxels so that texture counts as what it is:
-        correlated.
     """
-    model = ComplexModel(near, fixed or [])
-    one, fitted = _optimise(model, model.start(source))
-    if one.core_residual <= CORE_RESIDUAL or abs(one.source.total_chi_ppm_mm3) < 3 * one.sd_ppm_mm3:
+    model = LesionModel(near, source, blur=blur, neighbours=neighbours)
+    starts = [
+        model.start(source._replace(radius_mm=float(scale * _usual_radius(source))), _usual_decay(near))
+        for scale in RADIUS_STARTS
+    ]
+    one, fitted = _optimise(model, min(starts, key=lambda p: _evaluate(model, p).cost))
+    if one.core_residual < CORE_RESIDUAL or abs(one.source.total_chi_ppm_mm3) < 3 * one.sd_ppm_mm3:
         return one
-    two = _fit_pair(near, fitted, fixed or [], best_cost=one.cost)
+    two = _fit_pair(model.with_pair(), fitted, best_cost=one.cost)
     return two if two.cost < one.cost - PAIR_GAIN else one
 
 
-def _fit_pair(near: Neighbourhood, one: FloatArray, fixed: list[Source], *, best_cost: float) -> LesionFit:
+def _usual_radius(source: Source) -> float:
+    return float((3 * max(abs(source.total_chi_ppm_mm3), 0.2) / (4 * np.pi * DCHI_PPM)) ** (1 / 3))
+
+
+def _usual_decay(near: Neighbourhood) -> float:
+    return DECAY_PER_TESLA_HZ * near.b0_tesla
+
+
+def _fit_pair(model: LesionModel, one: FloatArray, *, best_cost: float) -> LesionFit:
     """Fit two equal balls in place of the ball of parameters `one`, started from the best of 13 axes."""
-    model = ComplexModel(near, fixed, pair=True)
     radius = PAIR_SHRINK * float(np.exp(one[4]))
     axes = radius * AXES / np.linalg.norm(AXES, axis=1)[:, None]
-    starts = [np.concatenate([one[:4], [np.log(radius)], axis, one[5:]]) for axis in axes]
+    starts = [np.concatenate([one[:4], [np.log(radius)], one[5:7], axis, one[7:]]) for axis in axes]
     best = min(starts, key=lambda p: _evaluate(model, p).cost)
     return _optimise(model, best, give_up_above=best_cost)[0]
 
 
 def _optimise(
-    model: ComplexModel, p: FloatArray, *, give_up_above: float = np.inf
+    model: LesionModel, p: FloatArray, *, give_up_above: float = np.inf
 ) -> tuple[LesionFit, FloatArray]:
     """Minimise the cost by Levenberg-Marquardt; after a few steps give up what is not below a limit."""
     start_centre = p[1:4].copy()
     damping = 1e-3
-    state = _evaluate(model, p)
-    residual, jacobian = _linearise(model, p, state)
+    state = _evaluate(model, p, slopes=True)
+    step = _linearise(model, p, state)
     converged = False
     for iteration in range(ITERATIONS):
         if iteration == TRIAL_STEPS and state.cost > give_up_above:
             break
-        normal = jacobian.T @ jacobian
-        gradient = jacobian.T @ residual
-        step = np.linalg.solve(
-            normal + damping * np.diag(np.diag(normal)) + 1e-12 * np.eye(len(p)), -gradient
-        )
-        trial = p + step
+        damped = step.normal + damping * np.diag(np.diag(step.normal)) + 1e-12 * np.eye(len(p))
+        trial = p - np.linalg.solve(damped, step.gradient)
         trial[1:4] = start_centre + np.clip(trial[1:4] - start_centre, -MAX_SHIFT_MM, MAX_SHIFT_MM)
-        trial[4] = np.clip(trial[4], np.log(0.3), np.log(6.0))
-        trial[5 : model.n_source] = np.clip(trial[5 : model.n_source], -MAX_HALF_AXIS_MM, MAX_HALF_AXIS_MM)
-        new = _evaluate(model, trial)
+        trial[4] = np.clip(trial[4], np.log(RADII_MM[0]), np.log(RADII_MM[1]))
+        trial[5] = np.clip(trial[5], 0.02, MAX_BLUR_MM)
+        trial[6] = np.clip(trial[6], np.log(DECAY_HZ[0]), np.log(DECAY_HZ[1]))
+        trial[7 : model.n_source] = np.clip(trial[7 : model.n_source], -MAX_HALF_AXIS_MM, MAX_HALF_AXIS_MM)
+        new = _evaluate(model, trial, slopes=True)
         converged = _settled(p, trial) or 0 <= state.cost - new.cost < 1e-4 * abs(state.cost)
         if new.cost < state.cost:
             p, state = trial, new
-            residual, jacobian = _linearise(model, p, state)
+            step = _linearise(model, p, state)
             damping = max(damping / 5, 1e-7)
         else:
             damping *= 8
         if converged:
             break
-    noise_sd = _clustered_sd(model.near, residual, jacobian)
+    return _describe(model, p, state, converged=converged), p
+
+
+def _describe(model: LesionModel, p: FloatArray, state: _State, *, converged: bool) -> LesionFit:
+    noise_sd = _clustered_sd(model, p, state)
+    blur = Estimate(
+        float(p[5]), float(np.sqrt(np.linalg.pinv(_linearise(model, p, state).normal)[5, 5])), "mm"
+    )
     sd = float(np.hypot(noise_sd, MODEL_ERROR * p[0]))
+    decay_hz = float(np.exp(p[6]))
     fitted = Source(float(p[0]), _triple(p[1:4]), float(np.exp(p[4])))
-    rms = float(np.sqrt(np.mean(residual[:-1] ** 2)))
-    axis = _triple(p[5:8]) if model.pair else None
-    core = _core_residual(model, state, fitted)
-    return LesionFit(fitted, sd, noise_sd, rms, converged, core, state.cost, axis), p
+    error2 = 0.5 * (
+        (state.weight_radial * state.error.real) ** 2 + (state.weight_phase * state.error.imag) ** 2
+    )
+    rms = float(np.sqrt(np.mean(error2 * state.robust**2)))
+    axis = _triple(p[7:10]) if model.pair else None
+    near = model.near
+    distance2 = ((near.coordinates_mm[:, near.inside] - p[1:4, None]) ** 2).sum(axis=0)
+    core = (error2 * state.robust**2).reshape(len(near.te_s), -1)[:, distance2 < CORE_MM**2]
+    core_rms = float(np.sqrt(np.mean(core))) if core.size else 0.0
+    return LesionFit(
+        fitted, sd, noise_sd, rms, converged, core_rms, state.cost, blur, model.balls(p), decay_hz, axis
+    )
 
 
 def _triple(values: FloatArray) -> tuple[float, float, float]:
     return float(values[0]), float(values[1]), float(values[2])
-
-
-def _core_residual(model: ComplexModel, state: _State, source: Source) -> float:
-    near = model.near
-    xyz = near.coordinates_mm[:, near.inside] - np.array(source.centre_mm)[:, None]
-    core = (xyz**2).sum(axis=0) < CORE_MM**2
-    error = state.error.reshape(len(near.te_s), -1)[:, core]
-    return float(np.sqrt(np.mean(np.abs(error) ** 2))) if core.any() else 0.0
 
 
 def _settled(p: FloatArray, trial: FloatArray) -> bool:
@@ -277,55 +207,91 @@ def _settled(p: FloatArray, trial: FloatArray) -> bool:
     return bool(change[0] < 1e-3 * abs(p[0]) and np.all(change[1:] < 0.01))
 
 
-class _State(NamedTuple):
-    cost: float
-    background: ComplexArray
-    factor: ComplexArray
-    weight: FloatArray
-    error: ComplexArray
-
-
-def _evaluate(model: ComplexModel, p: FloatArray) -> _State:
+def _evaluate(model: LesionModel, p: FloatArray, *, slopes: bool = False) -> _State:
     """Return the cost and what its linearisation needs."""
-    background = model.background(p)
-    factor = model.lesion(p)
-    signal = background * factor
-    weight = 1 / np.sqrt(model.noise**2 + (TEXTURE * np.abs(signal)) ** 2)
-    error = (signal - model.data) * weight
-    distance2 = np.abs(error) ** 2 / ROBUST**2
-    prior = (p[4] - np.log(RADIUS_PRIOR_MM)) / RADIUS_PRIOR_LOG_SD
+    signal = model.signal(p, slopes=slopes)
+    value = signal.value
+    size = np.abs(value)
+    direction = value / np.maximum(size, 1e-12)
+    error = (value - model.data) * direction.conj()
+    near = model.near
+    te = np.repeat(near.te_s, int(near.inside.sum()))
+    field_turn = 2 * np.pi * GAMMA_MHZ_PER_T * near.b0_tesla * FIELD_TEXTURE_PPM * te
+    common = near.noise**2 + (MISMATCH * np.abs(signal.background)) ** 2
+    radial = 1 / np.sqrt(common + (MAGNITUDE_TEXTURE * size) ** 2)
+    along = 1 / np.sqrt(common + (OFFSET_TEXTURE_RAD**2 + field_turn**2) * size**2)
+    distance2 = ((radial * error.real) ** 2 + (along * error.imag) ** 2) / ROBUST**2
     # The weight depends on the model: its logarithm keeps a darker model from looking better.
-    cost = float(ROBUST**2 * np.log1p(distance2).sum() + prior**2 - 2 * np.log(weight).sum())
-    # Cauchy's weights: veins and borders are far out and count less.
-    robust = 1 / np.sqrt(1 + distance2)
-    return _State(cost, background, factor, weight * robust, error * robust)
-
-
-def _linearise(model: ComplexModel, p: FloatArray, state: _State) -> tuple[FloatArray, FloatArray]:
-    """Return the weighted residual and its Jacobian; the last row is the radius prior."""
-    columns = []
-    scaled = state.background * state.weight
-    for i, h in enumerate(STEPS[: model.n_source]):
-        q = p.copy()
-        q[i] += h * max(1.0, abs(p[0]) if i == 0 else 1.0)
-        columns.append((model.lesion(q) - state.factor) / (q[i] - p[i]) * scaled)
-    weighted = (scaled * state.factor)[:, None]
-    complex_jacobian = np.concatenate(
-        [np.stack(columns, axis=1), 1j * weighted * model.phase_basis, weighted * model.amplitude_basis],
-        axis=1,
+    cost = float(
+        ROBUST**2 * np.log1p(distance2).sum()
+        + (_priors(model, p) ** 2).sum()
+        - 2 * (np.log(radial) + np.log(along)).sum()
     )
-    jacobian = np.concatenate([complex_jacobian.real, complex_jacobian.imag, np.zeros((1, len(p)))])
-    jacobian[-1, 4] = 1 / RADIUS_PRIOR_LOG_SD
-    prior = (p[4] - np.log(RADIUS_PRIOR_MM)) / RADIUS_PRIOR_LOG_SD
-    return np.concatenate([state.error.real, state.error.imag, [prior]]), jacobian
+    # Cauchy's weights: veins and borders are far out and count less.
+    return _State(signal, direction, error, radial, along, 1 / np.sqrt(1 + distance2), cost)
 
 
-def _clustered_sd(near: Neighbourhood, residual: FloatArray, jacobian: FloatArray) -> float:
+def _priors(model: LesionModel, p: FloatArray) -> FloatArray:
+    """Return what is known beforehand of the source, in SDs."""
+    volumes = (2 if model.pair else 1) * 4 / 3 * np.pi
+    log_dchi = np.log(max(abs(p[0]), 0.05) / (volumes * DCHI_PPM)) - 3 * p[4]
+    log_decay = p[6] - np.log(_usual_decay(model.near))
+    priors = [log_dchi / DCHI_LOG_SD, (p[5] - model.blur.value) / model.blur.sd, log_decay / DECAY_LOG_SD]
+    if model.pair:
+        priors.append((np.log(max(np.linalg.norm(p[7:10]), 0.05)) - p[4]) / APART_LOG_SD)
+    return np.array(priors)
+
+
+def _prior_slopes(model: LesionModel, p: FloatArray) -> FloatArray:
+    slopes = np.zeros((4 if model.pair else 3, len(p)))
+    slopes[1, 5] = 1 / model.blur.sd
+    slopes[2, 6] = 1 / DECAY_LOG_SD
+    slopes[0, 0] = np.sign(p[0]) / max(abs(p[0]), 0.05) / DCHI_LOG_SD
+    slopes[0, 4] = -3 / DCHI_LOG_SD
+    if model.pair:
+        slopes[-1, 7:10] = p[7:10] / max(float(p[7:10] @ p[7:10]), 0.05**2) / APART_LOG_SD
+        slopes[-1, 4] = -1 / APART_LOG_SD
+    return slopes
+
+
+def _jacobian(model: LesionModel, state: _State) -> tuple[FloatArray, FloatArray]:
+    """Return the weighted Jacobian of the radial and of the phase residual."""
+    signal = state.signal
+    assert signal.slopes is not None
+    source = (signal.slopes * signal.background * state.direction.conj()).T
+    size = np.abs(signal.value)[:, None]
+    radial = (state.weight_radial * state.robust)[:, None]
+    along = (state.weight_phase * state.robust)[:, None]
+    n_phase, n_amplitude = model.phase_basis.shape[1], model.amplitude_basis.shape[1]
+    n = model.n_source
+    real = np.zeros((len(size), n + n_phase + n_amplitude))
+    imaginary = np.zeros_like(real)
+    real[:, :n], imaginary[:, :n] = radial * source.real, along * source.imag
+    real[:, n + n_phase :] = radial * size * model.amplitude_basis
+    imaginary[:, n : n + n_phase] = along * size * model.phase_basis
+    return real, imaginary
+
+
+def _linearise(model: LesionModel, p: FloatArray, state: _State) -> _Step:
+    """Return normal matrix and gradient, priors included."""
+    real, imaginary = _jacobian(model, state)
+    slopes, priors = _prior_slopes(model, p), _priors(model, p)
+    normal = real.T @ real + imaginary.T @ imaginary + slopes.T @ slopes
+    gradient = real.T @ (state.weight_radial * state.robust * state.error.real)
+    gradient += imaginary.T @ (state.weight_phase * state.robust * state.error.imag)
+    return _Step(normal, gradient + slopes.T @ priors)
+
+
+def _clustered_sd(model: LesionModel, p: FloatArray, state: _State) -> float:
     """SD of M by the sandwich estimator over blocks of about 3.5 mm."""
-    voxels = near.block_labels()
-    blocks = np.concatenate([np.tile(voxels, 2 * len(near.te_s)), [voxels.max() + 1]])
-    scores = np.zeros((int(blocks.max()) + 1, jacobian.shape[1]))
-    np.add.at(scores, blocks, jacobian * residual[:, None])
-    bread = np.linalg.pinv(jacobian.T @ jacobian)
+    near = model.near
+    real, imaginary = _jacobian(model, state)
+    blocks = np.tile(near.block_labels(), len(near.te_s))
+    rows = real * (state.weight_radial * state.robust * state.error.real)[:, None]
+    rows += imaginary * (state.weight_phase * state.robust * state.error.imag)[:, None]
+    scores = np.zeros((int(blocks.max()) + 1, rows.shape[1]))
+    np.add.at(scores, blocks, rows)
+    slopes = _prior_slopes(model, p)
+    bread = np.linalg.pinv(real.T @ real + imaginary.T @ imaginary + slopes.T @ slopes)
     covariance = bread @ (scores.T @ scores) @ bread
     return float(np.sqrt(max(covariance[0, 0], bread[0, 0])))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations_with_replacement
 
 import numpy as np
 
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
+from qsmcmb.units import dipole_phase_constant
 
 BLOCK_MM = 3.5
 
@@ -29,8 +31,15 @@ class Neighbourhood:
     covered: float
     """Part of the ball that lies in the mask and the volume."""
     box: tuple[slice, slice, slice]
+    support: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Part of k-space that was acquired along each axis; less than 1 in zero-filled images."""
 
     @property
+    def dipole_constants(self) -> FloatArray:
+        """Phase (rad) per echo of 1 ppm mm3 at 1 mm, times 1 / (3 cos^2 - 1)."""
+        return np.array([dipole_phase_constant(self.b0_tesla, t) for t in self.te_s])
+
+    @cached_property
     def coordinates_mm(self) -> FloatArray:
         """Coordinates (3, x, y, z) in voxel axes, mm from the point."""
         return np.stack(np.meshgrid(*self.axes_mm, indexing="ij"))

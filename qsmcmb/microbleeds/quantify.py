@@ -9,12 +9,14 @@ import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.field_form import fit_field_form
-from qsmcmb.microbleeds.lesion_fit import LesionFit, Source, fit_lesion
+from qsmcmb.microbleeds.lesion_fit import LesionFit, fit_lesion
+from qsmcmb.microbleeds.lesion_model import Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood
+from qsmcmb.microbleeds.point_spread import PointSpread
 from qsmcmb.microbleeds.same_lesion import SAME_LESION_MM
 from qsmcmb.microbleeds.shape import measure_void, signal_loss, sum_over_map
 from qsmcmb.model import Estimate, GreScan, Microbleed
-from qsmcmb.typing import BoolArray, FloatArray, IntArray
+from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 UNIT = "ppm mm3"
 NEIGHBOUR_MM = 14.0
@@ -88,10 +90,11 @@ def quantify_lesions(
     nears = [_near(scan, v, data) for v in voxels]
     fits: list[LesionFit | None] = [None if n is None else _first_fit(n) for n in nears]
     for i, near in enumerate(nears):
-        around = _neighbours(i, points_mm, fits, scan)
         first = fits[i]
-        if near is not None and first is not None and around:
-            fits[i] = fit_lesion(near, first.source, fixed=around)
+        if near is not None and first is not None:
+            around = _neighbours(i, points_mm, fits, scan, near)
+            if around is not None:
+                fits[i] = fit_lesion(near, first.source, neighbours=around)
         if progress:
             progress(i + 1, len(nears))
     lesions = []
@@ -133,25 +136,28 @@ def _first_fit(near: Neighbourhood) -> LesionFit:
 
 
 def _neighbours(
-    i: int, points_mm: FloatArray, fits: Sequence[LesionFit | None], scan: GreScan
-) -> list[Source]:
-    """Return the other lesions in reach, their centres in mm from point i along the voxel axes.
+    i: int, points_mm: FloatArray, fits: Sequence[LesionFit | None], scan: GreScan, near: Neighbourhood
+) -> ComplexArray | None:
+    """Return the factor of the other lesions in reach on the signal around point i; None without any.
 
     A fit that ends where this one does is a second point on the same lesion, not a neighbour.
     """
-    out = []
     size = np.array(scan.grid.voxel_size_mm)
     voxels = scan.grid.to_voxel(points_mm)
+    factor = None
     for j, fit in enumerate(fits):
         shift = (voxels[j] - voxels[i]) * size
         if j == i or fit is None or np.linalg.norm(shift) > NEIGHBOUR_MM:
             continue
-        centre = shift + fit.source.centre_mm
         own = fits[i]
+        centre = shift + fit.source.centre_mm
         if own is not None and np.linalg.norm(centre - own.source.centre_mm) < SAME_LESION_MM:
             continue
-        out.append(fit.source._replace(centre_mm=(float(centre[0]), float(centre[1]), float(centre[2]))))
-    return out
+        balls = fit.balls + np.array([0.0, *shift, 0.0])
+        spread = PointSpread(near, fit.source.total_chi_ppm_mm3, centre, fit.balls[:, 4].max())
+        this = 1 + spread.factor(balls, fit.decay_hz, fit.blur.value)[0].reshape(-1)
+        factor = this if factor is None else factor * this
+    return factor
 
 
 def _describe(

@@ -1,0 +1,173 @@
+"""The scan's complex signal around a lesion: balls seen through the point spread, on tissue that varies smoothly.
+
+signal = tissue(r, TE) x factor(r, TE); the tissue's magnitude, R2*, receive phase and background field are low-order
+polynomials, the factor comes from dark balls with the field of a dipole (`PointSpread`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.microbleeds._lesion_signal_loops import PER_BALL
+from qsmcmb.microbleeds.neighbourhood import Neighbourhood, polynomials
+from qsmcmb.microbleeds.point_spread import PointSpread
+from qsmcmb.model import Estimate
+from qsmcmb.typing import ComplexArray, FloatArray
+
+N_BALL = 7
+N_PAIR = 10
+
+
+class Source(NamedTuple):
+    """A ball: total susceptibility (ppm mm3), centre (mm from the neighbourhood's middle), radius (mm)."""
+
+    total_chi_ppm_mm3: float
+    centre_mm: tuple[float, float, float]
+    radius_mm: float
+
+    def row(self) -> list[float]:
+        """Return the row that the loop reads."""
+        return [self.total_chi_ppm_mm3, *self.centre_mm, self.radius_mm]
+
+
+class Signal(NamedTuple):
+    """Model at some parameters; all over (echo, voxel inside) in one axis."""
+
+    background: ComplexArray
+    factor: ComplexArray
+    slopes: ComplexArray | None
+    """Derivatives of the factor by the source's parameters, (parameter, echo and voxel)."""
+
+    @property
+    def value(self) -> ComplexArray:
+        """The scan's signal."""
+        return self.background * self.factor
+
+
+class LesionModel:
+    """Signal model around one lesion.
+
+    Parameters: M (ppm mm3), centre (3, mm), log radius, blur (mm), log decay of the core (1/s); for a pair of equal
+    balls the half axis (3, mm); then the coefficients of phase and log magnitude.
+
+    Parameters
+    ----------
+    near : Neighbourhood
+        The scan around the lesion.
+    source : Source
+        What is expected: sets the fine grid.
+    blur : Estimate
+        What is known of the blur beyond the k-space crop, mm.
+    pair : bool, optional
+        Two equal balls in place of one.
+    neighbours : ndarray of shape (echo and voxel,), optional
+        Factor of other lesions on the signal.
+    """
+
+    def __init__(
+        self,
+        near: Neighbourhood,
+        source: Source,
+        *,
+        blur: Estimate,
+        pair: bool = False,
+        neighbours: ComplexArray | None = None,
+    ) -> None:
+        self.near, self.blur, self.pair, self.neighbours = near, blur, pair, neighbours
+        self.n_source = N_PAIR if pair else N_BALL
+        self.spread = PointSpread(
+            near, source.total_chi_ppm_mm3, np.array(source.centre_mm), source.radius_mm * (2 if pair else 1)
+        )
+        self.phase_basis, self.amplitude_basis = _bases(near)
+        self.data: ComplexArray = near.signal[:, near.inside].reshape(-1)
+
+    def with_pair(self) -> LesionModel:
+        """Return the same model with two balls in place of one."""
+        out = LesionModel.__new__(LesionModel)
+        out.__dict__.update(self.__dict__, pair=True, n_source=N_PAIR)
+        return out
+
+    def balls(self, p: FloatArray) -> FloatArray:
+        """Return the rows of the lesion's balls."""
+        radius = np.exp(p[4])
+        if not self.pair:
+            return np.array([[*p[:4], radius]])
+        return np.array([[p[0] / 2, *(p[1:4] + sign * p[7:10]), radius] for sign in (1, -1)])
+
+    def signal(self, p: FloatArray, *, slopes: bool = False) -> Signal:
+        """Return the signal at parameters `p`, with the slopes of the factor if wanted."""
+        parts = self.spread.factor(self.balls(p), float(np.exp(p[6])), p[5], derivatives=slopes)
+        parts = parts.reshape(len(parts), -1)
+        factor = 1 + parts[0]
+        found = self._chain(p, parts[1:]) if slopes else None
+        if self.neighbours is not None:
+            factor = factor * self.neighbours
+            found = None if found is None else found * self.neighbours
+        n = self.phase_basis.shape[1]
+        phase, amplitude = np.split(p[self.n_source :], [n])
+        background = np.exp(self.amplitude_basis @ amplitude + 1j * (self.phase_basis @ phase))
+        return Signal(background, factor, found)
+
+    def _chain(self, p: FloatArray, by_ball: ComplexArray) -> ComplexArray:
+        radius = np.exp(p[4])
+        if not self.pair:
+            return np.concatenate([by_ball[:4], by_ball[4:5] * radius, by_ball[:4:-1]])
+        one, two = by_ball[:PER_BALL], by_ball[PER_BALL : 2 * PER_BALL]
+        both = one + two
+        return np.concatenate(
+            [both[:1] / 2, both[1:4], both[4:] * radius, by_ball[:-3:-1], one[1:4] - two[1:4]]
+        )
+
+    def start(self, source: Source, decay_hz: float) -> FloatArray:
+        """Return one ball's parameters from a source and from polynomials fitted to what it leaves."""
+        first = np.array(
+            [
+                source.total_chi_ppm_mm3,
+                *source.centre_mm,
+                np.log(source.radius_mm),
+                self.blur.value,
+                np.log(decay_hz),
+            ]
+        )
+        empty = np.zeros(self.phase_basis.shape[1] + self.amplitude_basis.shape[1])
+        factor = self.signal(np.concatenate([first, empty])).factor
+        rest = self.data * np.exp(-1j * np.angle(factor))
+        trust = np.clip(2 * np.abs(factor) - 1, 0, 1) * np.abs(self.data)
+        # The unwrapped field takes the turns out; what is left is a smooth phase around 0.
+        guide = self.near.background_phase_guide(trust).reshape(-1)
+        left = np.angle(rest * np.exp(-1j * guide))
+        mean = np.angle((trust * np.exp(1j * left)).sum())
+        left = np.angle(np.exp(1j * (left - mean))) + mean + guide
+        weight = trust**2
+        phase = _weighted_solve(self.phase_basis, left, weight)
+        amplitude = _weighted_solve(
+            self.amplitude_basis, np.log(np.maximum(np.abs(self.data), 1e-12)), weight
+        )
+        return np.concatenate([first, phase, amplitude])
+
+
+def _bases(near: Neighbourhood) -> tuple[FloatArray, FloatArray]:
+    """Return polynomials of phase and of log magnitude over (echo and voxel, term)."""
+    xyz = near.coordinates_mm[:, near.inside] / near.radius_mm
+    te = np.asarray(near.te_s) / max(near.te_s)
+    linear, quadratic, cubic = (polynomials(xyz, order) for order in (1, 2, 3))
+    echoes = len(te)
+    phase = [cubic[None] * te[:, None, None]]
+    amplitude = [np.tile(quadratic[None], (echoes, 1, 1))]
+    if echoes > 1:
+        phase.insert(0, np.tile(linear[None], (echoes, 1, 1)))
+        amplitude.append(linear[None] * te[:, None, None])
+    flat = [np.concatenate(columns, axis=2) for columns in (phase, amplitude)]
+    return flat[0].reshape(-1, flat[0].shape[2]), flat[1].reshape(-1, flat[1].shape[2])
+
+
+def _weighted_solve(basis: FloatArray, values: FloatArray, weight: FloatArray) -> FloatArray:
+    weighted = basis * weight[:, None]
+    normal = basis.T @ weighted
+    normal[np.diag_indices_from(normal)] *= 1 + 1e-9
+    solution: FloatArray = np.linalg.solve(
+        normal + 1e-12 * np.trace(normal) * np.eye(len(normal)), weighted.T @ values
+    )
+    return solution

@@ -1,0 +1,180 @@
+"""How a scanner sees a lesion: formed on sub-voxel points, taken through the scan's own point spread.
+
+Near the lesion the signal turns faster than voxels can follow; there it is formed on a fine grid and sampled with the
+spread of the acquired k-space. Further out it is smooth, and its value at the voxel's centre is what the scan shows;
+a taper joins the two, so that nothing is cut off and rings.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qsmcmb.microbleeds._lesion_signal_loops import PER_BALL, lesion_factor
+from qsmcmb.microbleeds.neighbourhood import Neighbourhood
+from qsmcmb.typing import ComplexArray, FloatArray
+
+SMOOTH_TURN = 0.4
+"""Phase per voxel (rad) below which the signal is as good as smooth."""
+FINE_TURN = 0.6
+"""Phase per sub-voxel cell (rad) above which cells are divided again."""
+TAPER_VOXELS = 2.5
+CELL_MM = 0.5
+CORE_PARTS = (2, 3)
+"""Into how many a core cell is divided along each axis: more where the core is small."""
+SMALL_CORE_MM = 2.6
+LARGEST_MM = 9.0
+BLUR_STEP_MM = 0.02
+BLUR_POINTS = 6
+
+
+class PointSpread:
+    """Points around a lesion and what the voxels of a neighbourhood make of a signal at them.
+
+    Parameters
+    ----------
+    near : Neighbourhood
+        The voxels.
+    total_chi_ppm_mm3 : float
+        Total susceptibility expected: the stronger, the wider the fine grid.
+    centre_mm : ndarray of shape (3,)
+        Middle of the fine grid.
+    radius_mm : float
+        Radius expected of the dark ball.
+    """
+
+    def __init__(
+        self, near: Neighbourhood, total_chi_ppm_mm3: float, centre_mm: FloatArray, radius_mm: float
+    ) -> None:
+        self._near = near
+        size = np.array(near.grid.voxel_size_mm)
+        turn = 6.0 * max(near.dipole_constants) * max(abs(total_chi_ppm_mm3), 0.2)
+        inner = max((turn * size.max() / SMOOTH_TURN) ** 0.25, radius_mm + 0.5 * size.max())
+        self._inner_mm = min(inner, LARGEST_MM)
+        self._outer_mm = self._inner_mm + TAPER_VOXELS * float(size.max())
+        core = max(min((turn * CELL_MM / FINE_TURN) ** 0.25, 5.0), radius_mm + 2 * CELL_MM)
+        self._centre = np.asarray(centre_mm, dtype=float)
+        self._edges = [_cells(self._outer_mm, min(CELL_MM, v / 2)) for v in size]
+        self._core = [e[np.searchsorted(e, [-core, core])] for e in self._edges]
+        coarse = self._level(self._edges, CELL_MM)
+        parts = CORE_PARTS[int(core < SMALL_CORE_MM)]
+        fine_edges = [_divided(e, c, parts) for e, c in zip(self._edges, self._core, strict=True)]
+        fine = self._level(fine_edges, CELL_MM / parts)
+        inside_core = np.ones(len(coarse.points), bool)
+        for axis, (low, high) in enumerate(self._core):
+            at = coarse.points[:, axis] - self._centre[axis]
+            inside_core &= (at > low) & (at < high)
+        coarse.weight[inside_core] = 0.0
+        self._levels = (coarse, fine)
+        where = near.coordinates_mm[:, near.inside].T
+        self._voxels = np.ascontiguousarray(where, np.float32)
+        self._direct = np.asarray(1.0 - self._taper(where), np.float32)
+
+    def _taper(self, points: FloatArray) -> FloatArray:
+        r = np.sqrt(((points - self._centre) ** 2).sum(axis=1))
+        part = np.clip((r - self._inner_mm) / (self._outer_mm - self._inner_mm), 0, 1)
+        return np.asarray(np.cos(0.5 * np.pi * part) ** 2)
+
+    def _level(self, edges: list[FloatArray], cell_mm: float) -> _Level:
+        middles = [(e[1:] + e[:-1]) / 2 + c for e, c in zip(edges, self._centre, strict=True)]
+        grid = np.stack(np.meshgrid(*middles, indexing="ij"), axis=-1).reshape(-1, 3)
+        weight = self._taper(grid).astype(np.float32)
+        widths = [np.diff(e) for e in edges]
+        return _Level(np.ascontiguousarray(grid, np.float32), weight, middles, widths, cell_mm)
+
+    def factor(
+        self, balls: FloatArray, decay_hz: float, blur_mm: float, *, derivatives: bool = False
+    ) -> ComplexArray:
+        """Return the lesion's factor - 1 on the signal, and its derivatives.
+
+        Parameters
+        ----------
+        balls : ndarray of shape (n, 5)
+            M (ppm mm3), centre (mm, 3), radius (mm).
+        decay_hz : float
+            R2* inside the balls above the tissue's, 1/s.
+        blur_mm : float
+            Width of a box that widens the spread of the k-space crop along each axis: filters, decay, motion.
+        derivatives : bool, optional
+            Also by the five parameters of each ball, by the logarithm of the decay, and by the blur.
+
+        Returns
+        -------
+        ndarray of shape (1 or 3 + 5 n, echo, voxel inside), complex64
+        """
+        near = self._near
+        count = 2 + PER_BALL * len(balls) if derivatives else 1
+        decay = decay_hz * np.array(near.te_s)
+        core = np.stack([np.exp(-decay), -decay * np.exp(-decay)])
+        args = (np.array(near.grid.b0_dir), near.dipole_constants, core)
+        echoes = len(near.te_s)
+        out = np.zeros((2, count + derivatives, echoes, len(self._voxels)), np.float32)
+        lesion_factor(balls, self._voxels, self._direct, *args, CELL_MM, out[:, :count])
+        for level in self._levels:
+            part = np.empty((2, count, echoes, len(level.points)), np.float32)
+            lesion_factor(balls, level.points, level.weight, *args, level.cell_mm, part)
+            matrices = self._matrices(level, blur_mm)
+            out[:, :count] += level.sample(part, matrices)[..., near.inside]
+            if derivatives:
+                wider = self._matrices(level, blur_mm + BLUR_STEP_MM)
+                for axis in range(3):
+                    mixed = [
+                        (w - m) / np.float32(BLUR_STEP_MM) if a == axis else m
+                        for a, (m, w) in enumerate(zip(matrices, wider, strict=True))
+                    ]
+                    out[:, count] += level.sample(part[:, 0], mixed)[..., near.inside]
+        complex_out: ComplexArray = out[0] + 1j * out[1]
+        return complex_out
+
+    def _matrices(self, level: _Level, blur_mm: float) -> list[FloatArray]:
+        near = self._near
+        return [
+            _sampling(axis, middle, width, v / s, blur_mm)
+            for axis, middle, width, v, s in zip(
+                near.axes_mm, level.middles, level.widths, near.grid.voxel_size_mm, near.support, strict=True
+            )
+        ]  # fmt: skip
+
+
+class _Level:
+    """A box of cells: their middles, the taper's weight, and their widths along each axis."""
+
+    def __init__(
+        self,
+        points: FloatArray,
+        weight: FloatArray,
+        middles: list[FloatArray],
+        widths: list[FloatArray],
+        cell_mm: float,
+    ) -> None:
+        self.points, self.weight, self.middles, self.widths = points, weight, middles, widths
+        self.cell_mm = cell_mm
+
+    def sample(self, values: FloatArray, matrices: list[FloatArray]) -> FloatArray:
+        """Return (..., x, y, z) voxels of (..., point) values."""
+        lead = values.shape[:-1]
+        mx, my, mz = matrices
+        step = values.reshape(-1, *(len(m) for m in self.middles)) @ mz.T
+        step = np.matmul(my, step)
+        n, x, y, z = step.shape
+        step = np.matmul(mx, step.reshape(n, x, y * z))
+        return np.asarray(step.reshape(*lead, len(mx), y, z))
+
+
+def _cells(reach_mm: float, cell_mm: float) -> FloatArray:
+    half = int(np.ceil(reach_mm / cell_mm))
+    return np.asarray(np.arange(-half, half + 1) * cell_mm)
+
+
+def _divided(edges: FloatArray, core: FloatArray, parts: int) -> FloatArray:
+    inner = edges[(edges >= core[0]) & (edges <= core[1])]
+    return np.asarray(np.linspace(inner[0], inner[-1], parts * (len(inner) - 1) + 1))
+
+
+def _sampling(
+    voxels: FloatArray, middles: FloatArray, widths: FloatArray, acquired_mm: float, blur_mm: float
+) -> FloatArray:
+    """Return the weights of cells in voxels: the spread of the acquired k-space, averaged over the blur."""
+    shifts = ((np.arange(BLUR_POINTS) + 0.5) / BLUR_POINTS - 0.5) * blur_mm
+    apart = voxels[:, None, None] - middles[None, :, None] + shifts
+    spread = np.sinc(apart / acquired_mm).mean(axis=2) / acquired_mm
+    return np.ascontiguousarray(spread * widths, np.float32)

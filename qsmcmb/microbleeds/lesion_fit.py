@@ -234,11 +234,11 @@ def _evaluate(model: LesionModel, p: FloatArray, *, slopes: bool = False) -> _St
 def _priors(model: LesionModel, p: FloatArray) -> FloatArray:
     """Return what is known beforehand of the source, in SDs."""
     volumes = (2 if model.pair else 1) * 4 / 3 * np.pi
-    log_dchi = np.log(max(abs(p[0]), 0.05) / (volumes * DCHI_PPM)) - 3 * p[4]
+    log_dchi = np.log(max(abs(float(p[0])), 0.05) / (volumes * DCHI_PPM)) - 3 * p[4]
     log_decay = p[6] - np.log(_usual_decay(model.near))
     priors = [log_dchi / DCHI_LOG_SD, (p[5] - model.blur.value) / model.blur.sd, log_decay / DECAY_LOG_SD]
     if model.pair:
-        priors.append((np.log(max(np.linalg.norm(p[7:10]), 0.05)) - p[4]) / APART_LOG_SD)
+        priors.append((np.log(max(float(np.linalg.norm(p[7:10])), 0.05)) - p[4]) / APART_LOG_SD)
     return np.array(priors)
 
 

@@ -10,6 +10,7 @@ ndi     local field  2-20 pairs                  Polak 2020, 10.1002/nbm.4271
 tv      local field  two pairs an iteration      Bilgic 2014, 10.1002/mrm.25029
 rts     local field  one pair an iteration       Kames 2018, 10.1016/j.neuroimage.2017.11.018
 medi    local field  two pairs an iteration      Liu 2013, 10.1002/mrm.24272
+fansi_tv local field two pairs an iteration      Milovic 2018, 10.1002/mrm.27073
 ======= ============ =========================== ==========================================
 """
 
@@ -21,6 +22,7 @@ METHODS = {
     "tv": "qsmcmb.dipole_inversion.tv:invert_tv",
     "rts": "qsmcmb.dipole_inversion.rts:invert_rts",
     "medi": "qsmcmb.dipole_inversion.medi:invert_medi",
+    "fansi_tv": "qsmcmb.dipole_inversion.fansi_tv:invert_fansi_tv",
 }
 
 STARTS_FROM: dict[str, str] = {}

@@ -20,6 +20,7 @@ from scipy import ndimage
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
 from qsmcmb.core.morphology import bounding_box
+from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops as loops
 from qsmcmb.model import Grid
 from qsmcmb.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
@@ -52,6 +53,14 @@ class Stopping(NamedTuple):
 
     tolerance: float
     max_iterations: int
+
+
+def check_options(regularisation: float | None, tolerance: float, max_iterations: int) -> None:
+    """Raise unless the options that all these methods have are in range."""
+    if regularisation is not None:
+        check_range("regularisation", regularisation, 1e-9, 10.0)
+    check_range("tolerance", tolerance, 1e-8, 1.0)
+    check_range("max_iterations", max_iterations, 1, 1000)
 
 
 class Region:
@@ -196,6 +205,7 @@ def minimise(
     mu_gradient = np.float32(penalties.regularisation / penalties.shrink)
     data_k = np.empty_like(eng.spectrum)
     eng.real[...] = 0
+    # Against a map of 0: what the data alone ask for.
     data_step(eng.real)
     model.multiply(eng.forward(), data_k)
     eng.spectrum[...] = 0

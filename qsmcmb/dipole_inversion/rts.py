@@ -14,7 +14,7 @@ from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops, _rts_loops
-from qsmcmb.dipole_inversion.admm import RELAXATION, Penalties, Region, Stopping
+from qsmcmb.dipole_inversion.admm import RELAXATION, Penalties, Region, Stopping, check_options
 from qsmcmb.dipole_inversion.noise import data_weights
 from qsmcmb.dipole_inversion.regularisation import gradient_weight
 from qsmcmb.model import Grid
@@ -81,10 +81,7 @@ def invert_rts(
     """
     check_range("threshold", threshold, 1e-3, 0.3)
     check_range("first_iterations", first_iterations, 1, 100)
-    if regularisation is not None:
-        check_range("regularisation", regularisation, 1e-9, 10.0)
-    check_range("tolerance", tolerance, 1e-8, 1.0)
-    check_range("max_iterations", max_iterations, 1, 1000)
+    check_options(regularisation, tolerance, max_iterations)
     scale = float(local_field_ppm[mask].std(dtype=np.float64))
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)

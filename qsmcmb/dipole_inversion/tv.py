@@ -11,9 +11,16 @@ from functools import partial
 
 import numpy as np
 
-from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops as loops
-from qsmcmb.dipole_inversion.admm import RELAXATION, SHRINK, Penalties, Region, Stopping, minimise_tv
+from qsmcmb.dipole_inversion.admm import (
+    RELAXATION,
+    SHRINK,
+    Penalties,
+    Region,
+    Stopping,
+    check_options,
+    minimise_tv,
+)
 from qsmcmb.dipole_inversion.noise import data_weights
 from qsmcmb.dipole_inversion.regularisation import gradient_weight
 from qsmcmb.model import Grid
@@ -65,10 +72,7 @@ def invert_tv(
     >>> invert_tv(np.zeros(grid.shape, np.float32), np.ones(grid.shape, bool), grid).shape
     (16, 16, 16)
     """
-    if regularisation is not None:
-        check_range("regularisation", regularisation, 1e-9, 10.0)
-    check_range("tolerance", tolerance, 1e-8, 1.0)
-    check_range("max_iterations", max_iterations, 1, 1000)
+    check_options(regularisation, tolerance, max_iterations)
     scale = float(local_field_ppm[mask].std(dtype=np.float64))
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)

@@ -373,10 +373,11 @@ def _score_map(case: Case, inputs: _Inputs, chi: Any) -> dict[str, Any]:
 
 
 def _lesion_scores(case: Case, mask: Any, chi: Any) -> dict[str, Any]:
-    from qsmcmb.validation.scores import moment_ratios
+    from qsmcmb.validation.scores import moment_ratios, point_moments
 
     if "points" in case:
-        ratios = _point_ratios(case, mask, chi)
+        points = case["points"]
+        ratios = point_moments(chi, mask, case.grid, points[:, :3]) / points[:, 3]
     else:
         ratios = moment_ratios(chi, case["chi_ppm"], mask, case["lesions"])
     good = ratios[np.isfinite(ratios)]
@@ -386,27 +387,6 @@ def _lesion_scores(case: Case, mask: Any, chi: Any) -> dict[str, Any]:
         "moment": np.median(good), "moment_spread": np.percentile(good, 75) - np.percentile(good, 25),
         "moment_error": 100 * np.median(np.abs(good - 1)), "lesions": len(good),
     }  # fmt: skip
-
-
-def _point_ratios(case: Case, mask: Any, chi: Any) -> Any:
-    """Sum over the map around each point, as the pipeline takes it, over the true total susceptibility."""
-    from qsmcmb.microbleeds.neighbourhood import cut_neighbourhood
-    from qsmcmb.microbleeds.shape import sum_over_map
-    from qsmcmb.model import GreScan
-
-    scan = GreScan(case["phase"], case["magnitude"], case.te_s, case.b0_tesla, case.grid)
-    ratios = []
-    for x, y, z, total in case["points"]:
-        near = cut_neighbourhood(
-            scan,
-            case.grid.to_voxel(np.array([x, y, z])),
-            field_hz=chi,
-            offset_rad=0 * chi,
-            mask=mask,
-            noise=1.0,
-        )
-        ratios.append(sum_over_map(near, chi[near.box]) / total)
-    return np.array(ratios)
 
 
 def _score_decay(case: Case, inputs: _Inputs, rate: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.model import Grid
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 XSIM_SIGMA = 1.5
@@ -19,6 +20,8 @@ XSIM_CONTRAST = 0.001**2
 HFEN_SIGMA = 1.5
 LESION_MARGIN = 5
 """Voxels around lesions that do not count as tissue when the reference is taken."""
+BALL_MM, GAP_MM, SHELL_MM = 5.0, 0.5, 3.0
+"""Ball and shell of the sum around a point."""
 STREAK_SHELL = (2, 8)
 """Streaks are looked for beyond the first and up to the second distance from a lesion, voxels."""
 
@@ -229,6 +232,53 @@ def moment_ratios(
         inside = lesion.any() and bool(mask[lesion].all())
         ratios.append((result_ppm[lesion] - reference).sum() / truth_ppm[lesion].sum() if inside else np.nan)
     return np.array(ratios)
+
+
+def point_moments(chi_ppm: FloatArray, mask: BoolArray, grid: Grid, points_mm: FloatArray) -> FloatArray:
+    """Return the sum of a map around points, one rule for all methods.
+
+    Parameters
+    ----------
+    chi_ppm : ndarray of shape grid.shape
+        Susceptibility, ppm.
+    mask : ndarray of bool
+        Where the map is defined.
+    grid : Grid
+        Geometry.
+    points_mm : ndarray of shape (n, 3)
+        Positions, scanner RAS+ mm.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Sum over a ball of 5 mm above the median of a shell of 3 mm that begins 0.5 mm further out, ppm mm3; NaN where
+        ball or shell have no voxel in the mask.
+
+    Examples
+    --------
+    >>> grid = Grid.isotropic((30, 30, 30), 1.0)
+    >>> chi = np.full(grid.shape, 0.5)
+    >>> chi[15, 15, 15] += 4
+    >>> point_moments(chi, np.ones(grid.shape, bool), grid, np.zeros((1, 3)))
+    array([4.])
+    """
+    reach = BALL_MM + GAP_MM + SHELL_MM
+    sums = []
+    for centre in grid.to_voxel(np.asarray(points_mm, float)):
+        spans = [
+            np.arange(max(0, int(c - reach / v)), min(n, int(c + reach / v) + 2))
+            for c, v, n in zip(centre, grid.voxel_size_mm, grid.shape, strict=True)
+        ]
+        box = np.ix_(*spans)
+        away = [(i - c) * v for i, c, v in zip(spans, centre, grid.voxel_size_mm, strict=True)]
+        distance = np.sqrt(sum(a**2 for a in np.meshgrid(*away, indexing="ij")))
+        values, inside = chi_ppm[box].astype(np.float64), mask[box]
+        ball = inside & (distance <= BALL_MM)
+        shell = inside & (distance > BALL_MM + GAP_MM) & (distance <= reach)
+        known = ball.any() and shell.any()
+        above = (values[ball] - np.median(values[shell])).sum() if known else np.nan
+        sums.append(above * grid.voxel_volume_mm3)
+    return np.array(sums)
 
 
 def streaks(result_ppm: FloatArray, truth_ppm: FloatArray, mask: BoolArray, labels: IntArray) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.model import Grid
 from qsmcmb.validation import scores
 
 BENCH = Path(__file__).resolve().parents[2].parent / "shared" / "bench" / "score.py"
@@ -84,6 +85,19 @@ def test_lesions_by_hand():
     # An error of +-0.1 in all the rest is 10 % of the one lesion's contrast and 2.5 % of the other's.
     checker = np.where(np.indices(labels.shape).sum(axis=0) % 2, 0.1, -0.1)
     assert scores.streaks(truth + checker, truth, mask, labels) == pytest.approx((10 + 2.5) / 2, rel=0.02)
+
+
+def test_sums_around_points_are_in_mm(rng):
+    """A ball of 2 ppm and 3 mm radius on fine, anisotropic voxels: its volume times 2; none outside the mask."""
+    grid = Grid((44, 30, 26), (0.6, 1.0, 1.2), affine=np.diag([0.6, 1.0, 1.2, 1.0]))
+    points = np.array([[13.0, 14.0, 15.0], [400.0, 0.0, 0.0]])
+    away = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), axis=-1)
+    distance = np.linalg.norm(away * grid.voxel_size_mm - points[0], axis=-1)
+    chi = np.where(distance < 3, 2.0, 0.0) - 0.4
+    sums = scores.point_moments(chi, np.ones(grid.shape, bool), grid, points)
+    assert sums[0] == pytest.approx(2 * (distance < 3).sum() * grid.voxel_volume_mm3)
+    assert sums[0] == pytest.approx(2 * 4 / 3 * np.pi * 27, rel=0.05)
+    assert np.isnan(sums[1])
 
 
 def test_a_region_outside_the_mask_gives_no_number(volumes):

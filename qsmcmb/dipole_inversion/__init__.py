@@ -11,6 +11,7 @@ tv      local field  two pairs an iteration      Bilgic 2014, 10.1002/mrm.25029
 rts     local field  one pair an iteration       Kames 2018, 10.1016/j.neuroimage.2017.11.018
 medi    local field  two pairs an iteration      Liu 2013, 10.1002/mrm.24272
 fansi_tv local field two pairs an iteration      Milovic 2018, 10.1002/mrm.27073
+tfi     total field  two pairs an iteration      Liu 2017, 10.1002/mrm.26331
 ======= ============ =========================== ==========================================
 """
 
@@ -23,7 +24,8 @@ METHODS = {
     "rts": "qsmcmb.dipole_inversion.rts:invert_rts",
     "medi": "qsmcmb.dipole_inversion.medi:invert_medi",
     "fansi_tv": "qsmcmb.dipole_inversion.fansi_tv:invert_fansi_tv",
+    "tfi": "qsmcmb.dipole_inversion.tfi:invert_tfi",
 }
 
-STARTS_FROM: dict[str, str] = {}
+STARTS_FROM: dict[str, str] = {"tfi": "total field"}
 """What a method starts from where it is not the local field: "total field" (ppm) or "wrapped phase" (rad)."""

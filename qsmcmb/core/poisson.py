@@ -1,0 +1,141 @@
+"""Poisson's equation inside a mask by multigrid.
+
+Brandt 1977, doi 10.1090/S0025-5718-1977-0431719-X. A cycle is about five passes over the volume, whatever its size.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.core import _poisson_loops as loops
+from qsmcmb.core.morphology import bounding_box
+from qsmcmb.typing import BoolArray, FloatArray
+
+COARSEST = 8
+"""Levels stop where an axis would fall below this many voxels."""
+SWEEPS = 2
+COARSEST_SWEEPS = 30
+
+
+def laplacian_inside(
+    volume: FloatArray, mask: BoolArray, voxel_size_mm: tuple[float, float, float]
+) -> FloatArray:
+    """Return the seven-point Laplacian (unit per mm2) inside the mask, 0 outside and at the volume's edge.
+
+    Examples
+    --------
+    >>> x = np.arange(5, dtype=np.float32)[:, None, None] ** 2 * np.ones((5, 5, 5), np.float32)
+    >>> float(laplacian_inside(x, np.ones((5, 5, 5), bool), (1.0, 1.0, 1.0))[2, 2, 2])
+    2.0
+    """
+    out = np.zeros(mask.shape, np.float32)
+    weights = tuple(np.float32(1 / v**2) for v in voxel_size_mm)
+    # The residual of an empty right-hand side is minus the Laplacian.
+    loops.residual(np.ascontiguousarray(volume, np.float32), out, mask, weights, out)
+    np.negative(out, out=out)
+    return out
+
+
+class _Level(NamedTuple):
+    mask: BoolArray
+    weights: tuple[np.float32, ...]
+    u: FloatArray
+    rhs: FloatArray
+    rest: FloatArray
+
+
+def solve_poisson(
+    rhs: FloatArray,
+    mask: BoolArray,
+    voxel_size_mm: tuple[float, float, float],
+    *,
+    tolerance: float = 1e-4,
+    max_cycles: int = 40,
+) -> FloatArray:
+    """Return u with Laplacian `rhs` inside the mask and 0 outside it.
+
+    Parameters
+    ----------
+    rhs : ndarray of shape (x, y, z)
+        Unit of the result per mm2; read inside the mask alone.
+    mask : ndarray of bool
+        Where the equation holds; voxels outside are the boundary, as is the edge of the volume.
+    voxel_size_mm : tuple of float
+        mm.
+    tolerance : float, optional
+        Stop at this part of the right-hand side's norm.
+    max_cycles : int, optional
+        Limit of multigrid cycles.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), float32
+
+    Examples
+    --------
+    >>> mask = np.zeros((9, 9, 9), bool)
+    >>> mask[4, 4, 4] = True
+    >>> float(solve_poisson(np.full(mask.shape, -6.0, np.float32), mask, (1.0, 1.0, 1.0))[4, 4, 4])
+    1.0
+    """
+    out = np.zeros(mask.shape, np.float32)
+    if not mask.any():
+        return out
+    box = bounding_box(mask)
+    levels = _levels(mask[box], voxel_size_mm)
+    top = levels[0]
+    inner = tuple(slice(2, 2 + s.stop - s.start) for s in box)
+    top.rhs[inner] = np.where(mask[box], rhs[box], 0)
+    wanted = tolerance**2 * float((top.rhs.astype(np.float64) ** 2).sum())
+    for _ in range(max_cycles):
+        _cycle(levels, 0)
+        if loops.residual(top.u, top.rhs, top.mask, top.weights, top.rest).sum() <= wanted:
+            break
+    out[box] = top.u[inner]
+    return out
+
+
+def _levels(mask: BoolArray, voxel_size_mm: tuple[float, float, float]) -> list[_Level]:
+    """Halve the grid; a coarse voxel is inside where all its children are."""
+    halvings = max(0, int(np.log2(min(mask.shape) / COARSEST)))
+    # The frame's first and last voxel are outside on every level, and every level halves evenly.
+    shape = [-(-(n + 3) // 2**halvings) * 2**halvings for n in mask.shape]
+    framed = np.zeros(shape, bool)
+    framed[tuple(slice(2, 2 + n) for n in mask.shape)] = mask
+    levels = [_level(framed, voxel_size_mm)]
+    for _ in range(halvings):
+        nx, ny, nz = (n // 2 for n in levels[-1].mask.shape)
+        coarse: BoolArray = np.asarray(levels[-1].mask.reshape(nx, 2, ny, 2, nz, 2).all(axis=(1, 3, 5)))
+        if not coarse.any():
+            break
+        voxel_size_mm = (2 * voxel_size_mm[0], 2 * voxel_size_mm[1], 2 * voxel_size_mm[2])
+        levels.append(_level(coarse, voxel_size_mm))
+    return levels
+
+
+def _level(mask: BoolArray, voxel_size_mm: tuple[float, float, float]) -> _Level:
+    weights = tuple(np.float32(1 / v**2) for v in voxel_size_mm)
+    return _Level(mask, weights, *(np.zeros(mask.shape, np.float32) for _ in range(3)))
+
+
+def _cycle(levels: list[_Level], depth: int) -> None:
+    here = levels[depth]
+    if depth == len(levels) - 1:
+        _sweep(here, COARSEST_SWEEPS)
+        return
+    below = levels[depth + 1]
+    _sweep(here, SWEEPS)
+    loops.residual(here.u, here.rhs, here.mask, here.weights, here.rest)
+    loops.restrict(here.rest, below.rhs)
+    below.u[...] = 0
+    _cycle(levels, depth + 1)
+    loops.prolong(below.u, here.mask, here.u)
+    _sweep(here, SWEEPS)
+
+
+def _sweep(level: _Level, count: int) -> None:
+    for _ in range(count):
+        for colour in (0, 1):
+            loops.smooth(level.u, level.rhs, level.mask, level.weights, colour)

@@ -6,13 +6,14 @@ sinuses and ear canals; coordinates are head mm (RAS, the template's origin).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy import ndimage
 
 from qsmcmb.phantoms._anatomy_loops import paint_head, to_template
-from qsmcmb.phantoms.recipe import Recipe, data_folder
+from qsmcmb.phantoms.recipe import Recipe, Tube, data_folder
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
 
 AIR_PPM = 9.4
@@ -23,6 +24,8 @@ WARP_LENGTH_MM = 28.0
 WARP_GRID_MM = 8.0
 WARP_EDGE_MM = 130.0
 TEXTURE_LENGTH_MM = 2.0
+TUBE_EDGE_MM = 0.5
+LESION_DEPTH_MM = 5.0
 SCALE_SD = 0.03
 SKULL_MM = 6.0
 SCALP_MM = 12.0
@@ -87,14 +90,7 @@ class Head:
 
     def __init__(self, recipe: Recipe) -> None:
         rng = np.random.default_rng([recipe.seed, 1])
-        with np.load(data_folder() / "icbm152_tissues.npz") as stored:
-            maps = {k: stored[k].astype(np.float32) / 255 for k in ("gm", "wm", "brain")}
-            affine = stored["affine"]
-        spacing = np.diag(affine)[:3]
-        self._place = np.stack([affine[:3, 3], spacing]).astype(np.float32)
-        inside = maps["brain"] > 0.5
-        outer = ndimage.distance_transform_edt(~inside, spacing).astype(np.float32)
-        inner = ndimage.distance_transform_edt(inside, spacing).astype(np.float32)
+        self._place, template = _template_maps()
         self._size = recipe.size
         self._scale = (1 + SCALE_SD * rng.standard_normal(3)).astype(np.float32)
         n = int(2 * WARP_EDGE_MM / WARP_GRID_MM)
@@ -103,10 +99,11 @@ class Head:
             for _ in "xyz"
         ]
         self._warp = np.stack([WARP_MM * w / w.std() for w in noise]).astype(np.float32)
-        texture = _texture(inside.shape, float(spacing[0]), np.random.default_rng([recipe.seed, 5]))
-        self._maps = np.stack(
-            [maps["gm"], maps["wm"], inner - outer, recipe.texture_ppm * texture]
-        ).astype(np.float32)  # fmt: skip
+        texture = np.zeros(template.shape[1:], np.float32)
+        if recipe.texture_ppm:
+            made = _texture(texture.shape, float(self._place[1, 0]), np.random.default_rng([recipe.seed, 5]))
+            texture = (recipe.texture_ppm * made).astype(np.float32)
+        self._maps = np.concatenate([template, texture[None]])
         self._vein_rng_seed = [recipe.seed, 2]
 
     def _template(self, head_mm: FloatArray) -> FloatArray:
@@ -151,7 +148,9 @@ class Head:
         axes = [np.arange(-72, 73, 4.0), np.arange(-108, 76, 4.0), np.arange(-56, 84, 4.0)]
         points = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1)
         where = self._template(self._to_head(points.T).T)
-        good = (self._sample(2, where) > 5) & (self._sample(0, where) + self._sample(1, where) > 0.8)
+        good = (self._sample(2, where) > LESION_DEPTH_MM / self._size) & (
+            self._sample(0, where) + self._sample(1, where) > 0.8
+        )
         return self._to_head(points[:, good].T)
 
     def _to_head(self, full_size_mm: FloatArray) -> FloatArray:
@@ -178,17 +177,24 @@ class Head:
 
 
 class Water:
-    """Balls in a ball of water, in air: no anatomy."""
+    """Balls and tubes in a ball of water, in air: no anatomy."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._radius = 0.42 * min(recipe.fov_mm)
+        self._tubes = recipe.tubes
 
     def tissue(self, head_mm: FloatArray) -> Tissue:
-        """Return water inside a ball, air outside."""
+        """Return water and what is in its tubes inside a ball, air outside."""
         inside = (head_mm**2).sum(axis=0) < self._radius**2
         chi = np.where(inside, 0.0, AIR_PPM).astype(np.float32)
+        signal = inside.astype(np.float32)
         decay = np.full(chi.shape, 5.0, np.float32)
-        return Tissue(chi, inside.astype(np.float32), decay, inside)
+        for tube in self._tubes:
+            part = _tube_part(head_mm, tube) * inside
+            chi += part * np.float32(tube.chi_ppm)
+            signal += part * np.float32(tube.signal - 1)
+            decay += part * np.float32(tube.r2star_hz - 5)
+        return Tissue(chi, signal, decay, inside)
 
     def territory(self, head_mm: FloatArray) -> IntArray:
         """Return 0: water has no territories."""
@@ -203,6 +209,29 @@ class Water:
     def veins(self) -> tuple[FloatArray, FloatArray]:
         """Return no vein."""
         return np.zeros((0, 3)), np.zeros(0)
+
+
+@lru_cache(maxsize=1)
+def _template_maps() -> tuple[FloatArray, FloatArray]:
+    """Return origin and spacing (2, 3) of the template, and its grey matter, white matter and depth (mm)."""
+    with np.load(data_folder() / "icbm152_tissues.npz") as stored:
+        gm, wm, brain = (stored[k].astype(np.float32) / 255 for k in ("gm", "wm", "brain"))
+        affine = stored["affine"]
+    spacing = np.diag(affine)[:3]
+    inside = brain > 0.5
+    outer = ndimage.distance_transform_edt(~inside, spacing).astype(np.float32)
+    inner = ndimage.distance_transform_edt(inside, spacing).astype(np.float32)
+    return np.stack([affine[:3, 3], spacing]).astype(np.float32), np.stack([gm, wm, inner - outer])
+
+
+def _tube_part(head_mm: FloatArray, tube: Tube) -> FloatArray:
+    """Return 1 in a tube, 0 outside, with an edge of TUBE_EDGE_MM."""
+    axis = np.array(tube.direction, np.float32)
+    axis /= np.linalg.norm(axis)
+    offset = head_mm - np.array(tube.centre_mm, np.float32).reshape(-1, *[1] * (head_mm.ndim - 1))
+    along = np.tensordot(axis, offset, axes=1)
+    distance = np.sqrt(np.maximum((offset**2).sum(axis=0) - along**2, 0))
+    return np.clip(0.5 + (tube.radius_mm - distance) / TUBE_EDGE_MM, 0, 1).astype(np.float32)
 
 
 def _texture(shape: tuple[int, ...], spacing_mm: float, rng: np.random.Generator) -> FloatArray:

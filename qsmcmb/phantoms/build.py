@@ -61,6 +61,8 @@ def checksum_of(recipe: Recipe) -> str:
     """Return the sha256 of the truth of all sessions, rounded to what the tables show."""
     lesions = lesions_of(recipe)
     digest = hashlib.sha256()
+    for tube in recipe.tubes:
+        digest.update(repr(tube).encode())
     for protocol in recipe.sessions:
         for row in truth_rows(lesions, pose_of(recipe, protocol)):
             cells = (f"{v:.3f}" if isinstance(v, float) else str(v) for v in row)

@@ -97,6 +97,18 @@ class Protocol:
 
 
 @dataclass(frozen=True)
+class Tube:
+    """A long cylinder of liquid in water: a point on its axis (mm), direction, radius (mm), ppm, signal, R2* (1/s)."""
+
+    centre_mm: Triple
+    direction: Triple
+    radius_mm: float
+    chi_ppm: float
+    signal: float = 1.0
+    r2star_hz: float = 10.0
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A phantom: its anatomy by seed, voxel size and field of view (mm), lesions and sessions."""
 
@@ -109,6 +121,8 @@ class Recipe:
     fov_mm: tuple[float, float, float]
     lesions: LesionRecipe
     sessions: tuple[Protocol, ...]
+    tubes: tuple[Tube, ...] = ()
+    """Cylinders in the water; of kind ``spheres`` alone."""
     size: float = 1.0
     """Size of the head over that of the template: small heads take less time and are no easier."""
     texture_ppm: float = 0.0
@@ -156,9 +170,10 @@ def read_recipe(name: str) -> Recipe:
 
 
 def _build(name: str, tables: dict[str, Any]) -> Recipe:
-    lesions = LesionRecipe(**_tuples(tables.pop("lesions")))
+    lesions = LesionRecipe(**_tuples(tables.pop("lesions", {})))
     sessions = tuple(Protocol(**_tuples(s)) for s in tables.pop("sessions"))
-    recipe = Recipe(name=name, lesions=lesions, sessions=sessions, **_tuples(tables))
+    tubes = tuple(Tube(**_tuples(t)) for t in tables.pop("tubes", []))
+    recipe = Recipe(name=name, lesions=lesions, sessions=sessions, tubes=tubes, **_tuples(tables))
     _check_word(name, "kind", recipe.kind, KINDS)
     _check_word(name, "lesions.distribution", lesions.distribution, DISTRIBUTIONS)
     for session in sessions:

@@ -12,14 +12,15 @@ from qsmcmb.reporting.validation_figures import study_plot, truth_plot
 
 CLAIM_HEADER = ("source", "quantity", "published", "here", "limit", "pass", "note")
 MAIN = ("fields", "phantom", "selftest")
-"""Experiments whose lesions are drawn."""
+"""Experiments whose lesions are drawn; the lesions of all where none of them ran."""
+KINDS = ("microbleed", "calcification")
 
 
 def write_validation_page(out: Path, *, title: str = "qsmcmb: validation", lead: str = "") -> Path:
     """Write OUT/index.html from OUT/claims.tsv, lesions.tsv and, where they are, classes.tsv and study.tsv."""
     claims = read_tsv(out / "claims.tsv")
     lesions = read_tsv(out / "lesions.tsv")
-    rows = [r for r in lesions if r["experiment"] in MAIN] or lesions
+    rows = [r for r in lesions if r["experiment"] in MAIN] or [r for r in lesions if r["kind"] in KINDS]
     study = _optional(out / "study.tsv")
     header = [c for c in CLAIM_HEADER if c != "published" or any(r["published"] for r in claims)]
     names = {"pass": "passed"}

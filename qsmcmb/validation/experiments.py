@@ -225,6 +225,9 @@ def _gadolinium() -> Recipe:
         {"centre_mm": p, "radius_mm": 4.0, "dchi_ppm": c, "kind": "iron", "signal": 1.0}
         for p, c in zip(_places(len(strengths), 20.0), strengths, strict=True)
     ]
-    te_s = (0.0035, 0.0071, 0.0107, 0.0143)
-    sessions = [Protocol(name, FIELDS[name][0], te_s, FIELDS[name][2]) for name in FIELDS]
+    # Echoes that no field strength wraps between.
+    sessions = [
+        Protocol(name, b0, tuple(n * 0.0036 / b0 for n in (1, 2, 3, 4)), snr)
+        for name, (b0, _, snr) in FIELDS.items()
+    ]
     return _given("gadolinium", "Gadolinium in water", rows, sessions)

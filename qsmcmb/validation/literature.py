@@ -105,11 +105,10 @@ def cheng_claim(rows: Rows) -> Claim:
 
 def deh_claim(rows: Rows) -> Claim:
     """Return the SD over field strengths of gadolinium's susceptibility on the map (Deh 2019)."""
-    volume = 4 / 3 * np.pi * GADOLINIUM_MM**3
     names = tuple(dict.fromkeys(r["session"] for r in rows))
-    chi = over_sessions(rows, "qsm_mean_ppm", names)
+    chi = over_sessions(rows, "roi_ppm", names)
     spread = 100 * chi.std(axis=1, ddof=1) / np.abs(chi.mean(axis=1))
-    truth = np.unique(column(rows, "truth_ppm_mm3")) / volume
+    truth = np.unique(column(rows, "truth_ppm_mm3")) / (4 / 3 * np.pi * GADOLINIUM_MM**3)
     return at_most(
         "Deh 2019", "SD over 1.5, 3 and 7 T of gadolinium's susceptibility, median (%)", "6.5 to 12",
         percentile(spread, 50), 12, f"{truth.min():.2f} to {truth.max():.2f} ppm",

@@ -14,17 +14,18 @@ from qsmcmb.pipeline.points import quantify
 from qsmcmb.pipeline.subject import ScanResult, run_scan
 from qsmcmb.typing import FloatArray
 from qsmcmb.validation.phantom_dataset import READERS_KINDS
-from qsmcmb.validation.visible import CHI_PPM, R2STAR_HZ, bright_region, dark_region
+from qsmcmb.validation.visible import CHI_PPM, R2STAR_HZ, bright_region, dark_region, mean_in_ball
 
 COLUMNS = (
     "experiment", "head", "session", "b0_tesla", "te_max_s", "voxel_mm3", "lesion", "kind", "shape", "truth_ppm_mm3",
     "estimate_ppm_mm3", "sd_ppm_mm3", "low_ppm_mm3", "high_ppm_mm3", "sum_ppm_mm3", "loss_ppm_mm3", "limit_ppm_mm3",
-    "volume_mm3", "t2s_mm3", "swi_mm3", "r2s_mm3", "qsm_mm3", "qsm_mean_ppm", "detected", "seconds", "flags",
+    "volume_mm3", "t2s_mm3", "swi_mm3", "r2s_mm3", "qsm_mm3", "qsm_mean_ppm", "roi_ppm", "detected", "seconds", "flags",
 )  # fmt: skip
 TEXT = ("experiment", "head", "session", "kind", "shape", "flags")
 POINT_ERROR_MM = 0.4
 """SD of the given positions along each axis."""
 SAME_LESION_MM = 3.0
+ROI_MM = 3.0
 
 
 def points_of(session: PhantomSession, rng: np.random.Generator) -> FloatArray:
@@ -100,6 +101,7 @@ def _visible_rows(result: ScanResult, lesions: tuple[TruthRow, ...]) -> list[dic
             "swi_mm3": dark_region(result.swi, grid, point).volume_mm3,
             "qsm_mm3": chi.volume_mm3,
             "qsm_mean_ppm": chi.mean,
+            "roi_ppm": mean_in_ball(result.chi_ppm, grid, point, radius_mm=ROI_MM),
             "detected": int(
                 len(places) > 0 and np.linalg.norm(places - point, axis=1).min() < SAME_LESION_MM
             ),

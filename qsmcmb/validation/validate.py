@@ -80,8 +80,9 @@ def write_results(out: Path, result: Validation) -> None:
     write_tsv(out / "claims.tsv", [claim_row(c) for c in result.claims], CLAIM_COLUMNS)
     study = study_table(result.tables)
     write_tsv(out / "study.tsv", study, STUDY_COLUMNS)
-    classes = class_table(result.tables.get("fields", []))
-    write_tsv(out / "classes.tsv", classes, tuple(classes[0]))
+    if "fields" in result.tables:
+        classes = class_table(result.tables["fields"])
+        write_tsv(out / "classes.tsv", classes, tuple(classes[0]))
     record = {
         "passed": len(result.claims) - len(result.missed), "claims": len(result.claims),
         "missed": [f"{c.source}: {c.quantity}" for c in result.missed],

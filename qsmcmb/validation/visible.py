@@ -43,16 +43,32 @@ def bright_region(image: FloatArray, grid: Grid, point_mm: FloatArray, *, above:
     return _region(image, grid, point_mm, lambda values, tissue: values > tissue + above)
 
 
-def _region(image: FloatArray, grid: Grid, point_mm: FloatArray, rule: object) -> Region:
+def mean_in_ball(image: FloatArray, grid: Grid, point_mm: FloatArray, *, radius_mm: float) -> float:
+    """Return the mean over a ball above the median of the shell around it: a reader's region of interest."""
+    box, distance = _box(image, grid, point_mm)
+    if not box.size:
+        return float("nan")
+    shell = (distance > SHELL_MM) & (distance < REACH_MM)
+    return float(np.mean(box[distance <= radius_mm], dtype=np.float64) - np.median(box[shell]))
+
+
+def _box(image: FloatArray, grid: Grid, point_mm: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the image within REACH_MM of a point and the distances in it, empty outside the image."""
     centre = grid.to_voxel(point_mm)
     size = np.array(grid.voxel_size_mm)
     low = np.maximum(np.floor(centre - REACH_MM / size).astype(int), 0)
     high = np.minimum(np.ceil(centre + REACH_MM / size).astype(int) + 1, grid.shape)
     if np.any(high <= low):
-        return Region(0.0, float("nan"))
+        return np.zeros(0), np.zeros(0)
     axes = [(np.arange(a, b) - c) * v for a, b, c, v in zip(low, high, centre, size, strict=True)]
     distance = np.sqrt(sum(d**2 for d in np.meshgrid(*axes, indexing="ij")))
-    box = image[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    return image[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], distance
+
+
+def _region(image: FloatArray, grid: Grid, point_mm: FloatArray, rule: object) -> Region:
+    box, distance = _box(image, grid, point_mm)
+    if not box.size:
+        return Region(0.0, float("nan"))
     shell = (distance > SHELL_MM) & (distance < REACH_MM)
     tissue = float(np.median(box[shell]))
     assert callable(rule)

@@ -7,7 +7,7 @@ import pytest
 
 from qsmcmb.errors import ConfigError
 from qsmcmb.model import Grid
-from qsmcmb.phantoms.anatomy import Head
+from qsmcmb.phantoms.anatomy import HEAD_CENTRE_MM, Head, make_anatomy
 from qsmcmb.phantoms.build import checksum_of, lesions_of
 from qsmcmb.phantoms.lesions import Ball, ball_field, draw_lesions
 from qsmcmb.phantoms.recipe import LesionRecipe, list_recipes, read_recipe
@@ -84,3 +84,23 @@ def test_anatomy_has_brain_air_and_deep_grey_matter() -> None:
     assert 1.2 < litres < 2.2
     assert tissue.chi_ppm[0, 0, 0] == pytest.approx(9.4)
     assert (tissue.chi_ppm[tissue.brain] > 0.1).sum() > 50
+
+
+def test_tubes_hold_their_liquid() -> None:
+    recipe = read_recipe("gadolinium")
+    points = np.array([tube.centre_mm for tube in recipe.tubes]).T
+    tissue = make_anatomy(recipe).tissue(points)
+    np.testing.assert_allclose(tissue.chi_ppm, [tube.chi_ppm for tube in recipe.tubes], rtol=1e-6)
+    beside = points + np.array([[7.0], [-7.0], [0.0]])
+    assert make_anatomy(recipe).tissue(beside).chi_ppm.max() == 0
+
+
+def test_a_small_head_is_the_same_head_scaled() -> None:
+    import dataclasses
+
+    recipe = read_recipe("smallhead")
+    large, small = Head(dataclasses.replace(recipe, size=1.0)), Head(recipe)
+    points = np.random.default_rng(3).uniform(-50, 50, (3, 500))
+    middle = HEAD_CENTRE_MM[:, None]
+    scaled = (points - middle) * recipe.size + middle
+    np.testing.assert_allclose(small.tissue(scaled).r2star_hz, large.tissue(points).r2star_hz, atol=0.05)

@@ -96,7 +96,7 @@ def test_sums_around_points_are_in_mm(rng):
     chi = np.where(distance < 3, 2.0, 0.0) - 0.4
     sums = scores.point_moments(chi, np.ones(grid.shape, bool), grid, points)
     assert sums[0] == pytest.approx(2 * (distance < 3).sum() * grid.voxel_volume_mm3)
-    assert sums[0] == pytest.approx(2 * 4 / 3 * np.pi * 27, rel=0.05)
+    assert sums[0] == pytest.approx(2 * 4 / 3 * np.pi * 27, rel=0.1)
     assert np.isnan(sums[1])
 
 

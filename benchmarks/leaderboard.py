@@ -128,8 +128,8 @@ def _child(options: argparse.Namespace) -> int:
 
 def _line(record: dict[str, Any]) -> str:
     scores = ", ".join(f"{k} {v:.3g}" for k, v in record["scores"].items() if v is not None)
-    ratio = f", {record['floor_ratio']:.2f} x floor" if record["floor_ratio"] else ""
-    cost = f"{record['seconds']:.2f} s = {record['pairs']:.0f} pairs{ratio}, {record['volumes']:.1f} volumes"
+    pairs = record["seconds"] / record["pair_s"][record["grid"]]
+    cost = f"{record['seconds']:.2f} s = {pairs:.0f} pairs, {record['volumes']:.1f} volumes"
     return f"{record['case']} {record['family']} {record['method']}: {cost}; {scores}"
 
 

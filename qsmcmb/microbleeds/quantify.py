@@ -14,7 +14,8 @@ from qsmcmb.microbleeds.lesion_model import Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood
 from qsmcmb.microbleeds.point_spread import PointSpread
 from qsmcmb.microbleeds.same_lesion import SAME_LESION_MM
-from qsmcmb.microbleeds.shape import measure_void, signal_loss, sum_over_map
+from qsmcmb.microbleeds.shape import measure_void
+from qsmcmb.microbleeds.signal_loss import SignalLoss, measure_signal_loss
 from qsmcmb.model import Estimate, GreScan, Microbleed
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -35,12 +36,22 @@ class FieldData(NamedTuple):
     r2star_hz: FloatArray | None = None
 
 
+class Detail(NamedTuple):
+    """What a lesion's numbers rest on."""
+
+    near: Neighbourhood
+    fit: LesionFit
+    loss: SignalLoss | None
+
+
 class Measured(NamedTuple):
     """Lesions, their label image, and the fitted balls (centre in mm from each point, voxel axes)."""
 
     lesions: tuple[Microbleed, ...]
     labels: IntArray
     sources: tuple[Source, ...]
+    details: tuple[Detail | None, ...] = ()
+    """For each lesion; None where nothing could be fitted."""
 
 
 def quantify_lesions(
@@ -97,7 +108,8 @@ def quantify_lesions(
                 fits[i] = fit_lesion(near, first.source, neighbours=around)
         if progress:
             progress(i + 1, len(nears))
-    lesions = []
+    lesions: list[Microbleed] = []
+    details: list[Detail | None] = []
     for i, (near, fit) in enumerate(zip(nears, fits, strict=True)):
         point = (float(points_mm[i, 0]), float(points_mm[i, 1]), float(points_mm[i, 2]))
         kind, score = kinds[i] if kinds else None, scores[i] if scores else None
@@ -105,12 +117,15 @@ def quantify_lesions(
         if near is None or fit is None:
             flag = "outside-mask" if _in_volume(scan, voxels[i]) else "outside-volume"
             lesions.append(Microbleed(i + 1, point, kind or "other", source=source, flags=(flag,)))
+            details.append(None)
             continue
+        detail = Detail(near, fit, measure_signal_loss(near, fit.source))
+        details.append(detail)
         lesions.append(
-            _describe(scan, i + 1, near, fit, data, kind=kind, score=score, source=source, labels=labels)
+            _describe(scan, i + 1, detail, data, kind=kind, score=score, source=source, labels=labels)
         )
     sources = tuple(f.source if f else Source(0.0, (0.0, 0.0, 0.0), 1.0) for f in fits)
-    return Measured(tuple(lesions), labels, sources)
+    return Measured(tuple(lesions), labels, sources, tuple(details))
 
 
 def _near(scan: GreScan, voxel: FloatArray, data: FieldData) -> Neighbourhood | None:
@@ -161,9 +176,10 @@ def _neighbours(
 
 
 def _describe(
-    scan: GreScan, label: int, near: Neighbourhood, fit: LesionFit, data: FieldData, *,
+    scan: GreScan, label: int, detail: Detail, data: FieldData, *,
     kind: str | None, score: float | None, source: str, labels: IntArray,
 ) -> Microbleed:  # fmt: skip
+    near, fit, loss = detail
     moment = fit.source.total_chi_ppm_mm3
     void = measure_void(near)
     shift = np.array(fit.source.centre_mm) / np.array(scan.grid.voxel_size_mm)
@@ -178,7 +194,6 @@ def _describe(
     box[region & (box == 0)] = label
     estimate = Estimate(moment, fit.sd_ppm_mm3, UNIT)
     limit = LIMIT_SD * fit.noise_sd_ppm_mm3
-    raw = sum_over_map(near, data.chi_ppm[near.box]) if data.chi_ppm is not None else None
     r2star = None if data.r2star_hz is None else float(np.median(data.r2star_hz[near.box][region]))
     found = abs(moment) > 3 * fit.sd_ppm_mm3
     kind = kind or ("calcification" if moment < 0 and found else "microbleed")
@@ -192,8 +207,7 @@ def _describe(
         bombs_certainty="certain" if definite else "uncertain",
         score=score,
         total_chi_ppm_mm3=estimate,
-        total_chi_sum_raw_ppm_mm3=raw,
-        total_chi_loss_ppm_mm3=signal_loss(near, moment),
+        total_chi_loss_ppm_mm3=loss.total_chi_ppm_mm3 if loss else None,
         detection_limit_ppm_mm3=limit,
         volume_mm3=void.volume_mm3,
         diameter_mm=void.diameter_mm,

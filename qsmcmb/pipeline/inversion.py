@@ -12,7 +12,7 @@ from qsmcmb.dipole_inversion.head import invert, starting_point
 from qsmcmb.model import GreScan
 from qsmcmb.pipeline.config import Config
 from qsmcmb.typing import BoolArray, FloatArray
-from qsmcmb.units import GAMMA_MHZ_PER_T, hz_to_ppm
+from qsmcmb.units import GAMMA_MHZ_PER_T, hz_to_ppm, ppm_to_hz
 
 
 class PhaseToField(NamedTuple):
@@ -51,7 +51,7 @@ class Inversion:
 
     def __init__(self, scan: GreScan, config: Config, phase: PhaseToField, local: LocalField | None) -> None:
         self._scan, self._phase, self._local = scan, phase, local
-        self._chosen = config["invert"]
+        self._config, self._chosen = config, config["invert"]
         self._start = starting_point(self._chosen.method)
         self._sd_ppm = hz_to_ppm(phase.field_sd_hz, scan.b0_tesla)
         self.mask = phase.mask if local is None else local.mask
@@ -65,8 +65,20 @@ class Inversion:
         field_hz = phase.total_field_hz if self._local is None else self._local.local_field_hz
         return self._invert(hz_to_ppm(field_hz, scan.b0_tesla))
 
+    def of_sources(self, field_ppm: FloatArray) -> FloatArray:
+        """Return the map of a total field (ppm) that sources inside the mask make, through the scan's own stages.
+
+        The background is removed as from the scan: near the mask's edge it takes part of a lesion's field with it.
+        """
+        if self._local is None:
+            return self.of_field(np.where(self.mask, field_ppm, 0).astype(np.float32))
+        scan = self._scan
+        total_hz = np.where(self._phase.mask, ppm_to_hz(field_ppm, scan.b0_tesla), 0).astype(np.float32)
+        local = local_field_of(self._phase._replace(total_field_hz=total_hz), scan, self._config)
+        return self.of_field(hz_to_ppm(local.local_field_hz, scan.b0_tesla))
+
     def of_field(self, field_ppm: FloatArray) -> FloatArray:
-        """Return the map of a field (ppm) that sources inside the mask make, through the same inversion."""
+        """Return the map of a local field (ppm) through the same inversion."""
         if self._start == "wrapped phase":
             turns = [2 * np.pi * GAMMA_MHZ_PER_T * self._scan.b0_tesla * te for te in self._scan.te_s]
             return self._invert(np.stack([_wrapped(np.float32(t) * field_ppm) for t in turns]))

@@ -7,48 +7,52 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from qsmcmb.microbleeds.map_sum import Maps, MapSum, sums_over_map
 from qsmcmb.microbleeds.quantify import Measured
-from qsmcmb.microbleeds.shape import SUM_RADIUS_MM
 from qsmcmb.model import GreScan, Microbleed
 from qsmcmb.typing import BoolArray, FloatArray
 
 WINDOW_MM = 40.0
-MIN_RESPONSE = 0.3
 
 
-def correct_sums(
+def add_map_sums(
     measured: Measured,
     scan: GreScan,
-    inversion: Callable[[FloatArray], FloatArray],
+    chi_ppm: FloatArray,
+    *,
+    response: Callable[[FloatArray], FloatArray],
     mask: BoolArray,
-) -> Measured:
-    """Divide each map sum by the inversion's own response: the fitted lesions alone, through the same inversion."""
-    if not measured.lesions:
-        return measured
+) -> tuple[Measured, tuple[MapSum | None, ...]]:
+    """Return the lesions with their sums over the map, raw and corrected, and the sums with all they rest on.
+
+    `response` takes a total field (ppm) to a map: the fitted lesions alone go through the scan's own stages.
+    """
+    fitted = [m.total_chi_ppm_mm3 for m in measured.lesions]
+    known = [i for i, f in enumerate(fitted) if f is not None and f.value != 0]
+    sums: list[MapSum | None] = [None] * len(fitted)
+    if not known:
+        return measured, tuple(sums)
     field_ppm = np.zeros(scan.grid.shape, np.float32)
-    for lesion in measured.lesions:
-        if lesion.total_chi_ppm_mm3:
-            _add_dipole(field_ppm, scan, lesion)
-    if not field_ppm.any():
-        return measured
-    chi_ppm = inversion(np.where(mask, field_ppm, 0).astype(np.float32))
-    lesions = tuple(_corrected(m, scan, chi_ppm) for m in measured.lesions)
-    return measured._replace(lesions=lesions)
+    for i in known:
+        _add_dipole(field_ppm, scan, measured.lesions[i])
+    maps = Maps(chi_ppm, response(field_ppm), mask, scan.grid)
+    places = [np.array(measured.lesions[i].position_mm) for i in known]
+    totals = [f.value for f in (fitted[i] for i in known) if f is not None]
+    for i, total in zip(known, sums_over_map(maps, places, totals), strict=True):
+        sums[i] = total
+    lesions = tuple(_with_sum(m, s) for m, s in zip(measured.lesions, sums, strict=True))
+    return measured._replace(lesions=lesions), tuple(sums)
 
 
-def _corrected(lesion: Microbleed, scan: GreScan, chi_ppm: FloatArray) -> Microbleed:
-    raw, fitted = lesion.total_chi_sum_raw_ppm_mm3, lesion.total_chi_ppm_mm3
-    if raw is None or fitted is None or not np.isfinite(raw) or fitted.value == 0:
+def _with_sum(lesion: Microbleed, total: MapSum | None) -> Microbleed:
+    if total is None:
         return lesion
-    box, distance = _around(scan, lesion, 12.0)
-    shell = (distance > SUM_RADIUS_MM + 0.5) & (distance < SUM_RADIUS_MM + 3.5)
-    ball = distance <= SUM_RADIUS_MM
-    background = np.median(chi_ppm[box][shell])
-    total = float((chi_ppm[box][ball] - background).sum(dtype=np.float64) * scan.grid.voxel_volume_mm3)
-    response = total / fitted.value
-    if response < MIN_RESPONSE:
-        return dataclasses.replace(lesion, flags=(*lesion.flags, "map-sum-unreliable"))
-    return dataclasses.replace(lesion, total_chi_sum_ppm_mm3=raw / response)
+    raw = total.raw_ppm_mm3 if np.isfinite(total.raw_ppm_mm3) else None
+    corrected = total.corrected.value if total.corrected else None
+    flags = lesion.flags if corrected is not None else (*lesion.flags, "map-sum-unreliable")
+    return dataclasses.replace(
+        lesion, total_chi_sum_raw_ppm_mm3=raw, total_chi_sum_ppm_mm3=corrected, flags=flags
+    )
 
 
 def _around(

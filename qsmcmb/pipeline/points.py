@@ -9,6 +9,7 @@ import numpy as np
 from qsmcmb.anatomy.territory import assign_territory
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.field_mapping.field_map import noise_from_magnitude
+from qsmcmb.microbleeds.agreement import flag_disagreement
 from qsmcmb.microbleeds.quantify import FieldData, quantify_lesions
 from qsmcmb.microbleeds.same_lesion import flag_same_lesions
 from qsmcmb.microbleeds.table import MicrobleedTable
@@ -71,7 +72,8 @@ def quantify(
     data = FieldData(phase.total_field_hz, phase.offset_rad, phase.mask, noise)
     measured = quantify_lesions(scan, points, data, kinds=kinds)
     places = assign_territory([m.position_mm for m in measured.lesions], phase.mask, scan.grid)
-    lesions = with_territories(flag_same_lesions(measured.lesions), places)
+    losses = [d.loss if d else None for d in measured.details]
+    lesions = with_territories(flag_same_lesions(flag_disagreement(measured.lesions, losses)), places)
     return MicrobleedTable(
         lesions, measured.labels, provenance_of(scan, config, ("mask", "unwrap", "fieldmap"))
     )

@@ -16,6 +16,7 @@ from qsmcmb.field_mapping.field_map import noise_from_magnitude
 from qsmcmb.field_mapping.head import map_field
 from qsmcmb.field_mapping.offset import remove_phase_offset
 from qsmcmb.masking.brain import mask_brain
+from qsmcmb.microbleeds.agreement import flag_disagreement
 from qsmcmb.microbleeds.candidates import find_candidates
 from qsmcmb.microbleeds.detection_limit import map_detection_limit
 from qsmcmb.microbleeds.quantify import FieldData, Measured, quantify_lesions
@@ -23,7 +24,7 @@ from qsmcmb.microbleeds.same_lesion import flag_same_lesions
 from qsmcmb.model import GreScan, Microbleed, Provenance
 from qsmcmb.pipeline.config import STAGES, Config, make_config
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
-from qsmcmb.pipeline.lesions import correct_sums, with_detection_limits, with_territories
+from qsmcmb.pipeline.lesions import add_map_sums, with_detection_limits, with_territories
 from qsmcmb.relaxometry.r2star import map_r2star
 from qsmcmb.susceptibility_weighting.swi import make_swi, project_minimum
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
@@ -154,7 +155,9 @@ def run_scan(
         float(noise_from_magnitude(scan.magnitude[0], phase.mask)), chi_ppm, r2star_hz,
     )  # fmt: skip
     local_field_hz = inversion.local_field_hz(chi_ppm)
-    field = _Field(hz_to_ppm(local_field_hz, scan.b0_tesla), hz_to_ppm(phase.field_sd_hz, scan.b0_tesla))
+    field = _Field(
+        hz_to_ppm(local_field_hz, scan.b0_tesla), hz_to_ppm(phase.field_sd_hz, scan.b0_tesla), chi_ppm
+    )
     measured, limit_ppm_mm3 = _measure(
         job, targets, len(readers), data=data, inversion=inversion, field=field
     )
@@ -258,10 +261,11 @@ def _with_candidates(job: _Job, readers: _Targets, chi_ppm: FloatArray, mask: Bo
 
 
 class _Field(NamedTuple):
-    """What a lesion has to stand out of, ppm."""
+    """Local field, its SD, and the map, ppm."""
 
     local_ppm: FloatArray
     sd_ppm: FloatArray
+    chi_ppm: FloatArray
 
 
 def _measure(
@@ -273,8 +277,11 @@ def _measure(
         measured = quantify_lesions(
             scan, targets.points_mm, data, kinds=targets.kinds, scores=targets.scores, n_readers=n_readers
         )
-        measured = correct_sums(measured, scan, inversion.of_field, inversion.mask)
-        lesions = flag_same_lesions(measured.lesions)
+        measured, sums = add_map_sums(
+            measured, scan, field.chi_ppm, response=inversion.of_sources, mask=inversion.mask
+        )
+        losses = [d.loss if d else None for d in measured.details]
+        lesions = flag_same_lesions(flag_disagreement(measured.lesions, losses, sums))
         limit_ppm_mm3 = map_detection_limit(
             field.local_ppm, inversion.mask, scan.grid, field_sd_ppm=field.sd_ppm, lesions=lesions
         )

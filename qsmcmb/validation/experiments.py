@@ -85,6 +85,11 @@ def all_experiments(size: Size) -> tuple[Experiment, ...]:
     """
     heads = [_head(n, size) for n in range(size.heads)]
     side = heads[: size.side_heads]
+    # Voxels of 0.6 mm on a full head would take 12 GB.
+    small = dataclasses.replace(
+        size, scale=min(size.scale, QUICK.scale), lesions=min(size.lesions, QUICK.lesions)
+    )
+    small_heads = [_head(n, small) for n in range(size.side_heads)]
     small_voxels = ["iso08"] if size.scale < 1 else ["iso06", "iso08"]
     voxels = [*small_voxels, "iso1", "iso2", "thick", "zerofilled"]
     return (
@@ -98,7 +103,7 @@ def all_experiments(size: Size) -> tuple[Experiment, ...]:
         ),
         Experiment(
             "voxels", "Voxels of 0.6 to 2 mm, thick slices, zero-filled, at 3 T",
-            tuple(_sessions(h, [_voxel(h.seed, name) for name in voxels]) for h in side),
+            tuple(_sessions(h, [_voxel(h.seed, name) for name in voxels]) for h in small_heads),
         ),
         Experiment(
             "counts", "Lesions of patients' sizes on thin and thick images at three field strengths, whole pipeline",

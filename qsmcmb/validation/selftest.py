@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -68,17 +70,26 @@ def _measure_water(report: Report | None) -> tuple[Rows, Rows]:
     rows: Rows = []
     repeat: Rows = []
     for number, protocol in enumerate(recipe.sessions):
-        if report:
-            report(protocol.label, "simulate", 0.0)
-        rng = np.random.default_rng([recipe.seed, 8, number])
-        session = TissueScan(recipe, protocol).scan(lesions, rng=rng)
-        made = measure_session(session, rng=np.random.default_rng(number))
+        with _step(report, protocol.label, "simulate"):
+            rng = np.random.default_rng([recipe.seed, 8, number])
+            session = TissueScan(recipe, protocol).scan(lesions, rng=rng)
+        with _step(report, protocol.label, "quantify"):
+            made = measure_session(session, rng=np.random.default_rng(number))
+            if not repeat:
+                repeat = measure_session(session, rng=np.random.default_rng(number))
         rows += [{"experiment": SOURCE, "head": recipe.name, **row} for row in made]
-        if not repeat:
-            repeat = measure_session(session, rng=np.random.default_rng(number))
-        if report:
-            report(protocol.label, "quantify", 1.0)
     return rows, repeat
+
+
+@contextmanager
+def _step(report: Report | None, name: str, stage: str) -> Iterator[None]:
+    """Report a step's start and duration."""
+    start = time.perf_counter()
+    if report:
+        report(name, stage, 0.0)
+    yield
+    if report:
+        report(name, stage, time.perf_counter() - start)
 
 
 def _dipole_claim() -> Claim:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,3 +69,16 @@ def compiled(function: F | None = None, *, parallel: bool = False) -> Any:
         return numba.njit(**options)(func)
 
     return decorate if function is None else decorate(function)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run loops on the calling thread alone: for volumes so small that waiting for the others costs more."""
+    import numba
+
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)

@@ -11,6 +11,7 @@ SENTENCES = {
     ("mask", "phase_quality"): "The brain was masked from the coherence of the phase",
     ("unwrap", "romeo"): "phase was unwrapped with ROMEO (Dymerska 2021, doi 10.1002/mrm.28563)",
     ("unwrap", "laplacian"): "phase was unwrapped by its Laplacian (Schofield and Zhu 2003, doi 10.1364/OL.28.001194)",
+    ("unwrap", "bestpath"): "phase was unwrapped along the best path (Abdul-Rahman 2007, doi 10.1364/AO.46.006623)",
     ("fieldmap", "weighted"): "the field was fitted over the echoes, weighted by squared magnitude times echo time",
     ("fieldmap", "nonlinear"): "the field was fitted to the complex signal (Liu 2013, doi 10.1002/mrm.24272)",
     ("background", "vsharp"): "background fields were removed with V-SHARP (Wu 2012, doi 10.1002/mrm.23000)",

@@ -15,8 +15,6 @@ TOP = 254
 DONE = 255
 """Marks voxels that need no visit: those done and those outside; the best weight is TOP."""
 CHUNK = 128
-SPAN = 512
-"""Whole turns that are counted on either side of a component's first voxel."""
 
 
 @compiled
@@ -91,30 +89,21 @@ def _pop(bucket: Any, best: Any, queue: Any, below: Any, top: Any, used: Any, sp
 
 
 @compiled
-def grow(phase: Any, weights: Any, best: Any, stride: Any, queue: Any, order: Any) -> Any:
+def grow(phase: Any, weights: Any, best: Any, stride: Any, queue: Any) -> None:
     """Unwrap `phase` (flat) in place, component by component, best edges first.
 
     `best` is 255 outside the mask and 0 inside: the weight of the best edge yet found to a voxel that waits.
-    `order` gets the voxels as they are done. Returns the number of voxels done when each component ends; the
-    median of each then lies in the turn around 0.
     """
     below = np.full(queue.size // CHUNK, -1, np.int32)
     top = np.full(TOP + 1, -1, np.int32)
     used = np.zeros(TOP + 1, np.int32)
     spare = np.array([-1, 0])
-    done, ends = 0, [0]
-    levels = np.zeros(2 * SPAN + 1, np.int64)
     for seed in range(phase.size):
         if best[seed] != 0:
             continue
-        levels[:] = 0
         v, bucket = seed, 0
         while v >= 0:
             best[v] = DONE
-            order[done] = v
-            done += 1
-            level = int(np.floor(phase[v] * PER_TURN + np.float32(0.5)))
-            levels[min(max(level + SPAN, 0), 2 * SPAN)] += 1
             for way in range(6):
                 d = way >> 1
                 target = v + stride[d] if way & 1 else v - stride[d]
@@ -129,18 +118,3 @@ def grow(phase: Any, weights: Any, best: Any, stride: Any, queue: Any, order: An
                 step = stride[(entry & 7) >> 1]
                 known = phase[v - step] if entry & 1 else phase[v + step]
                 phase[v] += TURN * np.floor((known - phase[v]) * PER_TURN + np.float32(0.5))
-        _centre(phase, order[ends[-1] : done], levels)
-        ends.append(done)
-    return ends
-
-
-@compiled
-def _centre(phase: Any, voxels: Any, levels: Any) -> None:
-    """Take whole turns off, so that the median lies within half a turn of 0."""
-    seen, middle = 0, 0
-    while seen + levels[middle] <= voxels.size // 2:
-        seen += levels[middle]
-        middle += 1
-    if middle != SPAN:
-        for v in voxels:
-            phase[v] -= TURN * np.float32(middle - SPAN)

@@ -1,6 +1,7 @@
 """Laplacian unwrapping: solve Poisson's equation for the Laplacian of the true phase.
 
-Schofield and Zhu 2003, doi 10.1364/OL.28.001194.
+Schofield and Zhu 2003, doi 10.1364/OL.28.001194; the masked form is the least-squares phase of Ghiglia and Romero 1994,
+doi 10.1364/JOSAA.11.000107.
 """
 
 from __future__ import annotations
@@ -9,50 +10,104 @@ import numpy as np
 from scipy.fft import dctn, idctn
 
 from qsmcmb.core.fft import thread_count
+from qsmcmb.core.morphology import bounding_box
+from qsmcmb.core.validate import check_choice, check_range
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.unwrapping import _laplacian_loops as loops
+from qsmcmb.unwrapping._masked_poisson import MaskedPoisson
+from qsmcmb.unwrapping.temporal import TWO_PI, align_echoes, components, settle_template
 
 
-def unwrap_laplacian(phase_rad: FloatArray, mask: BoolArray, grid: Grid) -> FloatArray:
-    """Unwrap by the Laplacian, with mirror boundaries (cosine transform).
+def unwrap_laplacian(
+    phase_rad: FloatArray,
+    mask: BoolArray,
+    grid: Grid,
+    *,
+    te_s: tuple[float, ...] | None = None,
+    solver: str = "masked",
+    exact: bool = False,
+    tolerance: float = 1e-3,
+    max_iterations: int = 100,
+) -> FloatArray:
+    """Unwrap by the Laplacian.
 
     Parameters
     ----------
     phase_rad : ndarray of shape (echo, x, y, z), float32
         Wrapped phase, rad.
     mask : ndarray of bool
-        The result is 0 outside it, its median inside 0.
+        The result is 0 outside it.
     grid : Grid
         Geometry.
+    te_s : tuple of float, optional
+        Echo times, s; with them each component of each echo agrees with the echo beside it.
+    solver : {"masked", "fft"}, optional
+        Natural boundary at the mask, by multigrid; or mirror boundary at the mask's box, by cosine transforms: faster,
+        and less accurate where the mask is not a box.
+    exact : bool, optional
+        Go to the nearest value that differs from the wrapped phase by whole turns.
+    tolerance : float, optional
+        Residual, relative, at which the masked solver ends.
+    max_iterations : int, optional
+        Most iterations of the masked solver.
 
     Returns
     -------
     ndarray of shape (echo, x, y, z), float32
-        rad; differs from the wrapped phase by a harmonic function, not by whole turns.
+        rad; smooth, not by whole turns from the wrapped phase unless `exact`. Its mean in each component is the
+        wrapped phase's, but for whole turns.
 
     Examples
     --------
     >>> grid = Grid.isotropic((8, 8, 8), 1.0)
-    >>> unwrap_laplacian(np.ones((1, 8, 8, 8), np.float32), np.ones((8, 8, 8), bool), grid).max()
-    np.float32(0.0)
+    >>> float(unwrap_laplacian(np.ones((1, 8, 8, 8), np.float32), np.ones((8, 8, 8), bool), grid).max())
+    1.0
     """
-    weights = [1.0 / v**2 for v in grid.voxel_size_mm]
-    symbol = np.zeros(grid.shape, np.float32)
-    for axis, (n, w) in enumerate(zip(grid.shape, weights, strict=True)):
-        profile = (2 * np.cos(np.pi * np.arange(n) / n) - 2) * w
+    check_choice("solver", solver, ("masked", "fft"))
+    check_range("tolerance", tolerance, 1e-6, 1.0)
+    check_range("max_iterations", max_iterations, 1, 10000)
+    box = bounding_box(mask)
+    inside = np.ascontiguousarray(mask[box])
+    wrapped = np.ascontiguousarray(phase_rad[(slice(None), *box)], np.float32)
+    inner = np.empty_like(wrapped)
+    if solver == "masked":
+        poisson = MaskedPoisson(inside, grid.voxel_size_mm)
+        for e, phase in enumerate(wrapped):
+            inner[e] = poisson.unwrap(phase, tolerance=tolerance, max_iterations=int(max_iterations))
+    else:
+        for e, phase in enumerate(wrapped):
+            inner[e] = _by_cosines(phase, inside, grid.voxel_size_mm)
+    flat, parts = inner.reshape(len(inner), -1), components(inside)
+    for echo, phase in zip(flat, wrapped.reshape(len(inner), -1), strict=True):
+        for voxels in parts:
+            rest = phase[voxels] - echo[voxels]
+            echo[voxels] += np.float32(np.angle(np.exp(1j * rest).mean(dtype=np.complex128)))
+    if exact:
+        inner += (wrapped - inner) - np.float32(TWO_PI) * np.round((wrapped - inner) / np.float32(TWO_PI))
+    if te_s is not None and len(te_s) == len(inner) > 1:
+        settle_template(wrapped.reshape(len(inner), -1), flat[0], te_s, 0, parts)
+        align_echoes(flat, te_s, 0, parts)
+    out = np.zeros(phase_rad.shape, np.float32)
+    out[(slice(None), *box)] = np.where(inside, inner, 0)
+    return out
+
+
+def _by_cosines(
+    phase_rad: FloatArray, mask: BoolArray, voxel_size_mm: tuple[float, float, float]
+) -> FloatArray:
+    """Solve on the whole box; steps that leave the mask are taken as 0."""
+    shape, weights = phase_rad.shape, [1.0 / v**2 for v in voxel_size_mm]
+    symbol = np.zeros(shape, np.float32)
+    for axis, (n, w) in enumerate(zip(shape, weights, strict=True)):
+        profile = (2 - 2 * np.cos(np.pi * np.arange(n) / n)) * w
         symbol = symbol + profile.astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
     symbol[0, 0, 0] = 1.0
-    out = np.zeros_like(phase_rad)
-    for e, phase in enumerate(phase_rad):
-        # Wrapped differences are the true ones wherever neighbours differ by less than half a turn.
-        laplacian = np.zeros(grid.shape, np.float32)
-        for axis, w in enumerate(weights):
-            step = np.diff(phase, axis=axis)
-            step = (step - 2 * np.pi * np.round(step / (2 * np.pi))).astype(np.float32) * np.float32(w)
-            pads = [(1, 1) if a == axis else (0, 0) for a in range(3)]
-            laplacian += np.diff(np.pad(step, pads), axis=axis)
-        spectrum = dctn(laplacian, type=2, workers=thread_count()) / symbol
-        spectrum[0, 0, 0] = 0.0
-        solution = idctn(spectrum, type=2, workers=thread_count())
-        out[e] = np.where(mask, solution - np.median(solution[mask]), 0.0)
-    return out
+    padded = np.pad(mask, 1)
+    edges, laplacian = np.zeros((3, *padded.shape), np.float32), np.zeros(padded.shape, np.float32)
+    loops.join(padded, np.array(weights, np.float32), edges)
+    loops.wrapped_laplacian(np.pad(phase_rad, 1), edges, laplacian)
+    spectrum = dctn(laplacian[1:-1, 1:-1, 1:-1], type=2, workers=thread_count())
+    spectrum /= symbol
+    spectrum[0, 0, 0] = 0.0
+    return np.asarray(idctn(spectrum, type=2, workers=thread_count(), overwrite_x=True))

@@ -6,10 +6,14 @@ removed, phase over echo time is one field, which settles the multiples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from scipy import ndimage
 
+from qsmcmb.core.morphology import bounding_box
+from qsmcmb.core.validate import check_range
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
 from qsmcmb.unwrapping import _temporal_loops as loops
 
@@ -19,6 +23,69 @@ CANDIDATES = (0, 1, -1, 2, -2)
 CLEAR = 0.5
 """Another multiple wins only if it leaves less than this part of the misfit."""
 SAMPLES = 20000
+
+
+def unwrap_echoes(
+    phase_rad: FloatArray,
+    mask: BoolArray,
+    spatial: Callable[[FloatArray, BoolArray, int], FloatArray],
+    *,
+    te_s: Sequence[float] | None,
+    template: int,
+    individual: bool,
+) -> FloatArray:
+    """Unwrap one echo in space and the others in time, or every echo in space, in the mask's box.
+
+    Parameters
+    ----------
+    phase_rad : ndarray of shape (echo, x, y, z)
+        Wrapped phase, rad.
+    mask : ndarray of bool
+        Where to unwrap.
+    spatial : callable
+        ``(wrapped_rad, mask, echo) -> unwrapped_rad`` of one echo, on the box.
+    te_s : sequence of float or None
+        Echo times, s; without them every echo is unwrapped in space.
+    template : int
+        Number of the echo (from 1) that the others follow.
+    individual : bool
+        Every echo in space, then whole turns of its components in time.
+
+    Returns
+    -------
+    ndarray of shape (echo, x, y, z), float32
+        rad; 0 outside the mask.
+    """
+    echoes = phase_rad.shape[0]
+    check_range("template", template, 1, echoes)
+    first = int(template) - 1
+    times = te_s if te_s is not None and len(te_s) == echoes else None
+    box = bounding_box(mask)
+    inside = np.ascontiguousarray(mask[box])
+    wrapped = np.ascontiguousarray(phase_rad[(slice(None), *box)], np.float32)
+    inner = np.zeros_like(wrapped)
+    parts = components(inside)
+    for e in range(echoes) if individual or times is None else (first,):
+        inner[e] = spatial(wrapped, inside, e)
+        _centre(inner[e].reshape(-1), parts)
+    if times is not None and echoes > 1:
+        flat = inner.reshape(echoes, -1)
+        settle_template(wrapped.reshape(echoes, -1), flat[first], times, first, parts)
+        if individual:
+            align_echoes(flat, times, first, parts)
+        else:
+            follow_in_time(wrapped, inside, times, first, inner)
+    out = np.zeros(phase_rad.shape, np.float32)
+    out[(slice(None), *box)] = np.where(inside, inner, 0)
+    return out
+
+
+def _centre(unwrapped_rad: FloatArray, parts: Sequence[AnyArray]) -> None:
+    """Take whole turns off each component, so that its median lies within half a turn of 0; in place."""
+    for voxels in parts:
+        turns = np.round(np.median(unwrapped_rad[voxels]) / TWO_PI)
+        if turns:
+            unwrapped_rad[voxels] -= np.float32(TWO_PI * turns)
 
 
 def follow_in_time(
@@ -97,3 +164,14 @@ def _outwards(echoes: int, first: int) -> Iterator[tuple[int, int]]:
         yield e, e - 1
     for e in range(first - 1, -1, -1):
         yield e, e + 1
+
+
+def components(mask: BoolArray) -> list[AnyArray]:
+    """Return the voxels (flat) of each 6-connected part of the mask."""
+    labels, count = ndimage.label(mask)
+    if count == 1:
+        return [np.flatnonzero(labels)]
+    flat = labels.ravel()
+    order = np.argsort(flat, kind="stable")
+    ends = np.cumsum(np.bincount(flat, minlength=count + 1))
+    return [order[a:b] for a, b in itertools.pairwise(ends)]

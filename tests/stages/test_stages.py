@@ -43,7 +43,7 @@ def test_smooth_phase_is_unwrapped(method: str) -> None:
     unwrapped = qc.unwrap(wrapped, mask, GRID, method=method, magnitude=np.ones_like(wrapped), te_s=TE_S)
     for found, expected in zip(unwrapped, truth, strict=True):
         difference = (found - expected)[mask]
-        if method == "romeo":
+        if method != "laplacian":
             # A multiple of 2 pi for the whole echo is free; within the mask it may not change.
             assert np.ptp(difference) < 1e-3
         else:

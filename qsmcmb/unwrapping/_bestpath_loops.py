@@ -1,0 +1,80 @@
+"""Loops of the best-path method: second differences, and groups that are joined edge by edge."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from qsmcmb.core.compiled import compiled
+
+TURN = np.float32(2.0 * math.pi)
+PER_TURN = np.float32(0.5 / math.pi)
+PAIRS = 13
+ROUGHEST = np.float32(1e4)
+
+
+@compiled
+def _wrapped(step: Any) -> Any:
+    return step - TURN * np.floor(step * PER_TURN + np.float32(0.5))
+
+
+@compiled(parallel=True)
+def second_differences(phase: Any, mask: Any, out: Any) -> None:
+    """Sum of squared second differences over the 13 opposite pairs of neighbours, scaled where some are outside."""
+    nx, ny, nz = phase.shape
+    for x in prange(1, nx - 1):
+        for y in range(1, ny - 1):
+            for z in range(1, nz - 1):
+                if not mask[x, y, z]:
+                    continue
+                here, total, count = phase[x, y, z], np.float32(0), 0
+                for pair in range(14, 27):
+                    i, j, k = pair // 9 - 1, (pair // 3) % 3 - 1, pair % 3 - 1
+                    if mask[x + i, y + j, z + k] and mask[x - i, y - j, z - k]:
+                        d = _wrapped(phase[x + i, y + j, z + k] - here)
+                        d -= _wrapped(here - phase[x - i, y - j, z - k])
+                        total += d * d
+                        count += 1
+                out[x, y, z] = total * np.float32(PAIRS) / np.float32(count) if count else ROUGHEST
+
+
+@compiled
+def _root(v: Any, parent: Any, turns: Any) -> Any:
+    """Return the group of a voxel; `turns[v]` is then counted from the group's root."""
+    root, total = v, 0
+    while parent[root] != root:
+        total += turns[root]
+        root = parent[root]
+    while parent[v] != root and v != root:
+        after, own = parent[v], turns[v]
+        parent[v], turns[v] = root, total
+        total -= own
+        v = after
+    return root
+
+
+@compiled
+def join_edges(phase: Any, edges: Any, stride: Any, parent: Any, turns: Any) -> None:
+    """Join the groups at both ends of each edge, in the order given; an edge is 3 * voxel + axis."""
+    size = np.ones(phase.size, np.int32)
+    for edge in edges:
+        v = edge // 3
+        t = v + stride[edge % 3]
+        a, b = _root(v, parent, turns), _root(t, parent, turns)
+        if a == b:
+            continue
+        jump = int(np.floor((phase[v] - phase[t]) * PER_TURN + np.float32(0.5)))
+        jump += (turns[v] if v != a else 0) - (turns[t] if t != b else 0)
+        if size[a] < size[b]:
+            a, b, jump = b, a, -jump
+        parent[b], turns[b] = a, jump
+        size[a] += size[b]
+
+
+@compiled
+def turn_voxels(phase: Any, voxels: Any, parent: Any, turns: Any) -> None:
+    for v in voxels:
+        root = _root(v, parent, turns)
+        if v != root:
+            phase[v] += TURN * np.float32(turns[v])

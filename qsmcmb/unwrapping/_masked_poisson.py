@@ -1,0 +1,110 @@
+"""Least-squares phase on a mask: conjugate gradients, preconditioned by one multigrid cycle.
+
+Coarse levels are blocks of 2 x 2 x 2 voxels whose edges are the sums of those that cross (aggregation), so that a
+mask of any shape keeps natural boundaries and its parts stay apart. Blocks make the coarse operator twice too stiff:
+its correction is stretched. About ten float32 volumes of the mask's box; usually 11 iterations.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.core.compiled import one_thread
+from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.unwrapping import _laplacian_loops as loops
+
+SMALL = 1 << 17
+"""Voxels of a level below which one thread does it."""
+SMALLEST = 4
+"""Voxels along the longest axis at which coarsening ends."""
+COARSEST_SWEEPS = 16
+STRETCH = np.float32(1.8)
+
+
+class _Level(NamedTuple):
+    w: FloatArray
+    steps: FloatArray
+    u: FloatArray
+    spare: FloatArray
+    b: FloatArray
+
+
+class MaskedPoisson:
+    """Solver for one mask; serves all echoes."""
+
+    def __init__(self, mask: BoolArray, voxel_size_mm: tuple[float, float, float]) -> None:
+        smallest = min(voxel_size_mm)
+        weight = np.array([(smallest / v) ** 2 for v in voxel_size_mm], np.float32)
+        padded = np.pad(mask, 1)
+        w = np.zeros((3, *padded.shape), np.float32)
+        loops.join(padded, weight, w)
+        self.levels = [_level(w)]
+        while max(w.shape) - 2 > SMALLEST:
+            coarse = np.zeros((3, *((n - 1) // 2 + 2 for n in w.shape[1:])), np.float32)
+            loops.coarsen(w, coarse)
+            w = coarse
+            self.levels.append(_level(w))
+        self.planes = np.zeros(padded.shape[0])
+
+    def unwrap(self, phase_rad: FloatArray, *, tolerance: float, max_iterations: int) -> FloatArray:
+        """Return the phase whose steps are nearest to the wrapped steps, free by a constant in each part."""
+        with one_thread() if self.levels[0].u.size < SMALL else nullcontext():
+            return self._conjugate_gradients(phase_rad, tolerance, max_iterations)
+
+    def _conjugate_gradients(
+        self, phase_rad: FloatArray, tolerance: float, max_iterations: int
+    ) -> FloatArray:
+        top = self.levels[0]
+        r = np.zeros(top.u.shape, np.float32)
+        loops.wrapped_laplacian(np.pad(phase_rad, 1), top.w, r)
+        x, q = np.zeros_like(r), np.zeros_like(r)
+        z = self._cycle(0, r)
+        p, rz = z.copy(), self._dot(r, z)
+        goal = tolerance**2 * rz
+        for _ in range(max_iterations):
+            if rz <= goal or rz <= 0:
+                break
+            loops.apply_graph(p, top.w, q)
+            step = np.float32(rz / self._dot(p, q))
+            x += step * p
+            r -= step * q
+            z = self._cycle(0, r)
+            rz, before = self._dot(r, z), rz
+            p *= np.float32(rz / before)
+            p += z
+        return x[1:-1, 1:-1, 1:-1]
+
+    def _cycle(self, depth: int, b: FloatArray) -> FloatArray:
+        level = self.levels[depth]
+        if level.u.size < SMALL:
+            with one_thread():
+                return self._sweep(depth, b)
+        return self._sweep(depth, b)
+
+    def _sweep(self, depth: int, b: FloatArray) -> FloatArray:
+        level = self.levels[depth]
+        u, spare = level.u, level.spare
+        u[...] = 0
+        if depth + 1 == len(self.levels):
+            for _ in range(COARSEST_SWEEPS // 2):
+                loops.smooth(u, b, level.w, level.steps, spare)
+                loops.smooth(spare, b, level.w, level.steps, u)
+            return u
+        loops.smooth(u, b, level.w, level.steps, spare)
+        below = self.levels[depth + 1]
+        loops.restrict_residual(spare, b, level.w, below.b)
+        loops.add_coarse(spare, self._cycle(depth + 1, below.b), STRETCH)
+        loops.smooth(spare, b, level.w, level.steps, u)
+        return u
+
+    def _dot(self, a: FloatArray, b: FloatArray) -> float:
+        return float(loops.dot(a, b, self.planes))
+
+
+def _level(w: FloatArray) -> _Level:
+    steps, u, spare, b = (np.zeros(w.shape[1:], np.float32) for _ in range(4))
+    loops.step_sizes(w, steps)
+    return _Level(w, steps, u, spare, b)

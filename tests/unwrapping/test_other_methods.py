@@ -1,0 +1,175 @@
+"""Laplacian and best-path unwrapping, singularities."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import qsmcmb as qc
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.model import Grid
+from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.unwrapping import METHODS
+from qsmcmb.unwrapping import _bestpath_loops as loops
+from qsmcmb.unwrapping._masked_poisson import MaskedPoisson
+from qsmcmb.unwrapping.singularities import find_singularities
+
+TE_S = (0.004, 0.009, 0.014)
+GRID = Grid((29, 26, 22), (1.0, 1.0, 1.5))
+EXACT = [("romeo", {}), ("bestpath", {}), ("bestpath", {"individual": True}), ("laplacian", {"exact": True}),
+         ("laplacian", {"exact": True, "solver": "fft"})]  # fmt: skip
+
+
+def coordinates() -> FloatArray:
+    axes = [(np.arange(n) - (n - 1) / 2) * v for n, v in zip(GRID.shape, GRID.voxel_size_mm, strict=True)]
+    return np.stack(np.meshgrid(*axes, indexing="ij"))
+
+
+def hollow_ball() -> BoolArray:
+    x, y, z = coordinates()
+    r2 = x**2 + y**2 + z**2
+    return np.asarray((r2 < 12**2) & ((x - 4) ** 2 + y**2 + z**2 > 3**2))
+
+
+def echoes_of(rng: np.random.Generator, noise: float) -> tuple[FloatArray, FloatArray]:
+    x, y, z = coordinates()
+    field = 10 + 6 * x + 0.3 * y**2 - 4 * z
+    truth = 2 * np.pi * np.array(TE_S)[:, None, None, None] * field
+    signal = np.exp(1j * truth) + noise * (
+        rng.standard_normal(truth.shape) + 1j * rng.standard_normal(truth.shape)
+    )
+    return truth, np.angle(signal).astype(np.float32)
+
+
+@pytest.mark.parametrize(("method", "options"), EXACT)
+def test_truth_is_found_around_a_hole_in_noise(
+    method: str, options: dict[str, object], rng: np.random.Generator
+) -> None:
+    mask = hollow_ball()
+    truth, wrapped = echoes_of(rng, 0.08)
+    found = qc.unwrap(wrapped, mask, GRID, method=method, te_s=TE_S, options=options)
+    turns = (found - wrapped)[:, mask] / (2 * np.pi)
+    assert np.abs(turns - np.round(turns)).max() < 1e-4
+    assert not found[:, ~mask].any()
+    wrong = np.abs(found - truth)[:, mask] > np.pi
+    assert wrong.mean() < 0.001
+
+
+@pytest.mark.parametrize("solver", ["masked", "fft"])
+def test_smooth_phase_without_noise_comes_back(solver: str, rng: np.random.Generator) -> None:
+    truth, wrapped = echoes_of(rng, 0.0)
+    mask = np.ones(GRID.shape, bool) if solver == "fft" else hollow_ball()
+    options = {"solver": solver, "tolerance": 1e-5}
+    found = qc.unwrap(wrapped, mask, GRID, method="laplacian", te_s=TE_S, options=options)
+    assert np.abs(found - truth)[:, mask].max() < 0.02
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_parts_do_not_disturb_each_other(method: str, rng: np.random.Generator) -> None:
+    """One part alone gives what it gives beside another."""
+    _, wrapped = echoes_of(rng, 0.05)
+    mask = np.zeros(GRID.shape, bool)
+    mask[2:12, 3:20, 3:20] = True
+    alone = qc.unwrap(wrapped[2:], mask, GRID, method=method)
+    both = mask.copy()
+    both[15:27, 3:20, 3:20] = True
+    beside = qc.unwrap(wrapped[2:], both, GRID, method=method)
+    difference = (alone - beside)[:, mask]
+    assert np.ptp(difference) < (0.1 if method == "laplacian" else 1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_and_many_threads_agree(method: str, rng: np.random.Generator) -> None:
+    import numba
+
+    _, wrapped = echoes_of(rng, 0.3)
+    mask = hollow_ball()
+    first = qc.unwrap(wrapped, mask, GRID, method=method, te_s=TE_S)
+    before = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        again = qc.unwrap(wrapped, mask, GRID, method=method, te_s=TE_S)
+    finally:
+        numba.set_num_threads(before)
+    assert first.tobytes() == again.tobytes()
+
+
+def test_masked_solver_is_dense_least_squares(rng: np.random.Generator) -> None:
+    mask = np.zeros((6, 5, 4), bool)
+    mask[0:5, 1:5, 0:4] = True
+    mask[2, 2, 2] = False
+    phase = rng.uniform(-np.pi, np.pi, mask.shape).astype(np.float32)
+    size = (1.0, 2.0, 1.5)
+    found = MaskedPoisson(mask, size).unwrap(phase, tolerance=1e-6, max_iterations=500)
+    number = np.cumsum(mask.ravel()).reshape(mask.shape) - 1
+    rows, steps = [], []
+    for axis, v in enumerate(size):
+        for a in np.argwhere(mask):
+            b = a + np.eye(3, dtype=int)[axis]
+            if b[axis] < mask.shape[axis] and mask[tuple(b)]:
+                row = np.zeros(int(mask.sum()))
+                row[number[tuple(b)]], row[number[tuple(a)]] = 1 / v, -1 / v
+                step = float(phase[tuple(b)] - phase[tuple(a)])
+                rows.append(row)
+                steps.append((step - 2 * np.pi * np.floor(step / (2 * np.pi) + 0.5)) / v)
+    expected = np.linalg.lstsq(np.array(rows), np.array(steps), rcond=None)[0]
+    difference = found[mask] - expected
+    assert np.ptp(difference) < 1e-3
+
+
+def test_second_differences_are_their_plain_twin(rng: np.random.Generator) -> None:
+    phase = rng.uniform(-np.pi, np.pi, (7, 6, 5)).astype(np.float32)
+    mask = np.zeros(phase.shape, bool)
+    mask[1:-1, 1:-1, 1:-1] = True
+    out = np.zeros_like(phase)
+    loops.second_differences(phase, mask, out)
+
+    def wrap(d: float) -> float:
+        return d - 2 * np.pi * float(np.floor(d / (2 * np.pi) + 0.5))
+
+    for v in np.argwhere(mask):
+        total, count = 0.0, 0
+        for step in np.ndindex(3, 3, 3):
+            a, b = v + np.array(step) - 1, v - np.array(step) + 1
+            if step > (1, 1, 1) and mask[tuple(a)] and mask[tuple(b)]:
+                here = float(phase[tuple(v)])
+                total += (wrap(float(phase[tuple(a)]) - here) - wrap(here - float(phase[tuple(b)]))) ** 2
+                count += 1
+        assert out[tuple(v)] == pytest.approx(13 * total / count if count else 1e4, rel=1e-4)
+
+
+def test_an_open_fringe_is_found_and_loops_of_noise_are_not(rng: np.random.Generator) -> None:
+    x, y, z = coordinates()
+    mask = hollow_ball()
+    vortex = np.arctan2(y - 0.4, x + 5.3) + 0.2 * z
+    noisy = np.angle(np.exp(1j * vortex) + 0.05 * (rng.standard_normal(GRID.shape) + 0j)).astype(np.float32)
+    found = find_singularities(noisy, mask, GRID, longer_than_mm=15)
+    assert found.n_lines == 1
+    assert found.longest_mm > 15
+    near = np.hypot(x + 5.3, y - 0.4)[found.line_labels == 1]
+    assert near.max() < 2.5
+    _, wrapped = echoes_of(rng, 0.1)
+    assert find_singularities(wrapped[0], mask, GRID).n_lines == 0
+
+
+def test_residues_are_their_plain_twin(rng: np.random.Generator) -> None:
+    phase = rng.uniform(-np.pi, np.pi, (6, 5, 4)).astype(np.float32)
+    found = find_singularities(phase, np.ones(phase.shape, bool), Grid.isotropic((6, 5, 4), 1.0))
+    count = 0
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        da, db = (np.roll(phase, -1, axis=i) - phase for i in (a, b))
+        da, db = (d - 2 * np.pi * np.floor(d / (2 * np.pi) + 0.5) for d in (da, db))
+        curl = da + np.roll(db, -1, axis=a) - np.roll(da, -1, axis=b) - db
+        inner = tuple(slice(0, -1) if i in (a, b) else slice(None) for i in range(3))
+        count += int((np.abs(curl[inner]) > 1).sum())
+    assert found.n_residues == count > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "match"), [({"solver": "dct"}, "solver"), ({"tolerance": 0.0}, "tolerance"),
+                           ({"max_iterations": 0}, "max_iterations")]
+)  # fmt: skip
+def test_options_out_of_range_are_refused(options: dict[str, object], match: str) -> None:
+    phase = np.zeros((1, *GRID.shape), np.float32)
+    with pytest.raises(InvalidInputError, match=match):
+        qc.unwrap(phase, hollow_ball(), GRID, method="laplacian", options=options)

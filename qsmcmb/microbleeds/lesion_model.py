@@ -133,19 +133,29 @@ class LesionModel:
         )
         empty = np.zeros(self.phase_basis.shape[1] + self.amplitude_basis.shape[1])
         factor = self.signal(np.concatenate([first, empty])).factor
-        rest = self.data * np.exp(-1j * np.angle(factor))
-        trust = np.clip(2 * np.abs(factor) - 1, 0, 1) * np.abs(self.data)
+        return np.concatenate([first, *self._background_of(self.near, factor)])
+
+    def background_residual(self, place: Neighbourhood) -> ComplexArray:
+        """Return the log of a lesion-free place's signal less the polynomials that fit it, (echo and voxel)."""
+        phase, amplitude = self._background_of(place, np.ones(len(self.data), np.complex64))
+        background = np.exp(self.amplitude_basis @ amplitude + 1j * (self.phase_basis @ phase))
+        ratio = place.signal[:, place.inside].reshape(-1) / background
+        return np.asarray(np.log(np.maximum(np.abs(ratio), 0.05)) + 1j * np.angle(ratio))
+
+    def _background_of(self, near: Neighbourhood, factor: ComplexArray) -> tuple[FloatArray, FloatArray]:
+        """Return the coefficients of phase and log magnitude that fit a signal divided by a factor."""
+        data = near.signal[:, near.inside].reshape(-1)
+        rest = data * np.exp(-1j * np.angle(factor))
+        trust = np.clip(2 * np.abs(factor) - 1, 0, 1) * np.abs(data)
         # The unwrapped field takes the turns out; what is left is a smooth phase around 0.
-        guide = self.near.background_phase_guide(trust).reshape(-1)
+        guide = near.background_phase_guide(trust).reshape(-1)
         left = np.angle(rest * np.exp(-1j * guide))
         mean = np.angle((trust * np.exp(1j * left)).sum())
         left = np.angle(np.exp(1j * (left - mean))) + mean + guide
         weight = trust**2
         phase = _weighted_solve(self.phase_basis, left, weight)
-        amplitude = _weighted_solve(
-            self.amplitude_basis, np.log(np.maximum(np.abs(self.data), 1e-12)), weight
-        )
-        return np.concatenate([first, phase, amplitude])
+        amplitude = _weighted_solve(self.amplitude_basis, np.log(np.maximum(np.abs(data), 1e-12)), weight)
+        return phase, amplitude
 
 
 def _bases(near: Neighbourhood) -> tuple[FloatArray, FloatArray]:

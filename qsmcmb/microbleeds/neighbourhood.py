@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations_with_replacement
 
@@ -13,6 +13,14 @@ from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 from qsmcmb.units import dipole_phase_constant
 
 BLOCK_MM = 3.5
+PLACE_DISTANCES_MM = (9.0, 13.0, 17.0, 22.0)
+PLACE_CLEAR_MM = 8.5
+PLACE_COVERED = 0.98
+MAX_PLACES = 16
+# The 26 directions of a cube in an order that spreads: faces, corners, edges.
+_DIRECTIONS = sorted(
+    (np.array(d) - 1 for d in np.ndindex(3, 3, 3) if d != (1, 1, 1)), key=lambda d: (abs(d).sum() + 1) % 3
+)
 
 
 @dataclass(frozen=True)
@@ -101,3 +109,49 @@ def cut_neighbourhood(
         grid.cropped(start, shape), scan.te_s, scan.b0_tesla, magnitude * np.exp(1j * phase), field_hz[box],
         inside, (axes[0], axes[1], axes[2]), radius_mm, noise, float(inside.sum() / full), box,
     )  # fmt: skip
+
+
+def lesion_free_places(
+    near: Neighbourhood,
+    scan: GreScan,
+    *,
+    field_hz: FloatArray,
+    offset_rad: FloatArray,
+    mask: BoolArray,
+    lesion_voxels: FloatArray,
+) -> list[Neighbourhood]:
+    """Return neighbourhoods of the same shape around, in the mask and away from all lesions.
+
+    Parameters
+    ----------
+    near : Neighbourhood
+        Around the lesion.
+    scan, field_hz, offset_rad, mask
+        As for `cut_neighbourhood`.
+    lesion_voxels : ndarray of shape (n, 3)
+        All lesions, this one included, fractional voxel indices.
+    """
+    grid = scan.grid
+    size = np.array(grid.voxel_size_mm)
+    middle = np.array([s.start for s in near.box]) - np.array([a[0] for a in near.axes_mm]) / size
+    found: list[Neighbourhood] = []
+    for direction in _DIRECTIONS:
+        for distance_mm in PLACE_DISTANCES_MM:
+            shift = np.rint(distance_mm * direction / np.linalg.norm(direction) / size).astype(int)
+            start = np.array([s.start for s in near.box]) + shift
+            stop = np.array([s.stop for s in near.box]) + shift
+            away = np.linalg.norm((lesion_voxels - middle - shift) * size, axis=1)
+            if (start < 0).any() or (stop > grid.shape).any() or away.min() < PLACE_CLEAR_MM:
+                continue
+            box = (slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2]))
+            magnitude = scan.magnitude[(slice(None), *box)]
+            usable = mask[box] & (magnitude[0] > 0)
+            if np.mean(usable[near.inside]) < PLACE_COVERED:
+                continue
+            phase = scan.phase_rad[(slice(None), *box)] - offset_rad[box]
+            signal = (magnitude * np.exp(1j * phase)).astype(np.complex64)
+            found.append(replace(near, signal=signal, field_hz=field_hz[box], box=box))
+            break
+        if len(found) == MAX_PLACES:
+            break
+    return found

@@ -9,9 +9,9 @@ import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.field_form import fit_field_form
-from qsmcmb.microbleeds.lesion_fit import LesionFit, fit_lesion
+from qsmcmb.microbleeds.lesion_fit import LesionFit, fit_lesion, with_clutter
 from qsmcmb.microbleeds.lesion_model import Source
-from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood
+from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood, lesion_free_places
 from qsmcmb.microbleeds.point_spread import PointSpread
 from qsmcmb.microbleeds.same_lesion import SAME_LESION_MM
 from qsmcmb.microbleeds.shape import measure_void
@@ -45,7 +45,7 @@ class Detail(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Lesions, their label image, and the fitted balls (centre in mm from each point, voxel axes)."""
+    """Lesions, their label image, the fitted balls (centre in mm from each point, voxel axes)."""
 
     lesions: tuple[Microbleed, ...]
     labels: IntArray
@@ -105,7 +105,8 @@ def quantify_lesions(
         if near is not None and first is not None:
             around = _neighbours(i, points_mm, fits, scan, near)
             if around is not None:
-                fits[i] = fit_lesion(near, first.source, neighbours=around)
+                first = fit_lesion(near, first.source, neighbours=around)
+            fits[i] = with_clutter(first, _places(scan, near, voxels, data))
         if progress:
             progress(i + 1, len(nears))
     lesions: list[Microbleed] = []
@@ -139,6 +140,12 @@ def _near(scan: GreScan, voxel: FloatArray, data: FieldData) -> Neighbourhood | 
 
 def _in_volume(scan: GreScan, voxel: FloatArray) -> bool:
     return bool(np.all(voxel >= -0.5) and np.all(voxel <= np.array(scan.grid.shape) - 0.5))
+
+
+def _places(scan: GreScan, near: Neighbourhood, voxels: FloatArray, data: FieldData) -> list[Neighbourhood]:
+    return lesion_free_places(
+        near, scan, field_hz=data.field_hz, offset_rad=data.offset_rad, mask=data.mask, lesion_voxels=voxels
+    )
 
 
 def _first_fit(near: Neighbourhood) -> LesionFit:

@@ -12,6 +12,7 @@ rts     local field  one pair an iteration       Kames 2018, 10.1016/j.neuroimag
 medi    local field  two pairs an iteration      Liu 2013, 10.1002/mrm.24272
 fansi_tv local field two pairs an iteration      Milovic 2018, 10.1002/mrm.27073
 tfi     total field  two pairs an iteration      Liu 2017, 10.1002/mrm.26331
+tgv     phase        two pairs an iteration      Langkammer 2015, 10.1016/j.neuroimage.2015.02.041
 ======= ============ =========================== ==========================================
 """
 
@@ -25,7 +26,8 @@ METHODS = {
     "medi": "qsmcmb.dipole_inversion.medi:invert_medi",
     "fansi_tv": "qsmcmb.dipole_inversion.fansi_tv:invert_fansi_tv",
     "tfi": "qsmcmb.dipole_inversion.tfi:invert_tfi",
+    "tgv": "qsmcmb.dipole_inversion.tgv:invert_tgv",
 }
 
-STARTS_FROM: dict[str, str] = {"tfi": "total field"}
+STARTS_FROM: dict[str, str] = {"tfi": "total field", "tgv": "wrapped phase"}
 """What a method starts from where it is not the local field: "total field" (ppm) or "wrapped phase" (rad)."""

@@ -94,9 +94,11 @@ def invert(
     wanted = inspect.signature(resolve(METHODS, method)).parameters
     sd = field_sd_ppm if "field_sd_ppm" in wanted else None
     edges = magnitude if "magnitude" in wanted else None
+    by_echo = magnitude if "echo_magnitude" in wanted else None
     context = {
         "field_sd_ppm": None if sd is None else frame.padded(sd, np.inf),
         "magnitude": None if edges is None else frame.combined(edges),
+        "echo_magnitude": None if by_echo is None else frame.padded(by_echo, 0.0),
         "radians_per_ppm": _radians_per_ppm(te_s, b0_tesla),
         "te_s": te_s,
         "b0_tesla": b0_tesla,

@@ -26,7 +26,15 @@ STAGES: dict[str, tuple[dict[str, str], str]] = {
     "invert": (INVERSION, "tv"),
     "r2star": (RELAXOMETRY, "weighted"),
 }
-SUPPLIED = ("magnitude", "te_s", "b0_tesla", "field_sd_hz", "field_sd_ppm", "radians_per_ppm")
+SUPPLIED = (
+    "magnitude",
+    "echo_magnitude",
+    "te_s",
+    "b0_tesla",
+    "field_sd_hz",
+    "field_sd_ppm",
+    "radians_per_ppm",
+)
 """Arguments that the pipeline gives; not options."""
 
 

@@ -1,0 +1,150 @@
+"""TGV from wrapped phase: loops against plain twins, wraps and background, refusals, a fixed number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import qsmcmb as qc
+from qsmcmb.core.poisson import laplacian_inside
+from qsmcmb.dipole_inversion import _tgv_loops as loops
+from qsmcmb.dipole_inversion.admm import Region
+from qsmcmb.dipole_inversion.tgv import TENSOR_PAIRS, TgvSplitting
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.model import Grid
+from qsmcmb.phantoms.lesions import Ball, ball_field
+
+GRID = Grid((12, 15, 14), (1.0, 1.2, 1.5), (0.0, 0.6, 0.8))
+INVERSE_MM = tuple(np.float32(1 / v) for v in GRID.voxel_size_mm)
+SCAN = {"te_s": (0.004, 0.012, 0.020), "b0_tesla": 3.0}
+RADIANS = np.array([2 * np.pi * 42.577478518 * 3.0 * te for te in SCAN["te_s"]], np.float32)
+T, RELAX = np.float32(0.4), np.float32(1.7)
+
+
+@pytest.fixture
+def splitting():
+    mask = np.zeros(GRID.shape, bool)
+    mask[3:9, 4:11, 2:10] = True
+    return TgvSplitting(Region(mask), GRID, float(T))
+
+
+def fill(splitting, rng):
+    """Give every volume random values where it may have some."""
+    split = np.zeros(splitting.whole.shape, bool)
+    rows = splitting.region.rows
+    for x, y in np.ndindex(*splitting.region.shape[:2]):
+        split[x + 1, y + 1, rows[x, y, 0] + 1 : rows[x, y, 1] + 1] = True
+    for volume, where in ((splitting.vectors, split), (splitting.v, split), (splitting.w, splitting.whole)):
+        volume[...] = np.where(where, rng.standard_normal(volume.shape), 0)
+    return split
+
+
+def derivative(v):
+    """Symmetric derivative by backward differences."""
+    d = [[(v[i] - np.roll(v[i], 1, a)) * INVERSE_MM[a] for a in range(3)] for i in range(3)]
+    return np.stack([(d[i][j] + d[j][i]) / 2 for i, j in TENSOR_PAIRS])
+
+
+def test_vector_step_is_its_plain_twin(splitting, rng):
+    split = fill(splitting, rng)
+    chi = rng.standard_normal(GRID.shape).astype(np.float32)
+    g, v, w = splitting.vectors.copy(), splitting.v.copy(), splitting.w.copy()
+    # The adjoint of the derivative, tested by its definition: <w, E v> with off-diagonals twice.
+    units = np.zeros_like(v)
+    pull = np.zeros_like(v)
+    double = np.array([1, 1, 1, 2, 2, 2]).reshape(6, 1, 1, 1)
+    for at in [(0, 4, 5, 6), (1, 5, 4, 3), (2, 3, 6, 5)]:
+        units[...] = 0
+        units[at] = 1
+        pull[at] = (double * w * derivative(units)).sum()
+    weights = (T, RELAX, splitting.rho, *INVERSE_MM)
+    loops.update_vectors(
+        chi, splitting.vectors, splitting.v, splitting.ahead, splitting.w, splitting.region.rows,
+        splitting.region.start, weights,
+    )  # fmt: skip
+    start = splitting.region.start
+    for at in [(0, 4, 5, 6), (1, 5, 4, 3), (2, 3, 6, 5)]:
+        assert split[at[1:]]
+        voxel = tuple(i - 1 + s for i, s in zip(at[1:], start, strict=True))
+        ahead = tuple(n + (axis == at[0]) for axis, n in enumerate(voxel))
+        gradient = (chi[ahead] - chi[voxel]) * INVERSE_MM[at[0]]
+        dual = np.clip(g[at], -T, T)
+        old = g[at] - dual
+        new = (gradient - old + dual + splitting.rho * v[at] - pull[at]) / (1 + splitting.rho)
+        assert splitting.v[at] == pytest.approx(new, abs=1e-5)
+        assert splitting.ahead[at] == pytest.approx(2 * new - v[at], abs=1e-5)
+        assert splitting.vectors[at] == pytest.approx(
+            RELAX * (gradient - new) + (1 - RELAX) * old + dual, abs=1e-5
+        )
+
+
+def test_tensor_step_is_its_plain_twin(splitting, rng):
+    fill(splitting, rng)
+    expected = np.clip(splitting.w + splitting.sigma * derivative(splitting.v), -T, T)
+    expected = np.where(splitting.whole, expected, 0)
+    loops.update_tensors(
+        splitting.v, splitting.w, splitting.whole, splitting.region.rows, T, splitting.sigma, INVERSE_MM
+    )
+    np.testing.assert_allclose(splitting.w, expected, atol=1e-5)
+
+
+def test_reflected_adjoint_is_the_adjoint(splitting, rng):
+    fill(splitting, rng)
+    chi = rng.standard_normal(GRID.shape)
+    out = np.ones(GRID.shape, np.float32)
+    splitting.reflect(out)
+    target = np.zeros((3, *GRID.shape))
+    g, v = splitting.vectors, splitting.v
+    target[(slice(None), *splitting.region.box)] = (v + g - 2 * np.clip(g, -T, T))[:, 1:, 1:, 1:]
+    gradient = np.stack([(np.roll(chi, -1, a) - chi) * INVERSE_MM[a] for a in range(3)])
+    assert np.vdot(out, chi) == pytest.approx(np.vdot(target, gradient), rel=1e-4)
+
+
+def wrapped(field):
+    return np.angle(np.exp(1j * RADIANS[:, None, None, None] * field)).astype(np.float32)
+
+
+def test_the_laplacian_of_wrapped_phase_is_the_fields(rng):
+    axes = np.meshgrid(
+        *(np.arange(n) * v for n, v in zip(GRID.shape, GRID.voxel_size_mm, strict=True)), indexing="ij"
+    )
+    field = (0.15 * axes[0] + 0.004 * axes[1] ** 2 - 0.003 * axes[0] * axes[2]).astype(np.float32)
+    inner = np.zeros(GRID.shape, bool)
+    inner[1:-1, 1:-1, 1:-1] = True
+    magnitude = rng.random((3, *GRID.shape)).astype(np.float32) + np.float32(0.1)
+    out = np.zeros(GRID.shape, np.float32)
+    weights = tuple(np.float32(1 / v**2) for v in GRID.voxel_size_mm)
+    loops.phase_laplacian(wrapped(field), magnitude, RADIANS, inner, weights, out)
+    np.testing.assert_allclose(out, laplacian_inside(field, inner, GRID.voxel_size_mm), atol=1e-4)
+
+
+def inverted(case, phase, **keywords):
+    return qc.invert(phase, case.mask, case.grid, method="tgv", **{**SCAN, **keywords})
+
+
+def test_a_ball_under_a_background_of_many_turns(ball_case):
+    grid = ball_case.grid
+    axes = [(np.arange(n) - n // 2) * v for n, v in zip(grid.shape, grid.voxel_size_mm, strict=True)]
+    xyz = np.stack(np.meshgrid(*axes, indexing="ij"))
+    air = Ball((0.0, 4.0, -24.0), 6.0, 9.4)
+    background = ball_field(xyz - np.array(air.centre_mm).reshape(3, 1, 1, 1), air, np.array(grid.b0_dir))
+    phase = np.where(ball_case.mask, wrapped(ball_case.field + background), 0).astype(np.float32)
+    chi = inverted(ball_case, phase)
+    reference = np.median(chi[ball_case.mask & ~ball_case.inside])
+    total = float((chi[ball_case.inside] - reference).sum() * grid.voxel_volume_mm3)
+    assert total == pytest.approx(ball_case.total_ppm_mm3, rel=0.1)
+    assert float(np.linalg.norm(chi)) == pytest.approx(7.0417, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "match"),
+    [
+        ({"te_s": None}, "te_s"),
+        ({"te_s": (0.004, 0.012)}, "te_s"),
+        ({"te_s": (0.012, 0.004, 0.02)}, "te_s"),
+        ({"options": {"max_iterations": 0}}, "max_iterations"),
+    ],
+)
+def test_what_it_cannot_use_is_refused(keywords, match, ball_case):
+    with pytest.raises(InvalidInputError, match=match):
+        inverted(ball_case, wrapped(ball_case.field), **keywords)

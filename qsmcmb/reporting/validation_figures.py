@@ -55,13 +55,16 @@ def truth_plot(rows: Rows) -> str:
 
 
 def study_plot(rows: Rows) -> str:
-    """Draw visible volume over its median of all conditions, and total susceptibility over truth, per condition."""
+    """Draw, per condition, visible volume and mean susceptibility over their medians in the experiment, and totals."""
     figure = Figure(figsize=(10, 0.8 + 0.28 * max(len(rows), 4)), dpi=DPI)
     axis = figure.subplots()
     place = np.arange(len(rows))
-    volume = _column(rows, "t2s_mm3")
-    middle = float(np.nanmedian(volume)) if np.isfinite(volume).any() else 1.0
-    axis.plot(volume / (middle or 1.0), place, "s", color="tab:orange", label="visible volume (relative)")
+    groups = np.array([str(r["condition"]).split(":")[0] for r in rows])
+    for name, marker, colour, label in (
+        ("t2s_mm3", "s", "tab:orange", "visible volume (relative)"),
+        ("qsm_mean_ppm", "^", "tab:green", "mean susceptibility on the map (relative)"),
+    ):
+        axis.plot(_relative(_column(rows, name), groups), place, marker, color=colour, label=label)
     axis.plot(
         _column(rows, "total_over_truth"),
         place,
@@ -76,6 +79,16 @@ def study_plot(rows: Rows) -> str:
     axis.legend(fontsize=8)
     figure.tight_layout()
     return to_png(figure)
+
+
+def _relative(values: FloatArray, groups: np.ndarray) -> FloatArray:
+    """Return values over the median of what is known in their group."""
+    out = np.full(values.shape, np.nan)
+    for group in np.unique(groups):
+        mine = (groups == group) & np.isfinite(values)
+        if mine.any():
+            out[mine] = values[mine] / max(float(np.median(values[mine])), 1e-9)
+    return out
 
 
 def _column(rows: Rows, name: str) -> FloatArray:

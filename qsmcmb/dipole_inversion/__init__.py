@@ -10,6 +10,8 @@ ndi     local field  2-20 pairs                  Polak 2020, 10.1002/nbm.4271
 tv      local field  two pairs an iteration      Bilgic 2014, 10.1002/mrm.25029
 rts     local field  one pair an iteration       Kames 2018, 10.1016/j.neuroimage.2017.11.018
 medi    local field  two pairs an iteration      Liu 2013, 10.1002/mrm.24272
+nltv    local field  two pairs an iteration      Candes 2008, 10.1007/s00041-008-9045-x
+fansi_tgv local field two pairs an iteration     Milovic 2018, 10.1002/mrm.27073
 fansi_tv local field two pairs an iteration      Milovic 2018, 10.1002/mrm.27073
 tfi     total field  two pairs an iteration      Liu 2017, 10.1002/mrm.26331
 tgv     phase        two pairs an iteration      Langkammer 2015, 10.1016/j.neuroimage.2015.02.041
@@ -24,6 +26,8 @@ METHODS = {
     "tv": "qsmcmb.dipole_inversion.tv:invert_tv",
     "rts": "qsmcmb.dipole_inversion.rts:invert_rts",
     "medi": "qsmcmb.dipole_inversion.medi:invert_medi",
+    "nltv": "qsmcmb.dipole_inversion.nltv:invert_nltv",
+    "fansi_tgv": "qsmcmb.dipole_inversion.fansi_tgv:invert_fansi_tgv",
     "fansi_tv": "qsmcmb.dipole_inversion.fansi_tv:invert_fansi_tv",
     "tfi": "qsmcmb.dipole_inversion.tfi:invert_tfi",
     "tgv": "qsmcmb.dipole_inversion.tgv:invert_tgv",

@@ -110,13 +110,14 @@ def invert_fansi_tv(
     """
     check_options(regularisation, tolerance, max_iterations)
     check_range("radians_per_ppm", radians_per_ppm, 1e-6, 1e6)
-    scale = float(local_field_ppm[mask].std(dtype=np.float64))
+    weights = data_weights(field_sd_ppm, mask)
+    scale = float(local_field_ppm[weights > 0].std(dtype=np.float64))
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     if regularisation is None:
         regularisation = gradient_weight(local_field_ppm, mask, grid, field_sd_ppm=field_sd_ppm)
     region = Region(mask)
-    weight2 = region.cut(data_weights(field_sd_ppm, mask) ** 2)
+    weight2 = region.cut(weights) ** 2
     phase = region.cut(local_field_ppm)
     phase *= np.float32(radians_per_ppm)
     penalties = Penalties(regularisation * radians_per_ppm, SHRINK * scale * radians_per_ppm)

@@ -82,7 +82,8 @@ def invert_rts(
     check_range("threshold", threshold, 1e-3, 0.3)
     check_range("first_iterations", first_iterations, 1, 100)
     check_options(regularisation, tolerance, max_iterations)
-    scale = float(local_field_ppm[mask].std(dtype=np.float64))
+    weights = data_weights(field_sd_ppm, mask)
+    scale = float(local_field_ppm[weights > 0].std(dtype=np.float64))
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     if regularisation is None:
@@ -90,7 +91,7 @@ def invert_rts(
             NOISE_FACTOR / threshold * gradient_weight(local_field_ppm, mask, grid, field_sd_ppm=field_sd_ppm)
         )
     region = Region(mask)
-    weight2 = region.cut(data_weights(field_sd_ppm, mask) ** 2)
+    weight2 = region.cut(weights) ** 2
     trusted = least_squares(local_field_ppm, weight2, region, grid, iterations=first_iterations)
     penalties = Penalties(regularisation, SHRINK * scale)
     stopping = Stopping(tolerance, max_iterations)

@@ -73,13 +73,14 @@ def invert_tv(
     (16, 16, 16)
     """
     check_options(regularisation, tolerance, max_iterations)
-    scale = float(local_field_ppm[mask].std(dtype=np.float64))
+    weights = data_weights(field_sd_ppm, mask)
+    scale = float(local_field_ppm[weights > 0].std(dtype=np.float64))
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     if regularisation is None:
         regularisation = gradient_weight(local_field_ppm, mask, grid, field_sd_ppm=field_sd_ppm)
     region = Region(mask)
-    weight2 = region.cut(data_weights(field_sd_ppm, mask) ** 2)
+    weight2 = region.cut(weights) ** 2
     field = region.cut(local_field_ppm)
     penalties = Penalties(regularisation, SHRINK * scale)
     data_step = partial(

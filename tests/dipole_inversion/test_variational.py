@@ -9,8 +9,8 @@ import pytest
 import qsmcmb as qc
 from qsmcmb.errors import InvalidInputError
 
-METHODS = ["tv", "rts", "fansi_tv"]
-GOLDEN = {"tv": 7.1575, "rts": 6.9396, "fansi_tv": 7.1633}
+METHODS = ["tv", "rts", "nltv", "fansi_tv", "fansi_tgv"]
+GOLDEN = {"tv": 7.1575, "rts": 6.9396, "nltv": 7.5966, "fansi_tv": 7.1633, "fansi_tgv": 7.1629}
 
 
 def total_inside(chi, case):

@@ -1,0 +1,148 @@
+"""Re-weighted total variation: TV whose weight falls where the map has edges, found from the map itself.
+
+Candes, Wakin and Boyd 2008, doi 10.1007/s00041-008-9045-x: minimise |W (D chi - f)|^2 / 2 + sum lambda_i |grad
+chi|_i, then set lambda_i = lambda / (1 + |grad chi|_i / edge) and go on from there. In effect the penalty is the
+logarithm of the gradient: flat regions stay flat, and strong sources lose nothing to the shrinkage that lowers
+their susceptibility under plain TV. About 40 iterations of two transform pairs; memory as for `tv` and one more
+volume of the mask's box.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from qsmcmb.core.validate import check_range
+from qsmcmb.dipole_inversion import _admm_loops, _nltv_loops
+from qsmcmb.dipole_inversion.admm import (
+    RELAXATION,
+    SHRINK,
+    Dipole,
+    GradientSplitting,
+    Penalties,
+    Region,
+    Stopping,
+    check_options,
+    minimise,
+)
+from qsmcmb.dipole_inversion.noise import data_weights
+from qsmcmb.dipole_inversion.regularisation import error_level, gradient_weight
+from qsmcmb.model import Grid
+from qsmcmb.typing import BoolArray, FloatArray
+
+EDGE_FACTOR = 8.0
+"""Gradient at which the weight is halved, over error level per voxel edge: clear of what noise makes."""
+FLAT_FACTOR = 2.0
+"""Weight of flat regions over that of `tv`: with edges spared, these can be smoothed more."""
+
+
+def invert_nltv(
+    local_field_ppm: FloatArray,
+    mask: BoolArray,
+    grid: Grid,
+    *,
+    field_sd_ppm: FloatArray | None = None,
+    regularisation: float | None = None,
+    edge_ppm_per_mm: float | None = None,
+    reweightings: int = 3,
+    tolerance: float = 0.004,
+    max_iterations: int = 100,
+) -> FloatArray:
+    """Invert with re-weighted total variation.
+
+    Parameters
+    ----------
+    local_field_ppm : ndarray of shape grid.shape, float32
+        Local field, ppm, 0 outside the mask.
+    mask : ndarray of bool
+        Where the field is defined.
+    grid : Grid
+        Geometry with the direction of B0.
+    field_sd_ppm : ndarray of shape grid.shape, optional
+        SD of the field, ppm.
+    regularisation : float, optional
+        Weight of the gradient in flat regions, ppm mm, 1e-9 to 10. From the noise by default.
+    edge_ppm_per_mm : float, optional
+        Gradient at which the weight is half of that, ppm/mm, 1e-9 to 1e3. From the noise by default.
+    reweightings : int, optional
+        How often weights are set anew, 1 to 50.
+    tolerance : float, optional
+        Re-weigh, and at last stop, when an iteration changes the map's gradient by less than this part of its
+        norm; 1e-8 to 1.
+    max_iterations : int, optional
+        In all, 1 to 1000.
+
+    Returns
+    -------
+    ndarray of shape grid.shape, float32
+        ppm; 0 outside the mask.
+
+    Raises
+    ------
+    InvalidInputError
+        An option out of range.
+
+    Examples
+    --------
+    >>> grid = Grid.isotropic((16, 16, 16), 1.0)
+    >>> invert_nltv(np.zeros(grid.shape, np.float32), np.ones(grid.shape, bool), grid).shape
+    (16, 16, 16)
+    """
+    check_options(regularisation, tolerance, max_iterations)
+    check_range("reweightings", reweightings, 1, 50)
+    if edge_ppm_per_mm is not None:
+        check_range("edge_ppm_per_mm", edge_ppm_per_mm, 1e-9, 1e3)
+    weights = data_weights(field_sd_ppm, mask)
+    scale = float(local_field_ppm[weights > 0].std(dtype=np.float64))
+    if scale == 0.0:
+        return np.zeros(grid.shape, np.float32)
+    if regularisation is None:
+        weight = gradient_weight(local_field_ppm, mask, grid, field_sd_ppm=field_sd_ppm)
+        regularisation = FLAT_FACTOR * weight
+    if edge_ppm_per_mm is None:
+        level = error_level(local_field_ppm, mask, grid, field_sd=field_sd_ppm)
+        edge_ppm_per_mm = EDGE_FACTOR * level / grid.voxel_volume_mm3 ** (1 / 3)
+    region = Region(mask)
+    weight2 = region.cut(weights) ** 2
+    field = region.cut(local_field_ppm)
+    penalties = Penalties(regularisation, SHRINK * scale)
+    data_step = partial(
+        _admm_loops.update_data, field, weight2, region.volume(), region.start, penalties.mu_data, RELAXATION
+    )
+    splitting = _Reweighted(region, grid, penalties.shrink, edge_ppm_per_mm, rounds=(reweightings, tolerance))
+    stopping = Stopping(tolerance, max_iterations)
+    return np.where(
+        mask, minimise(data_step, splitting, Dipole(grid), penalties, stopping=stopping), np.float32(0)
+    )
+
+
+class _Reweighted(GradientSplitting):
+    """The gradient's splitting with thresholds that follow the map each time it has settled."""
+
+    def __init__(
+        self, region: Region, grid: Grid, shrink: float, edge: float, *, rounds: tuple[int, float]
+    ) -> None:
+        super().__init__(region, grid, shrink)
+        self.edge = np.float32(edge)
+        self.left, self.tolerance = rounds
+        self.thresholds = np.zeros(self.vectors.shape[1:], np.float32)
+        self.thresholds[1:, 1:, 1:] = self.shrink
+
+    def update(self, chi: FloatArray) -> FloatArray:
+        region = self.region
+        sums = _nltv_loops.update_vectors(
+            chi, self.vectors, self.thresholds, region.rows, region.start, self.inverse_mm, RELAXATION
+        )
+        change, norm = sums.sum(axis=0)
+        if self.left and change <= self.tolerance**2 * norm:
+            self.left -= 1
+            _nltv_loops.reweigh(
+                chi, region.rows, region.start, self.shrink, self.edge, self.inverse_mm, self.thresholds
+            )
+            # With other weights it has not settled.
+            change = norm
+        return np.array([change, norm])
+
+    def reflect(self, out: FloatArray) -> None:
+        _nltv_loops.reflected_adjoint(self.vectors, self.thresholds, self.region.start, self.inverse_mm, out)

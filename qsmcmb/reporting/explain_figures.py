@@ -1,0 +1,109 @@
+"""Pictures of one lesion's explanation: slices of data, model and residual; growth, echoes, estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from qsmcmb.microbleeds.explain import Slices
+from qsmcmb.reporting.figures import DPI, to_png
+
+COLUMNS = ("magnitude", "model", "residual", "phase", "model", "residual", "weight")
+RESIDUAL = 0.3
+PHASE_RESIDUAL_RAD = 0.5
+FIT, SUM, LOSS = "tab:blue", "tab:orange", "tab:green"
+
+
+def fit_slices(slices: Slices, te_s: list[float]) -> str:
+    """Draw one row per echo: magnitude and phase of data, model and residual, and how much each voxel counts."""
+    echoes = len(slices.data)
+    figure = Figure(figsize=(1.55 * len(COLUMNS), 1.5 * echoes + 0.4), dpi=DPI)
+    axes = figure.subplots(echoes, len(COLUMNS), squeeze=False)
+    top = float(np.nanmax(np.abs(slices.data)))
+    for echo, row in enumerate(axes):
+        data, model = slices.data[echo], slices.model[echo]
+        difference = np.angle(data * np.conj(model))
+        images = (
+            (np.abs(data), 0, top, "gray"), (np.abs(model), 0, top, "gray"),
+            (np.abs(data) - np.abs(model), -RESIDUAL, RESIDUAL, "RdBu_r"),
+            (np.angle(data), -np.pi, np.pi, "twilight"), (np.angle(model), -np.pi, np.pi, "twilight"),
+            (difference, -PHASE_RESIDUAL_RAD, PHASE_RESIDUAL_RAD, "RdBu_r"), (slices.weight[echo], 0, 1, "viridis"),
+        )  # fmt: skip
+        for axis, (image, low, high, colours) in zip(row, images, strict=True):
+            axis.imshow(
+                image.T, origin="lower", vmin=low, vmax=high, cmap=colours, extent=slices.extent_mm,
+                interpolation="nearest",
+            )  # fmt: skip
+            axis.set_xticks([])
+            axis.set_yticks([])
+        row[0].set_ylabel(f"TE {1000 * te_s[echo]:.3g} ms", fontsize=8)
+    for axis, title in zip(axes[0], COLUMNS, strict=True):
+        axis.set_title(title, fontsize=8)
+    figure.tight_layout(pad=0.3)
+    return to_png(figure)
+
+
+def numbers(record: Mapping[str, Any]) -> str:
+    """Draw the map sum's growth, total susceptibility per echo, and the three estimators with 95 % intervals."""
+    figure = Figure(figsize=(11, 3.1), dpi=DPI)
+    growth, echoes, estimators = figure.subplots(1, 3)
+    _draw_growth(growth, record.get("map_sum"))
+    _draw_echoes(echoes, record)
+    _draw_estimators(estimators, record)
+    figure.tight_layout()
+    return to_png(figure)
+
+
+def _draw_growth(axis: Any, total: Mapping[str, Any] | None) -> None:
+    axis.set_title("sum over the map, S(R)", fontsize=9)
+    if total is None:
+        axis.text(0.5, 0.5, "no map", ha="center", transform=axis.transAxes)
+        axis.set_axis_off()
+        return
+    radii = total["radii_mm"]
+    axis.plot(radii, _gaps(total["growth"]), "o-", color=SUM, markersize=4, label="map")
+    axis.plot(radii, _gaps(total["response_growth"]), "--", color="0.4", label="fitted lesion, same pipeline")
+    axis.axvline(total["radius_mm"], color="0.7", linewidth=1)
+    axis.set_xlabel("R (mm)")
+    axis.set_ylabel("ppm mm3")
+    axis.legend(fontsize=7)
+
+
+def _draw_echoes(axis: Any, record: Mapping[str, Any]) -> None:
+    axis.set_title("per echo (a point source: all alike)", fontsize=9)
+    rows = record.get("per_echo", [])
+    te_ms = [1000 * r["te_s"] for r in rows]
+    spread = [1.96 * (r["sd"] or 0.0) for r in rows]
+    axis.errorbar(te_ms, [r["value"] for r in rows], yerr=spread, fmt="o", color=FIT, capsize=2, label="fit")
+    loss = record.get("signal_loss")
+    if loss:
+        axis.plot([1000 * t for t in loss["te_s"]], loss["per_echo"], "s", color=LOSS, markersize=4, label="signal loss")
+    total = record.get("total_chi")
+    if total:
+        axis.axhline(total["value"], color="0.6", linewidth=1)
+    axis.set_xlabel("TE (ms)")
+    axis.set_ylabel("ppm mm3")
+    axis.legend(fontsize=7)
+
+
+def _draw_estimators(axis: Any, record: Mapping[str, Any]) -> None:
+    axis.set_title("estimators, 95 %", fontsize=9)
+    total = record.get("map_sum") or {}
+    named = (
+        ("fit", record.get("total_chi"), FIT), ("map sum", total.get("corrected"), SUM),
+        ("signal loss", record.get("signal_loss"), LOSS),
+    )  # fmt: skip
+    for place, (_, value, colour) in enumerate(named):
+        if value and value["low"] is not None:
+            low, high = value["value"] - value["low"], value["high"] - value["value"]
+            axis.errorbar([place], [value["value"]], yerr=[[low], [high]], fmt="o", color=colour, capsize=4)
+    axis.set_xticks(range(len(named)), [n for n, _, _ in named])
+    axis.set_xlim(-0.5, len(named) - 0.5)
+    axis.set_ylabel("ppm mm3")
+
+
+def _gaps(values: list[float | None]) -> list[float]:
+    return [np.nan if v is None else v for v in values]

@@ -1,0 +1,81 @@
+"""A page and a JSON file per lesion: everything that its number rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qsmcmb.io.atomic import make_folder
+from qsmcmb.io.tables import write_json
+from qsmcmb.microbleeds.explain import Explanation
+from qsmcmb.reporting.explain_figures import fit_slices, numbers
+from qsmcmb.reporting.page import show, write_page
+
+
+def write_explanations(folder: Path, explanations: Sequence[Explanation]) -> list[Path]:
+    """Write FOLDER/lesion-<label>.html and .json for each lesion; return the pages."""
+    make_folder(folder)
+    pages = []
+    for record, slices in explanations:
+        stem = f"lesion-{record['label']}"
+        te_s = [r["te_s"] for r in record.get("per_echo", [])]
+        page = write_page(
+            folder / f"{stem}.html", "explain.html", title=f"Lesion {record['label']}", lines=lines_of(record),
+            flags=record["flags"], command=record["command"],
+            slices=fit_slices(slices, te_s) if slices is not None else None,
+            numbers=numbers(record) if slices is not None else None,
+        )  # fmt: skip
+        write_json(folder / f"{stem}.json", record)
+        pages.append(page)
+    return pages
+
+
+def lines_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the numbers of an explanation as (name, words)."""
+    place = ", ".join(f"{p:.1f}" for p in record["position_mm"])
+    lines = [("centre, scanner RAS+", f"{place} mm"), ("kind", f"{record['kind']}, {record['certainty']}")]
+    lines.append(("total susceptibility by the fit", _interval(record["total_chi"])))
+    lines.append(("detection limit here", _unit(record["detection_limit"])))
+    if "fit" in record:
+        fit, voxels = record["fit"], record["voxels"]
+        lines += [
+            ("SD", f"{_unit(fit['sd'])}; noise and clutter alone {_unit(fit['noise_and_clutter_sd'])}"),
+            ("Cramer-Rao bound of the SD (white noise alone)", _unit(fit["cramer_rao_sd"])),
+            ("weighted residual; within 3 mm", f"{show(fit['residual'])}; {show(fit['core_residual'])}"),
+            ("balls: total (ppm mm3), radius (mm)", _balls(fit["balls_ppm_mm3_mm"])),
+            (
+                "voxels",
+                f"{voxels['used']} used, {voxels['left_out']} left out (outside mask or volume) within "
+                f"{show(voxels['ball_radius_mm'])} mm; counting less than half, per echo: "
+                + ", ".join(str(n) for n in voxels["counting_less_than_half"]),
+            ),
+        ]
+    if "map_sum" in record:
+        total = record["map_sum"]
+        lines.append(("sum over the map, corrected", _interval(total["corrected"])))
+        lines.append(
+            ("raw; response; ball", f"{_unit(total['raw'])}; {show(total['response'])}; {show(total['radius_mm'])} mm")
+        )
+    if "signal_loss" in record:
+        loss = record["signal_loss"]
+        lost = ", ".join(show(float(v)) for v in loss["volume_mm3"])
+        lines.append(("signal loss", _interval(loss)))
+        lines.append(("lost signal per echo", f"{lost} mm3 of tissue within {show(loss['ball_radius_mm'])} mm"))
+    if record.get("estimators_agree") is not None:
+        lines.append(("estimators", "agree" if record["estimators_agree"] else "disagree"))
+    return lines
+
+
+def _balls(rows: list[list[float]]) -> str:
+    return "; ".join(f"{show(row[0])}, {show(row[4])}" for row in rows)
+
+
+def _interval(value: Mapping[str, float | None] | None) -> str:
+    if value is None:
+        return "n/a"
+    return f"{show(value['value'])} ppm mm3 ({show(value['low'])} to {show(value['high'])})"
+
+
+def _unit(value: float | None) -> str:
+    return "n/a" if value is None else f"{show(float(value))} ppm mm3"

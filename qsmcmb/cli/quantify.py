@@ -45,6 +45,10 @@ def add(app: typer.Typer) -> None:
         phase_range: PhaseRange = None,
         phase_sign: PhaseSign = 1,
         b0_dir: Direction = None,
+        explain: Annotated[
+            Path | None,
+            typer.Option("--explain", help="Folder for a page per lesion: what its number rests on."),
+        ] = None,
     ) -> None:
         """Fit each lesion on the complex signal; the table tells total susceptibility with its 95 % interval."""
         from qsmcmb.cli.console import progress
@@ -56,7 +60,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.plain import load_files
         from qsmcmb.io.tables import read_points
         from qsmcmb.microbleeds.table import column_sidecar
-        from qsmcmb.pipeline.points import quantify as measure
+        from qsmcmb.pipeline.points import measure_points
 
         if (points is None) == (labels is None):
             raise ConfigError("quantify; expected either --points TSV or --labels NII")
@@ -80,10 +84,33 @@ def add(app: typer.Typer) -> None:
         make_folder(out.parent)
         brain = load_mask(mask, scan.grid) if mask else None
         with progress(["mask", "unwrap", "fieldmap", "quantify"]) as bar:
-            table = measure(scan, given.points_mm, kinds=given.kinds, mask=brain, report=bar.report)
+            table, details = measure_points(
+                scan, given.points_mm, kinds=given.kinds, mask=brain, report=bar.report
+            )
         write_table(
             Place(out.parent), out.stem, table.rows(), columns=column_sidecar(), provenance=table.provenance
         )
+        if explain is not None:
+            from qsmcmb.microbleeds.explain import explain_lesion
+            from qsmcmb.reporting.explain_page import write_explanations
+
+            command = _command(phase, magnitude, te, b0, points=points, labels=labels, mask=mask, out=out)
+            pairs = zip(table.lesions, details, strict=True)
+            write_explanations(explain, [explain_lesion(m, d, command=command) for m, d in pairs])
+
+
+def _command(
+    phase: list[Path], magnitude: list[Path], te: str, b0: float, *, points: Path | None, labels: Path | None,
+    mask: Path | None, out: Path,
+) -> str:  # fmt: skip
+    """Return the command that makes the same table."""
+    import shlex
+
+    words = ["qsmcmb", "quantify", "--phase", *map(str, phase), "--mag", *map(str, magnitude)]
+    words += ["--te", te, "--b0", f"{b0:g}"]
+    for option, value in (("--points", points), ("--labels", labels), ("--mask", mask), ("-o", out)):
+        words += [option, str(value)] if value is not None else []
+    return shlex.join(words)
 
 
 def _centres(path: Path, grid: Grid) -> PointTable:

@@ -1,4 +1,4 @@
-"""What one lesion's number rests on: voxels, fit and residual, growth of the map sum, echoes, estimators, flags in words."""
+"""What one lesion's number rests on: voxels, fit and residual, map sum, echoes, estimators, flags in words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 UNIT = "ppm mm3"
 HALF_WEIGHT = 0.5
 FLAGS = {
-    "near-mask-edge": "Part of the ball around the lesion lies outside the mask or the volume: less data, wider interval.",
+    "near-mask-edge": "Part of the ball around the lesion lies outside the mask or volume: less data, wider interval.",
     "single-echo": "One echo: the receive phase is not known apart from the field.",
     "not-converged": "The fit stopped before it settled: read the number with care.",
     "poor-fit": "The residual is larger than noise and texture explain: the model does not describe what is there.",
@@ -132,7 +132,8 @@ def _fit_record(detail: Detail) -> dict[str, Any]:
             "converged": fit.converged,
         },
         "per_echo": [
-            {"te_s": te, **_estimate_record(m)} for te, m in zip(near.te_s, totals_per_echo(detail), strict=True)
+            {"te_s": te, **_estimate_record(m)}
+            for te, m in zip(near.te_s, totals_per_echo(detail), strict=True)
         ],
     }
     if loss is not None:
@@ -170,7 +171,12 @@ def _estimate(value: Estimate | None) -> dict[str, float | None] | None:
 
 
 def _estimate_record(value: Estimate) -> dict[str, float | None]:
-    return {"value": value.value, "sd": _finite(value.sd), "low": _finite(value.low), "high": _finite(value.high)}
+    return {
+        "value": value.value,
+        "sd": _finite(value.sd),
+        "low": _finite(value.low),
+        "high": _finite(value.high),
+    }
 
 
 def _finite(value: float) -> float | None:

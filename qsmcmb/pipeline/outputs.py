@@ -29,6 +29,7 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     write_table(
         place, "desc-cmb_lesions", table.rows(), columns=column_sidecar(), provenance=result.provenance
     )
+    write_json(place.path("desc-cmb_explain.json"), {"Lesions": list(result.explanations)})
     write_json(place.path("desc-cmb_burden.json"), burden_record(result, acquired))
 
 

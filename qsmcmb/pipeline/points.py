@@ -10,7 +10,7 @@ from qsmcmb.anatomy.territory import assign_territory
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.field_mapping.field_map import noise_from_magnitude
 from qsmcmb.microbleeds.agreement import flag_disagreement
-from qsmcmb.microbleeds.quantify import FieldData, quantify_lesions
+from qsmcmb.microbleeds.quantify import Detail, FieldData, quantify_lesions
 from qsmcmb.microbleeds.same_lesion import flag_same_lesions
 from qsmcmb.microbleeds.table import MicrobleedTable
 from qsmcmb.model import GreScan
@@ -60,6 +60,19 @@ def quantify(
     --------
     >>> quantify(scan, [[12.0, -30.5, 8.0]]).to_dataframe()  # doctest: +SKIP
     """
+    return measure_points(scan, points_mm, kinds=kinds, mask=mask, config=config, report=report)[0]
+
+
+def measure_points(
+    scan: GreScan,
+    points_mm: FloatArray | Sequence[Sequence[float]],
+    *,
+    kinds: Sequence[str | None] | None = None,
+    mask: BoolArray | None = None,
+    config: Config | None = None,
+    report: Report | None = None,
+) -> tuple[MicrobleedTable, tuple[Detail | None, ...]]:
+    """Return the table of `quantify` and what each row rests on; parameters as there."""
     points = np.asarray(points_mm, dtype=float)
     if points.ndim != 2 or points.shape[1] != 3:
         raise InvalidInputError(
@@ -74,6 +87,5 @@ def quantify(
     places = assign_territory([m.position_mm for m in measured.lesions], phase.mask, scan.grid)
     losses = [d.loss if d else None for d in measured.details]
     lesions = with_territories(flag_same_lesions(flag_disagreement(measured.lesions, losses)), places)
-    return MicrobleedTable(
-        lesions, measured.labels, provenance_of(scan, config, ("mask", "unwrap", "fieldmap"))
-    )
+    provenance = provenance_of(scan, config, ("mask", "unwrap", "fieldmap"))
+    return MicrobleedTable(lesions, measured.labels, provenance), measured.details

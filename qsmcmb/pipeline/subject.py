@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from qsmcmb.masking.brain import mask_brain
 from qsmcmb.microbleeds.agreement import flag_disagreement
 from qsmcmb.microbleeds.candidates import find_candidates
 from qsmcmb.microbleeds.detection_limit import map_detection_limit
+from qsmcmb.microbleeds.explain import explain_lesion
 from qsmcmb.microbleeds.quantify import FieldData, Measured, quantify_lesions
 from qsmcmb.microbleeds.same_lesion import flag_same_lesions
 from qsmcmb.model import GreScan, Microbleed, Provenance
@@ -90,6 +91,8 @@ class ScanResult:
     lesions: tuple[Microbleed, ...]
     lesion_labels: IntArray
     detection_limit_ppm_mm3: FloatArray
+    explanations: tuple[dict[str, Any], ...]
+    """For each lesion what its number rests on."""
     provenance: Provenance
     warnings: tuple[str, ...]
     seconds: dict[str, float] = field(default_factory=dict)
@@ -158,13 +161,13 @@ def run_scan(
     field = _Field(
         hz_to_ppm(local_field_hz, scan.b0_tesla), hz_to_ppm(phase.field_sd_hz, scan.b0_tesla), chi_ppm
     )
-    measured, limit_ppm_mm3 = _measure(
+    measured, limit_ppm_mm3, explanations = _measure(
         job, targets, len(readers), data=data, inversion=inversion, field=field
     )
     return ScanResult(
         scan, phase.mask, phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ), phase.total_field_hz,
         phase.field_sd_hz, local_field_hz, inversion.mask, chi_ppm, r2star_hz, swi, mip_min,
-        measured.lesions, measured.labels, limit_ppm_mm3, provenance_of(scan, job.config),
+        measured.lesions, measured.labels, limit_ppm_mm3, explanations, provenance_of(scan, job.config),
         (*scan.warnings, *_echo_warnings(scan.n_echoes), *phase.warnings), job.clock.seconds,
     )  # fmt: skip
 
@@ -270,8 +273,8 @@ class _Field(NamedTuple):
 
 def _measure(
     job: _Job, targets: _Targets, n_readers: int, *, data: FieldData, inversion: Inversion, field: _Field
-) -> tuple[Measured, FloatArray]:
-    """Return the lesions with all that is known of them, and the detection limit map (ppm mm3)."""
+) -> tuple[Measured, FloatArray, tuple[dict[str, Any], ...]]:
+    """Return the lesions with all that is known of them, the detection limit map (ppm mm3), and explanations."""
     scan, clock = job.scan, job.clock
     with clock.stage("quantify"):
         measured = quantify_lesions(
@@ -288,7 +291,10 @@ def _measure(
         lesions = with_detection_limits(lesions, limit_ppm_mm3, scan)
     with clock.stage("anatomy"):
         places = assign_territory([m.position_mm for m in lesions], data.mask, scan.grid)
-    return measured._replace(lesions=with_territories(lesions, places)), limit_ppm_mm3
+        lesions = with_territories(lesions, places)
+        rows = zip(lesions, measured.details, sums, strict=True)
+        explanations = tuple(explain_lesion(m, d, s).record for m, d, s in rows)
+    return measured._replace(lesions=lesions), limit_ppm_mm3, explanations
 
 
 def _echo_warnings(echoes: int) -> list[str]:

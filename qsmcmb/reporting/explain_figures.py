@@ -80,7 +80,14 @@ def _draw_echoes(axis: Any, record: Mapping[str, Any]) -> None:
     axis.errorbar(te_ms, [r["value"] for r in rows], yerr=spread, fmt="o", color=FIT, capsize=2, label="fit")
     loss = record.get("signal_loss")
     if loss:
-        axis.plot([1000 * t for t in loss["te_s"]], loss["per_echo"], "s", color=LOSS, markersize=4, label="signal loss")
+        axis.plot(
+            [1000 * t for t in loss["te_s"]],
+            loss["per_echo"],
+            "s",
+            color=LOSS,
+            markersize=4,
+            label="signal loss",
+        )
     total = record.get("total_chi")
     if total:
         axis.axhline(total["value"], color="0.6", linewidth=1)

@@ -55,13 +55,18 @@ def lines_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         total = record["map_sum"]
         lines.append(("sum over the map, corrected", _interval(total["corrected"])))
         lines.append(
-            ("raw; response; ball", f"{_unit(total['raw'])}; {show(total['response'])}; {show(total['radius_mm'])} mm")
+            (
+                "raw; response; ball",
+                f"{_unit(total['raw'])}; {show(total['response'])}; {show(total['radius_mm'])} mm",
+            )
         )
     if "signal_loss" in record:
         loss = record["signal_loss"]
         lost = ", ".join(show(float(v)) for v in loss["volume_mm3"])
         lines.append(("signal loss", _interval(loss)))
-        lines.append(("lost signal per echo", f"{lost} mm3 of tissue within {show(loss['ball_radius_mm'])} mm"))
+        lines.append(
+            ("lost signal per echo", f"{lost} mm3 of tissue within {show(loss['ball_radius_mm'])} mm")
+        )
     if record.get("estimators_agree") is not None:
         lines.append(("estimators", "agree" if record["estimators_agree"] else "disagree"))
     return lines

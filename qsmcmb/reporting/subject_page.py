@@ -11,6 +11,8 @@ import numpy as np
 from qsmcmb.io.derivatives import Place
 from qsmcmb.io.results import SessionResults, list_results
 from qsmcmb.io.tables import read_tsv
+from qsmcmb.reporting.explain_figures import numbers
+from qsmcmb.reporting.explain_page import lines_of
 from qsmcmb.reporting.figures import CHI_WINDOW_PPM, Panel, close_up, overview, percentile_window
 from qsmcmb.reporting.methods_text import methods_paragraph
 from qsmcmb.reporting.page import show, write_page
@@ -94,9 +96,27 @@ def _session(session: SessionResults) -> dict[str, Any]:
             for row in pictured
         ],
         "hidden": len(rows) - len(pictured),
+        "explained": _explained(session, {int(row["label"]) for row in pictured}),
         "methods": methods_paragraph(record),
         "inputs": [(name, sums.get(name, "")) for name in record.get("Sources", [])],
     }
+
+
+def _explained(session: SessionResults, labels: set[int]) -> list[dict[str, Any]]:
+    """Return what each pictured lesion's number rests on."""
+    if not session.place.path("desc-cmb_explain.json").exists():
+        return []
+    records = session.record("desc-cmb_explain")["Lesions"]
+    return [
+        {
+            "label": record["label"],
+            "lines": lines_of(record),
+            "flags": record["flags"],
+            "numbers": numbers(record) if "fit" in record else None,
+        }
+        for record in records
+        if record["label"] in labels
+    ]
 
 
 def _panels(session: SessionResults) -> list[Panel]:

@@ -88,7 +88,7 @@ def test_positions_are_found_again(spheres: Path) -> None:
 def test_page_holds_everything_in_one_file(spheres: Path) -> None:
     page = (spheres / "out/sub-sphere.html").read_text()
     assert "http" not in page.replace("https://", "http://").split("</style>")[1].split("data:image")[0]
-    assert page.count("data:image/png;base64") == 1 + 6
+    assert page.count("data:image/png;base64") == 1 + 6 + 6
     for word in ("ROMEO", "V-SHARP", "sha256", "ppm mm3"):
         assert word in page
 

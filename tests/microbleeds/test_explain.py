@@ -1,0 +1,70 @@
+"""An explanation holds the numbers of the table, one total per echo, and words for every flag."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qsmcmb.microbleeds.explain import FLAGS, explain_lesion, totals_per_echo
+from qsmcmb.microbleeds.lesion_fit import fit_lesion
+from qsmcmb.microbleeds.quantify import Detail
+from qsmcmb.microbleeds.signal_loss import measure_signal_loss
+from qsmcmb.model import Estimate, Microbleed
+from qsmcmb.reporting.explain_page import write_explanations
+from tests.microbleeds.test_signal_loss import fitted, surroundings
+
+TOTAL = 6.0
+
+
+@pytest.fixture(scope="module")
+def detail() -> Detail:
+    near = surroundings(TOTAL)
+    fit = fit_lesion(near, fitted(TOTAL))
+    return Detail(near, fit, measure_signal_loss(near, fit.source))
+
+
+def lesion_of(detail: Detail) -> Microbleed:
+    fit = detail.fit
+    total = Estimate(fit.source.total_chi_ppm_mm3, fit.sd_ppm_mm3, "ppm mm3")
+    return Microbleed(3, (1.0, 2.0, 3.0), total_chi_ppm_mm3=total, flags=("near-mask-edge",))
+
+
+def test_a_point_source_gives_the_same_total_at_every_echo(detail: Detail) -> None:
+    totals = totals_per_echo(detail)
+    assert len(totals) == 3
+    for total in totals:
+        assert total.value == pytest.approx(TOTAL, abs=max(4 * total.sd, 0.1 * TOTAL))
+        assert total.sd > 0
+
+
+def test_record_is_json_with_the_tables_numbers(detail: Detail) -> None:
+    lesion = lesion_of(detail)
+    record, slices = explain_lesion(lesion, detail, command="qsmcmb quantify ...")
+    again = json.loads(json.dumps(record, allow_nan=False))
+    assert lesion.total_chi_ppm_mm3 is not None
+    assert again["total_chi"]["value"] == pytest.approx(lesion.total_chi_ppm_mm3.value)
+    assert again["voxels"]["used"] == int(detail.near.inside.sum())
+    assert 0 < again["fit"]["cramer_rao_sd"] <= again["fit"]["sd"]
+    assert [r["te_s"] for r in again["per_echo"]] == list(detail.near.te_s)
+    assert again["estimators_agree"] is True
+    assert slices is not None
+    inside = np.isfinite(slices.weight)
+    assert np.abs(slices.data - slices.model)[inside].mean() < 0.05
+
+
+def test_pages_and_numbers_are_written(detail: Detail, tmp_path: Path) -> None:
+    unknown = Microbleed(4, (0.0, 0.0, 0.0), flags=("outside-volume",))
+    explained = [
+        explain_lesion(lesion_of(detail), detail, command="qsmcmb x < y"),
+        explain_lesion(unknown, None),
+    ]
+    pages = write_explanations(tmp_path, explained)
+    text = pages[0].read_text()
+    assert text.count("data:image/png;base64") == 2
+    for word in ("Cramer-Rao", "signal loss", FLAGS["near-mask-edge"], "qsmcmb x &lt; y"):
+        assert word in text
+    assert FLAGS["outside-volume"] in pages[1].read_text()
+    assert json.loads((tmp_path / "lesion-3.json").read_text())["label"] == 3

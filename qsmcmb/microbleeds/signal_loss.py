@@ -204,7 +204,7 @@ def _invert(
     volume: FloatArray, sd: FloatArray, constants: FloatArray, ball_mm: float, *, radius_mm: float
 ) -> tuple[float, float]:
     """Return |M| and its SD: least squares over M and the ball's radius, the fit's radius as a prior."""
-    moments = np.concatenate([[0.0], np.geomspace(0.02, MAX_PPM_MM3, 240)])
+    moments = np.concatenate([[0.0], np.geomspace(0.02, MAX_PPM_MM3, 600)])
     logs = np.linspace(-2.5, 2.5, 21) * RADIUS_LOG_SD
     balls = np.minimum(ball_mm * np.exp(logs), 0.95 * radius_mm)
     cost = (logs[None, :] / RADIUS_LOG_SD) ** 2

@@ -29,7 +29,7 @@ from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
 
 BLUR = Estimate(0.4, 0.2, "mm")
-MAX_BLUR_MM = 2.0
+MAX_BLUR_MM = 3.0
 DECAY_HZ = (5.0, 3000.0)
 MAX_SHIFT_MM = 2.5
 MAX_HALF_AXIS_MM = 3.5

@@ -13,6 +13,7 @@ from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 from qsmcmb.units import dipole_phase_constant
 
 BLOCK_MM = 3.5
+MANY_VOXELS = 5000
 PLACE_DISTANCES_MM = (9.0, 13.0, 17.0, 22.0)
 PLACE_CLEAR_MM = 8.5
 PLACE_COVERED = 0.98
@@ -41,6 +42,8 @@ class Neighbourhood:
     box: tuple[slice, slice, slice]
     support: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Part of k-space that was acquired along each axis; less than 1 in zero-filled images."""
+    slice_axis: int | None = None
+    """Axis along which the scan was made of slices, each with its profile; None where k-space was sampled."""
 
     @property
     def dipole_constants(self) -> FloatArray:
@@ -86,6 +89,7 @@ def cut_neighbourhood(
     offset_rad: FloatArray,
     mask: BoolArray,
     noise: float,
+    support: tuple[float, float, float] = (1.0, 1.0, 1.0),
     radius_mm: float = 8.0,
 ) -> Neighbourhood:
     """Cut the box around a point (fractional voxel indices) that holds a ball of `radius_mm` and one voxel more."""
@@ -100,15 +104,24 @@ def cut_neighbourhood(
     x, y, z = np.meshgrid(*axes, indexing="ij")
     ball = x**2 + y**2 + z**2 <= radius_mm**2
     magnitude = scan.magnitude[(slice(None), *box)]
-    inside = ball & mask[box] & (magnitude[0] > 0)
+    whole = ball & mask[box] & (magnitude[0] > 0)
+    inside = _thinned(whole, support)
     phase = scan.phase_rad[(slice(None), *box)] - offset_rad[box]
     start = (box[0].start, box[1].start, box[2].start)
     shape = (inside.shape[0], inside.shape[1], inside.shape[2])
     full = 4 / 3 * np.pi * radius_mm**3 / grid.voxel_volume_mm3
     return Neighbourhood(
         grid.cropped(start, shape), scan.te_s, scan.b0_tesla, magnitude * np.exp(1j * phase), field_hz[box],
-        inside, (axes[0], axes[1], axes[2]), radius_mm, noise, float(inside.sum() / full), box,
+        inside, (axes[0], axes[1], axes[2]), radius_mm, noise, float(whole.sum() / full), box, support,
     )  # fmt: skip
+
+
+def _thinned(inside: BoolArray, support: tuple[float, float, float]) -> BoolArray:
+    """Leave out voxels that say little: those between acquired ones, and half of very many."""
+    index = np.indices(inside.shape)
+    for axis, part in enumerate(support):
+        inside = inside & (index[axis] % max(1, round(0.9 / part)) == 0)
+    return inside & (index.sum(axis=0) % 2 == 0) if inside.sum() > MANY_VOXELS else inside
 
 
 def lesion_free_places(

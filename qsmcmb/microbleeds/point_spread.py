@@ -25,6 +25,8 @@ SMALL_CORE_MM = 2.6
 LARGEST_MM = 9.0
 BLUR_STEP_MM = 0.02
 BLUR_POINTS = 6
+SLICE_FLANK = 0.2
+"""Width of a slice profile's flanks over its thickness."""
 
 
 class PointSpread:
@@ -128,9 +130,9 @@ class PointSpread:
     def _matrices(self, level: _Level, blur_mm: float) -> list[FloatArray]:
         near = self._near
         return [
-            _sampling(axis, middle, width, v / s, blur_mm)
-            for axis, middle, width, v, s in zip(
-                near.axes_mm, level.middles, level.widths, near.grid.voxel_size_mm, near.support, strict=True
+            _sampling(axis, middle, width, v / s, blur_mm, slices=i == near.slice_axis)
+            for i, (axis, middle, width, v, s) in enumerate(
+                zip(near.axes_mm, level.middles, level.widths, near.grid.voxel_size_mm, near.support, strict=True)
             )
         ]  # fmt: skip
 
@@ -171,10 +173,16 @@ def _divided(edges: FloatArray, core: FloatArray, parts: int) -> FloatArray:
 
 
 def _sampling(
-    voxels: FloatArray, middles: FloatArray, widths: FloatArray, acquired_mm: float, blur_mm: float
+    voxels: FloatArray,
+    middles: FloatArray,
+    widths: FloatArray,
+    acquired_mm: float,
+    blur_mm: float,
+    *,
+    slices: bool,
 ) -> FloatArray:
-    """Return the weights of cells in voxels: the spread of the acquired k-space, averaged over the blur."""
+    """Return the weights of cells in voxels: the spread of the k-space or of a slice, averaged over the blur."""
     shifts = ((np.arange(BLUR_POINTS) + 0.5) / BLUR_POINTS - 0.5) * blur_mm
-    apart = voxels[:, None, None] - middles[None, :, None] + shifts
-    spread = np.sinc(apart / acquired_mm).mean(axis=2) / acquired_mm
-    return np.ascontiguousarray(spread * widths, np.float32)
+    apart = (voxels[:, None, None] - middles[None, :, None] + shifts) / acquired_mm
+    spread = np.clip(0.5 + (0.5 - np.abs(apart)) / SLICE_FLANK, 0, 1) if slices else np.sinc(apart)
+    return np.ascontiguousarray(spread.mean(axis=2) * (widths / acquired_mm), np.float32)

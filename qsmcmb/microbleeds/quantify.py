@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,9 @@ UNIT = "ppm mm3"
 NEIGHBOUR_MM = 14.0
 LIMIT_SD = 5.0
 DEFINITE_SCORE = 0.5
+THICK = 1.4
+"""Edge of a voxel over the others from which it may be a slice."""
+JUDGES = 3
 
 
 class FieldData(NamedTuple):
@@ -34,6 +38,8 @@ class FieldData(NamedTuple):
     noise: float
     chi_ppm: FloatArray | None = None
     r2star_hz: FloatArray | None = None
+    support: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Part of k-space acquired along each axis."""
 
 
 class Detail(NamedTuple):
@@ -98,7 +104,7 @@ def quantify_lesions(
         )  # fmt: skip
     voxels = scan.grid.to_voxel(points_mm)
     labels = np.zeros(scan.grid.shape, np.int32)
-    nears = [_near(scan, v, data) for v in voxels]
+    nears = _with_slices([_near(scan, v, data) for v in voxels])
     fits: list[LesionFit | None] = [None if n is None else _first_fit(n) for n in nears]
     for i, near in enumerate(nears):
         first = fits[i]
@@ -133,9 +139,35 @@ def _near(scan: GreScan, voxel: FloatArray, data: FieldData) -> Neighbourhood | 
     if not _in_volume(scan, voxel):
         return None
     near = cut_neighbourhood(
-        scan, voxel, field_hz=data.field_hz, offset_rad=data.offset_rad, mask=data.mask, noise=data.noise
+        scan,
+        voxel,
+        field_hz=data.field_hz,
+        offset_rad=data.offset_rad,
+        mask=data.mask,
+        noise=data.noise,
+        support=data.support,
     )
     return near if near.covered > 0.2 and near.inside.sum() > 80 else None
+
+
+def _with_slices(nears: list[Neighbourhood | None]) -> list[Neighbourhood | None]:
+    """Return neighbourhoods that know of thick slices, where their profile explains the lesions better than k-space."""
+    known = [n for n in nears if n is not None]
+    if not known:
+        return nears
+    size = np.array(known[0].grid.voxel_size_mm)
+    axis = int(size.argmax())
+    if size[axis] < THICK * np.delete(size, axis).max() or known[0].support[axis] < 1:
+        return nears
+    strength = [abs(fit_field_form(n, n.field_hz).total_chi_ppm_mm3) for n in known]
+    judges = [known[i] for i in np.argsort(strength)[::-1][:JUDGES]]
+    costs = [
+        sum(_first_fit(replace(n, slice_axis=kind)).optimum.misfit.cost for n in judges)
+        for kind in (None, axis)
+    ]
+    if costs[0] <= costs[1]:
+        return nears
+    return [None if n is None else replace(n, slice_axis=axis) for n in nears]
 
 
 def _in_volume(scan: GreScan, voxel: FloatArray) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from qsmcmb.anatomy.territory import assign_territory
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.field_mapping.field_map import noise_from_magnitude
+from qsmcmb.microbleeds.acquired import find_acquired
 from qsmcmb.microbleeds.agreement import flag_disagreement
 from qsmcmb.microbleeds.quantify import Detail, FieldData, quantify_lesions
 from qsmcmb.microbleeds.same_lesion import flag_same_lesions
@@ -81,8 +81,10 @@ def measure_points(
         )  # fmt: skip
     config = config or make_config()
     phase = map_scan_field(scan, config, mask=mask, report=report)
-    noise = float(noise_from_magnitude(scan.magnitude[0], phase.mask))
-    data = FieldData(phase.total_field_hz, phase.offset_rad, phase.mask, noise)
+    acquired = find_acquired(scan, phase.mask)
+    data = FieldData(
+        phase.total_field_hz, phase.offset_rad, phase.mask, acquired.noise, support=acquired.support
+    )
     measured = quantify_lesions(scan, points, data, kinds=kinds)
     places = assign_territory([m.position_mm for m in measured.lesions], phase.mask, scan.grid)
     losses = [d.loss if d else None for d in measured.details]

@@ -12,10 +12,10 @@ import numpy as np
 
 from qsmcmb.anatomy.territory import assign_territory
 from qsmcmb.core.validate import check_mask
-from qsmcmb.field_mapping.field_map import noise_from_magnitude
 from qsmcmb.field_mapping.head import map_field
 from qsmcmb.field_mapping.offset import remove_phase_offset
 from qsmcmb.masking.brain import mask_brain
+from qsmcmb.microbleeds.acquired import find_acquired
 from qsmcmb.microbleeds.agreement import flag_disagreement
 from qsmcmb.microbleeds.candidates import find_candidates
 from qsmcmb.microbleeds.detection_limit import map_detection_limit
@@ -153,10 +153,16 @@ def run_scan(
     targets = _Targets(readers, list(kinds or [None] * len(readers)), [None] * len(readers))
     if points_mm is None or detect:
         targets = _with_candidates(job, targets, chi_ppm, inversion.mask)
+    acquired = find_acquired(scan, phase.mask)
     data = FieldData(
-        phase.total_field_hz, phase.offset_rad, phase.mask,
-        float(noise_from_magnitude(scan.magnitude[0], phase.mask)), chi_ppm, r2star_hz,
-    )  # fmt: skip
+        phase.total_field_hz,
+        phase.offset_rad,
+        phase.mask,
+        acquired.noise,
+        chi_ppm,
+        r2star_hz,
+        acquired.support,
+    )
     local_field_hz = inversion.local_field_hz(chi_ppm)
     field = _Field(
         hz_to_ppm(local_field_hz, scan.b0_tesla), hz_to_ppm(phase.field_sd_hz, scan.b0_tesla), chi_ppm

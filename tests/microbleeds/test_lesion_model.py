@@ -1,0 +1,127 @@
+"""The lesion's signal: slopes against differences, a plain twin, and what the scanner did found from the image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qsmcmb.microbleeds._lesion_signal_loops import lesion_factor
+from qsmcmb.microbleeds.acquired import find_acquired
+from qsmcmb.microbleeds.lesion_fit import fit_lesion
+from qsmcmb.microbleeds.lesion_model import LesionModel, Source
+from qsmcmb.microbleeds.neighbourhood import Neighbourhood
+from qsmcmb.model import Estimate, GreScan, Grid
+
+TE_S = (0.006, 0.013, 0.020)
+B0_DIR = np.array([0.6, 0.0, 0.8])
+VOXELS = 20
+CELLS = 6
+"""Fine cells per voxel and axis."""
+
+
+def twin(balls: np.ndarray, points: np.ndarray, constants: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return the factor of sharp balls at points, plainly."""
+    out = np.ones((len(constants), len(points)), complex)
+    for total, cx, cy, cz, radius in balls:
+        offset = points - np.array([cx, cy, cz])
+        r = np.linalg.norm(offset, axis=1)
+        field = total * (3 * (offset @ B0_DIR / r) ** 2 - 1) / r**3
+        for e, constant in enumerate(constants):
+            out[e] *= np.where(r > radius, np.exp(1j * constant * field), inside[e])
+    return out
+
+
+def scanned(balls: np.ndarray, *, kept: int = VOXELS, decay_hz: float = 1e4) -> Neighbourhood:
+    """Return unit tissue with balls, formed on fine cells and cropped in k-space to 1 mm; `kept` is acquired."""
+    n = VOXELS * CELLS
+    axis = (np.arange(n) - n / 2) / CELLS
+    points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3) + 1e-4
+    constants = 2 * np.pi * 42.5775 * 3.0 * np.array(TE_S) / (4 * np.pi)
+    fine = twin(balls, points, constants, np.exp(-decay_hz * np.array(TE_S))).reshape(-1, n, n, n)
+    spectrum = np.fft.fftn(fine, axes=(1, 2, 3))
+    keep = np.r_[0 : kept // 2, n - kept // 2 : n]
+    full = np.zeros((len(TE_S), VOXELS, VOXELS, VOXELS), complex)
+    there = np.r_[0 : kept // 2, VOXELS - kept // 2 : VOXELS]
+    full[np.ix_(range(len(TE_S)), there, there, there)] = spectrum[np.ix_(range(len(TE_S)), keep, keep, keep)]
+    signal = np.fft.ifftn(full, axes=(1, 2, 3)) / CELLS**3
+    voxels = np.arange(VOXELS) - VOXELS / 2
+    x, y, z = np.meshgrid(voxels, voxels, voxels, indexing="ij")
+    part = kept / VOXELS
+    grid = Grid((VOXELS,) * 3, (1.0, 1.0, 1.0), (0.6, 0.0, 0.8))
+    field = np.angle(signal[1] * signal[0].conj()) / (2 * np.pi * (TE_S[1] - TE_S[0]))
+    return Neighbourhood(
+        grid, TE_S, 3.0, signal.astype(np.complex64), field.astype(np.float32), x**2 + y**2 + z**2 <= 64,
+        (voxels, voxels, voxels), 8.0, 0.01, 1.0, (slice(0, VOXELS),) * 3, (part, part, part),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("n_balls", [1, 2])
+def test_loop_agrees_with_a_plain_twin(n_balls: int, rng: np.random.Generator) -> None:
+    balls = np.array([[3.0, 0.4, -0.2, 0.1, 0.9], [2.0, -1.2, 0.6, 0.5, 0.7]])[:n_balls]
+    points = rng.uniform(-4, 4, (500, 3)).astype(np.float32)
+    r = np.linalg.norm(points[:, None] - balls[None, :, 1:4], axis=2)
+    points = points[(np.abs(r - balls[None, :, 4]) > 0.01).all(axis=1)]
+    constants, inside = np.array([0.3, 0.9]), np.array([0.6, 0.2])
+    out = np.empty((2, 1, 2, len(points)), np.float32)
+    core = np.stack([inside, np.zeros(2)])
+    lesion_factor(balls, points, np.ones(len(points), np.float32), B0_DIR, constants, core, 0.01, out)
+    expected = twin(balls, points.astype(float), constants, inside) - 1
+    np.testing.assert_allclose(out[0, 0] + 1j * out[1, 0], expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_slopes_are_differences(pair: bool) -> None:
+    near = scanned(np.array([[5.0, 0.3, -0.4, 0.2, 1.1]]))
+    one = LesionModel(near, Source(5.0, (0.0, 0.0, 0.0), 1.1), blur=Estimate(0.4, 0.2, "mm"))
+    p = one.start(Source(5.0, (0.1, 0.05, -0.1), 1.1), 100.0)
+    model = one.with_pair() if pair else one
+    if pair:
+        p = np.concatenate([p[:7], [0.6, 0.5, 0.4], p[7:]])
+    slopes = model.signal(p, slopes=True).slopes
+    assert slopes is not None
+    for i in range(model.n_source):
+        step = np.zeros(len(p))
+        step[i] = 3e-3
+        difference = (model.signal(p + step).factor - model.signal(p - step).factor) / 6e-3
+        # The radius moves the edge across cells in steps.
+        tolerance = 0.1 if i == 4 else 0.04
+        assert np.linalg.norm(difference - slopes[i]) < tolerance * np.linalg.norm(difference)
+
+
+@pytest.mark.parametrize(
+    ("balls", "kept", "decay_hz"),
+    [
+        ([[5.0, 0.3, -0.4, 0.2, 1.38]], VOXELS, 1e4),
+        ([[5.0, 0.3, -0.4, 0.2, 1.38]], VOXELS, 90.0),
+        ([[-5.0, 0.3, -0.4, 0.2, 0.78]], VOXELS, 1e4),
+        ([[20.0, -0.4, 0.1, 0.3, 1.6]], 14, 1e4),
+        ([[6.0, 0.9, 0.4, 0.2, 0.95], [6.0, -0.7, -0.3, -0.3, 0.95]], VOXELS, 1e4),
+    ],
+    ids=["weak contrast", "bright core", "calcification", "zero-filled", "pair"],
+)  # fmt: skip
+def test_total_susceptibility_is_found_within_two_percent(
+    balls: list[list[float]], kept: int, decay_hz: float
+) -> None:
+    rows = np.array(balls)
+    truth = rows[:, 0].sum()
+    near = scanned(rows, kept=kept, decay_hz=decay_hz)
+    fit = fit_lesion(near, Source(0.7 * truth, (0.0, 0.0, 0.0), 1.2))
+    assert fit.converged
+    assert fit.source.total_chi_ppm_mm3 == pytest.approx(truth, rel=0.02)
+    assert (fit.half_axis_mm is not None) == (len(rows) == 2)
+    assert fit.cramer_rao_sd_ppm_mm3 < fit.sd_ppm_mm3
+
+
+def test_acquired_part_is_found(rng: np.random.Generator) -> None:
+    shape = (64, 60, 40)
+    small = rng.standard_normal((32, 60, 40)) + 1j * rng.standard_normal((32, 60, 40)) + 20
+    spectrum = np.zeros(shape, complex)
+    low = np.fft.fftn(small)
+    spectrum[:16], spectrum[-16:] = low[:16], low[-16:]
+    image = np.fft.ifftn(spectrum) * 2
+    grid = Grid.isotropic(shape, 1.0)
+    data = [f(image)[None].astype(np.float32) for f in (np.angle, np.abs)]
+    acquired = find_acquired(GreScan(data[0], data[1], (0.01,), 3.0, grid), np.ones(shape, bool))
+    assert acquired.support[0] == pytest.approx(0.5, abs=0.05)
+    assert acquired.support[1:] == (1.0, 1.0)
+    assert acquired.noise == pytest.approx(1.0, rel=0.1)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.field_form import fit_field_form
@@ -60,6 +61,8 @@ class Measured(NamedTuple):
     """For each lesion; None where nothing could be fitted."""
 
 
+# The matrices are small: more BLAS threads only wait for each other, and their count would show in the last bits.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def quantify_lesions(
     scan: GreScan,
     points_mm: FloatArray,

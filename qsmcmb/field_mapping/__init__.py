@@ -8,9 +8,14 @@ weighted   a line, weights magnitude^2; the phase offset is removed     Robinson
 nonlinear  decaying complex signal by Gauss-Newton, from the line;      Liu 2013, 10.1002/mrm.24272
            later echoes count less where dephasing bends the phase
 ========== ============================================================ ===================================
+
+Before: `preparation.prepare_phase` looks for slices of alternating sign and a bipolar readout, `offset` removes
+the phase at TE = 0 of combined data, `coils.combine_coils` combines channels; after: `phase_sign` doubts an
+inverted sign.
 """
 
 METHODS = {
     "weighted": "qsmcmb.field_mapping.weighted:fit_weighted",
     "nonlinear": "qsmcmb.field_mapping.nonlinear:fit_nonlinear",
 }
+PREPARATION = {"checks": "qsmcmb.field_mapping.preparation:prepare_phase"}

@@ -64,7 +64,7 @@ def remove_phase_offset(
     weight = magnitude[0] * magnitude[1] * mask
     field_phase = unwrapper(difference, np.sqrt(weight))
     offset = phase_rad[0] - field_phase * np.float32(te_s[0] / (te_s[1] - te_s[0]))
-    smooth = _smooth_phasor(offset, weight, grid, sigma_mm)
+    smooth = smooth_phasor(offset, weight, grid, sigma_mm)
     return OffsetRemoved(wrap(phase_rad - smooth), smooth)
 
 
@@ -74,7 +74,7 @@ def wrap(phase_rad: FloatArray) -> FloatArray:
     return (phase_rad - np.float32(2 * np.pi) * turns).astype(np.float32)
 
 
-def _smooth_phasor(offset_rad: FloatArray, weight: FloatArray, grid: Grid, sigma_mm: float) -> FloatArray:
+def smooth_phasor(offset_rad: FloatArray, weight: FloatArray, grid: Grid, sigma_mm: float) -> FloatArray:
     sigma = [sigma_mm / v for v in grid.voxel_size_mm]
     phasor: ComplexArray = weight * np.exp(1j * offset_rad).astype(np.complex64)
     parts = [

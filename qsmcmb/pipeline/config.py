@@ -14,11 +14,13 @@ from qsmcmb.dipole_inversion import METHODS as INVERSION
 from qsmcmb.dipole_inversion import STARTS_FROM
 from qsmcmb.errors import ConfigError
 from qsmcmb.field_mapping import METHODS as FIELD
+from qsmcmb.field_mapping import PREPARATION
 from qsmcmb.masking import METHODS as MASKING
 from qsmcmb.relaxometry import METHODS as RELAXOMETRY
 from qsmcmb.unwrapping import METHODS as UNWRAPPING
 
 STAGES: dict[str, tuple[dict[str, str], str]] = {
+    "prepare": (PREPARATION, "checks"),
     "mask": (MASKING, "combined"),
     "unwrap": (UNWRAPPING, "romeo"),
     "fieldmap": (FIELD, "nonlinear"),

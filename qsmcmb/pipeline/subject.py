@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,8 @@ from qsmcmb.anatomy.territory import assign_territory
 from qsmcmb.core.validate import check_mask
 from qsmcmb.field_mapping.head import map_field
 from qsmcmb.field_mapping.offset import remove_phase_offset
+from qsmcmb.field_mapping.phase_sign import sign_looks_inverted
+from qsmcmb.field_mapping.preparation import prepare_phase
 from qsmcmb.masking.brain import mask_brain
 from qsmcmb.microbleeds.acquired import find_acquired
 from qsmcmb.microbleeds.agreement import flag_disagreement
@@ -32,6 +34,7 @@ from qsmcmb.typing import BoolArray, FloatArray, IntArray
 from qsmcmb.units import hz_to_ppm
 from qsmcmb.unwrapping.head import unwrap
 from qsmcmb.unwrapping.romeo import unwrap_volume
+from qsmcmb.unwrapping.singularities import find_singularities
 
 Report = Callable[[str, str, float], None]
 """Called with (scan, stage, seconds): seconds are 0 when the stage starts."""
@@ -51,6 +54,8 @@ STEPS = (
 UNRELIABLE_SD_HZ = 5.0
 SAME_LESION_MM = 4.0
 LARGEST_BRAIN_LITRES = 2.1
+SIGNAL_PART = 0.3
+"""Part of the brain's median magnitude below which phase is noise."""
 
 
 @dataclass
@@ -136,7 +141,9 @@ def run_scan(
     InvalidInputError
         Any gate of the stages.
     """
-    job = _Job(scan, config or make_config(), Clock(scan.name, report))
+    config = config or make_config()
+    scan = _prepared(scan, config)
+    job = _Job(scan, config, Clock(scan.name, report))
     phase = _map_total_field(job, mask)
     local = None
     if not job.config.replaced("background"):
@@ -174,7 +181,8 @@ def run_scan(
         scan, phase.mask, phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ), phase.total_field_hz,
         phase.field_sd_hz, local_field_hz, inversion.mask, chi_ppm, r2star_hz, swi, mip_min,
         measured.lesions, measured.labels, limit_ppm_mm3, explanations, provenance_of(scan, job.config),
-        (*scan.warnings, *_echo_warnings(scan.n_echoes), *phase.warnings), job.clock.seconds,
+        (*scan.warnings, *_echo_warnings(scan.n_echoes), *phase.warnings,
+         *_sign_warnings(chi_ppm, r2star_hz, inversion.mask, scan)), job.clock.seconds,
     )  # fmt: skip
 
 
@@ -198,7 +206,15 @@ def map_scan_field(
     report: Report | None = None,
 ) -> PhaseToField:
     """Return mask and total field of a scan: all that a lesion fit needs."""
-    return _map_total_field(_Job(scan, config or make_config(), Clock(scan.name, report)), mask)
+    config = config or make_config()
+    return _map_total_field(_Job(_prepared(scan, config), config, Clock(scan.name, report)), mask)
+
+
+def _prepared(scan: GreScan, config: Config) -> GreScan:
+    """Return the scan with faults of its phase reported, and corrected where the configuration says so."""
+    chosen = config["prepare"].options
+    found = prepare_phase(scan.phase_rad, scan.magnitude, te_s=scan.te_s, **chosen)
+    return replace(scan, phase_rad=found.phase_rad, warnings=(*scan.warnings, *found.warnings))
 
 
 def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
@@ -229,6 +245,7 @@ def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
             options=chosen.options,
         )  # fmt: skip
     warnings = _mask_warnings(brain, scan) if made else ()
+    warnings += _singularity_warnings(clean.phase_rad[0], brain, scan)
     return PhaseToField(brain, clean.offset_rad, fitted.total_field_hz, fitted.field_sd_hz, warnings)
 
 
@@ -238,6 +255,30 @@ def _mask_warnings(brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
         return ()
     return (
         f"the mask holds {litres:.1f} L, more than a brain: scalp or neck is in it; give a mask (--mask)",
+    )
+
+
+def _singularity_warnings(phase_rad: FloatArray, brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
+    magnitude = scan.magnitude[0]
+    bright = brain & (magnitude > SIGNAL_PART * np.median(magnitude[brain]))
+    if not bright.any():
+        return ()
+    found = find_singularities(phase_rad, bright, scan.grid)
+    if not found.n_lines:
+        return ()
+    return (
+        f"phase has {found.n_lines} fringe lines with open ends, up to {found.longest_mm:.0f} mm long: no unwrapping "
+        "is right there; combine the channels anew (MCPC-3D-S) or take the voxels around the lines out of the mask",
+    )
+
+
+def _sign_warnings(
+    chi_ppm: FloatArray, r2star_hz: FloatArray | None, mask: BoolArray, scan: GreScan
+) -> tuple[str, ...]:
+    if r2star_hz is None or not sign_looks_inverted(chi_ppm, r2star_hz, mask, scan.grid):
+        return ()
+    return (
+        "where R2* is highest the tissue is diamagnetic: the phase sign may be inverted (--phase-sign -1)",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 # Sentence per stage and method; the options follow in brackets.
 SENTENCES = {
+    ("prepare", "checks"): "The phase was checked for slices of alternating sign and for a bipolar readout",
     ("mask", "combined"): "The brain was masked from magnitude and phase coherence",
     ("mask", "magnitude"): "The brain was masked from the magnitude",
     ("mask", "phase_quality"): "The brain was masked from the coherence of the phase",

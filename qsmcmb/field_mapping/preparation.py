@@ -1,0 +1,88 @@
+"""Faults of the phase found before anything is computed: reported, and corrected only when asked for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.core.validate import check_choice
+from qsmcmb.field_mapping.bipolar import find_readout_phase, level_polarities
+from qsmcmb.field_mapping.slice_flips import find_slice_flips, turn_slices
+from qsmcmb.typing import FloatArray
+
+CHOICES = ("warn", "correct", "ignore")
+
+
+class Prepared(NamedTuple):
+    """Phase (echo, x, y, z), rad, and what was found."""
+
+    phase_rad: FloatArray
+    warnings: tuple[str, ...]
+
+
+def prepare_phase(
+    phase_rad: FloatArray,
+    magnitude: FloatArray,
+    *,
+    te_s: tuple[float, ...],
+    slice_flips: str = "warn",
+    bipolar: str = "warn",
+) -> Prepared:
+    """Look for slices of alternating sign and for a bipolar readout.
+
+    Parameters
+    ----------
+    phase_rad, magnitude : ndarray of shape (echo, x, y, z)
+        Wrapped phase, rad, and magnitude.
+    te_s : tuple of float
+        Echo times, s.
+    slice_flips : {"warn", "correct", "ignore"}, optional
+        What to do where every other slice is turned by pi (GE).
+    bipolar : {"warn", "correct", "ignore"}, optional
+        What to do where even and odd echoes differ by a phase along the readout.
+
+    Returns
+    -------
+    Prepared
+        The very same phase unless something was found that was to be corrected.
+
+    Raises
+    ------
+    InvalidInputError
+        Another choice.
+
+    Examples
+    --------
+    >>> phase = np.zeros((1, 8, 8, 7), np.float32)
+    >>> phase[..., 1::2] = -np.pi
+    >>> prepare_phase(phase, np.ones_like(phase), te_s=(0.01,), slice_flips="correct").phase_rad.any()
+    np.False_
+    """
+    check_choice("slice_flips", slice_flips, CHOICES)
+    check_choice("bipolar", bipolar, CHOICES)
+    warnings = []
+    if slice_flips != "ignore":
+        axes = find_slice_flips(phase_rad[0], magnitude[0])
+        if axes:
+            names = ", ".join("xyz"[a] for a in axes)
+            fact = f"phase turns by pi from slice to slice along {names}"
+            warnings.append(_told(fact, slice_flips, "slice_flips"))
+            phase_rad = turn_slices(phase_rad, axes) if slice_flips == "correct" else phase_rad
+    if bipolar != "ignore":
+        found = find_readout_phase(phase_rad, magnitude, te_s=te_s)
+        if found:
+            whole = abs(found.slope_rad) * phase_rad.shape[1 + found.axis]
+            fact = (
+                f"even and odd echoes differ by {whole:.1f} rad along {'xyz'[found.axis]} and "
+                f"{found.offset_rad:.1f} rad everywhere: bipolar readout"
+            )
+            warnings.append(_told(fact, bipolar, "bipolar"))
+            phase_rad = level_polarities(phase_rad, found) if bipolar == "correct" else phase_rad
+    return Prepared(np.asarray(phase_rad, np.float32), tuple(warnings))
+
+
+def _told(fact: str, choice: str, option: str) -> str:
+    if choice == "correct":
+        return f"{fact}; corrected"
+    return f'{fact}; not corrected: set {option} = "correct" in [prepare] if that is so'

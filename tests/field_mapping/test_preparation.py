@@ -1,0 +1,153 @@
+"""Faults of the phase: found where they are, not found where they are not, corrected only on demand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import qsmcmb as qc
+from qsmcmb.errors import ConfigError, InvalidInputError
+from qsmcmb.field_mapping.coils import combine_coils
+from qsmcmb.field_mapping.phase_sign import sign_looks_inverted
+from qsmcmb.field_mapping.preparation import prepare_phase
+from qsmcmb.model import Grid
+from qsmcmb.pipeline.config import make_config
+from qsmcmb.typing import FloatArray
+from qsmcmb.unwrapping.romeo import unwrap_volume
+
+TE_S = (0.004, 0.008, 0.012, 0.016)
+SHAPE = (22, 25, 20)
+
+
+def wrap(values: FloatArray) -> FloatArray:
+    return (values - 2 * np.pi * np.floor(values / (2 * np.pi) + 0.5)).astype(np.float32)
+
+
+def scan(rng: np.random.Generator, shape: tuple[int, int, int] = SHAPE) -> tuple[FloatArray, FloatArray]:
+    """A ball of signal in noise, with a field of a hundred Hz and a receive phase."""
+    x, y, z = np.meshgrid(*(np.arange(n) - n / 2 for n in shape), indexing="ij")
+    field = 4 * x - 3 * y + 0.4 * z**2
+    truth = 2 * np.pi * np.array(TE_S)[:, None, None, None] * field + 0.5 + 0.05 * y
+    signal = (x**2 + y**2 + z**2 < 9**2) * np.exp(1j * truth)
+    noisy = signal + 0.05 * (rng.standard_normal(truth.shape) + 1j * rng.standard_normal(truth.shape))
+    return np.angle(noisy).astype(np.float32), np.abs(noisy).astype(np.float32)
+
+
+def same_phase(a: FloatArray, b: FloatArray, weight: FloatArray) -> bool:
+    """Equal up to one constant in each echo."""
+    turn = (weight**2 * np.exp(1j * (a - b))).sum(axis=(1, 2, 3))
+    return bool((np.abs(turn) > 0.999 * (weight**2).sum(axis=(1, 2, 3))).all())
+
+
+def test_sound_phase_is_handed_on_without_a_word(rng: np.random.Generator) -> None:
+    phase, magnitude = scan(rng)
+    found = prepare_phase(phase, magnitude, te_s=TE_S, slice_flips="correct", bipolar="correct")
+    assert found.warnings == ()
+    assert found.phase_rad is phase
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("odd", [False, True])
+def test_alternating_slices_are_found_along_any_axis(axis: int, odd: bool, rng: np.random.Generator) -> None:
+    shape = tuple(n - n % 2 + odd for n in SHAPE)
+    phase, magnitude = scan(rng, (shape[0], shape[1], shape[2]))
+    flipped = phase.copy()
+    lines = np.moveaxis(flipped, axis + 1, 0)
+    lines[1::2] = wrap(lines[1::2] + np.pi)
+    told = prepare_phase(flipped, magnitude, te_s=TE_S)
+    assert len(told.warnings) == 1
+    assert f"along {'xyz'[axis]}" in told.warnings[0]
+    assert "not corrected" in told.warnings[0]
+    np.testing.assert_array_equal(told.phase_rad, flipped)
+    mended = prepare_phase(flipped, magnitude, te_s=TE_S, slice_flips="correct")
+    assert "; corrected" in mended.warnings[0]
+    assert same_phase(mended.phase_rad, phase, magnitude)
+    again = prepare_phase(mended.phase_rad, magnitude, te_s=TE_S)
+    assert again.warnings == ()
+    assert prepare_phase(flipped, magnitude, te_s=TE_S, slice_flips="ignore").warnings == ()
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_bipolar_readout_is_found_and_levelled(axis: int, rng: np.random.Generator) -> None:
+    phase, magnitude = scan(rng)
+    ramp = (0.6 + 0.09 * np.arange(SHAPE[axis])).reshape([-1 if a == axis else 1 for a in range(3)])
+    bipolar = phase.copy()
+    bipolar[1::2] = wrap(bipolar[1::2] + ramp)
+    told = prepare_phase(bipolar, magnitude, te_s=TE_S)
+    assert len(told.warnings) == 1
+    assert f"along {'xyz'[axis]}" in told.warnings[0]
+    np.testing.assert_array_equal(told.phase_rad, bipolar)
+    mended = prepare_phase(bipolar, magnitude, te_s=TE_S, bipolar="correct").phase_rad
+    assert prepare_phase(mended, magnitude, te_s=TE_S).warnings == ()
+    left = wrap(mended[1:] - mended[:-1] - (phase[1:] - phase[:-1]))
+    assert np.abs(left[:, magnitude.min(axis=0) > 0.5]).max() < 0.1
+
+
+@pytest.mark.parametrize("te_s", [(0.004, 0.008), (0.004, 0.009, 0.012)])
+def test_bipolar_is_not_judged_where_nothing_can_tell(
+    te_s: tuple[float, ...], rng: np.random.Generator
+) -> None:
+    phase, magnitude = scan(rng)
+    phase[1] = wrap(phase[1] + 1.0)
+    n = len(te_s)
+    assert prepare_phase(phase[:n], magnitude[:n], te_s=te_s).warnings == ()
+
+
+def test_channels_are_combined_without_their_offsets(rng: np.random.Generator) -> None:
+    grid = Grid.isotropic(SHAPE, 1.0)
+    x, y, z = np.meshgrid(*(np.arange(n) - n / 2 for n in SHAPE), indexing="ij")
+    mask = x**2 + y**2 + z**2 < 9**2
+    truth = 2 * np.pi * np.array(TE_S)[:, None, None, None] * (4 * x - 3 * y + 0.4 * z**2)
+    offsets = [0.3 + 0.1 * x, -2.0 + 0.08 * y, 2.5 - 0.06 * z, 1.0 + 0.05 * (x + z)]
+    weights = [np.exp(-((x - 9 * np.cos(k)) ** 2 + (y - 9 * np.sin(k)) ** 2) / 400) for k in range(4)]
+    coils = np.stack([mask * w * np.exp(1j * (truth + o)) for w, o in zip(weights, offsets, strict=True)])
+    coils += 0.02 * (rng.standard_normal(coils.shape) + 1j * rng.standard_normal(coils.shape))
+    combined = combine_coils(
+        np.angle(coils).astype(np.float32), np.abs(coils).astype(np.float32), mask, grid, te_s=TE_S,
+        unwrapper=lambda p, m: unwrap_volume(p, m, mask), sigma_mm=2.0,
+    )  # fmt: skip
+    inner = x**2 + y**2 + z**2 < 7**2
+    left = wrap(combined.phase_rad - truth)[:, inner]
+    assert np.abs(left).max() < 0.35
+    assert np.std(left) < 0.08
+    expected = np.sqrt(sum(w**2 for w in weights))
+    assert np.abs(combined.magnitude[0] / expected - 1)[inner].max() < 0.1
+
+
+def test_channels_of_one_echo_are_refused() -> None:
+    grid = Grid.isotropic((8, 8, 8), 1.0)
+    data = np.zeros((2, 1, 8, 8, 8), np.float32)
+    with pytest.raises(InvalidInputError, match=r"echoes = 1; expected at least 2"):
+        combine_coils(data, data, np.ones(grid.shape, bool), grid, te_s=(0.01,), unwrapper=lambda p, m: p)
+
+
+def test_iron_tells_an_inverted_sign(rng: np.random.Generator) -> None:
+    grid = Grid.isotropic((40, 40, 40), 1.0)
+    iron = np.zeros(grid.shape, bool)
+    iron[16:24, 14:20, 16:24] = True
+    chi = 0.02 * rng.standard_normal(grid.shape) + 0.1 * iron
+    rate = 20 + 2 * rng.standard_normal(grid.shape) + 25 * iron
+    mask = np.ones(grid.shape, bool)
+    assert not sign_looks_inverted(chi, rate, mask, grid)
+    assert sign_looks_inverted(-chi, rate, mask, grid)
+    assert not sign_looks_inverted(
+        -chi[:9, :9, :9], rate[:9, :9, :9], mask[:9, :9, :9], Grid.isotropic((9, 9, 9), 1.0)
+    )
+
+
+def test_choices_are_checked() -> None:
+    phase = np.zeros((1, 8, 8, 8), np.float32)
+    with pytest.raises(InvalidInputError, match="bipolar"):
+        prepare_phase(phase, phase + 1, te_s=(0.01,), bipolar="maybe")
+    with pytest.raises(ConfigError, match="slice_flips"):
+        make_config({"prepare": {"flips": "correct"}})
+    assert 'slice_flips = "warn"' in make_config().to_toml()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("session", ["15T", "7T"])
+def test_heads_have_none_of_these_faults(session: str, shared_data: Path) -> None:
+    loaded = qc.load_scan(shared_data / "heads", participant="dev01", session=session)
+    assert prepare_phase(loaded.phase_rad, loaded.magnitude, te_s=loaded.te_s).warnings == ()

@@ -75,3 +75,14 @@ def check_erosion(name: str, radius_mm: float, left: AnyArray) -> None:
         raise _invalid(
             name, radius_mm, "a ball that fits into the mask somewhere", f"lower {name} or give a larger mask"
         )
+
+
+def check_inside(name: str, inside: AnyArray) -> None:
+    """Raise if nothing is left of a mask without its outermost layer."""
+    if not inside.any():
+        raise _invalid(
+            name,
+            "no voxel with all six neighbours",
+            "a mask with an inside",
+            "give a mask that covers the brain",
+        )

@@ -123,6 +123,8 @@ BAD_OPTIONS = [
     ("pdf", "tolerance", 0.0),
     ("pdf", "max_iterations", 0),
     ("pdf", "damping", 0.0),
+    ("lbv", "tolerance", 0.0),
+    ("lbv", "max_cycles", 0),
     ("jpdf", "inside", 0.0),
     ("jpdf", "inside", 2.0),
     ("jpdf", "max_iterations", 0),

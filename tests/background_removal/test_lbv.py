@@ -1,0 +1,94 @@
+"""LBV: loops against NumPy, multigrid against harmonic fields that are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+import qsmcmb as qc
+from qsmcmb.background_removal import _lbv_loops as loops
+from qsmcmb.background_removal.lbv import solve_laplace
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.model import Grid
+from qsmcmb.typing import BoolArray, FloatArray
+
+WEIGHTS = (np.float32(1.0), np.float32(0.5), np.float32(0.25))
+
+
+def interior(mask: BoolArray) -> BoolArray:
+    inside = np.empty(mask.shape, bool)
+    loops.mark_interior(mask, inside)
+    return inside
+
+
+def laplacian(u: FloatArray) -> FloatArray:
+    total = np.zeros_like(u)
+    for axis, weight in enumerate(WEIGHTS):
+        total += weight * (np.roll(u, 1, axis) + np.roll(u, -1, axis) - 2 * u)
+    return total
+
+
+def test_interior_is_the_mask_eroded_by_a_cross(rng: np.random.Generator) -> None:
+    mask = rng.random((9, 8, 7)) > 0.1
+    np.testing.assert_array_equal(interior(mask), ndimage.binary_erosion(mask))
+
+
+def test_sweeps_and_residual_are_numpys(rng: np.random.Generator) -> None:
+    u, source, rest = rng.standard_normal((3, 8, 7, 6)).astype(np.float32)
+    inside = interior(np.ones(u.shape, bool))
+    index = np.indices(u.shape).sum(axis=0)
+    expected = u.copy()
+    for colour in (0, 1):
+        now = inside & (index % 2 == colour)
+        step = (laplacian(expected) - source) / (2 * sum(WEIGHTS))
+        expected[now] += step[now]
+        loops.relax(u, source, inside, WEIGHTS, colour)
+    np.testing.assert_allclose(u, expected, atol=1e-5)
+    square = loops.residual(u, source, inside, WEIGHTS, rest).sum()
+    wanted = np.where(inside, source - laplacian(u), 0)
+    np.testing.assert_allclose(rest, wanted, atol=1e-5)
+    assert square == pytest.approx(np.vdot(wanted, wanted), rel=1e-4)
+
+
+@pytest.mark.parametrize("factors", [(2, 2, 2), (2, 2, 1), (1, 2, 1)])
+def test_restriction_is_the_adjoint_of_prolongation(
+    factors: tuple[int, int, int], rng: np.random.Generator
+) -> None:
+    shape = tuple(n // f + (f - 1) for n, f in zip((12, 9, 8), factors, strict=True))
+    fine_inside = interior(np.ones((12, 9, 8), bool))
+    coarse_inside = interior(np.ones(shape, bool))
+    fine = np.where(fine_inside, rng.standard_normal((12, 9, 8)), 0).astype(np.float32)
+    coarse = np.where(coarse_inside, rng.standard_normal(shape), 0).astype(np.float32)
+    up, down = np.zeros_like(fine), np.empty_like(coarse)
+    loops.prolong(coarse, factors, fine_inside, up)
+    padded = np.pad(fine, 3)[3:, 3:, 3:]
+    loops.restrict(padded, factors, coarse_inside, down)
+    assert np.prod(factors) * np.vdot(down, coarse) == pytest.approx(np.vdot(up, fine), rel=1e-4)
+    assert down[~coarse_inside].sum() == 0
+
+
+@pytest.mark.parametrize("voxel_mm", [(1.0, 1.0, 1.0), (0.8, 1.0, 3.1)])
+@pytest.mark.parametrize("shape", [(40, 37, 33), (24, 64, 20)])
+def test_harmonic_field_comes_back_in_a_few_cycles(
+    voxel_mm: tuple[float, float, float], shape: tuple[int, int, int], rng: np.random.Generator
+) -> None:
+    x, y, z = np.meshgrid(
+        *[(np.arange(n) - n / 2) * v for n, v in zip(shape, voxel_mm, strict=True)], indexing="ij"
+    )
+    # Quadratic harmonics are harmonic for the difference operator too.
+    truth = (x * y - 2 * y * z + x**2 - z**2 + 5 * x).astype(np.float32)
+    mask = ndimage.gaussian_filter(rng.standard_normal(shape), 3) > -0.03
+    inside = interior(mask)
+    start = np.where(inside, 0, truth).astype(np.float32)
+    found = solve_laplace(start, inside, voxel_mm, tolerance=1e-4, max_cycles=8)
+    assert np.abs(found - truth)[inside].max() < 2e-3 * np.ptp(truth)
+
+
+def test_mask_without_an_inside_is_refused() -> None:
+    mask = np.zeros((12, 12, 12), bool)
+    mask[3:5] = True
+    with pytest.raises(InvalidInputError, match="six neighbours"):
+        qc.remove_background(
+            np.ones(mask.shape, np.float32), mask, Grid.isotropic((12, 12, 12), 1.0), method="lbv"
+        )

@@ -109,3 +109,33 @@ def prolong(coarse: Any, factors: Any, inside: Any, u: Any) -> None:
                     low = coarse[x0, y0, z0] + coarse[x0, y0, z1] + coarse[x0, y1, z0] + coarse[x0, y1, z1]
                     high = coarse[x1, y0, z0] + coarse[x1, y0, z1] + coarse[x1, y1, z0] + coarse[x1, y1, z1]
                     u[x, y, z] += np.float32(0.125) * (low + high)
+
+
+@compiled(parallel=True)
+def extrapolate(u: Any, inside: Any, mask: Any) -> None:
+    """Continue u straight to the rest of the mask, mean over the 26 directions that lead inside."""
+    nx, ny, nz = u.shape
+    for x in prange(nx):
+        for y in range(ny):
+            for z in range(nz):
+                if mask[x, y, z] and not inside[x, y, z]:
+                    continued(u, inside, x, y, z)
+
+
+@compiled
+def continued(u: Any, inside: Any, x: Any, y: Any, z: Any) -> None:
+    """Replace one value by its continuation, if any direction has two voxels inside."""
+    nx, ny, nz = u.shape
+    total, weight = 0.0, 0.0
+    for i in range(-1, 2):
+        for j in range(-1, 2):
+            for k in range(-1, 2):
+                far = (x + 2 * i, y + 2 * j, z + 2 * k)
+                if not (0 <= far[0] < nx and 0 <= far[1] < ny and 0 <= far[2] < nz):
+                    continue
+                if inside[far] and inside[x + i, y + j, z + k]:
+                    w = 1.0 / np.sqrt(i * i + j * j + k * k)
+                    total += w * (2.0 * u[x + i, y + j, z + k] - u[far])
+                    weight += w
+    if weight > 0.0:
+        u[x, y, z] = total / weight

@@ -12,13 +12,15 @@ Volumes of the working grid: prior, weight, field, unknown, residual, direction,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from qsmcmb.background_removal import _dipole_fit_loops as loops
+from qsmcmb.background_removal import _normal_loops as loops
+from qsmcmb.background_removal.normal import NormalSystem
 from qsmcmb.core.dipole import dipole_kernel_k
-from qsmcmb.core.fft import engine, fast_shape
+from qsmcmb.core.fft import Shape, engine, fast_shape
 from qsmcmb.core.validate import check_range
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -55,19 +57,34 @@ class DipoleFit:
         SD of the field.
     fit : Fit
         How to run.
+    kernel_k : callable, optional
+        Half spectrum of what a source makes, from shape and grid; the dipole by default.
     """
 
     def __init__(
-        self, field: FloatArray, mask: BoolArray, grid: Grid, *, field_sd: FloatArray | None, fit: Fit
+        self,
+        field: FloatArray,
+        mask: BoolArray,
+        grid: Grid,
+        *,
+        field_sd: FloatArray | None,
+        fit: Fit,
+        kernel_k: Callable[[Shape, Grid], FloatArray] | None = None,
     ) -> None:
         self.mask, self.fit = mask, fit
         self.box = tuple(slice(0, n) for n in grid.shape)
         shape = fast_shape(grid.shape, FRAME_VOXELS)
         self.engine = engine(shape)
-        self.kernel = dipole_kernel_k(shape, grid.voxel_size_mm, grid.b0_dir)
-        self.kernel *= self.engine.scale
-        self.weight2 = np.zeros(shape, np.float32)
-        self.weight2[self.box] = data_weights(field_sd, mask) ** 2
+        if kernel_k is None:
+            kernel = dipole_kernel_k(shape, grid.voxel_size_mm, grid.b0_dir)
+        else:
+            kernel = kernel_k(shape, grid)
+        kernel *= self.engine.scale
+        weight2 = np.zeros(shape, np.float32)
+        weight2[self.box] = data_weights(field_sd, mask) ** 2
+        self.prior = np.ones(shape, np.float32)
+        self.prior[self.box][mask] = fit.inside
+        self.system = NormalSystem(self.engine, kernel, self.prior, weight2, fit.damping)
         self.mean = float(field.sum(dtype=np.float64) / mask.sum())
         self.field = np.zeros(shape, np.float32)
         self.field[self.box] = np.where(mask, field - np.float32(self.mean), 0)
@@ -75,43 +92,17 @@ class DipoleFit:
         if self.scale <= 1e-6 * abs(self.mean):
             self.scale = 0.0
         self.field /= np.float32(self.scale or np.inf)
-        self.prior = np.ones(shape, np.float32)
-        self.prior[self.box][mask] = fit.inside
         self.unknown = np.zeros(shape, np.float32)
         self.iterations = 0
 
-    def _convolve(self) -> FloatArray:
-        spectrum = self.engine.forward()
-        loops.multiply(spectrum, self.kernel, spectrum)
-        return self.engine.inverse(normalise=False)
-
     def solve(self) -> None:
         """Run conjugate gradients from the present sources."""
-        eng, fit, damping = self.engine, self.fit, np.float32(self.fit.damping)
-        back = eng.real
-        residual, direction = np.empty((2, *eng.shape), np.float32)
-        loops.multiply(self.weight2, self.field, back)
-        self._convolve()
-        start = loops.gradient_of_misfit(self.prior, back, self.unknown, np.float32(0), residual).sum()
-        loops.multiply(self.prior, self.unknown, back)
-        self._convolve()
-        loops.weigh_misfit(self.weight2, self.field, back)
-        self._convolve()
-        square = loops.gradient_of_misfit(self.prior, back, self.unknown, damping, residual).sum()
-        direction[...] = 0
-        beta = np.float32(0)
-        for _ in range(fit.max_iterations):
-            if square <= fit.tolerance**2 * start:
-                break
-            loops.turn(residual, beta, self.prior, direction, back)
-            self._convolve()
-            loops.multiply(self.weight2, back, back)
-            self._convolve()
-            length = np.float32(square / loops.curvature(self.prior, back, direction, damping).sum())
-            previous = square
-            square = loops.step(self.prior, back, direction, damping, length, self.unknown, residual).sum()
-            beta = np.float32(square / previous)
-            self.iterations += 1
+        residual = np.empty(self.system.engine.shape, np.float32)
+        square, data = self.system.start(self.field, self.unknown, residual)
+        self.iterations += self.system.solve(
+            self.unknown, residual, square=square, goal=self.fit.tolerance**2 * data,
+            max_iterations=self.fit.max_iterations,
+        )  # fmt: skip
 
     def widen_strong(self) -> None:
         """Give strong sources inside, such as microbleeds, a prior as wide as they are."""
@@ -121,11 +112,19 @@ class DipoleFit:
         loops.widen_prior(strength, self.mask, threshold, np.float32(self.fit.inside), self.prior[self.box])
         np.divide(sources, self.prior, out=self.unknown, where=self.prior > 0)
 
+    def strong_field(self) -> FloatArray:
+        """Return the field of the strong sources inside, in the input's unit."""
+        loops.multiply(self.prior, self.unknown, self.engine.real)
+        strong = np.zeros(self.engine.shape, bool)
+        strong[self.box] = self.mask & (self.prior[self.box] > np.float32(self.fit.inside))
+        self.engine.real[~strong] = 0
+        return self.system.convolve()[self.box] * np.float32(self.scale)
+
     def local_field(self) -> FloatArray:
         """Return the field without that of the sources outside, 0 outside the mask."""
         loops.multiply(self.prior, self.unknown, self.engine.real)
         self.engine.real[self.box][self.mask] = 0
-        background = self._convolve()[self.box]
+        background = self.system.convolve()[self.box]
         local = (self.field[self.box] - background) * np.float32(self.scale)
         return np.where(self.mask, local, np.float32(0))
 

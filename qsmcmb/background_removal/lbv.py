@@ -168,11 +168,39 @@ def remove_lbv(
     """
     check_range("tolerance", tolerance, 1e-6, 0.5)
     check_range("max_cycles", max_cycles, 1, 1000)
+    inside = interior(mask)
+    check_inside("mask", inside)
+    background = harmonic_part(field_hz, mask, grid, tolerance=tolerance, max_cycles=max_cycles)
+    return np.where(inside, field_hz - background, np.float32(0)), inside
+
+
+def harmonic_part(
+    field: FloatArray, mask: BoolArray, grid: Grid, *, tolerance: float, max_cycles: int = 30
+) -> FloatArray:
+    """Return the field that is harmonic inside the mask and is `field` on its outermost layer, 0 outside.
+
+    Parameters
+    ----------
+    field, mask, grid
+        As every method gets them.
+    tolerance, max_cycles
+        As for `solve_laplace`.
+
+    Returns
+    -------
+    ndarray of shape grid.shape, float32
+    """
+    # A field without its mean keeps more digits in float32; a constant is harmonic.
+    mean = np.float32(field.sum(dtype=np.float64) / mask.sum())
+    boundary = np.where(mask, field - mean, np.float32(0))
+    found = solve_laplace(
+        boundary, interior(mask), grid.voxel_size_mm, tolerance=tolerance, max_cycles=max_cycles
+    )
+    return np.where(mask, found + mean, np.float32(0))
+
+
+def interior(mask: BoolArray) -> BoolArray:
+    """Return the voxels of the mask whose six neighbours lie in it."""
     inside = np.empty(mask.shape, bool)
     loops.mark_interior(mask, inside)
-    check_inside("mask", inside)
-    # A field without its mean keeps more digits in float32; a constant is harmonic.
-    mean = np.float32(field_hz.sum(dtype=np.float64) / mask.sum())
-    field = field_hz - mean
-    background = solve_laplace(field, inside, grid.voxel_size_mm, tolerance=tolerance, max_cycles=max_cycles)
-    return np.where(inside, field - background, np.float32(0)), inside
+    return inside

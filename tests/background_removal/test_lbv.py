@@ -92,3 +92,19 @@ def test_mask_without_an_inside_is_refused() -> None:
         qc.remove_background(
             np.ones(mask.shape, np.float32), mask, Grid.isotropic((12, 12, 12), 1.0), method="lbv"
         )
+
+
+def test_background_is_continued_to_the_edge(rng: np.random.Generator) -> None:
+    x, y, z = np.indices((9, 8, 7)).astype(np.float32)
+    linear = 2 * x - 3 * y + z
+    mask = rng.random(linear.shape) > 0.02
+    inside = interior(mask)
+    u = np.where(inside, linear, 0).astype(np.float32)
+    loops.extrapolate(u, inside, mask)
+    reached = np.zeros_like(mask)
+    for x0, y0, z0 in np.argwhere(mask & ~inside):
+        for i, j, k in np.ndindex(3, 3, 3):
+            near, far = (x0 + i - 1, y0 + j - 1, z0 + k - 1), (x0 + 2 * i - 2, y0 + 2 * j - 2, z0 + 2 * k - 2)
+            if min(far) >= 0 and all(f < n for f, n in zip(far, mask.shape, strict=True)):
+                reached[x0, y0, z0] |= inside[near] and inside[far]
+    np.testing.assert_allclose(u, np.where(inside | reached, linear, 0), atol=1e-5)

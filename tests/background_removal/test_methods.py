@@ -125,9 +125,9 @@ BAD_OPTIONS = [
     ("pdf", "damping", 0.0),
     ("lbv", "tolerance", 0.0),
     ("lbv", "max_cycles", 0),
-    ("jpdf", "inside", 0.0),
-    ("jpdf", "inside", 2.0),
-    ("jpdf", "max_iterations", 0),
+    ("slbv", "inside", 0.0),
+    ("slbv", "inside", 20.0),
+    ("slbv", "max_iterations", 0),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Loops of the fit of dipoles to a field by conjugate gradients."""
+"""Loops of the conjugate gradients, and of the prior of the sources that are fitted."""
 
 from typing import Any
 

@@ -1,0 +1,84 @@
+"""Conjugate gradients on P (K W^2 K or K) P + damping, with a real convolution K: what the iterative methods solve.
+
+One or two transform pairs an iteration; three fused passes over the volume, sums in float64 by plane. The residual's
+norm is compared with that of the data alone, so the unit of the field does not matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qsmcmb.background_removal import _normal_loops as loops
+from qsmcmb.core.fft import FftEngine
+from qsmcmb.typing import FloatArray
+
+
+@dataclass
+class NormalSystem:
+    """A damped symmetric system on the engine's grid.
+
+    Parameters
+    ----------
+    engine : FftEngine
+        Of the working grid.
+    kernel : ndarray
+        Half spectrum of K, times the engine's scale.
+    prior : ndarray
+        P; 0 where nothing is unknown.
+    weight2 : ndarray or None
+        W^2; None for the system with one convolution.
+    damping : float
+        At least 0.
+    """
+
+    engine: FftEngine
+    kernel: FloatArray
+    prior: FloatArray
+    weight2: FloatArray | None
+    damping: float
+
+    def convolve(self) -> FloatArray:
+        """Convolve the engine's real buffer with the kernel, in place."""
+        spectrum = self.engine.forward()
+        loops.multiply(spectrum, self.kernel, spectrum)
+        return self.engine.inverse(normalise=False)
+
+    def start(self, field: FloatArray, unknown: FloatArray, residual: FloatArray) -> tuple[float, float]:
+        """Fill `residual` for the data `field`; return its squared norm and that of the data alone."""
+        back, none = self.engine.real, np.float32(0)
+        loops.multiply(self.weight2, field, back)
+        self.convolve()
+        data = loops.gradient_of_misfit(self.prior, back, unknown, none, residual).sum()
+        if not unknown.any():
+            return float(data), float(data)
+        loops.multiply(self.prior, unknown, back)
+        self.convolve()
+        loops.weigh_misfit(self.weight2, field, back)
+        self.convolve()
+        damping = np.float32(self.damping)
+        return float(loops.gradient_of_misfit(self.prior, back, unknown, damping, residual).sum()), float(
+            data
+        )
+
+    def solve(
+        self, unknown: FloatArray, residual: FloatArray, *, square: float, goal: float, max_iterations: int
+    ) -> int:
+        """Iterate until the residual's squared norm `square` is at most `goal`; return the iterations."""
+        back, damping = self.engine.real, np.float32(self.damping)
+        direction = np.zeros(self.engine.shape, np.float32)
+        beta = np.float32(0)
+        for iteration in range(max_iterations):
+            if square <= goal:
+                return iteration
+            loops.turn(residual, beta, self.prior, direction, back)
+            self.convolve()
+            if self.weight2 is not None:
+                loops.multiply(self.weight2, back, back)
+                self.convolve()
+            length = np.float32(square / loops.curvature(self.prior, back, direction, damping).sum())
+            previous = square
+            square = loops.step(self.prior, back, direction, damping, length, unknown, residual).sum()
+            beta = np.float32(square / previous)
+        return max_iterations

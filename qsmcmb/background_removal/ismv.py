@@ -28,7 +28,7 @@ def remove_ismv(
     grid: Grid,
     *,
     radius_mm: float | None = None,
-    tolerance: float = 0.01,
+    tolerance: float = 0.002,
     max_iterations: int = 100,
 ) -> tuple[FloatArray, BoolArray]:
     """Remove the background field by iterative spherical mean values.

@@ -23,8 +23,8 @@ def remove_resharp(
     mask: BoolArray,
     grid: Grid,
     *,
-    radius_mm: float = 6.0,
-    damping: float = 1e-3,
+    radius_mm: float = 10.0,
+    damping: float = 1e-4,
     tolerance: float = 0.01,
     max_iterations: int = 60,
 ) -> tuple[FloatArray, BoolArray]:

@@ -25,7 +25,7 @@ def remove_vsharp(
     max_radius_mm: float = 12.0,
     min_radius_mm: float | None = None,
     n_radii: int = 8,
-    threshold: float = 0.05,
+    threshold: float = 0.02,
 ) -> tuple[FloatArray, BoolArray]:
     """Remove the background field by V-SHARP.
 

@@ -82,7 +82,7 @@ def restrict(fine: Any, factors: Any, inside: Any, out: Any) -> None:
     for x in prange(nx):
         for y in range(ny):
             for z in range(nz):
-                total = np.float32(0.0)
+                total: Any = np.float32(0.0)
                 if inside[x, y, z]:
                     for i in range(1 - fx, fx):
                         for j in range(1 - fy, fy):

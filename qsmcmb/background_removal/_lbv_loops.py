@@ -60,7 +60,7 @@ def residual(u: Any, source: Any, inside: Any, weights: Any, out: Any) -> Any:
         total = 0.0
         for y in range(ny):
             for z in range(nz):
-                r = np.float32(0.0)
+                r: Any = np.float32(0.0)
                 if inside[x, y, z]:
                     here = u[x, y, z] + u[x, y, z]
                     r = source[x, y, z] - (

@@ -68,9 +68,13 @@ def validate(out: Path, experiments: Sequence[Experiment], *, report: Report | N
         Progress.
     """
     make_folder(out)
-    tables = {e.name: run_experiment(e, out, report=report) for e in experiments}
-    result = Validation([*accuracy_claims(tables), *literature_claims(tables)], tables)
-    write_results(out, result)
+    tables: dict[str, Rows] = {}
+    result = Validation([], tables)
+    for experiment in experiments:
+        tables[experiment.name] = run_experiment(experiment, out, report=report)
+        # After each, so that a run that is stopped has shown what it had.
+        result = Validation([*accuracy_claims(tables), *literature_claims(tables)], tables)
+        write_results(out, result)
     return result
 
 

@@ -24,8 +24,8 @@ STAGES: dict[str, tuple[dict[str, str], str]] = {
     "mask": (MASKING, "combined"),
     "unwrap": (UNWRAPPING, "romeo"),
     "fieldmap": (FIELD, "nonlinear"),
-    "background": (BACKGROUND, "vsharp"),
-    "invert": (INVERSION, "tv"),
+    "background": (BACKGROUND, "jpdf"),
+    "invert": (INVERSION, "medi"),
     "r2star": (RELAXOMETRY, "weighted"),
 }
 SUPPLIED = (

@@ -15,6 +15,7 @@ from qsmcmb.io.results import list_results
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.microbleeds.burden import summarise
 from qsmcmb.microbleeds.table import COLUMNS, lesion_from_row, lesion_row
+from qsmcmb.pipeline.config import STAGES
 
 ANAT = Path("out/sub-sphere/ses-3T/anat")
 STEM = "sub-sphere_ses-3T"
@@ -64,7 +65,7 @@ def test_every_image_has_a_record_with_provenance(spheres: Path, ending: str) ->
     record = session.record(ending)
     assert record["GeneratedBy"][0]["Name"] == "qsmcmb"
     assert all(v.startswith("sha256:") for v in record["SourceChecksums"].values())
-    assert record["Steps"]["invert"]["method"] == "tv"
+    assert record["Steps"]["invert"]["method"] == STAGES["invert"][1]
 
 
 def test_map_states_unit_reference_and_b0(spheres: Path) -> None:
@@ -89,7 +90,7 @@ def test_page_holds_everything_in_one_file(spheres: Path) -> None:
     page = (spheres / "out/sub-sphere.html").read_text()
     assert "http" not in page.replace("https://", "http://").split("</style>")[1].split("data:image")[0]
     assert page.count("data:image/png;base64") == 1 + 6 + 6
-    for word in ("ROMEO", "V-SHARP", "sha256", "ppm mm3"):
+    for word in ("ROMEO", "joint projection", "sha256", "ppm mm3"):
         assert word in page
 
 

@@ -41,7 +41,7 @@ def main() -> int:
                 failed += _run_case(case, options)
     from leaderboard_page import write_pages
 
-    write_pages(options.work / "results", options.docs)
+    write_pages(options.work / "results", options.docs, note=options.note)
     for name in failed:
         print(f"FAILED {name}")
     return 1 if failed else 0
@@ -61,6 +61,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where the pages go")
     parser.add_argument("--force", action="store_true", help="run again what has a result")
     parser.add_argument("--pages", action="store_true", help="write the pages from the results at hand alone")
+    parser.add_argument("--note", default="", help="what a reader must know of this run, on the page")
     parser.add_argument("--one", nargs=3, metavar=("CASE", "FAMILY", "METHOD"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.work = options.work.resolve()

@@ -56,7 +56,7 @@ numbers are in [leaderboard/results.json](leaderboard/results.json).
 """
 
 
-def write_pages(results: Path, docs: Path) -> None:
+def write_pages(results: Path, docs: Path, *, note: str = "") -> None:
     """Write leaderboard.md, its plots and results.json under `docs`."""
     records = [json.loads(p.read_text()) for p in sorted(results.glob("*/*.json"))]
     if not records:
@@ -67,7 +67,7 @@ def write_pages(results: Path, docs: Path) -> None:
     folder = docs / "leaderboard"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(records, indent=1) + "\n")
-    parts = [ABOUT]
+    parts = [ABOUT, *([note + "\n"] if note else [])]
     for case in sorted({r["case"] for r in records}, key=_order):
         chosen = [r for r in records if r["case"] == case]
         parts.append(f"## {chosen[0]['label'].capitalize()}\n\n{_machine(chosen)}\n")

@@ -70,7 +70,7 @@ def write_pages(results: Path, docs: Path, *, note: str = "") -> None:
     parts = [ABOUT, *([note + "\n"] if note else [])]
     for case in sorted({r["case"] for r in records}, key=_order):
         chosen = [r for r in records if r["case"] == case]
-        parts.append(f"## {chosen[0]['label'].capitalize()}\n\n{_machine(chosen)}\n")
+        parts.append(f"## {_sentence(chosen[0]['label'])}\n\n{_machine(chosen)}\n")
         for family, title in TITLES.items():
             rows = [r for r in chosen if r["family"] == family]
             if rows:
@@ -99,6 +99,10 @@ def add_costs(records: list[Record]) -> None:
 
 def _order(case: str) -> tuple[int, str]:
     return ("L", "S", "head", "dev").index(case.split("-")[0]), case
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _machine(rows: list[Record]) -> str:

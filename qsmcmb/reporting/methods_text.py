@@ -17,8 +17,6 @@ SENTENCES = {
     ("fieldmap", "nonlinear"): "the field was fitted to the complex signal (Liu 2013, doi 10.1002/mrm.24272)",
     ("background", "vsharp"): "background fields were removed with V-SHARP (Wu 2012, doi 10.1002/mrm.23000)",
     ("background", "pdf"): "background fields were removed by projection onto dipoles (Liu 2011, doi 10.1002/nbm.1670)",
-    ("background", "jpdf"): "background fields were removed by a joint projection onto dipoles outside and inside the "
-    "brain (after Liu 2011, doi 10.1002/nbm.1670)",
     ("invert", "medi"): "the local field was inverted with MEDI (Liu 2013, doi 10.1002/mrm.24272)",
     ("invert", "tkd"): "the local field was inverted by thresholded division (Shmueli 2009, doi 10.1002/mrm.22135)",
     ("invert", "tv"): "the local field was inverted with total variation by ADMM (Bilgic 2014, doi 10.1002/mrm.25029)",

@@ -27,7 +27,7 @@ def remove_background(
     mask: BoolArray,
     grid: Grid,
     *,
-    method: str = "pdf",
+    method: str = "slbv",
     field_sd_hz: FloatArray | None = None,
     options: Mapping[str, object] | None = None,
 ) -> LocalField:

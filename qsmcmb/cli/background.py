@@ -21,7 +21,7 @@ def add(app: typer.Typer) -> None:
         mask: Mask,
         out: Output,
         out_mask: Annotated[Path, typer.Option("--out-mask", help="Where the mask of the local field goes.")],
-        method: Method = "pdf",
+        method: Method = "slbv",
         magnitude: Annotated[
             Files | None, typer.Option("--mag", help="Magnitude: gives the weights where no SD is given.")
         ] = None,

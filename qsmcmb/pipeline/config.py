@@ -24,7 +24,7 @@ STAGES: dict[str, tuple[dict[str, str], str]] = {
     "mask": (MASKING, "combined"),
     "unwrap": (UNWRAPPING, "romeo"),
     "fieldmap": (FIELD, "nonlinear"),
-    "background": (BACKGROUND, "pdf"),
+    "background": (BACKGROUND, "slbv"),
     "invert": (INVERSION, "medi"),
     "r2star": (RELAXOMETRY, "weighted"),
 }

@@ -90,7 +90,7 @@ def test_page_holds_everything_in_one_file(spheres: Path) -> None:
     page = (spheres / "out/sub-sphere.html").read_text()
     assert "http" not in page.replace("https://", "http://").split("</style>")[1].split("data:image")[0]
     assert page.count("data:image/png;base64") == 1 + 6 + 6
-    for word in ("ROMEO", "projection onto dipoles", "sha256", "ppm mm3"):
+    for word in ("ROMEO", "boundary value problem", "sha256", "ppm mm3"):
         assert word in page
 
 

@@ -16,7 +16,7 @@ SENTENCES = {
     ("fieldmap", "weighted"): "the field was fitted over the echoes, weighted by squared magnitude times echo time",
     ("fieldmap", "nonlinear"): "the field was fitted to the complex signal (Liu 2013, doi 10.1002/mrm.24272)",
     ("background", "vsharp"): "background fields were removed with V-SHARP (Wu 2012, doi 10.1002/mrm.23000)",
-    ("background", "slbv"): "background fields were removed by a Laplacian boundary value problem that knows of sources "
+    ("background", "slbv"): "background fields were removed by a Laplacian boundary value problem with sources "
     "inside the brain (after Zhou 2014, doi 10.1002/nbm.3064)",
     ("background", "pdf"): "background fields were removed by projection onto dipoles (Liu 2011, doi 10.1002/nbm.1670)",
     ("invert", "medi"): "the local field was inverted with MEDI (Liu 2013, doi 10.1002/mrm.24272)",

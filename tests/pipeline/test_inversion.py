@@ -56,7 +56,7 @@ def start(request, monkeypatch):
 
 def test_methods_get_what_they_start_from(scan, start):
     made, phase = scan
-    config = configuration.make_config({"invert": {"method": "recorder"}})
+    config = configuration.make_config({"background": {"method": "vsharp"}, "invert": {"method": "recorder"}})
     local = None if config.replaced("background") else local_field_of(phase, made, config)
     inversion = Inversion(made, config, phase, local)
     chi = inversion.of_scan()
@@ -79,7 +79,7 @@ def test_methods_get_what_they_start_from(scan, start):
 
 def test_any_field_goes_the_same_way(scan, start):
     made, phase = scan
-    config = configuration.make_config({"invert": {"method": "recorder"}})
+    config = configuration.make_config({"background": {"method": "vsharp"}, "invert": {"method": "recorder"}})
     local = None if config.replaced("background") else local_field_of(phase, made, config)
     inversion = Inversion(made, config, phase, local)
     field_ppm = np.where(inversion.mask, np.float32(0.01), 0).astype(np.float32)
@@ -95,7 +95,7 @@ def test_any_field_goes_the_same_way(scan, start):
 
 
 def test_provenance_says_what_was_replaced(scan, start):
-    config = configuration.make_config({"invert": {"method": "recorder"}})
+    config = configuration.make_config({"background": {"method": "vsharp"}, "invert": {"method": "recorder"}})
     background = dict(provenance_of(scan[0], config).steps)["background"]
     if start:
         assert background == {"method": "none", "reason": f"recorder starts from the {start}"}

@@ -124,11 +124,11 @@ def _fit_record(detail: Detail) -> dict[str, Any]:
         },
         "fit": {
             "balls_ppm_mm3_mm": [[float(v) for v in row] for row in fit.balls],
-            "residual": fit.residual,
-            "core_residual": fit.core_residual,
-            "sd": fit.sd_ppm_mm3,
-            "noise_and_clutter_sd": fit.noise_sd_ppm_mm3,
-            "cramer_rao_sd": fit.cramer_rao_sd_ppm_mm3,
+            "residual": _finite(fit.residual),
+            "core_residual": _finite(fit.core_residual),
+            "sd": _finite(fit.sd_ppm_mm3),
+            "noise_and_clutter_sd": _finite(fit.noise_sd_ppm_mm3),
+            "cramer_rao_sd": _finite(fit.cramer_rao_sd_ppm_mm3),
             "converged": fit.converged,
         },
         "per_echo": [

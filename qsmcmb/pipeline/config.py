@@ -25,7 +25,7 @@ STAGES: dict[str, tuple[dict[str, str], str]] = {
     "unwrap": (UNWRAPPING, "romeo"),
     "fieldmap": (FIELD, "nonlinear"),
     "background": (BACKGROUND, "slbv"),
-    "invert": (INVERSION, "medi"),
+    "invert": (INVERSION, "nltv"),
     "r2star": (RELAXOMETRY, "weighted"),
 }
 SUPPLIED = (

@@ -16,10 +16,12 @@ SENTENCES = {
     ("fieldmap", "weighted"): "the field was fitted over the echoes, weighted by squared magnitude times echo time",
     ("fieldmap", "nonlinear"): "the field was fitted to the complex signal (Liu 2013, doi 10.1002/mrm.24272)",
     ("background", "vsharp"): "background fields were removed with V-SHARP (Wu 2012, doi 10.1002/mrm.23000)",
-    ("background", "slbv"): "background fields were removed by a Laplacian boundary value problem with sources "
-    "inside the brain (after Zhou 2014, doi 10.1002/nbm.3064)",
     ("background", "pdf"): "background fields were removed by projection onto dipoles (Liu 2011, doi 10.1002/nbm.1670)",
+    ("background", "slbv"): "background fields were removed as the harmonic field of the mask's edge once strong sources "
+    "near it were taken out (after Zhou 2014, doi 10.1002/nbm.3064)",
     ("invert", "medi"): "the local field was inverted with MEDI (Liu 2013, doi 10.1002/mrm.24272)",
+    ("invert", "nltv"): "the local field was inverted by re-weighted total variation "
+    "(Candes 2008, doi 10.1007/s00041-008-9045-x)",
     ("invert", "tkd"): "the local field was inverted by thresholded division (Shmueli 2009, doi 10.1002/mrm.22135)",
     ("invert", "tv"): "the local field was inverted with total variation by ADMM (Bilgic 2014, doi 10.1002/mrm.25029)",
     ("r2star", "weighted"): "R2* was fitted to the logarithm of the magnitude, weighted",

@@ -17,8 +17,8 @@ SENTENCES = {
     ("fieldmap", "nonlinear"): "the field was fitted to the complex signal (Liu 2013, doi 10.1002/mrm.24272)",
     ("background", "vsharp"): "background fields were removed with V-SHARP (Wu 2012, doi 10.1002/mrm.23000)",
     ("background", "pdf"): "background fields were removed by projection onto dipoles (Liu 2011, doi 10.1002/nbm.1670)",
-    ("background", "slbv"): "background fields were removed as the harmonic field of the mask's edge once strong sources "
-    "near it were taken out (after Zhou 2014, doi 10.1002/nbm.3064)",
+    ("background", "slbv"): "background fields were removed by a Laplacian boundary value problem with sources "
+    "inside the brain (after Zhou 2014, doi 10.1002/nbm.3064)",
     ("invert", "medi"): "the local field was inverted with MEDI (Liu 2013, doi 10.1002/mrm.24272)",
     ("invert", "nltv"): "the local field was inverted by re-weighted total variation "
     "(Candes 2008, doi 10.1007/s00041-008-9045-x)",

@@ -21,7 +21,7 @@ from qsmcmb.dipole_inversion.admm import (
     check_options,
     minimise_tv,
 )
-from qsmcmb.dipole_inversion.l1 import AbsoluteStep
+from qsmcmb.dipole_inversion.l1 import LEAST_FORCE, AbsoluteStep
 from qsmcmb.dipole_inversion.noise import data_weights
 from qsmcmb.dipole_inversion.regularisation import GRADIENT_FACTOR, error_level
 from qsmcmb.model import Grid
@@ -119,7 +119,8 @@ def invert_hd(
     region = Region(mask)
     field = region.cut(local_field_ppm)
     weight = region.cut(data_weights(field_sd_ppm, mask))
-    absolute = AbsoluteStep(field, weight, region, level, linear_steps=max_iterations + 1)
+    force = max(level, LEAST_FORCE * scale)
+    absolute = AbsoluteStep(field, weight, region, force, linear_steps=max_iterations + 1)
     step = HybridStep(absolute, field, weight**2, region, first=absolute_steps)
     chi = minimise_tv(
         step, region, grid, Penalties(regularisation, SHRINK * scale),

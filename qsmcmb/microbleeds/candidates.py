@@ -14,7 +14,9 @@ from qsmcmb.typing import BoolArray, FloatArray
 
 MAX_DIAMETER_MM = 11.0
 SURROUND_MM = 4.0
-RIM_MM = 2.0
+RIM_MM = (1.0, 3.0)
+RIM_SCORE = 0.3
+"""Part of the score that is left at the brain's edge; all of it from the second depth on."""
 
 Box = tuple[slice, slice, slice]
 
@@ -151,7 +153,9 @@ def _darkening(region: BoolArray, box: Box, scene: _Scene) -> float:
 def _score(shape: _Shape) -> float:
     size = 1 - np.exp(-shape.moment / 2)
     score = size * np.clip(shape.darkening / 0.4, 0, 1) * (1.5 / max(shape.elongation, 1.5))
-    return float(score if shape.depth_mm >= RIM_MM else 0.3 * score)
+    # The map reaches to the brain's edge, where what is left of the background looks like a source.
+    rim = np.clip((shape.depth_mm - RIM_MM[0]) / (RIM_MM[1] - RIM_MM[0]), RIM_SCORE, 1)
+    return float(rim * score)
 
 
 def _apart(candidates: list[Candidate], size: FloatArray, distance_mm: float = 5.0) -> list[Candidate]:

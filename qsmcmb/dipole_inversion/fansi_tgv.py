@@ -4,8 +4,8 @@ Milovic et al. 2018, doi 10.1002/mrm.27073; Bredies, Kunisch and Pock 2010, doi 
 sum of w^2 (1 - cos(phi - D chi)) + a1 |grad chi - v|_1 + a0 |E v|_1 over the map and a vector field v, E the
 symmetrised gradient, in radians. The map is solved for in k-space as in `fansi_tv`; v, which lives in the mask's
 box, takes one preconditioned step of descent an iteration in image space (linearised alternating directions):
-two transform pairs an iteration instead of five. About 60 iterations; memory: 4 volumes of the frame, 21 of the
-mask's box.
+two transform pairs an iteration instead of five. About 15 iterations, more on a head; memory: 4 volumes of the
+frame, 21 of the mask's box.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Milovic et al. 2018, doi 10.1002/mrm.27073. The data term is that of complex data: it does not see turns of 2 pi,
 and takes little from voxels whose phase contradicts the rest. It has as many minima as turns: the first iterations
-take the squared term, which leads to the one of the unwrapped field. About 40 iterations of two transform pairs;
+take the squared term, which leads to the one of the unwrapped field. About 20 iterations of two transform pairs;
 memory as for `tv`.
 """
 

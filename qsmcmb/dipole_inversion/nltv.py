@@ -3,7 +3,7 @@
 Candes, Wakin and Boyd 2008, doi 10.1007/s00041-008-9045-x: minimise |W (D chi - f)|^2 / 2 + sum lambda_i |grad
 chi|_i, then set lambda_i = lambda / (1 + |grad chi|_i / edge) and go on from there. In effect the penalty is the
 logarithm of the gradient: flat regions stay flat, and strong sources lose nothing to the shrinkage that lowers
-their susceptibility under plain TV. About 40 iterations of two transform pairs; memory as for `tv` and one more
+their susceptibility under plain TV. About 30 iterations of two transform pairs; memory as for `tv` and one more
 volume of the mask's box.
 """
 

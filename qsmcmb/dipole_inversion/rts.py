@@ -2,7 +2,7 @@
 
 Kames, Wiggermann and Rauscher 2018, doi 10.1016/j.neuroimage.2017.11.018. The first step is a few iterations of
 conjugate gradients on the weighted least squares, their vectors in k-space: one transform pair each. The second,
-about 12 iterations of one pair, keeps that map where |D| is above the threshold and finds the rest by total
+about 10 iterations of one pair, keeps that map where |D| is above the threshold and finds the rest by total
 variation. Memory: 5 volumes of the frame and 4 of the mask's box.
 """
 

@@ -1,7 +1,7 @@
 """Total variation by ADMM: minimise |W (D chi - f)|^2 / 2 + lambda |grad chi|_1.
 
 Bilgic et al. 2014, doi 10.1002/mrm.25029; data weights by a second splitting as in Milovic et al. 2018,
-doi 10.1002/mrm.27073. About 20 iterations of two transform pairs; memory of 4 volumes of the frame and 6 of
+doi 10.1002/mrm.27073. About 15 iterations of two transform pairs; memory of 4 volumes of the frame and 6 of
 the mask's box.
 """
 

@@ -1,7 +1,7 @@
 """The scan's complex signal around a lesion: balls seen through the point spread, on tissue that varies smoothly.
 
 signal = tissue(r, TE) x factor(r, TE); the tissue's magnitude, R2*, receive phase and background field are low-order
-polynomials, the factor comes from dark balls with the field of a dipole (`PointSpread`).
+polynomials, the factor comes from balls whose signal decays, with the field of a dipole (`PointSpread`).
 """
 
 from __future__ import annotations

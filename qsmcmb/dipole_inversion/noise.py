@@ -7,6 +7,7 @@ import numpy as np
 from qsmcmb.typing import BoolArray, FloatArray
 
 MAX_WEIGHT = 2.0
+TINY = np.float32(np.finfo(np.float32).tiny)
 
 
 def data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatArray:
@@ -18,6 +19,36 @@ def data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatArray:
         return mask.astype(np.float32)
     weight = np.where(usable, np.median(field_sd[usable]) / np.where(usable, field_sd, 1), 0)
     return np.minimum(weight, MAX_WEIGHT).astype(np.float32)
+
+
+def signal_weights(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None = None) -> FloatArray:
+    """Return the squared weight that a voxel's datum has for what it may hold: 1 up to where noise drowns the signal.
+
+    Parameters
+    ----------
+    field : ndarray of shape (x, y, z)
+        Any unit, 0 outside the mask.
+    mask : ndarray of bool
+        Where the field is defined.
+    field_sd : ndarray, optional
+        SD of the field, same unit.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), float32
+        s^2 / (s^2 + SD^2) with s the SD of the field over the mask; 0 outside and where the SD is not finite.
+
+    Notes
+    -----
+    For a method of few iterations, which do not get to what inverse variances all but leave out: the cores of strong
+    lesions, noisy beside tissue but far above their own noise, would be fitted as if they were empty.
+    """
+    usable = mask if field_sd is None else mask & np.isfinite(field_sd) & (field_sd > 0)
+    if field_sd is None or not usable.any():
+        return mask.astype(np.float32)
+    variance = np.float32(field[usable].var(dtype=np.float64))
+    sd = np.where(usable, field_sd, np.float32(0))
+    return np.where(usable, variance / np.maximum(variance + sd * sd, TINY), np.float32(0))
 
 
 def noise_level(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None = None) -> float:

@@ -15,7 +15,7 @@ from qsmcmb.core.fft import engine
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops, _rts_loops
 from qsmcmb.dipole_inversion.admm import RELAXATION, Penalties, Region, Stopping, check_options
-from qsmcmb.dipole_inversion.noise import data_weights
+from qsmcmb.dipole_inversion.noise import signal_weights
 from qsmcmb.dipole_inversion.regularisation import gradient_weight
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
@@ -51,7 +51,7 @@ def invert_rts(
     grid : Grid
         Geometry with the direction of B0.
     field_sd_ppm : ndarray of shape grid.shape, optional
-        SD of the field, ppm.
+        SD of the field, ppm: data far below it lose their weight.
     threshold : float, optional
         Absolute value of the kernel above which the first step is trusted, 0.001 to 0.3.
     first_iterations : int, optional
@@ -82,8 +82,8 @@ def invert_rts(
     check_range("threshold", threshold, 1e-3, 0.3)
     check_range("first_iterations", first_iterations, 1, 100)
     check_options(regularisation, tolerance, max_iterations)
-    weights = data_weights(field_sd_ppm, mask)
-    scale = float(local_field_ppm[weights > 0].std(dtype=np.float64))
+    weights2 = signal_weights(local_field_ppm, mask, field_sd_ppm)
+    scale = float(local_field_ppm[weights2 > 0].std(dtype=np.float64))
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     if regularisation is None:
@@ -91,7 +91,7 @@ def invert_rts(
             NOISE_FACTOR / threshold * gradient_weight(local_field_ppm, mask, grid, field_sd_ppm=field_sd_ppm)
         )
     region = Region(mask)
-    weight2 = region.cut(weights) ** 2
+    weight2 = region.cut(weights2)
     trusted = least_squares(local_field_ppm, weight2, region, grid, iterations=first_iterations)
     penalties = Penalties(regularisation, SHRINK * scale)
     stopping = Stopping(tolerance, max_iterations)

@@ -10,6 +10,7 @@ from qsmcmb.core.dipole import dipole_kernel_k, spectral_tables
 from qsmcmb.core.fft import rfftn
 from qsmcmb.dipole_inversion import _rts_loops as loops
 from qsmcmb.dipole_inversion.admm import Region
+from qsmcmb.dipole_inversion.noise import signal_weights
 from qsmcmb.dipole_inversion.rts import DAMPING, least_squares
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
@@ -97,6 +98,30 @@ def test_second_solve_is_its_plain_twin(rng):
     expected = 3 * (0.2 * spectrum + known * trusted) / (known + 0.2 * symbol)
     loops.solve_trusted(spectrum, trusted, tables, np.float32(0.15), np.float32(0.2), np.float32(3.0))
     np.testing.assert_allclose(spectrum, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_data_lose_their_weight_where_noise_drowns_the_field(rng):
+    field = rng.standard_normal(GRID.shape).astype(np.float32)
+    mask = np.ones(GRID.shape, bool)
+    mask[0] = False
+    sd = rng.random(GRID.shape).astype(np.float32)
+    sd[3, 4], sd[4, 4] = np.inf, 0
+    usable = mask & np.isfinite(sd) & (sd > 0)
+    variance = field[usable].astype(float).var()
+    expected = np.where(usable, variance / (variance + np.where(usable, sd, 0) ** 2), 0)
+    np.testing.assert_allclose(signal_weights(field, mask, sd), expected, rtol=1e-5)
+    np.testing.assert_array_equal(signal_weights(field, mask), mask)
+
+
+def test_noise_at_the_core_of_a_lesion_does_not_spoil_the_map(ball_case):
+    """Its SD there is twenty times the tissue's, and still a small part of the field."""
+    even = np.full(ball_case.grid.shape, 2e-4, np.float32)
+    decayed = np.where(ball_case.inside, np.float32(4e-3), even)
+    one, two = (
+        qc.invert(ball_case.field, ball_case.mask, ball_case.grid, method="rts", field_sd_ppm=sd)
+        for sd in (even, decayed)
+    )
+    assert np.linalg.norm(one - two) < 0.03 * np.linalg.norm(one)
 
 
 @pytest.mark.parametrize(("option", "value"), [("threshold", 0.4), ("first_iterations", 0)])

@@ -31,6 +31,10 @@ SHRINK = 0.5
 """Soft threshold of the gradient over the field's scale per mm: sets the speed, not the solution."""
 MU_DATA = np.float32(0.3)
 """Penalty of the field splitting, against data weights of median 1: sets the speed, not the solution."""
+LONG_SHRINK = 1.5
+LOW_MU_DATA = np.float32(0.1)
+"""The two where the data term is smooth and thresholds stay: to a given error in about two thirds of the iterations
+(phantoms and simulated heads), for strong sources come in at once and the frequencies near the cone sooner."""
 
 DataStep = Callable[[FloatArray], None]
 """Turns the map's field, in the engine's buffer, into z - u of the field splitting."""

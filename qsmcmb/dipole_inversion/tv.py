@@ -1,7 +1,7 @@
 """Total variation by ADMM: minimise |W (D chi - f)|^2 / 2 + lambda |grad chi|_1.
 
 Bilgic et al. 2014, doi 10.1002/mrm.25029; data weights by a second splitting as in Milovic et al. 2018,
-doi 10.1002/mrm.27073. About 15 iterations of two transform pairs; memory of 4 volumes of the frame and 6 of
+doi 10.1002/mrm.27073. About 17 iterations of two transform pairs; memory of 4 volumes of the frame and 6 of
 the mask's box.
 """
 
@@ -13,8 +13,9 @@ import numpy as np
 
 from qsmcmb.dipole_inversion import _admm_loops as loops
 from qsmcmb.dipole_inversion.admm import (
+    LONG_SHRINK,
+    LOW_MU_DATA,
     RELAXATION,
-    SHRINK,
     Penalties,
     Region,
     Stopping,
@@ -34,7 +35,7 @@ def invert_tv(
     *,
     field_sd_ppm: FloatArray | None = None,
     regularisation: float | None = None,
-    tolerance: float = 0.004,
+    tolerance: float = 0.012,
     max_iterations: int = 60,
 ) -> FloatArray:
     """Invert with total variation, weighted by the field's SD.
@@ -82,7 +83,7 @@ def invert_tv(
     region = Region(mask)
     weight2 = region.cut(weights) ** 2
     field = region.cut(local_field_ppm)
-    penalties = Penalties(regularisation, SHRINK * scale)
+    penalties = Penalties(regularisation, LONG_SHRINK * scale, LOW_MU_DATA)
     data_step = partial(
         loops.update_data, field, weight2, region.volume(), region.start, penalties.mu_data, RELAXATION
     )

@@ -20,12 +20,37 @@ def multiply(first: Any, second: Any, out: Any) -> None:
 
 @compiled(parallel=True)
 def weigh_misfit(weight2: Any, field: Any, modelled: Any) -> None:
-    """Weighted difference of field and model, over the model."""
-    nx, ny, nz = modelled.shape
+    """Weighted difference of field and model, over the model; 0 beyond the corner that the weights cover."""
+    nx, ny, _ = modelled.shape
+    sx, sy, sz = weight2.shape
     for x in prange(nx):
         for y in range(ny):
-            for z in range(nz):
-                modelled[x, y, z] = weight2[x, y, z] * (field[x, y, z] - modelled[x, y, z])
+            row = modelled[x, y]
+            reach = sz if x < sx and y < sy else 0
+            for z in range(reach):
+                row[z] = weight2[x, y, z] * (field[x, y, z] - row[z])
+            row[reach:] = 0
+
+
+@compiled(parallel=True)
+def weigh(weight2: Any, modelled: Any) -> Any:
+    """Weigh the model in place, 0 beyond the corner that the weights cover; return its squared norm by plane."""
+    nx, ny, _ = modelled.shape
+    sx, sy, sz = weight2.shape
+    square = np.zeros(nx)
+    for x in prange(nx):
+        total = 0.0
+        for y in range(ny):
+            row = modelled[x, y]
+            reach = sz if x < sx and y < sy else 0
+            for z in range(reach):
+                value = row[z]
+                weighted = weight2[x, y, z] * value
+                total += weighted * value
+                row[z] = weighted
+            row[reach:] = 0
+        square[x] = total
+    return square
 
 
 @compiled(parallel=True)
@@ -45,18 +70,17 @@ def gradient_of_misfit(prior: Any, back: Any, unknown: Any, damping: Any, residu
 
 
 @compiled(parallel=True)
-def curvature(prior: Any, back: Any, direction: Any, damping: Any) -> Any:
-    """Direction times normal matrix times direction, by plane."""
+def along(prior: Any, back: Any, direction: Any) -> Any:
+    """Direction times prior times volume, by plane."""
     nx, ny, nz = prior.shape
-    square = np.zeros(nx)
+    product = np.zeros(nx)
     for x in prange(nx):
         total = 0.0
         for y in range(ny):
             for z in range(nz):
-                d = direction[x, y, z]
-                total += d * (prior[x, y, z] * back[x, y, z] + damping * d)
-        square[x] = total
-    return square
+                total += direction[x, y, z] * prior[x, y, z] * back[x, y, z]
+        product[x] = total
+    return product
 
 
 @compiled(parallel=True)
@@ -80,15 +104,20 @@ def step(
 
 
 @compiled(parallel=True)
-def turn(residual: Any, beta: Any, prior: Any, direction: Any, sources: Any) -> None:
-    """Next conjugate direction, and the sources that it means."""
+def turn(residual: Any, beta: Any, prior: Any, direction: Any, sources: Any) -> Any:
+    """Next conjugate direction, and the sources that it means; returns its squared norm by plane."""
     nx, ny, nz = prior.shape
+    square = np.zeros(nx)
     for x in prange(nx):
+        total = 0.0
         for y in range(ny):
             for z in range(nz):
                 d = residual[x, y, z] + beta * direction[x, y, z]
                 direction[x, y, z] = d
                 sources[x, y, z] = prior[x, y, z] * d
+                total += d * d
+        square[x] = total
+    return square
 
 
 @compiled(parallel=True)

@@ -7,7 +7,8 @@ sources outside alone.
 The frame is a few voxels wide: the periodic copies of all sources lie outside the mask, where their fields are
 harmonic inside it and so are background by themselves.
 
-Volumes of the working grid: prior, weight, field, unknown, residual, direction, half a kernel, and the engine's two.
+Volumes of the working grid: prior, unknown, residual, direction, half a kernel, and the engine's two; of the mask's
+box: weight and field.
 """
 
 from __future__ import annotations
@@ -80,15 +81,14 @@ class DipoleFit:
         else:
             kernel = kernel_k(shape, grid)
         kernel *= self.engine.scale
-        weight2 = np.zeros(shape, np.float32)
-        weight2[self.box] = data_weights(field_sd, mask) ** 2
+        weight2 = data_weights(field_sd, mask)
+        weight2 *= weight2
         self.prior = np.ones(shape, np.float32)
         self.prior[self.box][mask] = fit.inside
         self.system = NormalSystem(self.engine, kernel, self.prior, weight2, fit.damping)
         self.mean = float(field.sum(dtype=np.float64) / mask.sum())
-        self.field = np.zeros(shape, np.float32)
-        self.field[self.box] = np.where(mask, field - np.float32(self.mean), 0)
-        self.scale = float(np.sqrt(np.mean(np.square(self.field[self.box][mask]), dtype=np.float64)))
+        self.field = np.where(mask, field - np.float32(self.mean), np.float32(0))
+        self.scale = float(np.sqrt(np.square(self.field).sum(dtype=np.float64) / mask.sum()))
         if self.scale <= 1e-6 * abs(self.mean):
             self.scale = 0.0
         self.field /= np.float32(self.scale or np.inf)
@@ -106,18 +106,19 @@ class DipoleFit:
 
     def widen_strong(self) -> None:
         """Give strong sources inside, such as microbleeds, a prior as wide as they are."""
-        sources = self.prior * self.unknown
-        strength = np.abs(sources[self.box])
+        prior, unknown = self.prior[self.box], self.unknown[self.box]
+        unknown *= prior
+        strength = np.abs(unknown)
         threshold = np.float32(STRONG / 0.6745 * np.median(strength[self.mask]))
-        loops.widen_prior(strength, self.mask, threshold, np.float32(self.fit.inside), self.prior[self.box])
-        np.divide(sources, self.prior, out=self.unknown, where=self.prior > 0)
+        loops.widen_prior(strength, self.mask, threshold, np.float32(self.fit.inside), prior)
+        np.divide(unknown, prior, out=unknown, where=prior > 0)
 
     def strong_field(self) -> FloatArray:
         """Return the field of the strong sources inside, in the input's unit."""
-        loops.multiply(self.prior, self.unknown, self.engine.real)
-        strong = np.zeros(self.engine.shape, bool)
-        strong[self.box] = self.mask & (self.prior[self.box] > np.float32(self.fit.inside))
-        self.engine.real[~strong] = 0
+        prior, sources = self.prior[self.box], self.engine.real
+        sources[...] = 0
+        strong = self.mask & (prior > np.float32(self.fit.inside))
+        np.multiply(prior, self.unknown[self.box], out=sources[self.box], where=strong)
         return self.system.convolve()[self.box] * np.float32(self.scale)
 
     def local_field(self) -> FloatArray:
@@ -125,7 +126,7 @@ class DipoleFit:
         loops.multiply(self.prior, self.unknown, self.engine.real)
         self.engine.real[self.box][self.mask] = 0
         background = self.system.convolve()[self.box]
-        local = (self.field[self.box] - background) * np.float32(self.scale)
+        local = (self.field - background) * np.float32(self.scale)
         return np.where(self.mask, local, np.float32(0))
 
 

@@ -139,7 +139,7 @@ def _cycle(levels: list[Level], depth: int) -> None:
 
 
 def remove_lbv(
-    field_hz: FloatArray, mask: BoolArray, grid: Grid, *, tolerance: float = 0.003, max_cycles: int = 30
+    field_hz: FloatArray, mask: BoolArray, grid: Grid, *, tolerance: float = 1e-4, max_cycles: int = 30
 ) -> tuple[FloatArray, BoolArray]:
     """Remove the background field by solving Laplace's equation from the mask's outermost layer.
 

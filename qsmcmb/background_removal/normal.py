@@ -1,7 +1,8 @@
 """Conjugate gradients on P (K W^2 K or K) P + damping, with a real convolution K: what the iterative methods solve.
 
-One or two transform pairs an iteration; three fused passes over the volume, sums in float64 by plane. The residual's
-norm is compared with that of the data alone, so the unit of the field does not matter.
+One or two transform pairs an iteration; three fused passes over the volume, sums in float64 by plane (with weights the
+curvature falls out of weighing). The residual's norm is compared with that of the data alone, so the unit of the field
+does not matter.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class NormalSystem:
     prior : ndarray
         P; 0 where nothing is unknown.
     weight2 : ndarray or None
-        W^2; None for the system with one convolution.
+        W^2 on a corner of the grid, 0 beyond it; None for the system with one convolution.
     damping : float
         At least 0.
     """
@@ -46,21 +47,20 @@ class NormalSystem:
         return self.engine.inverse(normalise=False)
 
     def start(self, field: FloatArray, unknown: FloatArray, residual: FloatArray) -> tuple[float, float]:
-        """Fill `residual` for the data `field`; return its squared norm and that of the data alone."""
-        back, none = self.engine.real, np.float32(0)
-        loops.multiply(self.weight2, field, back)
+        """Fill `residual` for the data `field` (a corner); return its squared norm and that of the data alone."""
+        back = self.engine.real
+        back[...] = 0
+        loops.weigh_misfit(self.weight2, field, back)
         self.convolve()
-        data = loops.gradient_of_misfit(self.prior, back, unknown, none, residual).sum()
+        data = loops.gradient_of_misfit(self.prior, back, unknown, np.float32(0), residual).sum()
         if not unknown.any():
             return float(data), float(data)
         loops.multiply(self.prior, unknown, back)
         self.convolve()
         loops.weigh_misfit(self.weight2, field, back)
         self.convolve()
-        damping = np.float32(self.damping)
-        return float(loops.gradient_of_misfit(self.prior, back, unknown, damping, residual).sum()), float(
-            data
-        )
+        square = loops.gradient_of_misfit(self.prior, back, unknown, np.float32(self.damping), residual).sum()
+        return float(square), float(data)
 
     def solve(
         self, unknown: FloatArray, residual: FloatArray, *, square: float, goal: float, max_iterations: int
@@ -72,12 +72,14 @@ class NormalSystem:
         for iteration in range(max_iterations):
             if square <= goal:
                 return iteration
-            loops.turn(residual, beta, self.prior, direction, back)
+            curvature = self.damping * loops.turn(residual, beta, self.prior, direction, back).sum()
             self.convolve()
-            if self.weight2 is not None:
-                loops.multiply(self.weight2, back, back)
+            if self.weight2 is None:
+                curvature += loops.along(self.prior, back, direction).sum()
+            else:
+                curvature += loops.weigh(self.weight2, back).sum()
                 self.convolve()
-            length = np.float32(square / loops.curvature(self.prior, back, direction, damping).sum())
+            length = np.float32(square / curvature)
             previous = square
             square = loops.step(self.prior, back, direction, damping, length, unknown, residual).sum()
             beta = np.float32(square / previous)

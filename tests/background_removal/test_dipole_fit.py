@@ -24,24 +24,31 @@ def test_products_and_misfit_are_numpys(rng: np.random.Generator) -> None:
     out = np.empty_like(a)
     loops.multiply(a, b, out)
     np.testing.assert_allclose(out, a * b, rtol=1e-6)
-    expected = a * (b - c)
-    loops.weigh_misfit(a, b, c)
-    np.testing.assert_allclose(c, expected, rtol=1e-5, atol=1e-6)
+    large = np.ones((6, 5, 4), np.float32)
+    expected = np.zeros_like(large)
+    expected[:5, :4, :3], large[:5, :4, :3] = a * (b - c), c
+    loops.weigh_misfit(a, b, large)
+    np.testing.assert_allclose(large, expected, rtol=1e-5, atol=1e-6)
+    large[...], expected[...] = 1, 0
+    large[:5, :4, :3], expected[:5, :4, :3] = c, a * c
+    assert loops.weigh(a, large).sum() == pytest.approx((a * c * c).sum(), rel=1e-4, abs=1e-4)
+    np.testing.assert_allclose(large, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_steps_of_the_solver_are_numpys(rng: np.random.Generator) -> None:
     prior, back, direction, unknown, residual = volumes(rng, 5)
     damping, length = np.float32(0.3), np.float32(0.7)
     product = prior * back + damping * direction
-    curvature = loops.curvature(prior, back, direction, damping).sum()
-    assert curvature == pytest.approx(np.vdot(direction, product), rel=1e-4, abs=1e-4)
+    along = loops.along(prior, back, direction).sum()
+    assert along == pytest.approx(np.vdot(direction, prior * back), rel=1e-4, abs=1e-4)
     moved, rest = unknown + length * direction, residual - length * product
     square = loops.step(prior, back, direction, damping, length, unknown, residual).sum()
     np.testing.assert_allclose(unknown, moved, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(residual, rest, rtol=1e-5, atol=1e-6)
     assert square == pytest.approx(np.vdot(rest, rest), rel=1e-4)
     turned, sources = rest + length * direction, np.empty_like(back)
-    loops.turn(residual, length, prior, direction, sources)
+    square = loops.turn(residual, length, prior, direction, sources).sum()
+    assert square == pytest.approx(np.vdot(turned, turned), rel=1e-4)
     np.testing.assert_allclose(direction, turned, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(sources, prior * turned, rtol=1e-5, atol=1e-6)
     square = loops.gradient_of_misfit(prior, back, unknown, damping, residual).sum()

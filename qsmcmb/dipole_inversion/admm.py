@@ -22,6 +22,7 @@ from qsmcmb.core.fft import engine
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops as loops
+from qsmcmb.dipole_inversion import _weighted_loops as weighted_loops
 from qsmcmb.model import Grid
 from qsmcmb.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -163,6 +164,36 @@ class GradientSplitting:
     def reflect(self, out: FloatArray) -> None:
         """Write the adjoint of the gradient of what the next solve aims at, z - u."""
         loops.reflected_adjoint(self.vectors, self.region.start, self.shrink, self.inverse_mm, out)
+
+
+class WeightedSplitting(GradientSplitting):
+    """The same with the threshold `shrink` times `weights`.
+
+    Parameters
+    ----------
+    region, grid, shrink
+        As for `GradientSplitting`.
+    weights : ndarray of shape (1 or 3, x + 1, y + 1, z + 1)
+        For all axes, or for each; the box with the guard layer of `Region.vectors`.
+    """
+
+    def __init__(self, region: Region, grid: Grid, shrink: float, weights: AnyArray) -> None:
+        super().__init__(region, grid, shrink)
+        self.weights = weights
+
+    def update(self, chi: FloatArray) -> FloatArray:
+        """Take in a new map; return the sampled squared change and norm of the split gradient."""
+        region, scale = self.region, (self.shrink, self.inverse_mm, RELAXATION)
+        sums = weighted_loops.update_vectors(
+            chi, self.vectors, self.weights, region.rows, region.start, *scale
+        )
+        return np.asarray(sums.sum(axis=0))
+
+    def reflect(self, out: FloatArray) -> None:
+        """Write the adjoint of the gradient of what the next solve aims at, z - u."""
+        weighted_loops.reflected_adjoint(
+            self.vectors, self.weights, self.region.start, self.shrink, self.inverse_mm, out
+        )
 
 
 def minimise_tv(

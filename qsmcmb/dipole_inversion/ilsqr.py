@@ -13,7 +13,6 @@ import numpy as np
 
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
-from qsmcmb.core.gradients import gradient
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _closed_form_loops as closed_form
 from qsmcmb.dipole_inversion import _ilsqr_loops as loops
@@ -85,8 +84,10 @@ def invert_ilsqr(
     noise = noise_level(local_field_ppm, mask, field_sd_ppm)
     stop = Stop(noise**2 * int(mask.sum()), tolerance, max_iterations)
     damping = DAMPING * tikhonov_weight(local_field_ppm, mask, grid, order=0)
-    weight2 = data_weights(field_sd_ppm, mask) ** 2
+    weight2 = data_weights(field_sd_ppm, mask)
+    weight2 *= weight2
     found, _ = descend(local_field_ppm, weight2, grid, damping=damping, stop=stop)
+    del weight2
     chi = np.empty(grid.shape, np.float32)
     closed_form.scale_inside(found, mask, np.float32(1.0), chi)
     streaks = _streaks(chi, flat_bits(chi, mask, grid, edges), grid, cone, stop)
@@ -97,16 +98,19 @@ def invert_ilsqr(
 def flat_bits(chi: FloatArray, mask: BoolArray, grid: Grid, edges: float) -> IntArray:
     """Return where the forward differences along x (bit 1), y (2), z (4) lie in the mask and are no edge."""
     bits = np.zeros(grid.shape, np.uint8)
-    for axis, difference in enumerate(gradient(chi, grid.voxel_size_mm)):
-        ahead = np.zeros_like(mask)
+    for axis, edge_mm in enumerate(grid.voxel_size_mm):
+        inside = np.zeros_like(mask)
         low = tuple(slice(0, -1) if a == axis else slice(None) for a in range(3))
         high = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
-        ahead[low] = mask[high]
-        size = np.abs(difference)
-        values = size[mask & ahead]
+        inside[low] = mask[low] & mask[high]
+        size = np.zeros_like(chi)
+        np.subtract(chi[high], chi[low], out=size[low])
+        size *= np.float32(1 / edge_mm)
+        np.abs(size, out=size)
+        values = size[inside]
         if values.size:
             limit = np.quantile(values[:: max(1, values.size // SAMPLES)], 1.0 - edges)
-            bits[mask & ahead & (size <= limit)] |= 1 << axis
+            bits[inside & (size <= limit)] |= 1 << axis
     return bits
 
 
@@ -134,6 +138,7 @@ def _streaks(chi: FloatArray, flat: IntArray, grid: Grid, cone: float, stop: Sto
         bend = float(loops.flat_differences(eng.inverse(normalise=False), flat, weights, product).sum())
         length = np.float32(norm / bend if bend > 0 else 0.0)
     else:
-        cg[2] += length * cg[1]
+        cg[1] *= length
+        cg[2] += cg[1]
     np.copyto(eng.spectrum, cg[2])
     return eng.inverse()

@@ -4,7 +4,7 @@ Morphology-enabled dipole inversion: Liu et al. 2012, doi 10.1016/j.neuroimage.2
 term and MERIT: Liu et al. 2013, doi 10.1002/mrm.24272; with spherical mean values on both sides of the data term:
 Liu et al. 2011, doi 10.1002/mrm.22816. The minimiser is found by splitting (`qsmcmb.dipole_inversion.admm`) in
 place of the papers' Gauss-Newton: about 25 iterations of two transform pairs, where each Gauss-Newton step takes as
-many conjugate gradients. Memory: 3 volumes of the frame and 6.3 of the mask's box, with `smv_radius_mm` half a
+many conjugate gradients. Memory: 3 volumes of the frame and 6.8 of the mask's box, with `smv_radius_mm` half a
 volume of the frame more.
 """
 
@@ -27,10 +27,10 @@ from qsmcmb.dipole_inversion.admm import (
     RELAXATION,
     SHRINK,
     Dipole,
-    GradientSplitting,
     Penalties,
     Region,
     Stopping,
+    WeightedSplitting,
     minimise,
 )
 from qsmcmb.dipole_inversion.noise import data_weights
@@ -120,27 +120,36 @@ def invert_medi(
     scale = float(local_field_ppm[mask].std(dtype=np.float64))
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
-    sd = field_sd_ppm
-    if sd is None and magnitude is not None:
-        sd = np.divide(
-            1.0, magnitude, out=np.full(grid.shape, np.inf, np.float32), where=mask & (magnitude > 0)
-        )
-    weights = data_weights(sd, mask)
     region, used = Region(mask), mask
     model, field = Dipole(grid), local_field_ppm
     if smv_radius_mm:
         check_radius("smv_radius_mm", smv_radius_mm, grid.voxel_size_mm)
         model, used = _WithoutMean(grid, smv_radius_mm), _inner(mask, smv_radius_mm, grid)
-        weights = np.where(used, weights, np.float32(0))
-        field = np.where(used, convolve(local_field_ppm, model.filter_k), np.float32(0))
+        field = convolve(local_field_ppm, model.filter_k)
+        field *= used
     weight = regularisation and regularisation * scale
     if weight is None:
         weight = gradient_weight(field, used, grid, field_sd_ppm=field_sd_ppm)
+    # Only what is in the box is kept while it iterates.
+    weight2 = region.cut(_weights(field_sd_ppm, magnitude, mask))
+    weight2 *= weight2
+    weight2 *= used[region.box]
+    data_step = _SignalStep(region, region.cut(field), weight2, radians=radians_per_ppm, merit=merit)
+    del field, used
     penalties = Penalties(weight, SHRINK * scale)
-    data_step = _SignalStep(region, field, weights, radians=radians_per_ppm, merit=merit)
-    splitting = _FreeEdges(region, grid, penalties.shrink, _edges(magnitude, mask, grid, edge_fraction))
+    splitting = WeightedSplitting(
+        region, grid, penalties.shrink, _flat(magnitude, mask, region, grid, edge_fraction)
+    )
     chi = minimise(data_step, splitting, model, penalties, stopping=Stopping(tolerance, max_iterations))
     return np.where(mask, chi, np.float32(0))
+
+
+def _weights(sd: FloatArray | None, magnitude: FloatArray | None, mask: BoolArray) -> FloatArray:
+    if sd is None and magnitude is not None:
+        sd = np.divide(
+            1.0, magnitude, out=np.full(mask.shape, np.inf, np.float32), where=mask & (magnitude > 0)
+        )
+    return data_weights(sd, mask)
 
 
 def _inner(mask: BoolArray, radius_mm: float, grid: Grid) -> BoolArray:
@@ -153,44 +162,33 @@ def _inner(mask: BoolArray, radius_mm: float, grid: Grid) -> BoolArray:
     return inner
 
 
-def _edges(magnitude: FloatArray | None, mask: BoolArray, grid: Grid, fraction: float) -> IntArray:
-    """Return by voxel the bits of the axes along which the magnitude's difference is among the steepest."""
-    edges: IntArray = np.zeros(mask.shape, np.uint8)
+def _flat(
+    magnitude: FloatArray | None, mask: BoolArray, region: Region, grid: Grid, fraction: float
+) -> IntArray:
+    """Return for each axis, in the box with its guard layer, 0 where the magnitude's difference is an edge, else 1."""
+    flat: IntArray = np.ones((3, *(n + 1 for n in region.shape)), np.uint8)
     if magnitude is None or fraction == 0.0:
-        return edges
-    steps, pairs = [], []
-    for axis, edge_mm in enumerate(grid.voxel_size_mm):
-        ahead = [slice(1, None) if a == axis else slice(None) for a in range(3)]
-        behind = [slice(-1) if a == axis else slice(None) for a in range(3)]
-        steps.append(np.abs(magnitude[tuple(ahead)] - magnitude[tuple(behind)]) / np.float32(edge_mm))
-        pairs.append(mask[tuple(ahead)] & mask[tuple(behind)])
-    inside = np.concatenate([step[pair] for step, pair in zip(steps, pairs, strict=True)])
-    limit = np.quantile(inside, 1.0 - fraction) if inside.size else 0.0
-    for axis, (step, pair) in enumerate(zip(steps, pairs, strict=True)):
-        where = tuple(slice(n) for n in step.shape)
-        edges[where] |= ((step > limit) & pair).astype(np.uint8) << axis
-    return edges
+        return flat
+    inside = mask[region.box]
 
-
-class _FreeEdges(GradientSplitting):
-    """The gradient's splitting with a threshold of 0 where `edges` says so."""
-
-    def __init__(self, region: Region, grid: Grid, shrink: float, edges: IntArray) -> None:
-        super().__init__(region, grid, shrink)
-        self.edges = np.zeros(self.vectors.shape[1:], np.uint8)
-        self.edges[1:, 1:, 1:] = edges[region.box]
-
-    def update(self, chi: FloatArray) -> FloatArray:
-        region = self.region
-        sums = loops.update_vectors(
-            chi, self.vectors, self.edges, region.rows, region.start, self.shrink, self.inverse_mm, RELAXATION
+    def steps(axis: int) -> tuple[FloatArray, BoolArray]:
+        behind, ahead = (
+            tuple(s if a == axis else slice(None) for a in range(3)) for s in (slice(-1), slice(1, None))
         )
-        return np.asarray(sums.sum(axis=0))
+        size = np.diff(magnitude[region.box], axis=axis)
+        np.abs(size, out=size)
+        size /= np.float32(grid.voxel_size_mm[axis])
+        return size, inside[ahead] & inside[behind]
 
-    def reflect(self, out: FloatArray) -> None:
-        loops.reflected_adjoint(
-            self.vectors, self.edges, self.region.start, self.shrink, self.inverse_mm, out
-        )
+    # Found twice in place of kept: three volumes less.
+    values = np.concatenate([size[pair] for size, pair in map(steps, range(3))])
+    limit = np.quantile(values, 1.0 - fraction, overwrite_input=True) if values.size else 0.0
+    del values
+    for axis in range(3):
+        size, pair = steps(axis)
+        where = tuple(slice(1, n + 1) for n in size.shape)
+        flat[axis][where] = ~((size > limit) & pair)
+    return flat
 
 
 class _WithoutMean(Dipole):
@@ -215,10 +213,10 @@ class _SignalStep:
     """Data step that begins linear, goes on with the complex signal and may lower weights on its way."""
 
     def __init__(
-        self, region: Region, field: FloatArray, weights: FloatArray, *, radians: float, merit: bool
+        self, region: Region, field: FloatArray, weight2: FloatArray, *, radians: float, merit: bool
     ) -> None:
         self.start, self.radians, self.merit = region.start, np.float32(radians), merit
-        self.field, self.weight2, self.v = region.cut(field), region.cut(weights) ** 2, region.volume()
+        self.field, self.weight2, self.v = field, weight2, region.volume()
         self.calls = 0
 
     def __call__(self, real: FloatArray) -> None:

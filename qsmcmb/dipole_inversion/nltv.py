@@ -19,10 +19,10 @@ from qsmcmb.dipole_inversion.admm import (
     RELAXATION,
     SHRINK,
     Dipole,
-    GradientSplitting,
     Penalties,
     Region,
     Stopping,
+    WeightedSplitting,
     check_options,
     minimise,
 )
@@ -117,32 +117,23 @@ def invert_nltv(
     )
 
 
-class _Reweighted(GradientSplitting):
-    """The gradient's splitting with thresholds that follow the map each time it has settled."""
+class _Reweighted(WeightedSplitting):
+    """The gradient's splitting with weights that follow the map each time it has settled."""
 
     def __init__(
         self, region: Region, grid: Grid, shrink: float, edge: float, *, rounds: tuple[int, float]
     ) -> None:
-        super().__init__(region, grid, shrink)
+        super().__init__(region, grid, shrink, np.ones((1, *(n + 1 for n in region.shape)), np.float32))
         self.edge = np.float32(edge)
         self.left, self.tolerance = rounds
-        self.thresholds = np.zeros(self.vectors.shape[1:], np.float32)
-        self.thresholds[1:, 1:, 1:] = self.shrink
 
     def update(self, chi: FloatArray) -> FloatArray:
-        region = self.region
-        sums = _nltv_loops.update_vectors(
-            chi, self.vectors, self.thresholds, region.rows, region.start, self.inverse_mm, RELAXATION
-        )
-        change, norm = sums.sum(axis=0)
+        change, norm = super().update(chi)
         if self.left and change <= self.tolerance**2 * norm:
             self.left -= 1
             _nltv_loops.reweigh(
-                chi, region.rows, region.start, self.shrink, self.edge, self.inverse_mm, self.thresholds
+                chi, self.region.rows, self.region.start, self.edge, self.inverse_mm, self.weights
             )
             # With other weights it has not settled.
             change = norm
         return np.array([change, norm])
-
-    def reflect(self, out: FloatArray) -> None:
-        _nltv_loops.reflected_adjoint(self.vectors, self.thresholds, self.region.start, self.inverse_mm, out)

@@ -17,8 +17,9 @@ def data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatArray:
     usable = mask & np.isfinite(field_sd) & (field_sd > 0)
     if not usable.any():
         return mask.astype(np.float32)
-    weight = np.where(usable, np.median(field_sd[usable]) / np.where(usable, field_sd, 1), 0)
-    return np.minimum(weight, MAX_WEIGHT).astype(np.float32)
+    weight = np.zeros(mask.shape, np.float32)
+    np.divide(np.median(field_sd[usable]), field_sd, out=weight, where=usable)
+    return np.minimum(weight, np.float32(MAX_WEIGHT), out=weight)
 
 
 def signal_weights(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None = None) -> FloatArray:

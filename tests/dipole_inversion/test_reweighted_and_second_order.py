@@ -7,7 +7,8 @@ import pytest
 
 import qsmcmb as qc
 from qsmcmb.dipole_inversion import _fansi_tgv_loops as second
-from qsmcmb.dipole_inversion import _nltv_loops as weighted
+from qsmcmb.dipole_inversion import _nltv_loops as reweighted
+from qsmcmb.dipole_inversion import _weighted_loops as weighted
 from qsmcmb.dipole_inversion.admm import Region
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
@@ -15,6 +16,7 @@ from qsmcmb.model import Grid
 GRID = Grid((11, 12, 13), (1.0, 1.2, 1.5), (0.0, 0.6, 0.8))
 INVERSE_MM = tuple(np.float32(1 / v) for v in GRID.voxel_size_mm)
 T, RELAX = np.float32(0.4), np.float32(1.7)
+KINDS = pytest.mark.parametrize("kind", ["one", "each axis"])
 INNER = (slice(None), slice(1, None), slice(1, None), slice(1, None))
 
 
@@ -58,6 +60,13 @@ def framed(vectors, region):
     return out
 
 
+def some_weights(rng, kind, g):
+    """One weight for all axes, or a byte of 0 or 1 for each."""
+    if kind == "one":
+        return rng.random((1, *g.shape[1:])).astype(np.float32)
+    return rng.integers(0, 2, g.shape, dtype=np.uint8)
+
+
 def symmetrised(v):
     """Six components of the symmetrised gradient; `v` falls to 0 beyond the box."""
     padded = np.pad(v, ((0, 0), (0, 1), (0, 1), (0, 1)))
@@ -69,16 +78,16 @@ def symmetrised(v):
     return np.stack([d[c][c] for c in range(3)] + [(d[a][b] + d[b][a]) / 2 for a, b in pairs])
 
 
-def test_weighted_step_is_its_plain_twin(region, split, chi, rng):
+@KINDS
+def test_weighted_step_is_its_plain_twin(kind, region, split, chi, rng):
     g = guarded(rng, region, split, 3)
-    limits = np.zeros(g.shape[1:], np.float32)
-    limits[1:, 1:, 1:] = rng.random(region.shape)
-    t = limits[1:, 1:, 1:]
+    weights = some_weights(rng, kind, g)
+    t = T * weights[INNER]
     before = g[INNER].astype(float)
     u = np.clip(before, -t, t)
     new = RELAX * boxed(differences(chi), region) + (1 - RELAX) * (before - u) + u
     new = np.where(split, new, 0)
-    sums = weighted.update_vectors(chi, g, limits, region.rows, region.start, INVERSE_MM, RELAX)
+    sums = weighted.update_vectors(chi, g, weights, region.rows, region.start, T, INVERSE_MM, RELAX)
     np.testing.assert_allclose(g[INNER], new, atol=3e-6)
     sampled = np.add.outer(*(np.arange(n) for n in region.shape[:2])) % 8 == 0
     z = new - np.clip(new, -t, t)
@@ -86,21 +95,21 @@ def test_weighted_step_is_its_plain_twin(region, split, chi, rng):
     np.testing.assert_allclose(sums.sum(axis=0), expected, rtol=1e-5)
 
 
-def test_weighted_adjoint_is_the_adjoint(region, split, chi, rng):
+@KINDS
+def test_weighted_adjoint_is_the_adjoint(kind, region, split, chi, rng):
     g = guarded(rng, region, split, 3)
-    limits = np.zeros(g.shape[1:], np.float32)
-    limits[1:, 1:, 1:] = rng.random(region.shape)
+    weights = some_weights(rng, kind, g)
     out = np.ones(GRID.shape, np.float32)
-    weighted.reflected_adjoint(g, limits, region.start, INVERSE_MM, out)
-    aim = g[INNER] - 2 * np.clip(g[INNER], -limits[1:, 1:, 1:], limits[1:, 1:, 1:])
+    weighted.reflected_adjoint(g, weights, region.start, T, INVERSE_MM, out)
+    aim = g[INNER] - 2 * np.clip(g[INNER], -T * weights[INNER], T * weights[INNER])
     assert np.vdot(out, chi) == pytest.approx(np.vdot(framed(aim, region), differences(chi)), rel=1e-4)
 
 
 def test_weights_fall_with_the_gradient(region, split, chi):
-    limits = np.zeros([n + 1 for n in region.shape], np.float32)
-    weighted.reweigh(chi, region.rows, region.start, T, np.float32(0.3), INVERSE_MM, limits)
+    weights = np.zeros((1, *(n + 1 for n in region.shape)), np.float32)
+    reweighted.reweigh(chi, region.rows, region.start, np.float32(0.3), INVERSE_MM, weights)
     length = np.linalg.norm(boxed(differences(chi), region), axis=0)
-    np.testing.assert_allclose(limits[1:, 1:, 1:], np.where(split, T / (1 + length / 0.3), 0), rtol=1e-5)
+    np.testing.assert_allclose(weights[INNER][0], np.where(split, 1 / (1 + length / 0.3), 0), rtol=1e-5)
 
 
 def test_splittings_of_second_order_are_their_plain_twins(region, split, chi, rng):

@@ -93,10 +93,46 @@ def _row(u: Any, w: Any, x: Any, y: Any, out: Any) -> None:
 
 
 @compiled(parallel=True)
-def apply_graph(u: Any, w: Any, out: Any) -> None:
+def apply_graph(u: Any, w: Any, out: Any, planes: Any) -> Any:
+    """A u, and its product with u."""
     for x in prange(1, u.shape[0] - 1):
+        total = 0.0
         for y in range(1, u.shape[1] - 1):
-            _row(u, w, x, y, out[x, y, 1:-1])
+            here, row = u[x, y, 1:-1], out[x, y, 1:-1]
+            _row(u, w, x, y, row)
+            for z in range(row.size):
+                total += here[z] * row[z]
+        planes[x] = total
+    return planes[1:-1].sum()
+
+
+@compiled(parallel=True)
+def first_step(b: Any, steps: Any, out: Any) -> None:
+    """What `smooth` gives from u = 0."""
+    for x in prange(1, b.shape[0] - 1):
+        for y in range(1, b.shape[1] - 1):
+            new, rest, size = out[x, y], b[x, y], steps[x, y]
+            for z in range(1, new.size - 1):
+                new[z] = size[z] * rest[z]
+
+
+@compiled(parallel=True)
+def advance(step: Any, p: Any, q: Any, x: Any, r: Any) -> None:
+    """Along the direction `p`, of which `q` is A p."""
+    for i in prange(x.shape[0]):
+        for j in range(x.shape[1]):
+            for k in range(x.shape[2]):
+                x[i, j, k] += step * p[i, j, k]
+                r[i, j, k] -= step * q[i, j, k]
+
+
+@compiled(parallel=True)
+def turn(z: Any, keep: Any, p: Any) -> None:
+    """New direction."""
+    for i in prange(p.shape[0]):
+        for j in range(p.shape[1]):
+            for k in range(p.shape[2]):
+                p[i, j, k] = z[i, j, k] + keep * p[i, j, k]
 
 
 @compiled(parallel=True)

@@ -67,14 +67,11 @@ class MaskedPoisson:
         for _ in range(max_iterations):
             if rz <= goal or rz <= 0:
                 break
-            loops.apply_graph(p, top.w, q)
-            step = np.float32(rz / self._dot(p, q))
-            x += step * p
-            r -= step * q
+            bend = float(loops.apply_graph(p, top.w, q, self.planes))
+            loops.advance(np.float32(rz / bend), p, q, x, r)
             z = self._cycle(0, r)
             rz, before = self._dot(r, z), rz
-            p *= np.float32(rz / before)
-            p += z
+            loops.turn(z, np.float32(rz / before), p)
         return x[1:-1, 1:-1, 1:-1]
 
     def _cycle(self, depth: int, b: FloatArray) -> FloatArray:
@@ -87,13 +84,13 @@ class MaskedPoisson:
     def _sweep(self, depth: int, b: FloatArray) -> FloatArray:
         level = self.levels[depth]
         u, spare = level.u, level.spare
-        u[...] = 0
+        loops.first_step(b, level.steps, spare)
         if depth + 1 == len(self.levels):
-            for _ in range(COARSEST_SWEEPS // 2):
+            loops.smooth(spare, b, level.w, level.steps, u)
+            for _ in range(COARSEST_SWEEPS // 2 - 1):
                 loops.smooth(u, b, level.w, level.steps, spare)
                 loops.smooth(spare, b, level.w, level.steps, u)
             return u
-        loops.smooth(u, b, level.w, level.steps, spare)
         below = self.levels[depth + 1]
         loops.restrict_residual(spare, b, level.w, below.b)
         loops.add_coarse(spare, self._cycle(depth + 1, below.b), STRETCH)

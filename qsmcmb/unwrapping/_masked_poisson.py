@@ -2,7 +2,8 @@
 
 Coarse levels are blocks of 2 x 2 x 2 voxels whose edges are the sums of those that cross (aggregation), so that a
 mask of any shape keeps natural boundaries and its parts stay apart. Blocks make the coarse operator twice too stiff:
-its correction is stretched. About ten float32 volumes of the mask's box; usually 11 iterations.
+its correction is stretched, and each level solves the one below twice. An echo starts from the one before. About
+ten float32 volumes of the mask's box; usually 6 iterations.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ SMALLEST = 4
 """Voxels along the longest axis at which coarsening ends."""
 COARSEST_SWEEPS = 16
 STRETCH = np.float32(1.8)
+"""Below 2: then the cycle, solving twice, keeps a positive preconditioner on every level."""
 
 
 class _Level(NamedTuple):
@@ -33,7 +35,7 @@ class _Level(NamedTuple):
 
 
 class MaskedPoisson:
-    """Solver for one mask; serves all echoes."""
+    """Solver for one mask; serves all echoes, each from the one before."""
 
     def __init__(self, mask: BoolArray, voxel_size_mm: tuple[float, float, float]) -> None:
         smallest = min(voxel_size_mm)
@@ -48,9 +50,13 @@ class MaskedPoisson:
             w = coarse
             self.levels.append(_level(w))
         self.planes = np.zeros(padded.shape[0])
+        self.x, self.norm = np.zeros(padded.shape, np.float32), 0.0
 
     def unwrap(self, phase_rad: FloatArray, *, tolerance: float, max_iterations: int) -> FloatArray:
-        """Return the phase whose steps are nearest to the wrapped steps, free by a constant in each part."""
+        """Return the phase whose steps are nearest to the wrapped steps, free by a constant in each part.
+
+        It is a view that the next call changes.
+        """
         with one_thread() if self.levels[0].u.size < SMALL else nullcontext():
             return self._conjugate_gradients(phase_rad, tolerance, max_iterations)
 
@@ -60,10 +66,13 @@ class MaskedPoisson:
         top = self.levels[0]
         r = np.zeros(top.u.shape, np.float32)
         loops.wrapped_laplacian(np.pad(phase_rad, 1), top.w, r)
-        x, q = np.zeros_like(r), np.zeros_like(r)
+        x, q = self.x, np.zeros_like(r)
+        scale = self._start_from_last(r, q)
         z = self._cycle(0, r)
         p, rz = z.copy(), self._dot(r, z)
-        goal = tolerance**2 * rz
+        # Of the right side before the start was taken off, without a cycle for it: both are at most that.
+        self.norm = max(rz, scale**2 * self.norm)
+        goal = tolerance**2 * self.norm
         for _ in range(max_iterations):
             if rz <= goal or rz <= 0:
                 break
@@ -73,6 +82,15 @@ class MaskedPoisson:
             rz, before = self._dot(r, z), rz
             loops.turn(z, np.float32(rz / before), p)
         return x[1:-1, 1:-1, 1:-1]
+
+    def _start_from_last(self, r: FloatArray, q: FloatArray) -> float:
+        """Scale the phase of the echo before so that it explains most of this one's; take it off `r`."""
+        energy = float(loops.apply_graph(self.x, self.levels[0].w, q, self.planes))
+        scale = self._dot(self.x, r) / energy if energy > 0 else 0.0
+        self.x *= np.float32(scale)
+        q *= np.float32(scale)
+        r -= q
+        return scale
 
     def _cycle(self, depth: int, b: FloatArray) -> FloatArray:
         level = self.levels[depth]
@@ -93,9 +111,22 @@ class MaskedPoisson:
             return u
         below = self.levels[depth + 1]
         loops.restrict_residual(spare, b, level.w, below.b)
-        loops.add_coarse(spare, self._cycle(depth + 1, below.b), STRETCH)
+        loops.add_coarse(spare, self._coarse(depth + 1), STRETCH)
         loops.smooth(spare, b, level.w, level.steps, u)
         return u
+
+    def _coarse(self, depth: int) -> FloatArray:
+        """Solve a coarse level by two cycles: with one, blocks of blocks would take twice the iterations."""
+        level = self.levels[depth]
+        found = self._cycle(depth, level.b)
+        if depth + 1 == len(self.levels):
+            return found
+        first = found.copy()
+        loops.apply_graph(first, level.w, level.spare, self.planes[: len(first)])
+        level.b[...] -= level.spare
+        found = self._cycle(depth, level.b)
+        found += first
+        return found
 
     def _dot(self, a: FloatArray, b: FloatArray) -> float:
         return float(loops.dot(a, b, self.planes))

@@ -11,6 +11,7 @@ from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.unwrapping import METHODS
 from qsmcmb.unwrapping import _bestpath_loops as loops
+from qsmcmb.unwrapping import _laplacian_loops as laplacian_loops
 from qsmcmb.unwrapping._masked_poisson import MaskedPoisson
 from qsmcmb.unwrapping.singularities import find_singularities
 
@@ -115,6 +116,26 @@ def test_masked_solver_is_dense_least_squares(rng: np.random.Generator) -> None:
     expected = np.linalg.lstsq(np.array(rows), np.array(steps), rcond=None)[0]
     difference = found[mask] - expected
     assert np.ptp(difference) < 1e-3
+
+
+def test_an_echo_that_starts_from_another_is_what_it_is_alone(rng: np.random.Generator) -> None:
+    mask = hollow_ball()
+    _, wrapped = echoes_of(rng, 0.05)
+    solver = MaskedPoisson(mask, GRID.voxel_size_mm)
+    after = [solver.unwrap(w, tolerance=1e-4, max_iterations=100).copy() for w in wrapped][-1]
+    alone = MaskedPoisson(mask, GRID.voxel_size_mm).unwrap(wrapped[-1], tolerance=1e-4, max_iterations=100)
+    assert np.ptp((after - alone)[mask]) < 0.01
+
+
+def test_first_smoothing_is_that_from_zero(rng: np.random.Generator) -> None:
+    level = MaskedPoisson(hollow_ball(), GRID.voxel_size_mm).levels[0]
+    b = rng.standard_normal(level.u.shape).astype(np.float32)
+    one, two = np.zeros_like(b), np.zeros_like(b)
+    laplacian_loops.smooth(np.zeros_like(b), b, level.w, level.steps, one)
+    laplacian_loops.first_step(b, level.steps, two)
+    np.testing.assert_array_equal(one, two)
+    bend = laplacian_loops.apply_graph(b, level.w, one, np.zeros(len(b)))
+    assert bend == pytest.approx(float((b * one)[1:-1, 1:-1, 1:-1].sum(dtype=float)), rel=1e-5)
 
 
 def test_second_differences_are_their_plain_twin(rng: np.random.Generator) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from qsmcmb.microbleeds.agreement import disagree
 from qsmcmb.microbleeds.map_sum import MapSum
-from qsmcmb.microbleeds.misfit import jacobian
+from qsmcmb.microbleeds.misfit import linearise
 from qsmcmb.microbleeds.quantify import Detail
 from qsmcmb.model import Estimate, Microbleed
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
@@ -87,19 +87,22 @@ def explain_lesion(
 
 
 def totals_per_echo(detail: Detail) -> list[Estimate]:
-    """Return the total susceptibility that each echo asks for by itself: centre and shape held, background free.
+    """Return the total susceptibility that each echo asks for by itself: centre and shape held, polynomials free.
 
     A point source gives the same at every echo time; the SD holds noise and texture of that echo alone.
     """
     optimum = detail.fit.optimum
     model, misfit = optimum.model, optimum.misfit
-    real, imaginary = jacobian(model, misfit)
+    linear = linearise(model, optimum.parameters, misfit)
+    amplitude = linear.radial.reshape(-1, 1) * model.plain.amplitude.dense()
+    phase = linear.along.reshape(-1, 1) * model.plain.phase.dense()
+    real = np.concatenate([linear.source.real[:, :1], 0 * phase, amplitude], axis=1)
+    imaginary = np.concatenate([linear.source.imag[:, :1], phase, 0 * amplitude], axis=1)
     error_real = misfit.weight_radial * misfit.robust * misfit.error.real
     error_imaginary = misfit.weight_phase * misfit.robust * misfit.error.imag
-    echoes, free = len(detail.near.te_s), np.r_[0, model.n_source : real.shape[1]]
     out = []
-    for rows in np.split(np.arange(len(error_real)), echoes):
-        stacked = np.concatenate([real[np.ix_(rows, free)], imaginary[np.ix_(rows, free)]])
+    for rows in np.split(np.arange(len(error_real)), len(detail.near.te_s)):
+        stacked = np.concatenate([real[rows], imaginary[rows]])
         error = np.concatenate([error_real[rows], error_imaginary[rows]])
         # Of one echo, some background terms are alike: the shortest step among those that fit.
         inverse = np.linalg.pinv(stacked.T @ stacked, rcond=1e-10, hermitian=True)

@@ -1,9 +1,10 @@
 """Lesion fit in the complex domain: least squares over all echoes for total susceptibility, centre and shape.
 
 Errors are not alike in all directions: the magnitude carries tissue texture, the phase carries the field of nearby
-tissue, which grows with echo time; both are weighed as what they are. Where the core does not fit, two equal balls
-with a free axis take the ball's place. The field form (dipole on an unwrapped field map) starts it and stands by as a
-check.
+tissue, which grows with echo time; both are weighed as what they are. A rough fit, with polynomials for the tissue,
+finds the lesion's shape: where the core does not fit, two equal balls with a free axis take the ball's place. All
+lesions of a scan together say how far its point spread is wider than its voxels. The fit is then refined with the
+tissue's processes. The field form (dipole on an unwrapped field map) starts it and stands by as a check.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from qsmcmb.microbleeds.misfit import (
     DCHI_PPM,
     Misfit,
     evaluate,
-    jacobian,
-    prior_slopes,
-    priors,
+    gradient_of,
+    inverse_row,
+    linearise,
     usual_decay_hz,
 )
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
@@ -29,6 +30,9 @@ from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
 
 BLUR = Estimate(0.4, 0.2, "mm")
+BLUR_SPREAD_MM = 0.03
+"""From lesion to lesion of a scan."""
+MEDIAN_EFFICIENCY = 2 / np.pi
 MAX_BLUR_MM = 3.0
 DECAY_HZ = (5.0, 3000.0)
 MAX_SHIFT_MM = 2.5
@@ -37,11 +41,14 @@ RADII_MM = (0.3, 6.0)
 RADIUS_STARTS = (0.75, 1.0, 1.3)
 ITERATIONS = 15
 MODEL_ERROR = 0.004
-CLUTTER_SCALE = 1.3
-USUAL_RESIDUAL = 0.45
-"""The SD of noise and clutter, in units of what the fit and the places around it say; more where the fit is poorer.
+FLOOR_PPM_MM3 = 0.01
+CLUTTER_SCALE = 2.6
+USUAL_RESIDUAL = 0.8
+"""The SD of noise and clutter, in units of what the fit and the places around it say together (their geometric mean),
+and not below a floor; more where the fit is poorer than usual.
 
-Set so that the 95 % interval holds 95 % of the lesions of heads made for this, over all field strengths.
+Set so that the 95 % interval holds 95 % of the lesions of heads made for this, over all field strengths: both say less
+than is true, since neither knows of a core that is no ball.
 """
 CORE_MM = 3.0
 
@@ -67,6 +74,32 @@ class Optimum(NamedTuple):
     misfit: Misfit
     converged: bool
 
+    @property
+    def source(self) -> Source:
+        """Total susceptibility, centre and radius."""
+        p = self.parameters
+        return Source(float(p[0]), _triple(p[1:4]), float(np.exp(p[4])))
+
+    @property
+    def balls(self) -> FloatArray:
+        """Rows of total susceptibility (ppm mm3), centre (mm, 3) and radius (mm)."""
+        return self.model.balls(self.parameters)
+
+    @property
+    def blur_mm(self) -> float:
+        """Width of the box that widens the point spread."""
+        return float(self.parameters[5])
+
+    @property
+    def decay_hz(self) -> float:
+        """R2* inside the lesion above the tissue's."""
+        return float(np.exp(self.parameters[6]))
+
+    @property
+    def residual(self) -> float:
+        """Root mean square of the weighted residual; about 1 where the model holds."""
+        return float(np.sqrt(np.mean(_squares(self))))
+
 
 class LesionFit(NamedTuple):
     """Result of one fit."""
@@ -77,6 +110,8 @@ class LesionFit(NamedTuple):
     """SD from noise and clutter alone, without the choice of the model."""
     cramer_rao_sd_ppm_mm3: float
     """Smallest SD that white noise alone would allow for this model."""
+    sandwich_sd_ppm_mm3: float
+    """SD that the fit's own residual tells."""
     clutter_sd_ppm_mm3: float
     """SD that lesion-free places around would have caused; NaN with too few of them."""
     residual: float
@@ -111,7 +146,7 @@ def fit_lesion(
     neighbours: ComplexArray | None = None,
     blur: Estimate = BLUR,
 ) -> LesionFit:
-    """Fit one lesion.
+    """Fit one lesion: roughly, with the tissue as polynomials, then with its processes.
 
     Parameters
     ----------
@@ -128,6 +163,20 @@ def fit_lesion(
     -------
     LesionFit
     """
+    return describe_fit(refine(rough_fit(near, source, neighbours=neighbours, blur=blur), blur))
+
+
+def rough_fit(
+    near: Neighbourhood,
+    source: Source,
+    *,
+    neighbours: ComplexArray | None = None,
+    blur: Estimate = BLUR,
+) -> Optimum:
+    """Fit one lesion, or a pair where one does not do, among tissue that polynomials describe.
+
+    Parameters as for `fit_lesion`.
+    """
     model = LesionModel(near, source, blur=blur, neighbours=neighbours)
     starts = [
         model.start(source._replace(radius_mm=scale * _usual_radius(source)), usual_decay_hz(near.b0_tesla))
@@ -135,16 +184,37 @@ def fit_lesion(
     ]
     first = min(starts, key=lambda p: evaluate(model, p).cost)
     one = _optimise(model, first)
-    total = one.parameters[0]
-    if _core_residual(one) < CORE_RESIDUAL or abs(total) < 3 * _sandwich(one):
-        return _described(one, ())
+    if _core_residual(one) < CORE_RESIDUAL or abs(one.parameters[0]) < 3 * _sandwich(one):
+        return one
     two = _fit_pair(one)
-    return _described(two if two.misfit.cost < one.misfit.cost - PAIR_GAIN else one, ())
+    return two if two.misfit.cost < one.misfit.cost - PAIR_GAIN else one
 
 
-def with_clutter(fit: LesionFit, places: Sequence[Neighbourhood]) -> LesionFit:
-    """Return a fit with its SD completed by what lesion-free places of the same shape around would have caused."""
-    return _described(fit.optimum, places)
+def refine(rough: Optimum, blur: Estimate) -> Optimum:
+    """Return a rough fit's optimum with the tissue's processes and what is known of the scan's blur."""
+    return _optimise(*rough.model.with_process(rough.parameters, blur))
+
+
+def pooled_blur(optima: Sequence[Optimum]) -> Estimate:
+    """Return what the lesions of a scan say together of its blur: it is the scan's, not the lesion's.
+
+    Their weighted median, since a lesion that is no ball shows it as blur, and what was known before.
+    """
+    found = np.array([[o.blur_mm, blur_sd(o)] for o in optima if o.converged]).reshape(-1, 2)
+    # Each was found with the same knowledge; it may enter once.
+    precision = found[:, 1] ** -2 - BLUR.sd**-2
+    telling = precision > 0.5 * BLUR.sd**-2
+    if not telling.any():
+        return BLUR
+    value, precision = found[telling, 0], precision[telling]
+    value = value + (value - BLUR.value) * BLUR.sd**-2 / precision
+    weight = 1 / (1 / precision + BLUR_SPREAD_MM**2)
+    order = np.argsort(value)
+    middle = float(value[order][np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)])
+    together = weight.sum() * MEDIAN_EFFICIENCY
+    everything = together + BLUR.sd**-2
+    pooled = (middle * together + BLUR.value * BLUR.sd**-2) / everything
+    return Estimate(float(pooled), float(np.hypot(everything**-0.5, BLUR_SPREAD_MM)), "mm")
 
 
 def _usual_radius(source: Source) -> float:
@@ -205,29 +275,45 @@ def _bounded(trial: FloatArray, start_centre: FloatArray, n_source: int) -> Floa
     return trial
 
 
-def _described(optimum: Optimum, places: Sequence[Neighbourhood]) -> LesionFit:
+def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> LesionFit:
+    """Return what a fit found and what it is worth.
+
+    Parameters
+    ----------
+    optimum : Optimum
+        The fit.
+    places : sequence of Neighbourhood, optional
+        Lesion-free places of the same shape around: what they would have caused is in the SD.
+    """
     model, p, misfit = optimum.model, optimum.parameters, optimum.misfit
     influence = influence_of(model, p, misfit)
     sandwich = sandwich_sd(model.near, misfit, influence)
     clutter = places_sd(model, misfit, influence, places)
-    residual = float(np.sqrt(np.mean(_squares(optimum))))
-    around = sandwich if np.isnan(clutter) else float(np.sqrt((sandwich**2 + clutter**2) / 2))
-    noise_sd = CLUTTER_SCALE * around * max(1.0, residual / USUAL_RESIDUAL) / model.near.covered
-    blur_sd = float(np.sqrt(np.linalg.pinv(_linearise(model, p, misfit).normal, hermitian=True)[5, 5]))
+    around = np.hypot(sandwich if np.isnan(clutter) else np.sqrt(sandwich * clutter), FLOOR_PPM_MM3)
+    noise_sd = (
+        CLUTTER_SCALE * float(around) * max(1.0, optimum.residual / USUAL_RESIDUAL) / model.near.covered
+    )
     return LesionFit(
-        source=Source(float(p[0]), _triple(p[1:4]), float(np.exp(p[4]))),
+        source=optimum.source,
         sd_ppm_mm3=float(np.hypot(noise_sd, MODEL_ERROR * p[0])),
         noise_sd_ppm_mm3=noise_sd,
         cramer_rao_sd_ppm_mm3=bound_of(model, misfit),
         clutter_sd_ppm_mm3=clutter,
-        residual=residual,
+        sandwich_sd_ppm_mm3=sandwich,
+        residual=optimum.residual,
         core_residual=_core_residual(optimum),
-        blur=Estimate(float(p[5]), blur_sd, "mm"),
-        balls=model.balls(p),
-        decay_hz=float(np.exp(p[6])),
+        blur=Estimate(optimum.blur_mm, blur_sd(optimum), "mm"),
+        balls=optimum.balls,
+        decay_hz=optimum.decay_hz,
         half_axis_mm=_triple(p[7:10]) if model.pair else None,
         optimum=optimum,
     )
+
+
+def blur_sd(optimum: Optimum) -> float:
+    """Return the SD (mm) of the blur that a fit found."""
+    linear = linearise(optimum.model, optimum.parameters, optimum.misfit)
+    return float(np.sqrt(inverse_row(linear.normal, 5)[5]))
 
 
 def _sandwich(optimum: Optimum) -> float:
@@ -262,9 +348,5 @@ def _settled(p: FloatArray, trial: FloatArray) -> bool:
 
 def _linearise(model: LesionModel, p: FloatArray, misfit: Misfit) -> _Step:
     """Return normal matrix and gradient, priors included."""
-    real, imaginary = jacobian(model, misfit)
-    slopes, known = prior_slopes(model, p), priors(model, p)
-    normal = real.T @ real + imaginary.T @ imaginary + slopes.T @ slopes
-    gradient = real.T @ (misfit.weight_radial * misfit.robust * misfit.error.real)
-    gradient += imaginary.T @ (misfit.weight_phase * misfit.robust * misfit.error.imag)
-    return _Step(normal, gradient + slopes.T @ known)
+    linear = linearise(model, p, misfit)
+    return _Step(linear.normal, gradient_of(model, p, misfit, linear))

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.microbleeds._lesion_signal_loops import PER_BALL
-from qsmcmb.microbleeds.neighbourhood import Neighbourhood, polynomials
+from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.microbleeds.point_spread import PointSpread
+from qsmcmb.microbleeds.tissue import tissue_around
 from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
 
@@ -80,7 +81,7 @@ class LesionModel:
         self.spread = PointSpread(
             near, source.total_chi_ppm_mm3, np.array(source.centre_mm), source.radius_mm * (2 if pair else 1)
         )
-        self.phase_basis, self.amplitude_basis = _bases(near)
+        self.tissue = self.plain = tissue_around(near)
         self.data: ComplexArray = near.signal[:, near.inside].reshape(-1)
 
     def with_pair(self) -> LesionModel:
@@ -88,6 +89,22 @@ class LesionModel:
         out = LesionModel.__new__(LesionModel)
         out.__dict__.update(self.__dict__, pair=True, n_source=N_PAIR)
         return out
+
+    def with_process(self, p: FloatArray, blur: Estimate) -> tuple[LesionModel, FloatArray]:
+        """Return the same model with the tissue's processes, and its parameters at 0 processes."""
+        out = LesionModel.__new__(LesionModel)
+        out.__dict__.update(self.__dict__, tissue=tissue_around(self.near, process=True), blur=blur)
+        return out, np.concatenate([p[: self.n_source], out._extended(*self._split(p))])
+
+    def _split(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
+        phase, amplitude = np.split(p[self.n_source :], [self.tissue.phase.size])
+        return phase, amplitude
+
+    def _extended(self, phase: FloatArray, amplitude: FloatArray) -> FloatArray:
+        rest = np.zeros(self.tissue.phase.size + self.tissue.amplitude.size)
+        rest[: len(phase)] = phase
+        rest[self.tissue.phase.size :][: len(amplitude)] = amplitude
+        return rest
 
     def balls(self, p: FloatArray) -> FloatArray:
         """Return the rows of the lesion's balls."""
@@ -105,10 +122,9 @@ class LesionModel:
         if self.neighbours is not None:
             factor = factor * self.neighbours
             found = None if found is None else found * self.neighbours
-        n = self.phase_basis.shape[1]
-        phase, amplitude = np.split(p[self.n_source :], [n])
-        background = np.exp(self.amplitude_basis @ amplitude + 1j * (self.phase_basis @ phase))
-        return Signal(background, factor, found)
+        phase, amplitude = self._split(p)
+        background = np.exp(self.tissue.amplitude.value(amplitude) + 1j * self.tissue.phase.value(phase))
+        return Signal(background.reshape(-1), factor, found)
 
     def _chain(self, p: FloatArray, by_ball: ComplexArray) -> ComplexArray:
         radius = np.exp(p[4])
@@ -131,15 +147,24 @@ class LesionModel:
                 np.log(decay_hz),
             ]
         )
-        empty = np.zeros(self.phase_basis.shape[1] + self.amplitude_basis.shape[1])
-        factor = self.signal(np.concatenate([first, empty])).factor
+        rest = np.zeros(self.tissue.phase.size + self.tissue.amplitude.size)
+        factor = self.signal(np.concatenate([first, rest])).factor
         return np.concatenate([first, *self._background_of(self.near, factor)])
+
+    @property
+    def precision(self) -> FloatArray:
+        """Inverse variances of the tissue's coefficients; 0 where nothing is known."""
+        return np.concatenate([self.tissue.phase.precision, self.tissue.amplitude.precision])
+
+    def roughness(self, p: FloatArray) -> float:
+        """Return the squared coefficients of the processes, in SDs."""
+        return float((self.precision * p[self.n_source :] ** 2).sum())
 
     def background_residual(self, place: Neighbourhood) -> ComplexArray:
         """Return the log of a lesion-free place's signal less the polynomials that fit it, (echo and voxel)."""
         phase, amplitude = self._background_of(place, np.ones(len(self.data), np.complex64))
-        background = np.exp(self.amplitude_basis @ amplitude + 1j * (self.phase_basis @ phase))
-        ratio = place.signal[:, place.inside].reshape(-1) / background
+        background = np.exp(self.plain.amplitude.value(amplitude) + 1j * self.plain.phase.value(phase))
+        ratio = place.signal[:, place.inside].reshape(-1) / background.reshape(-1)
         return np.asarray(np.log(np.maximum(np.abs(ratio), 0.05)) + 1j * np.angle(ratio))
 
     def _background_of(self, near: Neighbourhood, factor: ComplexArray) -> tuple[FloatArray, FloatArray]:
@@ -152,32 +177,10 @@ class LesionModel:
         left = np.angle(rest * np.exp(-1j * guide))
         mean = np.angle((trust * np.exp(1j * left)).sum())
         left = np.angle(np.exp(1j * (left - mean))) + mean + guide
-        weight = trust**2
-        phase = _weighted_solve(self.phase_basis, left, weight)
-        amplitude = _weighted_solve(self.amplitude_basis, np.log(np.maximum(np.abs(data), 1e-12)), weight)
+        shape = (len(near.te_s), -1)
+        weight = (trust**2).reshape(shape)
+        phase = self.plain.phase.solved(left.reshape(shape), weight)
+        amplitude = self.plain.amplitude.solved(
+            np.log(np.maximum(np.abs(data), 1e-12)).reshape(shape), weight
+        )
         return phase, amplitude
-
-
-def _bases(near: Neighbourhood) -> tuple[FloatArray, FloatArray]:
-    """Return polynomials of phase and of log magnitude over (echo and voxel, term)."""
-    xyz = near.coordinates_mm[:, near.inside] / near.radius_mm
-    te = np.asarray(near.te_s) / max(near.te_s)
-    linear, quadratic, cubic = (polynomials(xyz, order) for order in (1, 2, 3))
-    echoes = len(te)
-    phase = [cubic[None] * te[:, None, None]]
-    amplitude = [np.tile(quadratic[None], (echoes, 1, 1))]
-    if echoes > 1:
-        phase.insert(0, np.tile(linear[None], (echoes, 1, 1)))
-        amplitude.append(linear[None] * te[:, None, None])
-    flat = [np.concatenate(columns, axis=2) for columns in (phase, amplitude)]
-    return flat[0].reshape(-1, flat[0].shape[2]), flat[1].reshape(-1, flat[1].shape[2])
-
-
-def _weighted_solve(basis: FloatArray, values: FloatArray, weight: FloatArray) -> FloatArray:
-    weighted = basis * weight[:, None]
-    normal = basis.T @ weighted
-    normal[np.diag_indices_from(normal)] *= 1 + 1e-9
-    solution: FloatArray = np.linalg.solve(
-        normal + 1e-12 * np.trace(normal) * np.eye(len(normal)), weighted.T @ values
-    )
-    return solution

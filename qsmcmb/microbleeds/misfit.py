@@ -1,7 +1,7 @@
 """How far data lie from the model of a lesion, each direction weighed by what it is worth.
 
 The magnitude carries tissue texture; the phase carries the receive phase's and the nearby tissue's field, which grows
-with echo time.
+with echo time. What the linear problem around a model needs is here, too.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from qsmcmb.units import GAMMA_MHZ_PER_T
 
 ROBUST = 2.5
 """Residuals beyond this many SDs count less."""
-MISMATCH = 0.02
-"""What the model of the core cannot follow, relative to the tissue's signal."""
 DCHI_PPM = 1.0
 DCHI_LOG_SD = 0.6
 """Susceptibility of a bleed against its surroundings: ties the core's radius to the total."""
@@ -26,14 +24,6 @@ APART_LOG_SD = 0.4
 DECAY_PER_TESLA_HZ = 35.0
 DECAY_LOG_SD = 0.8
 """R2* inside the lesion above the tissue's: bleeds are dark at late echoes, not at once."""
-MAGNITUDE_TEXTURE = 0.06
-FIELD_TEXTURE_PPM = 0.006
-OFFSET_TEXTURE_RAD = 0.02
-"""SD of the tissue's magnitude (relative), field and phase at TE 0 that the polynomials cannot follow.
-
-Larger than what single voxels show, since texture is correlated: taken at its face value, many far voxels would
-outvote the few near the core, which know more.
-"""
 
 
 class Misfit(NamedTuple):
@@ -61,17 +51,18 @@ def evaluate(model: LesionModel, p: FloatArray, *, slopes: bool = False) -> Misf
     size = np.abs(value)
     direction = value / np.maximum(size, 1e-12)
     error = (value - model.data) * direction.conj()
-    near = model.near
+    near, texture = model.near, model.tissue.texture
     te = np.repeat(near.te_s, int(near.inside.sum()))
-    turn = 2 * np.pi * GAMMA_MHZ_PER_T * near.b0_tesla * FIELD_TEXTURE_PPM * te
-    common = near.noise**2 + (MISMATCH * np.abs(signal.background)) ** 2
-    radial = 1 / np.sqrt(common + (MAGNITUDE_TEXTURE * size) ** 2)
-    along = 1 / np.sqrt(common + (OFFSET_TEXTURE_RAD**2 + turn**2) * size**2)
+    turn = 2 * np.pi * GAMMA_MHZ_PER_T * near.b0_tesla * texture.field_ppm * te
+    common = near.noise**2 + (texture.core * np.abs(signal.background)) ** 2
+    radial = 1 / np.sqrt(common + (texture.magnitude * size) ** 2)
+    along = 1 / np.sqrt(common + (texture.offset_rad**2 + turn**2) * size**2)
     distance2 = ((radial * error.real) ** 2 + (along * error.imag) ** 2) / ROBUST**2
     # The weight depends on the model: its logarithm keeps a darker model from looking better.
     cost = float(
         ROBUST**2 * np.log1p(distance2).sum()
         + (priors(model, p) ** 2).sum()
+        + model.roughness(p)
         - 2 * (np.log(radial) + np.log(along)).sum()
     )
     return Misfit(signal, direction, error, radial, along, 1 / np.sqrt(1 + distance2), cost)
@@ -90,7 +81,7 @@ def priors(model: LesionModel, p: FloatArray) -> FloatArray:
 
 def prior_slopes(model: LesionModel, p: FloatArray) -> FloatArray:
     """Return the derivatives of `priors` by all parameters."""
-    slopes = np.zeros((4 if model.pair else 3, len(p)))
+    slopes = np.zeros((4 if model.pair else 3, model.n_source))
     slopes[0, 0] = np.sign(p[0]) / max(abs(p[0]), 0.05) / DCHI_LOG_SD
     slopes[0, 4] = -3 / DCHI_LOG_SD
     slopes[1, 5] = 1 / model.blur.sd
@@ -101,19 +92,78 @@ def prior_slopes(model: LesionModel, p: FloatArray) -> FloatArray:
     return slopes
 
 
-def jacobian(model: LesionModel, misfit: Misfit) -> tuple[FloatArray, FloatArray]:
-    """Return the weighted Jacobian of the error along magnitude and of that along phase."""
+class Linear(NamedTuple):
+    """The weighted problem around some parameters: what a step, an influence and an SD need."""
+
+    source: ComplexArray
+    """Derivatives of the error by the source's parameters, weighted, (echo and voxel, parameter)."""
+    radial: FloatArray
+    along: FloatArray
+    """Weighted derivatives by log magnitude and by phase, (echo, voxel)."""
+    normal: FloatArray
+
+
+def linearise(model: LesionModel, p: FloatArray, misfit: Misfit) -> Linear:
+    """Return the linear problem at parameters `p`, priors in its normal matrix."""
     signal = misfit.signal
     assert signal.slopes is not None
-    source = (signal.slopes * signal.background * misfit.direction.conj()).T
-    size = np.abs(signal.value)[:, None]
-    radial = (misfit.weight_radial * misfit.robust)[:, None]
-    along = (misfit.weight_phase * misfit.robust)[:, None]
-    n_phase, n_amplitude = model.phase_basis.shape[1], model.amplitude_basis.shape[1]
+    slopes = (signal.slopes * signal.background * misfit.direction.conj()).T
+    shape = (len(model.near.te_s), -1)
+    size = np.abs(signal.value)
+    radial, along = misfit.weight_radial * misfit.robust, misfit.weight_phase * misfit.robust
+    source = radial[:, None] * slopes.real + 1j * (along[:, None] * slopes.imag)
+    by_magnitude, by_phase = (radial * size).reshape(shape), (along * size).reshape(shape)
+    n, n_phase = model.n_source, model.tissue.phase.size
+    normal = np.zeros((len(p), len(p)))
+    prior = prior_slopes(model, p)
+    normal[:n, :n] = source.real.T @ source.real + source.imag.T @ source.imag + prior.T @ prior
+    for smooth, part, weight, at in (
+        (model.tissue.phase, source.imag, by_phase, slice(n, n + n_phase)),
+        (model.tissue.amplitude, source.real, by_magnitude, slice(n + n_phase, None)),
+    ):
+        normal[at, at] = smooth.normal(weight**2) + np.diag(smooth.precision)
+        normal[at, :n] = smooth.project(part.T.reshape(n, *weight.shape) * weight)
+        normal[:n, at] = normal[at, :n].T
+    return Linear(source, by_magnitude, by_phase, normal)
+
+
+def gradient_of(model: LesionModel, p: FloatArray, misfit: Misfit, linear: Linear) -> FloatArray:
+    """Return half the slope of the cost at parameters `p`."""
+    radial = misfit.weight_radial * misfit.robust * misfit.error.real
+    along = misfit.weight_phase * misfit.robust * misfit.error.imag
     n = model.n_source
-    real = np.zeros((len(size), n + n_phase + n_amplitude))
-    imaginary = np.zeros_like(real)
-    real[:, :n], imaginary[:, :n] = radial * source.real, along * source.imag
-    real[:, n + n_phase :] = radial * size * model.amplitude_basis
-    imaginary[:, n : n + n_phase] = along * size * model.phase_basis
+    shape = linear.radial.shape
+    out = np.concatenate(
+        [
+            linear.source.real.T @ radial
+            + linear.source.imag.T @ along
+            + prior_slopes(model, p).T @ priors(model, p),
+            model.tissue.phase.project((linear.along * along.reshape(shape))[None])[:, 0],
+            model.tissue.amplitude.project((linear.radial * radial.reshape(shape))[None])[:, 0],
+        ]
+    )
+    out[n:] += model.precision * p[n:]
+    return out
+
+
+def inverse_row(normal: FloatArray, parameter: int) -> FloatArray:
+    """Return one row of a normal matrix' inverse; of what the data do not tell, the least."""
+    scale = 1 / np.sqrt(np.diag(normal))
+    wanted = np.zeros(len(normal))
+    wanted[parameter] = scale[parameter]
+    return np.asarray(
+        scale * np.linalg.solve(scale * normal * scale[:, None] + 1e-9 * np.eye(len(normal)), wanted)
+    )
+
+
+def applied(model: LesionModel, linear: Linear, row: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the weighted Jacobian's product with a vector, along magnitude and along phase."""
+    n, n_phase = model.n_source, model.tissue.phase.size
+    real = (
+        linear.source.real @ row[:n]
+        + (linear.radial * model.tissue.amplitude.value(row[n + n_phase :])).ravel()
+    )
+    imaginary = (
+        linear.source.imag @ row[:n] + (linear.along * model.tissue.phase.value(row[n : n + n_phase])).ravel()
+    )
     return real, imaginary

@@ -11,7 +11,14 @@ from threadpoolctl import threadpool_limits
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.field_form import fit_field_form
-from qsmcmb.microbleeds.lesion_fit import LesionFit, fit_lesion, with_clutter
+from qsmcmb.microbleeds.lesion_fit import (
+    LesionFit,
+    Optimum,
+    describe_fit,
+    pooled_blur,
+    refine,
+    rough_fit,
+)
 from qsmcmb.microbleeds.lesion_model import Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood, lesion_free_places
 from qsmcmb.microbleeds.point_spread import PointSpread
@@ -108,14 +115,17 @@ def quantify_lesions(
     voxels = scan.grid.to_voxel(points_mm)
     labels = np.zeros(scan.grid.shape, np.int32)
     nears = _with_slices([_near(scan, v, data) for v in voxels])
-    fits: list[LesionFit | None] = [None if n is None else _first_fit(n) for n in nears]
+    rough = [None if n is None else _first_fit(n) for n in nears]
+    blur = pooled_blur([o for o in rough if o is not None])
+    fits: list[LesionFit | None] = [None] * len(nears)
     for i, near in enumerate(nears):
-        first = fits[i]
-        if near is not None and first is not None:
-            around = _neighbours(i, points_mm, fits, scan, near)
+        optimum = rough[i]
+        if near is not None and optimum is not None:
+            around = _neighbours(i, points_mm, rough, scan, near)
             if around is not None:
-                first = fit_lesion(near, first.source, neighbours=around)
-            fits[i] = with_clutter(first, _places(scan, near, voxels, data))
+                optimum = rough_fit(near, optimum.source, neighbours=around, blur=blur)
+            rough[i] = refined = refine(optimum, blur)
+            fits[i] = describe_fit(refined, _places(scan, near, voxels, data))
         if progress:
             progress(i + 1, len(nears))
     lesions: list[Microbleed] = []
@@ -165,8 +175,7 @@ def _with_slices(nears: list[Neighbourhood | None]) -> list[Neighbourhood | None
     strength = [abs(fit_field_form(n, n.field_hz).total_chi_ppm_mm3) for n in known]
     judges = [known[i] for i in np.argsort(strength)[::-1][:JUDGES]]
     costs = [
-        sum(_first_fit(replace(n, slice_axis=kind)).optimum.misfit.cost for n in judges)
-        for kind in (None, axis)
+        sum(_first_fit(replace(n, slice_axis=kind)).misfit.cost for n in judges) for kind in (None, axis)
     ]
     if costs[0] <= costs[1]:
         return nears
@@ -183,17 +192,17 @@ def _places(scan: GreScan, near: Neighbourhood, voxels: FloatArray, data: FieldD
     )
 
 
-def _first_fit(near: Neighbourhood) -> LesionFit:
+def _first_fit(near: Neighbourhood) -> Optimum:
     start = fit_field_form(near, near.field_hz)
-    fit = fit_lesion(near, start)
+    fit = rough_fit(near, start)
     if fit.converged and abs(fit.source.total_chi_ppm_mm3) > 0.3 * abs(start.total_chi_ppm_mm3):
         return fit
-    centred = fit_lesion(near, Source(start.total_chi_ppm_mm3, (0.0, 0.0, 0.0), start.radius_mm))
+    centred = rough_fit(near, Source(start.total_chi_ppm_mm3, (0.0, 0.0, 0.0), start.radius_mm))
     return min(fit, centred, key=lambda f: f.residual)
 
 
 def _neighbours(
-    i: int, points_mm: FloatArray, fits: Sequence[LesionFit | None], scan: GreScan, near: Neighbourhood
+    i: int, points_mm: FloatArray, optima: Sequence[Optimum | None], scan: GreScan, near: Neighbourhood
 ) -> ComplexArray | None:
     """Return the factor of the other lesions in reach on the signal around point i; None without any.
 
@@ -202,17 +211,17 @@ def _neighbours(
     size = np.array(scan.grid.voxel_size_mm)
     voxels = scan.grid.to_voxel(points_mm)
     factor = None
-    for j, fit in enumerate(fits):
+    for j, other in enumerate(optima):
         shift = (voxels[j] - voxels[i]) * size
-        if j == i or fit is None or np.linalg.norm(shift) > NEIGHBOUR_MM:
+        if j == i or other is None or np.linalg.norm(shift) > NEIGHBOUR_MM:
             continue
-        own = fits[i]
-        centre = shift + fit.source.centre_mm
+        own = optima[i]
+        centre = shift + other.source.centre_mm
         if own is not None and np.linalg.norm(centre - own.source.centre_mm) < SAME_LESION_MM:
             continue
-        balls = fit.balls + np.array([0.0, *shift, 0.0])
-        spread = PointSpread(near, fit.source.total_chi_ppm_mm3, centre, fit.balls[:, 4].max())
-        this = 1 + spread.factor(balls, fit.decay_hz, fit.blur.value)[0].reshape(-1)
+        balls = other.balls + np.array([0.0, *shift, 0.0])
+        spread = PointSpread(near, other.source.total_chi_ppm_mm3, centre, other.balls[:, 4].max())
+        this = 1 + spread.factor(balls, other.decay_hz, other.blur_mm)[0].reshape(-1)
         factor = this if factor is None else factor * this
     return factor
 

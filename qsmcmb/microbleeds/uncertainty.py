@@ -14,7 +14,7 @@ import numpy as np
 
 from qsmcmb.microbleeds.cramer_rao import cramer_rao_sd
 from qsmcmb.microbleeds.lesion_model import LesionModel
-from qsmcmb.microbleeds.misfit import ROBUST, Misfit, jacobian, prior_slopes
+from qsmcmb.microbleeds.misfit import ROBUST, Misfit, applied, inverse_row, linearise
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.typing import FloatArray
 
@@ -30,11 +30,8 @@ class Influence(NamedTuple):
 
 def influence_of(model: LesionModel, p: FloatArray, misfit: Misfit) -> Influence:
     """Return how the fit's total susceptibility answers to errors of the signal."""
-    real, imaginary = jacobian(model, misfit)
-    slopes = prior_slopes(model, p)
-    normal = real.T @ real + imaginary.T @ imaginary + slopes.T @ slopes
-    row = np.linalg.pinv(normal, hermitian=True)[0]
-    return Influence(real @ row, imaginary @ row)
+    linear = linearise(model, p, misfit)
+    return Influence(*applied(model, linear, inverse_row(linear.normal, 0)))
 
 
 def sandwich_sd(near: Neighbourhood, misfit: Misfit, influence: Influence) -> float:
@@ -77,7 +74,7 @@ def bound_of(model: LesionModel, misfit: Misfit) -> float:
     value = signal.value[:, None]
     columns = [
         (signal.slopes * signal.background).T,
-        1j * value * model.phase_basis,
-        value * model.amplitude_basis,
+        1j * value * model.plain.phase.dense(),
+        value * model.plain.amplitude.dense(),
     ]
     return cramer_rao_sd(np.concatenate(columns, axis=1), model.near.noise)

@@ -1,0 +1,150 @@
+"""The tissue around a lesion: log magnitude and phase as polynomials and a Gaussian process, free of the lesion.
+
+Polynomials follow what varies over centimetres (coil, receive phase, background field). What sulci, vessels and
+borders add varies over millimetres, and no low order follows it: it is a Gaussian process of known size and length
+(Rasmussen and Williams 2006, chapter 2), written as bumps on a lattice whose heights have a prior. Left to the white
+error, many far voxels would outvote the few near the core, or else count too little for their number.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.microbleeds.neighbourhood import Neighbourhood, polynomials
+from qsmcmb.typing import FloatArray
+from qsmcmb.units import GAMMA_MHZ_PER_T
+
+BUMP_MM = 2.0
+"""SD of a bump; the process's correlation length is 1.4 times this."""
+LATTICE_MM = 2.6
+MAGNITUDE_SD = 0.12
+FIELD_SD_PPM = 0.006
+R2STAR_SD_PER_TESLA_HZ = 1.5
+
+
+class Term(NamedTuple):
+    """Functions of space (voxel, n) times one function of echo time (echo,); SD of their coefficients."""
+
+    along_te: FloatArray
+    basis: FloatArray
+    sd: float
+
+
+class Smooth:
+    """A sum of terms over (echo, voxel), all that a least-squares fit needs of it.
+
+    The functions are products of space and echo time: matrices are made of voxels alone, not of voxels and echoes.
+    """
+
+    def __init__(self, terms: list[Term]) -> None:
+        self.terms = terms
+        sizes = [t.basis.shape[1] for t in terms]
+        stops = np.cumsum(sizes)
+        self.slices = [slice(int(stop - n), int(stop)) for n, stop in zip(sizes, stops, strict=True)]
+        self.size = int(stops[-1])
+        self.precision = np.concatenate([np.full(n, t.sd**-2.0) for n, t in zip(sizes, terms, strict=True)])
+
+    def value(self, coefficients: FloatArray) -> FloatArray:
+        """Return the sum over (echo, voxel)."""
+        return np.asarray(
+            sum(
+                np.outer(t.along_te, t.basis @ coefficients[s])
+                for t, s in zip(self.terms, self.slices, strict=True)
+            )
+        )
+
+    def dense(self) -> FloatArray:
+        """Return all functions as (echo and voxel, n)."""
+        parts = [t.along_te[:, None, None] * t.basis for t in self.terms]
+        return np.concatenate([part.reshape(-1, part.shape[2]) for part in parts], axis=1)
+
+    def normal(self, weight2: FloatArray) -> FloatArray:
+        """Return the normal matrix under squared weights over (echo, voxel), priors left out."""
+        out = np.empty((self.size, self.size))
+        for i, (one, s) in enumerate(zip(self.terms, self.slices, strict=True)):
+            for two, t in zip(self.terms[: i + 1], self.slices, strict=False):
+                over_te = (one.along_te * two.along_te) @ weight2
+                out[s, t] = one.basis.T @ (over_te[:, None] * two.basis)
+                out[t, s] = out[s, t].T
+        return out
+
+    def project(self, values: FloatArray) -> FloatArray:
+        """Return the scalar products (n, k) of all functions with (k, echo, voxel) values."""
+        return np.concatenate(
+            [t.basis.T @ np.tensordot(values, t.along_te, axes=(1, 0)).T for t in self.terms]
+        )
+
+    def solved(self, values: FloatArray, weight2: FloatArray) -> FloatArray:
+        """Return the coefficients that fit (echo, voxel) values best."""
+        normal = self.normal(weight2)
+        loading = 1e-9 * np.diag(normal) + 1e-12 * np.trace(normal)
+        return np.asarray(
+            np.linalg.solve(normal + np.diag(loading), self.project((weight2 * values)[None])[:, 0])
+        )
+
+
+class Texture(NamedTuple):
+    """SD of what the functions cannot follow: magnitude (relative), field (ppm) and phase at TE 0 (rad).
+
+    And of what the model of the core cannot follow, relative to the tissue's signal.
+    """
+
+    magnitude: float
+    field_ppm: float
+    offset_rad: float
+    core: float
+
+
+ROUGH = Texture(0.06, 0.006, 0.02, 0.02)
+"""With polynomials alone. Larger than what single voxels show, since texture is correlated: taken at its face value,
+many far voxels would outvote the few near the core, which know more."""
+FINE = Texture(0.03, 0.003, 0.01, 0.04)
+"""With the processes."""
+
+
+class Tissue(NamedTuple):
+    """Phase and log magnitude, and what they leave."""
+
+    phase: Smooth
+    amplitude: Smooth
+    texture: Texture
+
+
+def tissue_around(near: Neighbourhood, *, process: bool = False) -> Tissue:
+    """Return the tissue's functions in a neighbourhood: polynomials, and the processes if wanted.
+
+    Phase: receive phase linear in space, field cubic. Log magnitude: quadratic, and R2* linear.
+    """
+    xyz = near.coordinates_mm[:, near.inside]
+    unit = xyz / near.radius_mm
+    echoes = np.array(near.te_s)
+    te, ones = echoes / echoes.max(), np.ones(len(echoes))
+    linear, quadratic, cubic = (polynomials(unit, order) for order in (1, 2, 3))
+    phase, amplitude = [Term(te, cubic, np.inf)], [Term(ones, quadratic, np.inf)]
+    if len(echoes) > 1:
+        phase.insert(0, Term(ones, linear, np.inf))
+        amplitude.append(Term(te, linear, np.inf))
+    if process:
+        bumps = _bumps(xyz, near.radius_mm)
+        turn = 2 * np.pi * GAMMA_MHZ_PER_T * near.b0_tesla * echoes.max()
+        phase.append(Term(te, bumps, FIELD_SD_PPM * turn))
+        amplitude.append(Term(ones, bumps, MAGNITUDE_SD))
+        if len(echoes) > 1:
+            amplitude.append(Term(te, bumps, R2STAR_SD_PER_TESLA_HZ * near.b0_tesla * echoes.max()))
+    return Tissue(Smooth(phase), Smooth(amplitude), FINE if process else ROUGH)
+
+
+def _bumps(xyz: FloatArray, reach_mm: float) -> FloatArray:
+    """Return Gaussian bumps (voxel, n) on a lattice, scaled so that unit coefficients make a process of unit SD."""
+    half = int(np.ceil(reach_mm / LATTICE_MM))
+    lattice = LATTICE_MM * (
+        np.stack(np.meshgrid(*[np.arange(-half, half + 1)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    )
+    lattice = lattice[(lattice**2).sum(axis=1) < (reach_mm + 0.5 * LATTICE_MM) ** 2]
+    size = (LATTICE_MM / (np.sqrt(np.pi) * BUMP_MM)) ** 1.5
+    factors = [
+        np.exp(-0.5 * ((x[:, None] - at) / BUMP_MM) ** 2) for x, at in zip(xyz, lattice.T, strict=True)
+    ]
+    return np.asarray(size * factors[0] * factors[1] * factors[2])

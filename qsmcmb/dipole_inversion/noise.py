@@ -18,7 +18,7 @@ def data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatArray:
     if not usable.any():
         return mask.astype(np.float32)
     weight = np.zeros(mask.shape, np.float32)
-    np.divide(np.median(field_sd[usable]), field_sd, out=weight, where=usable)
+    np.divide(np.median(field_sd[usable], overwrite_input=True), field_sd, out=weight, where=usable)
     return np.minimum(weight, np.float32(MAX_WEIGHT), out=weight)
 
 
@@ -72,7 +72,7 @@ def noise_level(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None 
     if field_sd is not None:
         usable = mask & np.isfinite(field_sd) & (field_sd > 0)
         if usable.any():
-            return float(np.median(field_sd[usable]))
+            return float(np.median(field_sd[usable], overwrite_input=True))
     # A mixed third difference takes all smooth fields out; of white noise it is sqrt(8) times the SD.
     rough = np.diff(np.diff(np.diff(field, axis=0), axis=1), axis=2)
     inside = mask[:-1, :-1, :-1] & mask[1:, 1:, 1:]

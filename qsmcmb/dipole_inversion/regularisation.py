@@ -95,7 +95,7 @@ def tikhonov_weight(
     True
     """
     check_choice("criterion", criterion, CRITERIA)
-    spectrum = _spectrum(field, grid, order)
+    spectrum = _spectrum(field, grid, order, MIDDLE if criterion == "frequency" else (0.0, 0.0))
     if criterion == "discrepancy":
         expected = noise_level(field, mask, field_sd) ** 2 * int(mask.sum())
         return _discrepancy(spectrum, expected)
@@ -138,9 +138,12 @@ def error_level(
     tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
     explained = closed_form.project_damped(*tables, np.float32(weight), 1, even, spectrum).sum() / eng.size
     spectrum[0, 0, 0] = 0.0
-    residual = eng.inverse()[mask] - field[mask]
-    residual -= np.median(residual)
-    left = float(np.median(np.abs(residual))) / 0.6745 / np.sqrt(max(1.0 - explained, 0.05))
+    residual = eng.inverse(normalise=False)[mask] * eng.scale
+    residual -= field[mask]
+    # The order of the voxels does not matter.
+    residual -= np.median(residual, overwrite_input=True)
+    np.abs(residual, out=residual)
+    left = float(np.median(residual, overwrite_input=True)) / 0.6745 / np.sqrt(max(1.0 - explained, 0.05))
     return max(left, noise_level(field, mask, field_sd))
 
 
@@ -181,17 +184,23 @@ def gradient_weight(
     return GRADIENT_FACTOR * edge_mm * error_level(local_field_ppm, mask, grid, field_sd=field_sd_ppm)
 
 
-def _spectrum(field: FloatArray, grid: Grid, order: int) -> Spectrum:
+def _spectrum(field: FloatArray, grid: Grid, order: int, middle: tuple[float, float]) -> Spectrum:
+    """Return what the criteria need; the amplitudes, for frequency balance alone, between the two of `middle`."""
     eng = engine(grid.shape)
     np.copyto(eng.real, field)
     tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
     largest = sum(float(t[3].max()) for t in tables)
-    band = np.float32(MIDDLE[0] * largest), np.float32(MIDDLE[1] * largest)
+    band = np.float32(middle[0] * largest), np.float32(middle[1] * largest)
     rows = loops.histogram(*tables, order, *band, grid.shape[2] % 2 == 0, eng.forward()).sum(axis=0)
-    middle = (np.arange(loops.BINS) + 0.5) / float(loops.PER_DECADE) + float(loops.LOG_LOW)
+    decades = (np.arange(loops.BINS) + 0.5) / float(loops.PER_DECADE) + float(loops.LOG_LOW)
     energy, samples, near, n_near, well, n_well = rows
     return Spectrum(
-        10.0**middle, energy / eng.size, samples, near, well, (max(n_near.sum(), 1.0), max(n_well.sum(), 1.0))
+        10.0**decades,
+        energy / eng.size,
+        samples,
+        near,
+        well,
+        (max(n_near.sum(), 1.0), max(n_well.sum(), 1.0)),
     )
 
 

@@ -94,22 +94,33 @@ def add(app: typer.Typer) -> None:
             from qsmcmb.microbleeds.explain import explain_lesion
             from qsmcmb.reporting.explain_page import write_explanations
 
-            command = _command(phase, magnitude, te, b0, points=points, labels=labels, mask=mask, out=out)
+            command = _command(
+                phase,
+                magnitude,
+                {
+                    "--te": te,
+                    "--b0": f"{b0:g}",
+                    "--points": points,
+                    "--labels": labels,
+                    "--mask": mask,
+                    "--phase-range": phase_range,
+                    "--phase-sign": phase_sign if phase_sign != 1 else None,
+                    "--b0-dir": b0_dir,
+                    "-o": out,
+                },
+            )
             pairs = zip(table.lesions, details, strict=True)
             write_explanations(explain, [explain_lesion(m, d, command=command) for m, d in pairs])
 
 
-def _command(
-    phase: list[Path], magnitude: list[Path], te: str, b0: float, *, points: Path | None, labels: Path | None,
-    mask: Path | None, out: Path,
-) -> str:  # fmt: skip
+def _command(phase: list[Path], magnitude: list[Path], options: dict[str, object]) -> str:
     """Return the command that makes the same table."""
     import shlex
 
     words = ["qsmcmb", "quantify", "--phase", *map(str, phase), "--mag", *map(str, magnitude)]
-    words += ["--te", te, "--b0", f"{b0:g}"]
-    for option, value in (("--points", points), ("--labels", labels), ("--mask", mask), ("-o", out)):
-        words += [option, str(value)] if value is not None else []
+    for option, value in options.items():
+        if value is not None:
+            words += [option, *(map(str, value) if isinstance(value, tuple) else [str(value)])]
     return shlex.join(words)
 
 

@@ -45,7 +45,7 @@ FLOOR_PPM_MM3 = 0.01
 CLUTTER_SCALE = 2.6
 USUAL_RESIDUAL = 0.8
 """The SD of noise and clutter, in units of what the fit and the places around it say together (their geometric mean),
-and not below a floor; more where the fit is poorer than usual.
+and not below a floor; more where the fit, the core's above all, is poorer than usual.
 
 Set so that the 95 % interval holds 95 % of the lesions of heads made for this, over all field strengths: both say less
 than is true, since neither knows of a core that is no ball.
@@ -187,7 +187,9 @@ def rough_fit(
     if _core_residual(one) < CORE_RESIDUAL or abs(one.parameters[0]) < 3 * _sandwich(one):
         return one
     two = _fit_pair(one)
-    return two if two.misfit.cost < one.misfit.cost - PAIR_GAIN else one
+    gain = one.misfit.cost - two.misfit.cost
+    # A second ball that describes something else nearby lowers the cost, but not in the core.
+    return two if gain > PAIR_GAIN and _core_residual(two) < _core_residual(one) else one
 
 
 def refine(rough: Optimum, blur: Estimate) -> Optimum:
@@ -290,9 +292,9 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     sandwich = sandwich_sd(model.near, misfit, influence)
     clutter = places_sd(model, misfit, influence, places)
     around = np.hypot(sandwich if np.isnan(clutter) else np.sqrt(sandwich * clutter), FLOOR_PPM_MM3)
-    noise_sd = (
-        CLUTTER_SCALE * float(around) * max(1.0, optimum.residual / USUAL_RESIDUAL) / model.near.covered
-    )
+    core = _core_residual(optimum)
+    poorer = max(1.0, optimum.residual / USUAL_RESIDUAL, (core / USUAL_RESIDUAL) ** 2)
+    noise_sd = CLUTTER_SCALE * float(around) * poorer / model.near.covered
     return LesionFit(
         source=optimum.source,
         sd_ppm_mm3=float(np.hypot(noise_sd, MODEL_ERROR * p[0])),
@@ -301,7 +303,7 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
         clutter_sd_ppm_mm3=clutter,
         sandwich_sd_ppm_mm3=sandwich,
         residual=optimum.residual,
-        core_residual=_core_residual(optimum),
+        core_residual=core,
         blur=Estimate(optimum.blur_mm, blur_sd(optimum), "mm"),
         balls=optimum.balls,
         decay_hz=optimum.decay_hz,

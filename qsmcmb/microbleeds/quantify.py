@@ -35,6 +35,8 @@ DEFINITE_SCORE = 0.5
 THICK = 1.4
 """Edge of a voxel over the others from which it may be a slice."""
 JUDGES = 3
+POOR_FIT = 1.2
+"""Weighted residual, of all or of the core, above which the model does not hold."""
 
 
 class FieldData(NamedTuple):
@@ -276,7 +278,7 @@ def _flags(near: Neighbourhood, fit: LesionFit, *, found: bool) -> tuple[str, ..
         flags.append("single-echo")
     if not fit.converged:
         flags.append("not-converged")
-    if fit.residual > 1.2:
+    if max(fit.residual, fit.core_residual) > POOR_FIT:
         flags.append("poor-fit")
     if not found:
         flags.append("not-above-noise")

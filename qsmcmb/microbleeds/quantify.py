@@ -35,7 +35,7 @@ DEFINITE_SCORE = 0.5
 THICK = 1.4
 """Edge of a voxel over the others from which it may be a slice."""
 JUDGES = 3
-POOR_FIT = 1.2
+POOR_FIT = 1.0
 """Weighted residual, of all or of the core, above which the model does not hold."""
 
 

@@ -10,6 +10,7 @@ from qsmcmb.microbleeds.acquired import find_acquired
 from qsmcmb.microbleeds.lesion_fit import fit_lesion
 from qsmcmb.microbleeds.lesion_model import LesionModel, Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
+from qsmcmb.microbleeds.quantify import POOR_FIT
 from qsmcmb.model import Estimate, GreScan, Grid
 
 TE_S = (0.006, 0.013, 0.020)
@@ -110,6 +111,16 @@ def test_total_susceptibility_is_found_within_two_percent(
     assert fit.source.total_chi_ppm_mm3 == pytest.approx(truth, rel=0.02)
     assert (fit.half_axis_mm is not None) == (len(rows) == 2)
     assert fit.cramer_rao_sd_ppm_mm3 < fit.sd_ppm_mm3
+
+
+@pytest.mark.parametrize("other", [[60.0, 3.0, 2.0, -2.5, 1.8], [150.0, 3.5, 2.5, -2.5, 2.0]])
+def test_a_strong_source_nearby_is_not_taken_for_half_of_the_lesion(other: list[float]) -> None:
+    near = scanned(np.array([[20.0, 0.3, -0.4, 0.2, 1.6], other]))
+    fit = fit_lesion(near, Source(15.0, (0.0, 0.0, 0.0), 1.2))
+    # As a pair it would read 60.
+    assert fit.half_axis_mm is None
+    assert abs(fit.source.total_chi_ppm_mm3 - 20.0) < 1.96 * fit.sd_ppm_mm3
+    assert fit.core_residual > POOR_FIT
 
 
 def test_acquired_part_is_found(rng: np.random.Generator) -> None:

@@ -60,6 +60,8 @@ BADLY = 1.0
 """Above this one both ways to start a pair are followed to their end."""
 PAIR_GAIN = 15.0
 """Least drop of the cost for a pair: the evidence that three more parameters must bring."""
+CORE_EXPLAINED = 0.93
+"""Largest weighted residual around the ball's centre that a pair may leave there, over the ball's own."""
 TRIAL_STEPS = 6
 # Half of the 26 directions of a cube: an axis has no sign.
 _CORNERS = np.array([d for d in np.ndindex(3, 3, 3) if d > (1, 1, 1)], dtype=float) - 1.0
@@ -188,8 +190,9 @@ def rough_fit(
         return one
     two = _fit_pair(one)
     gain = one.misfit.cost - two.misfit.cost
-    # A second ball that describes something else nearby lowers the cost, but not in the core.
-    return two if gain > PAIR_GAIN and _core_residual(two) < _core_residual(one) else one
+    # A second ball that describes something else nearby lowers the cost, but does not explain the first one's core.
+    explained = _core_residual(two, one.source.centre_mm) / _core_residual(one)
+    return two if gain > PAIR_GAIN and explained < CORE_EXPLAINED else one
 
 
 def refine(rough: Optimum, blur: Estimate) -> Optimum:
@@ -330,9 +333,10 @@ def _squares(optimum: Optimum) -> FloatArray:
     return np.asarray(0.5 * error2 * m.robust**2)
 
 
-def _core_residual(optimum: Optimum) -> float:
+def _core_residual(optimum: Optimum, centre_mm: tuple[float, float, float] | None = None) -> float:
+    """Return the weighted residual within CORE_MM of a place, the source's centre by default."""
     near = optimum.model.near
-    centre = optimum.parameters[1:4, None]
+    centre = np.array(centre_mm or optimum.source.centre_mm)[:, None]
     distance2 = ((near.coordinates_mm[:, near.inside] - centre) ** 2).sum(axis=0)
     core = _squares(optimum).reshape(len(near.te_s), -1)[:, distance2 < CORE_MM**2]
     return float(np.sqrt(np.mean(core))) if core.size else 0.0

@@ -42,7 +42,12 @@ def truth_plot(rows: Rows) -> str:
     left.plot(ends, ends, color="0.6", linewidth=1)
     right.axhline(0, color="0.6", linewidth=1)
     left.set_yscale("log")
-    right.set_ylim(-40, 40)
+    # Linear where errors should be, logarithmic beyond: no outlier is cut off.
+    right.set_yscale("symlog", linthresh=10)
+    low, high = right.get_ylim()
+    right.set_yticks([-100, -50, -20, -10, -5, 0, 5, 10, 20, 50, 100], minor=False)
+    right.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    right.set_ylim(min(1.2 * low, -10), max(1.2 * high, 10))
     for axis, label in ((left, "estimate, 95 % interval (ppm mm3)"), (right, "error (%)")):
         axis.set_xscale("log")
         _round_ticks(axis.xaxis)

@@ -17,6 +17,7 @@ import numpy as np
 from qsmcmb.microbleeds.lesion_model import LesionModel, Source
 from qsmcmb.microbleeds.misfit import (
     DCHI_PPM,
+    Linear,
     Misfit,
     evaluate,
     gradient_of,
@@ -33,6 +34,7 @@ BLUR = Estimate(0.4, 0.2, "mm")
 BLUR_SPREAD_MM = 0.03
 """From lesion to lesion of a scan."""
 MEDIAN_EFFICIENCY = 2 / np.pi
+"""Precision of a median over that of a mean."""
 MAX_BLUR_MM = 3.0
 DECAY_HZ = (5.0, 3000.0)
 MAX_SHIFT_MM = 2.5
@@ -136,11 +138,6 @@ class LesionFit(NamedTuple):
         return self.optimum.converged
 
 
-class _Step(NamedTuple):
-    normal: FloatArray
-    gradient: FloatArray
-
-
 def fit_lesion(
     near: Neighbourhood,
     source: Source,
@@ -205,7 +202,7 @@ def pooled_blur(optima: Sequence[Optimum]) -> Estimate:
 
     Their weighted median, since a lesion that is no ball shows it as blur, and what was known before.
     """
-    found = np.array([[o.blur_mm, blur_sd(o)] for o in optima if o.converged]).reshape(-1, 2)
+    found = np.array([[o.blur_mm, _blur_sd(linearise(*o[:3]))] for o in optima if o.converged]).reshape(-1, 2)
     # Each was found with the same knowledge; it may enter once.
     precision = found[:, 1] ** -2 - BLUR.sd**-2
     telling = precision > 0.5 * BLUR.sd**-2
@@ -251,24 +248,29 @@ def _optimise(model: LesionModel, p: FloatArray, *, give_up_above: float = np.in
     start_centre = p[1:4].copy()
     damping = 1e-3
     misfit = evaluate(model, p, slopes=True)
-    step = _linearise(model, p, misfit)
+    normal, gradient = _normal_equations(model, p, misfit)
     converged = False
     for iteration in range(ITERATIONS):
         if iteration == TRIAL_STEPS and misfit.cost > give_up_above:
             break
-        damped = step.normal + damping * np.diag(np.diag(step.normal)) + 1e-12 * np.eye(len(p))
-        trial = _bounded(p - np.linalg.solve(damped, step.gradient), start_centre, model.n_source)
+        damped = normal + damping * np.diag(np.diag(normal)) + 1e-12 * np.eye(len(p))
+        trial = _bounded(p - np.linalg.solve(damped, gradient), start_centre, model.n_source)
         new = evaluate(model, trial, slopes=True)
         converged = _settled(p, trial) or 0 <= misfit.cost - new.cost < 1e-4 * abs(misfit.cost)
         if new.cost < misfit.cost:
             p, misfit = trial, new
-            step = _linearise(model, p, misfit)
+            normal, gradient = _normal_equations(model, p, misfit)
             damping = max(damping / 5, 1e-7)
         else:
             damping *= 8
         if converged:
             break
     return Optimum(model, p, misfit, converged)
+
+
+def _normal_equations(model: LesionModel, p: FloatArray, misfit: Misfit) -> tuple[FloatArray, FloatArray]:
+    linear = linearise(model, p, misfit)
+    return linear.normal, gradient_of(model, p, misfit, linear)
 
 
 def _bounded(trial: FloatArray, start_centre: FloatArray, n_source: int) -> FloatArray:
@@ -291,12 +293,13 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
         Lesion-free places of the same shape around: what they would have caused is in the SD.
     """
     model, p, misfit = optimum.model, optimum.parameters, optimum.misfit
-    influence = influence_of(model, p, misfit)
+    linear = linearise(*optimum[:3])
+    influence = influence_of(model, linear)
     sandwich = sandwich_sd(model.near, misfit, influence)
     clutter = places_sd(model, misfit, influence, places)
     around = np.hypot(sandwich if np.isnan(clutter) else np.sqrt(sandwich * clutter), FLOOR_PPM_MM3)
-    core = _core_residual(optimum)
-    poorer = max(1.0, optimum.residual / USUAL_RESIDUAL, (core / USUAL_RESIDUAL) ** 2)
+    residual, core = optimum.residual, _core_residual(optimum)
+    poorer = max(1.0, residual / USUAL_RESIDUAL, (core / USUAL_RESIDUAL) ** 2)
     noise_sd = CLUTTER_SCALE * float(around) * poorer / model.near.covered
     return LesionFit(
         source=optimum.source,
@@ -305,9 +308,9 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
         cramer_rao_sd_ppm_mm3=bound_of(model, misfit),
         clutter_sd_ppm_mm3=clutter,
         sandwich_sd_ppm_mm3=sandwich,
-        residual=optimum.residual,
+        residual=residual,
         core_residual=core,
-        blur=Estimate(optimum.blur_mm, blur_sd(optimum), "mm"),
+        blur=Estimate(optimum.blur_mm, _blur_sd(linear), "mm"),
         balls=optimum.balls,
         decay_hz=optimum.decay_hz,
         half_axis_mm=_triple(p[7:10]) if model.pair else None,
@@ -315,14 +318,12 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     )
 
 
-def blur_sd(optimum: Optimum) -> float:
-    """Return the SD (mm) of the blur that a fit found."""
-    linear = linearise(optimum.model, optimum.parameters, optimum.misfit)
+def _blur_sd(linear: Linear) -> float:
     return float(np.sqrt(inverse_row(linear.normal, 5)[5]))
 
 
 def _sandwich(optimum: Optimum) -> float:
-    influence = influence_of(optimum.model, optimum.parameters, optimum.misfit)
+    influence = influence_of(optimum.model, linearise(*optimum[:3]))
     return sandwich_sd(optimum.model.near, optimum.misfit, influence)
 
 
@@ -350,9 +351,3 @@ def _settled(p: FloatArray, trial: FloatArray) -> bool:
     """Whether a step changes the source by less than matters: 0.1 % of M, 0.01 mm, 1 % of the radius."""
     change = np.abs(trial[:5] - p[:5])
     return bool(change[0] < 1e-3 * abs(p[0]) and np.all(change[1:] < 0.01))
-
-
-def _linearise(model: LesionModel, p: FloatArray, misfit: Misfit) -> _Step:
-    """Return normal matrix and gradient, priors included."""
-    linear = linearise(model, p, misfit)
-    return _Step(linear.normal, gradient_of(model, p, misfit, linear))

@@ -6,6 +6,7 @@ polynomials, the factor comes from balls whose signal decays, with the field of 
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -61,8 +62,6 @@ class LesionModel:
         What is expected: sets the fine grid.
     blur : Estimate
         What is known of the blur beyond the k-space crop, mm.
-    pair : bool, optional
-        Two equal balls in place of one.
     neighbours : ndarray of shape (echo and voxel,), optional
         Factor of other lesions on the signal.
     """
@@ -73,38 +72,36 @@ class LesionModel:
         source: Source,
         *,
         blur: Estimate,
-        pair: bool = False,
         neighbours: ComplexArray | None = None,
     ) -> None:
-        self.near, self.blur, self.pair, self.neighbours = near, blur, pair, neighbours
-        self.n_source = N_PAIR if pair else N_BALL
+        self.near, self.blur, self.neighbours = near, blur, neighbours
+        self.pair, self.n_source = False, N_BALL
         self.spread = PointSpread(
-            near, source.total_chi_ppm_mm3, np.array(source.centre_mm), source.radius_mm * (2 if pair else 1)
+            near, source.total_chi_ppm_mm3, np.array(source.centre_mm), source.radius_mm
         )
         self.tissue = self.plain = tissue_around(near)
         self.data: ComplexArray = near.signal[:, near.inside].reshape(-1)
 
     def with_pair(self) -> LesionModel:
         """Return the same model with two balls in place of one."""
-        out = LesionModel.__new__(LesionModel)
-        out.__dict__.update(self.__dict__, pair=True, n_source=N_PAIR)
+        out = copy(self)
+        out.pair, out.n_source = True, N_PAIR
         return out
 
     def with_process(self, p: FloatArray, blur: Estimate) -> tuple[LesionModel, FloatArray]:
         """Return the same model with the tissue's processes, and its parameters at 0 processes."""
-        out = LesionModel.__new__(LesionModel)
-        out.__dict__.update(self.__dict__, tissue=tissue_around(self.near, process=True), blur=blur)
-        return out, np.concatenate([p[: self.n_source], out._extended(*self._split(p))])
+        out = copy(self)
+        out.tissue, out.blur = tissue_around(self.near, process=True), blur
+        # Processes are the last terms of each.
+        phase, amplitude = (
+            np.pad(plain, (0, smooth.size - len(plain)))
+            for plain, smooth in zip(self._split(p), (out.tissue.phase, out.tissue.amplitude), strict=True)
+        )
+        return out, np.concatenate([p[: self.n_source], phase, amplitude])
 
     def _split(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
         phase, amplitude = np.split(p[self.n_source :], [self.tissue.phase.size])
         return phase, amplitude
-
-    def _extended(self, phase: FloatArray, amplitude: FloatArray) -> FloatArray:
-        rest = np.zeros(self.tissue.phase.size + self.tissue.amplitude.size)
-        rest[: len(phase)] = phase
-        rest[self.tissue.phase.size :][: len(amplitude)] = amplitude
-        return rest
 
     def balls(self, p: FloatArray) -> FloatArray:
         """Return the rows of the lesion's balls."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from qsmcmb.microbleeds.cramer_rao import cramer_rao_sd
 from qsmcmb.microbleeds.lesion_model import LesionModel
-from qsmcmb.microbleeds.misfit import ROBUST, Misfit, applied, inverse_row, linearise
+from qsmcmb.microbleeds.misfit import ROBUST, Linear, Misfit, applied, inverse_row
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.typing import FloatArray
 
@@ -28,9 +28,8 @@ class Influence(NamedTuple):
     along: FloatArray
 
 
-def influence_of(model: LesionModel, p: FloatArray, misfit: Misfit) -> Influence:
+def influence_of(model: LesionModel, linear: Linear) -> Influence:
     """Return how the fit's total susceptibility answers to errors of the signal."""
-    linear = linearise(model, p, misfit)
     return Influence(*applied(model, linear, inverse_row(linear.normal, 0)))
 
 

@@ -2,6 +2,9 @@
 
 Numba keys its cache by the source file of the function alone and does not see that a callee in another file
 changed; so the cache folder carries the version and a hash of every loop module.
+
+Threads sleep while they wait: Numba and pyFFTW each bring an OpenMP runtime, and where one's threads spin after a loop
+the other's transform finds a core taken and lasts twice as long.
 """
 
 from __future__ import annotations
@@ -18,6 +21,9 @@ from typing import Any, TypeVar
 import platformdirs
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# A runtime reads this once, when it is loaded: every module that loads one imports this one first.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,7 @@
 """The one FFT engine: real float32 transforms, planned once with MEASURE, wisdom kept in the user's cache.
 
 pyFFTW does the work; where it is missing, `scipy.fft` does. Plans and their buffers belong to one thread:
-a plan shared between threads gives wrong results.
+a plan shared between threads gives wrong results. `qsmcmb.core.compiled` must be imported before pyFFTW is.
 """
 
 from __future__ import annotations

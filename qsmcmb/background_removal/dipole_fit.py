@@ -22,6 +22,7 @@ from qsmcmb.background_removal import _normal_loops as loops
 from qsmcmb.background_removal.normal import NormalSystem
 from qsmcmb.core.dipole import dipole_kernel_k
 from qsmcmb.core.fft import Shape, engine, fast_shape
+from qsmcmb.core.memory import zeros
 from qsmcmb.core.validate import check_range
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -92,7 +93,7 @@ class DipoleFit:
         if self.scale <= 1e-6 * abs(self.mean):
             self.scale = 0.0
         self.field /= np.float32(self.scale or np.inf)
-        self.unknown = np.zeros(shape, np.float32)
+        self.unknown = zeros(shape)
         self.iterations = 0
 
     def solve(self) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from qsmcmb.background_removal import _spheres_loops as loops
 from qsmcmb.background_removal.normal import NormalSystem
 from qsmcmb.core.fft import engine, fast_shape
+from qsmcmb.core.memory import zeros
 from qsmcmb.core.morphology import capped_distance_inside_mm
 from qsmcmb.core.smv import smv_kernel_k
 from qsmcmb.core.validate import check_erosion, check_radius, check_range
@@ -68,7 +69,7 @@ def remove_ismv(
     check_erosion("radius_mm", radius, inner)
     eng = engine(fast_shape(grid.shape))
     kernel = (np.float32(1) - smv_kernel_k(eng.shape, grid.voxel_size_mm, radius)) * eng.scale
-    unknown = np.zeros(eng.shape, np.float32)
+    unknown = zeros(eng.shape)
     unknown[tuple(slice(0, n) for n in grid.shape)] = inner
     system = NormalSystem(eng, kernel, unknown.copy(), None, 0.0)
     # The local field is what the total field needs to become its own mean: it solves the system with the total

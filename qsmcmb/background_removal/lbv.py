@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qsmcmb.background_removal import _lbv_loops as loops
+from qsmcmb.core.memory import zeros
 from qsmcmb.core.validate import check_inside, check_range
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -117,7 +118,7 @@ def _hierarchy(
 
 
 def _level(inside: BoolArray, spacing_mm: tuple[float, float, float]) -> Level:
-    u, source, rest = np.zeros((3, *inside.shape), np.float32)
+    u, source, rest = zeros((3, *inside.shape))
     return Level(inside, spacing_mm, u, source, rest)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from qsmcmb.background_removal import _normal_loops as loops
 from qsmcmb.core.fft import FftEngine
+from qsmcmb.core.memory import zeros
 from qsmcmb.typing import FloatArray
 
 
@@ -67,7 +68,7 @@ class NormalSystem:
     ) -> int:
         """Iterate until the residual's squared norm `square` is at most `goal`; return the iterations."""
         back, damping = self.engine.real, np.float32(self.damping)
-        direction = np.zeros(self.engine.shape, np.float32)
+        direction = zeros(self.engine.shape)
         beta = np.float32(0)
         for iteration in range(max_iterations):
             if square <= goal:

@@ -11,6 +11,7 @@ import numpy as np
 from qsmcmb.background_removal import _spheres_loops as loops
 from qsmcmb.background_removal.normal import NormalSystem
 from qsmcmb.core.fft import engine, fast_shape
+from qsmcmb.core.memory import zeros
 from qsmcmb.core.morphology import capped_distance_inside_mm
 from qsmcmb.core.smv import smv_kernel_k
 from qsmcmb.core.validate import check_erosion, check_radius, check_range
@@ -68,7 +69,7 @@ def remove_resharp(
     eng = engine(fast_shape(grid.shape))
     box = tuple(slice(0, n) for n in grid.shape)
     kernel = (np.float32(1) - smv_kernel_k(eng.shape, grid.voxel_size_mm, radius_mm)) * eng.scale
-    prior, unknown = np.zeros((2, *eng.shape), np.float32)
+    prior, unknown = zeros((2, *eng.shape))
     residual = np.empty(eng.shape, np.float32)
     prior[box] = mask
     mean = np.float32(field_hz.sum(dtype=np.float64) / mask.sum())

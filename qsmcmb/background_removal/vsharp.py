@@ -9,6 +9,7 @@ import numpy as np
 
 from qsmcmb.background_removal import _spheres_loops as loops
 from qsmcmb.core.fft import engine, fast_shape
+from qsmcmb.core.memory import zeros
 from qsmcmb.core.morphology import capped_distance_inside_mm
 from qsmcmb.core.smv import smv_kernel_k
 from qsmcmb.core.validate import check_erosion, check_radius, check_range
@@ -70,7 +71,7 @@ def remove_vsharp(
     mean = np.float32(field_hz.sum(dtype=np.float64) / mask.sum())
     loops.place(field_hz, mask, mean, eng.real)
     spectrum = eng.forward().copy()
-    high_pass = np.zeros(grid.shape, np.float32)
+    high_pass = zeros(grid.shape)
     upto = np.float32(np.inf)
     largest_k = None
     for radius, above in zip(radii, needed.astype(np.float32), strict=True):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.core import _poisson_loops as loops
+from qsmcmb.core.memory import zeros
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -30,7 +31,7 @@ def laplacian_inside(
     >>> float(laplacian_inside(x, np.ones((5, 5, 5), bool), (1.0, 1.0, 1.0))[2, 2, 2])
     2.0
     """
-    out = np.zeros(mask.shape, np.float32)
+    out = zeros(mask.shape)
     weights = tuple(np.float32(1 / v**2) for v in voxel_size_mm)
     # The residual of an empty right-hand side is minus the Laplacian.
     loops.residual(np.ascontiguousarray(volume, np.float32), out, mask, weights, out)
@@ -117,7 +118,7 @@ def _levels(mask: BoolArray, voxel_size_mm: tuple[float, float, float]) -> list[
 
 def _level(mask: BoolArray, voxel_size_mm: tuple[float, float, float]) -> _Level:
     weights = tuple(np.float32(1 / v**2) for v in voxel_size_mm)
-    return _Level(mask, weights, *(np.zeros(mask.shape, np.float32) for _ in range(3)))
+    return _Level(mask, weights, *(zeros(mask.shape) for _ in range(3)))
 
 
 def _cycle(levels: list[_Level], depth: int) -> None:

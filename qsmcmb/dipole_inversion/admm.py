@@ -19,6 +19,7 @@ from scipy import ndimage
 
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
+from qsmcmb.core.memory import zeros
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops as loops
@@ -93,11 +94,11 @@ class Region:
 
     def volume(self) -> FloatArray:
         """Return a fresh volume of the box, 0."""
-        return np.zeros(self.shape, np.float32)
+        return zeros(self.shape)
 
     def vectors(self) -> FloatArray:
         """Return fresh vectors of the box, 0, with a guard layer at the low side of each axis."""
-        return np.zeros((3, *(n + 1 for n in self.shape)), np.float32)
+        return zeros((3, *(n + 1 for n in self.shape)))
 
 
 def _row_ranges(mask: BoolArray) -> IntArray:

@@ -14,6 +14,7 @@ import numpy as np
 
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine, half_shape
+from qsmcmb.core.memory import zeros
 from qsmcmb.dipole_inversion import _descent_loops as loops
 from qsmcmb.model import Grid
 from qsmcmb.typing import FloatArray
@@ -57,8 +58,8 @@ def descend(
     eng = engine(grid.shape)
     tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
     even, size = grid.shape[2] % 2 == 0, np.float32(1.0 / eng.size)
-    chi: Any = np.zeros(half_shape(grid.shape), np.complex64)
-    way: Any = np.zeros_like(chi)
+    chi: Any = zeros(half_shape(grid.shape), np.complex64)
+    way: Any = zeros(chi.shape, np.complex64)
     difference = -field
     np.copyto(eng.real, difference)
     length, norm, done, cost = np.float32(0), 0.0, 0, np.inf

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from qsmcmb.core.memory import zeros
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _fansi_tgv_loops as loops
 from qsmcmb.dipole_inversion.admm import (
@@ -125,9 +126,9 @@ class _SecondOrder(GradientSplitting):
             *self.inverse_mm, self.shrink, np.float32(1.0 / (1.0 + ratio * norm)), np.float32(ratio),
         )  # fmt: skip
         shape = region.shape
-        self.v = np.zeros((3, *(n + 2 for n in shape)), np.float32)
-        self.second = np.zeros((6, *(n + 1 for n in shape)), np.float32)
-        self.rest = np.zeros_like(self.second)
+        self.v = zeros((3, *(n + 2 for n in shape)))
+        self.second = zeros((6, *(n + 1 for n in shape)))
+        self.rest = zeros(self.second.shape)
 
     def update(self, chi: FloatArray) -> FloatArray:
         rows, start = self.region.rows, self.region.start

@@ -13,6 +13,7 @@ import numpy as np
 
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
+from qsmcmb.core.memory import zeros
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _closed_form_loops as closed_form
 from qsmcmb.dipole_inversion import _ilsqr_loops as loops
@@ -120,7 +121,7 @@ def _streaks(chi: FloatArray, flat: IntArray, grid: Grid, cone: float, stop: Sto
     tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
     weights = tuple(np.float32(v**-2) for v in grid.voxel_size_mm)
     even, edge, scale = grid.shape[2] % 2 == 0, np.float32(cone), np.float32(1.0 / eng.size)
-    cg = np.zeros((3, *eng.spectrum.shape), np.complex64)
+    cg = zeros((3, *eng.spectrum.shape), np.complex64)
     product = np.empty(grid.shape, np.float32)
     loops.flat_differences(chi, flat, weights, product)
     length, norm, first = np.float32(-1.0), 0.0, 0.0

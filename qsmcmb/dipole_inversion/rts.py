@@ -12,6 +12,7 @@ import numpy as np
 
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
+from qsmcmb.core.memory import zeros
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops, _rts_loops
 from qsmcmb.dipole_inversion.admm import RELAXATION, Penalties, Region, Stopping, check_options
@@ -124,7 +125,7 @@ def least_squares(
     """
     eng = engine(grid.shape)
     tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
-    chi, rest, direction = (np.zeros_like(eng.spectrum) for _ in range(3))
+    chi, rest, direction = (zeros(eng.spectrum.shape, np.complex64) for _ in range(3))
     np.copyto(eng.real, field)
     _rts_loops.weigh(weight2, region.start, eng.real)
     eng.forward()

@@ -17,6 +17,7 @@ from functools import partial
 import numpy as np
 from scipy import ndimage
 
+from qsmcmb.core.memory import zeros
 from qsmcmb.core.poisson import solve_poisson
 from qsmcmb.dipole_inversion import _admm_loops
 from qsmcmb.dipole_inversion import _tgv_loops as loops
@@ -138,7 +139,7 @@ def field_of_phase(
 ) -> FloatArray:
     """Return the field (ppm) whose Laplacian the wrapped phase has, 0 on the mask's outer layer of voxels."""
     inner = ndimage.binary_erosion(mask)
-    laplacian = np.zeros(mask.shape, np.float32)
+    laplacian = zeros(mask.shape)
     weights = tuple(np.float32(1 / v**2) for v in grid.voxel_size_mm)
     loops.phase_laplacian(phase_rad, magnitude, radians, inner, weights, laplacian)
     return solve_poisson(laplacian, inner, grid.voxel_size_mm)
@@ -154,7 +155,7 @@ class TgvSplitting(GradientSplitting):
     def __init__(self, region: Region, grid: Grid, shrink: float) -> None:
         super().__init__(region, grid, shrink)
         self.v, self.ahead = region.vectors(), region.vectors()
-        self.w = np.zeros((len(TENSOR_PAIRS), *self.v.shape[1:]), np.float32)
+        self.w = zeros((len(TENSOR_PAIRS), *self.v.shape[1:]))
         edge_mm = grid.voxel_volume_mm3 ** (1 / 3)
         self.limit = np.float32(SECOND_ORDER * edge_mm * shrink)
         self.sigma = np.float32(ASCENT * edge_mm**2)

@@ -11,6 +11,7 @@ import numpy as np
 
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
+from qsmcmb.core.memory import zeros
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _wh_loops as loops
 from qsmcmb.dipole_inversion.admm import (
@@ -54,7 +55,7 @@ class HarmonicStep:
         self._inverse2 = tuple(np.float32(v**-2) for v in grid.voxel_size_mm)
         self._ratio = np.float32(PENALTY * beta / MU_DATA)
         self._part = np.float32(PENALTY / (PENALTY + 1.0))
-        self.harmonic, self._model, self._reflected = np.zeros((3, *grid.shape), np.float32)
+        self.harmonic, self._model, self._reflected = zeros((3, *grid.shape))
 
     def __call__(self, real: FloatArray) -> None:
         """Take one step, in place: `real` is the engine's buffer."""

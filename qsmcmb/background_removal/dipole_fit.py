@@ -23,6 +23,7 @@ from qsmcmb.background_removal.normal import NormalSystem
 from qsmcmb.core.dipole import dipole_kernel_k
 from qsmcmb.core.fft import Shape, engine, fast_shape
 from qsmcmb.core.memory import zeros
+from qsmcmb.core.robust import inverse_sd_weights, median_inside
 from qsmcmb.core.validate import check_range
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -110,7 +111,7 @@ class DipoleFit:
         prior, unknown = self.prior[self.box], self.unknown[self.box]
         unknown *= prior
         strength = np.abs(unknown)
-        threshold = np.float32(STRONG / 0.6745 * np.median(strength[self.mask]))
+        threshold = np.float32(STRONG / 0.6745 * median_inside(strength, self.mask))
         loops.widen_prior(strength, self.mask, threshold, np.float32(self.fit.inside), prior)
         np.divide(unknown, prior, out=unknown, where=prior > 0)
 
@@ -133,8 +134,4 @@ class DipoleFit:
 
 def data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatArray:
     """Inverse SD, its median inside the mask 1, at most 3; 0 outside."""
-    usable = mask if field_sd is None else mask & np.isfinite(field_sd) & (field_sd > 0)
-    if field_sd is None or not usable.any():
-        return mask.astype(np.float32)
-    weight = np.where(usable, np.median(field_sd[usable]) / np.where(usable, field_sd, 1), 0)
-    return np.minimum(weight, MAX_WEIGHT).astype(np.float32)
+    return inverse_sd_weights(field_sd, mask, MAX_WEIGHT)

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
@@ -24,6 +23,7 @@ from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops as loops
 from qsmcmb.dipole_inversion import _weighted_loops as weighted_loops
+from qsmcmb.dipole_inversion._closed_form_loops import scale_inside
 from qsmcmb.model import Grid
 from qsmcmb.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -102,15 +102,31 @@ class Region:
 
 
 def _row_ranges(mask: BoolArray) -> IntArray:
-    """Return first and last + 1 voxel of each row whose forward differences touch the mask."""
-    near = ndimage.binary_dilation(mask)
-    for axis in range(3):
-        # The last voxel of the box has no neighbour in it, and no difference that touches the mask.
-        np.moveaxis(near, axis, 0)[-1] = False
-    occupied = near.any(axis=2)
-    first = near.argmax(axis=2)
-    last = near.shape[2] - near[:, :, ::-1].argmax(axis=2)
-    return np.stack([np.where(occupied, first, 0), np.where(occupied, last, 0)], axis=-1).astype(np.int32)
+    """Return first and last + 1 voxel of each row whose forward differences touch the mask or the voxels beside it."""
+    occupied, nz = mask.any(axis=2), mask.shape[2]
+    first = np.where(occupied, mask.argmax(axis=2), nz)
+    last = np.where(occupied, nz - mask[:, :, ::-1].argmax(axis=2), 0)
+    low, high = first - occupied, last + occupied
+    for axis in (0, 1):
+        # A row beside one that the mask crosses lies next to it along its whole length.
+        for side, other in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
+            to, of = (np.moveaxis(a, axis, 0) for a in (low, first))
+            np.minimum(to[side], of[other], out=to[side])
+            to, of = (np.moveaxis(a, axis, 0) for a in (high, last))
+            np.maximum(to[side], of[other], out=to[side])
+    # The last voxel of the box has no neighbour in it, and no difference that touches the mask.
+    high = np.minimum(high, nz - 1)
+    high[-1] = high[:, -1] = 0
+    low = np.maximum(low, 0)
+    empty = low >= high
+    return np.stack([np.where(empty, 0, low), np.where(empty, 0, high)], axis=-1).astype(np.int32)
+
+
+def inside(chi: FloatArray, mask: BoolArray, unit: float = 1.0) -> FloatArray:
+    """Return a map times `unit` inside the mask and 0 outside, as a fresh volume."""
+    out = np.empty(mask.shape, np.float32)
+    scale_inside(chi, mask, np.float32(unit), out)
+    return out
 
 
 class Dipole:

@@ -10,26 +10,27 @@ import numpy as np
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
 from qsmcmb.dipole_inversion import _closed_form_loops as loops
+from qsmcmb.dipole_inversion._admm_loops import copy
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
 Divide = Callable[..., Any]
 
 
+def transform_field(field: FloatArray, grid: Grid) -> None:
+    """Leave a field's spectrum in the engine's buffer."""
+    eng = engine(grid.shape)
+    copy(field, eng.real)
+    eng.forward()
+
+
 def divide_spectrum(
-    local_field_ppm: FloatArray,
-    mask: BoolArray,
-    grid: Grid,
-    divide: Divide,
-    *parameters: Any,
-    correct: bool,
+    mask: BoolArray, grid: Grid, divide: Divide, *parameters: Any, correct: bool
 ) -> FloatArray:
-    """Return the field with its spectrum divided by a loop of `_closed_form_loops`, inside the mask.
+    """Divide the spectrum in the engine by a loop of `_closed_form_loops`; return its volume inside the mask.
 
     Parameters
     ----------
-    local_field_ppm : ndarray of shape grid.shape, float32
-        Local field, 0 outside the mask.
     mask : ndarray of bool
         Where the field is defined.
     grid : Grid
@@ -47,8 +48,7 @@ def divide_spectrum(
         0 outside the mask.
     """
     eng = engine(grid.shape)
-    np.copyto(eng.real, local_field_ppm)
-    spectrum = eng.forward()
+    spectrum = eng.spectrum
     tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
     total = divide(*tables, *parameters, grid.shape[2] % 2 == 0, spectrum).sum()
     spectrum[0, 0, 0] = 0.0

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from qsmcmb.core.memory import zeros
+from qsmcmb.core.robust import std_inside
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _fansi_tgv_loops as loops
 from qsmcmb.dipole_inversion.admm import (
@@ -24,6 +25,7 @@ from qsmcmb.dipole_inversion.admm import (
     Region,
     Stopping,
     check_options,
+    inside,
     minimise,
 )
 from qsmcmb.dipole_inversion.fansi_tv import PhaseStep
@@ -94,7 +96,7 @@ def invert_fansi_tgv(
         second_order_mm = SECOND_VOXELS * grid.voxel_volume_mm3 ** (1 / 3)
     check_range("second_order_mm", second_order_mm, 0.01, 100.0)
     weights = data_weights(field_sd_ppm, mask)
-    scale = float(local_field_ppm[weights > 0].std(dtype=np.float64))
+    scale = std_inside(local_field_ppm, weights > 0)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     if regularisation is None:
@@ -109,7 +111,7 @@ def invert_fansi_tgv(
     chi_rad = minimise(
         data_step, splitting, Dipole(grid), penalties, stopping=Stopping(tolerance, max_iterations)
     )
-    return np.where(mask, chi_rad / np.float32(radians_per_ppm), np.float32(0))
+    return inside(chi_rad, mask, 1 / radians_per_ppm)
 
 
 class _SecondOrder(GradientSplitting):

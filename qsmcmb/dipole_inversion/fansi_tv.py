@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from qsmcmb.core.robust import std_inside
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops, _fansi_loops
 from qsmcmb.dipole_inversion.admm import (
@@ -20,6 +21,7 @@ from qsmcmb.dipole_inversion.admm import (
     Region,
     Stopping,
     check_options,
+    inside,
     minimise_tv,
 )
 from qsmcmb.dipole_inversion.noise import data_weights
@@ -112,7 +114,7 @@ def invert_fansi_tv(
     check_options(regularisation, tolerance, max_iterations)
     check_range("radians_per_ppm", radians_per_ppm, 1e-6, 1e6)
     weights = data_weights(field_sd_ppm, mask)
-    scale = float(local_field_ppm[weights > 0].std(dtype=np.float64))
+    scale = std_inside(local_field_ppm, weights > 0)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     if regularisation is None:
@@ -126,4 +128,4 @@ def invert_fansi_tv(
     )
     data_step = PhaseStep(phase, weight2, region, penalties.mu_data)
     chi_rad = minimise_tv(data_step, region, grid, penalties, stopping=Stopping(tolerance, max_iterations))
-    return np.where(mask, chi_rad / np.float32(radians_per_ppm), np.float32(0))
+    return inside(chi_rad, mask, 1 / radians_per_ppm)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from qsmcmb.core.robust import std_inside
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops
 from qsmcmb.dipole_inversion.admm import (
@@ -19,6 +20,7 @@ from qsmcmb.dipole_inversion.admm import (
     Region,
     Stopping,
     check_options,
+    inside,
     minimise_tv,
 )
 from qsmcmb.dipole_inversion.l1 import LEAST_FORCE, AbsoluteStep
@@ -110,7 +112,7 @@ def invert_hd(
     """
     check_options(regularisation, tolerance, max_iterations)
     check_range("absolute_steps", absolute_steps, 1, 1000)
-    scale = float(local_field_ppm[mask].std(dtype=np.float64))
+    scale = std_inside(local_field_ppm, mask)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     level = error_level(local_field_ppm, mask, grid, field_sd=field_sd_ppm)
@@ -126,4 +128,4 @@ def invert_hd(
         step, region, grid, Penalties(regularisation, SHRINK * scale),
         stopping=Stopping(tolerance, max_iterations),
     )  # fmt: skip
-    return np.where(mask, chi, np.float32(0))
+    return inside(chi, mask)

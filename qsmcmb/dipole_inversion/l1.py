@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from qsmcmb.core.robust import std_inside
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _l1_loops as loops
 from qsmcmb.dipole_inversion.admm import (
@@ -19,6 +20,7 @@ from qsmcmb.dipole_inversion.admm import (
     Region,
     Stopping,
     check_options,
+    inside,
     minimise_tv,
 )
 from qsmcmb.dipole_inversion.noise import data_weights
@@ -123,7 +125,7 @@ def invert_l1(
     """
     check_options(regularisation, tolerance, max_iterations)
     check_range("radians_per_ppm", radians_per_ppm, 1e-6, 1e6)
-    scale = float(local_field_ppm[mask].std(dtype=np.float64))
+    scale = std_inside(local_field_ppm, mask)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     level = error_level(local_field_ppm, mask, grid, field_sd=field_sd_ppm)
@@ -138,4 +140,4 @@ def invert_l1(
     step = AbsoluteStep(phase, weight, region, pace * level * radians_per_ppm, linear_steps=LINEAR_STEPS)
     penalties = Penalties(pace * regularisation * radians_per_ppm, SHRINK * scale * radians_per_ppm)
     chi_rad = minimise_tv(step, region, grid, penalties, stopping=Stopping(tolerance, max_iterations))
-    return np.where(mask, chi_rad / np.float32(radians_per_ppm), np.float32(0))
+    return inside(chi_rad, mask, 1 / radians_per_ppm)

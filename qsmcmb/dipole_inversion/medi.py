@@ -17,6 +17,7 @@ import numpy as np
 from qsmcmb.core.dipole import dipole_kernel_k
 from qsmcmb.core.fft import convolve
 from qsmcmb.core.morphology import erode
+from qsmcmb.core.robust import std_inside
 from qsmcmb.core.smv import smv_kernel_k
 from qsmcmb.core.validate import check_radius, check_range
 from qsmcmb.dipole_inversion import _admm_loops as admm_loops
@@ -31,6 +32,7 @@ from qsmcmb.dipole_inversion.admm import (
     Region,
     Stopping,
     WeightedSplitting,
+    inside,
     minimise,
 )
 from qsmcmb.dipole_inversion.noise import data_weights
@@ -117,7 +119,7 @@ def invert_medi(
     check_range("edge_fraction", edge_fraction, 0.0, 0.9)
     check_range("tolerance", tolerance, 1e-8, 1.0)
     check_range("max_iterations", max_iterations, 1, 1000)
-    scale = float(local_field_ppm[mask].std(dtype=np.float64))
+    scale = std_inside(local_field_ppm, mask)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     region, used = Region(mask), mask
@@ -141,7 +143,7 @@ def invert_medi(
         region, grid, penalties.shrink, _flat(magnitude, mask, region, grid, edge_fraction)
     )
     chi = minimise(data_step, splitting, model, penalties, stopping=Stopping(tolerance, max_iterations))
-    return np.where(mask, chi, np.float32(0))
+    return inside(chi, mask)
 
 
 def _weights(sd: FloatArray | None, magnitude: FloatArray | None, mask: BoolArray) -> FloatArray:

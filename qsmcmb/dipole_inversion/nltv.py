@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 
+from qsmcmb.core.robust import std_inside
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops, _nltv_loops
 from qsmcmb.dipole_inversion.admm import (
@@ -24,10 +25,11 @@ from qsmcmb.dipole_inversion.admm import (
     Stopping,
     WeightedSplitting,
     check_options,
+    inside,
     minimise,
 )
 from qsmcmb.dipole_inversion.noise import data_weights
-from qsmcmb.dipole_inversion.regularisation import error_level, gradient_weight
+from qsmcmb.dipole_inversion.regularisation import GRADIENT_FACTOR, error_level
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -94,15 +96,14 @@ def invert_nltv(
     if edge_ppm_per_mm is not None:
         check_range("edge_ppm_per_mm", edge_ppm_per_mm, 1e-9, 1e3)
     weights = data_weights(field_sd_ppm, mask)
-    scale = float(local_field_ppm[weights > 0].std(dtype=np.float64))
+    scale = std_inside(local_field_ppm, weights > 0)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
-    if regularisation is None:
-        weight = gradient_weight(local_field_ppm, mask, grid, field_sd_ppm=field_sd_ppm)
-        regularisation = FLAT_FACTOR * weight
-    if edge_ppm_per_mm is None:
+    voxel_mm = grid.voxel_volume_mm3 ** (1 / 3)
+    if regularisation is None or edge_ppm_per_mm is None:
         level = error_level(local_field_ppm, mask, grid, field_sd=field_sd_ppm)
-        edge_ppm_per_mm = EDGE_FACTOR * level / grid.voxel_volume_mm3 ** (1 / 3)
+        regularisation = regularisation or FLAT_FACTOR * GRADIENT_FACTOR * voxel_mm * level
+        edge_ppm_per_mm = edge_ppm_per_mm or EDGE_FACTOR * level / voxel_mm
     region = Region(mask)
     weight2 = region.cut(weights) ** 2
     field = region.cut(local_field_ppm)
@@ -112,9 +113,7 @@ def invert_nltv(
     )
     splitting = _Reweighted(region, grid, penalties.shrink, edge_ppm_per_mm, rounds=(reweightings, tolerance))
     stopping = Stopping(tolerance, max_iterations)
-    return np.where(
-        mask, minimise(data_step, splitting, Dipole(grid), penalties, stopping=stopping), np.float32(0)
-    )
+    return inside(minimise(data_step, splitting, Dipole(grid), penalties, stopping=stopping), mask)
 
 
 class _Reweighted(WeightedSplitting):

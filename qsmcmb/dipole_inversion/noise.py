@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from qsmcmb.core.robust import inverse_sd_weights, median_inside, positive_inside, std_inside
+from qsmcmb.dipole_inversion import _head_loops as loops
 from qsmcmb.typing import BoolArray, FloatArray
 
 MAX_WEIGHT = 2.0
-TINY = np.float32(np.finfo(np.float32).tiny)
 
 
 def data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatArray:
     """Return the inverse SD with median 1 inside the mask, capped, 0 outside."""
-    if field_sd is None:
-        return mask.astype(np.float32)
-    usable = mask & np.isfinite(field_sd) & (field_sd > 0)
-    if not usable.any():
-        return mask.astype(np.float32)
-    weight = np.zeros(mask.shape, np.float32)
-    np.divide(np.median(field_sd[usable], overwrite_input=True), field_sd, out=weight, where=usable)
-    return np.minimum(weight, np.float32(MAX_WEIGHT), out=weight)
+    return inverse_sd_weights(field_sd, mask, MAX_WEIGHT)
 
 
 def signal_weights(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None = None) -> FloatArray:
@@ -44,12 +38,12 @@ def signal_weights(field: FloatArray, mask: BoolArray, field_sd: FloatArray | No
     For a method of few iterations, which do not get to what inverse variances all but leave out: the cores of strong
     lesions, noisy beside tissue but far above their own noise, would be fitted as if they were empty.
     """
-    usable = mask if field_sd is None else mask & np.isfinite(field_sd) & (field_sd > 0)
-    if field_sd is None or not usable.any():
+    usable = None if field_sd is None else positive_inside(field_sd, mask)
+    if field_sd is None or usable is None:
         return mask.astype(np.float32)
-    variance = np.float32(field[usable].var(dtype=np.float64))
-    sd = np.where(usable, field_sd, np.float32(0))
-    return np.where(usable, variance / np.maximum(variance + sd * sd, TINY), np.float32(0))
+    weights = np.empty(mask.shape, np.float32)
+    loops.weigh_signal(np.float32(std_inside(field, usable) ** 2), field_sd, usable, weights)
+    return weights
 
 
 def noise_level(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None = None) -> float:
@@ -70,9 +64,9 @@ def noise_level(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None 
         Positive.
     """
     if field_sd is not None:
-        usable = mask & np.isfinite(field_sd) & (field_sd > 0)
-        if usable.any():
-            return float(np.median(field_sd[usable], overwrite_input=True))
+        usable = positive_inside(field_sd, mask)
+        if usable is not None:
+            return median_inside(field_sd, usable)
     # A mixed third difference takes all smooth fields out; of white noise it is sqrt(8) times the SD.
     rough = np.diff(np.diff(np.diff(field, axis=0), axis=1), axis=2)
     inside = mask[:-1, :-1, :-1] & mask[1:, 1:, 1:]

@@ -23,9 +23,11 @@ import numpy as np
 
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
+from qsmcmb.core.robust import deviation_inside
 from qsmcmb.core.validate import check_choice
 from qsmcmb.dipole_inversion import _closed_form_loops as closed_form
 from qsmcmb.dipole_inversion import _regularisation_loops as loops
+from qsmcmb.dipole_inversion.closed_form import transform_field
 from qsmcmb.dipole_inversion.noise import noise_level
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -87,6 +89,10 @@ def tikhonov_weight(
     float
         lambda in mm^(2 order); 1e-7 to 10.
 
+    Notes
+    -----
+    The field's spectrum stays in the engine's buffer.
+
     Examples
     --------
     >>> grid = Grid.isotropic((16, 16, 16), 1.0)
@@ -95,7 +101,8 @@ def tikhonov_weight(
     True
     """
     check_choice("criterion", criterion, CRITERIA)
-    spectrum = _spectrum(field, grid, order, MIDDLE if criterion == "frequency" else (0.0, 0.0))
+    transform_field(field, grid)
+    spectrum = _spectrum(grid, order, MIDDLE if criterion == "frequency" else (0.0, 0.0))
     if criterion == "discrepancy":
         expected = noise_level(field, mask, field_sd) ** 2 * int(mask.sum())
         return _discrepancy(spectrum, expected)
@@ -130,20 +137,17 @@ def error_level(
     map leaves of white noise. In vivo it is several times the thermal SD, which alone asks for far too little
     regularisation.
     """
+    # Leaves the field's spectrum in the engine.
     weight = tikhonov_weight(field, mask, grid)
     eng = engine(grid.shape)
-    np.copyto(eng.real, field)
-    spectrum = eng.forward()
+    spectrum = eng.spectrum
     even = grid.shape[2] % 2 == 0
     tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
     explained = closed_form.project_damped(*tables, np.float32(weight), 1, even, spectrum).sum() / eng.size
     spectrum[0, 0, 0] = 0.0
-    residual = eng.inverse(normalise=False)[mask] * eng.scale
-    residual -= field[mask]
-    # The order of the voxels does not matter.
-    residual -= np.median(residual, overwrite_input=True)
-    np.abs(residual, out=residual)
-    left = float(np.median(residual, overwrite_input=True)) / 0.6745 / np.sqrt(max(1.0 - explained, 0.05))
+    residual = eng.inverse(normalise=False)
+    loops.subtract_field(eng.scale, field, residual)
+    left = deviation_inside(residual, mask) / 0.6745 / np.sqrt(max(1.0 - explained, 0.05))
     return max(left, noise_level(field, mask, field_sd))
 
 
@@ -184,14 +188,16 @@ def gradient_weight(
     return GRADIENT_FACTOR * edge_mm * error_level(local_field_ppm, mask, grid, field_sd=field_sd_ppm)
 
 
-def _spectrum(field: FloatArray, grid: Grid, order: int, middle: tuple[float, float]) -> Spectrum:
-    """Return what the criteria need; the amplitudes, for frequency balance alone, between the two of `middle`."""
+def _spectrum(grid: Grid, order: int, middle: tuple[float, float]) -> Spectrum:
+    """Return what the criteria need of the spectrum in the engine.
+
+    The amplitudes, for frequency balance alone, are those between the two of `middle`.
+    """
     eng = engine(grid.shape)
-    np.copyto(eng.real, field)
     tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
     largest = sum(float(t[3].max()) for t in tables)
     band = np.float32(middle[0] * largest), np.float32(middle[1] * largest)
-    rows = loops.histogram(*tables, order, *band, grid.shape[2] % 2 == 0, eng.forward()).sum(axis=0)
+    rows = loops.histogram(*tables, order, *band, grid.shape[2] % 2 == 0, eng.spectrum).sum(axis=0)
     decades = (np.arange(loops.BINS) + 0.5) / float(loops.PER_DECADE) + float(loops.LOG_LOW)
     energy, samples, near, n_near, well, n_well = rows
     return Spectrum(

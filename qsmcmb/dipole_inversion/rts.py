@@ -13,9 +13,10 @@ import numpy as np
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
 from qsmcmb.core.memory import zeros
+from qsmcmb.core.robust import std_inside
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops, _rts_loops
-from qsmcmb.dipole_inversion.admm import RELAXATION, Penalties, Region, Stopping, check_options
+from qsmcmb.dipole_inversion.admm import RELAXATION, Penalties, Region, Stopping, check_options, inside
 from qsmcmb.dipole_inversion.noise import signal_weights
 from qsmcmb.dipole_inversion.regularisation import gradient_weight
 from qsmcmb.model import Grid
@@ -84,7 +85,7 @@ def invert_rts(
     check_range("first_iterations", first_iterations, 1, 100)
     check_options(regularisation, tolerance, max_iterations)
     weights2 = signal_weights(local_field_ppm, mask, field_sd_ppm)
-    scale = float(local_field_ppm[weights2 > 0].std(dtype=np.float64))
+    scale = std_inside(local_field_ppm, weights2 > 0)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     if regularisation is None:
@@ -97,7 +98,7 @@ def invert_rts(
     penalties = Penalties(regularisation, SHRINK * scale)
     stopping = Stopping(tolerance, max_iterations)
     chi = _fill_cone(trusted, np.float32(threshold), region, grid, penalties=penalties, stopping=stopping)
-    return np.where(mask, chi, np.float32(0))
+    return inside(chi, mask)
 
 
 def least_squares(

@@ -19,6 +19,7 @@ from scipy import ndimage
 
 from qsmcmb.core.memory import zeros
 from qsmcmb.core.poisson import solve_poisson
+from qsmcmb.core.robust import std_inside
 from qsmcmb.dipole_inversion import _admm_loops
 from qsmcmb.dipole_inversion import _tgv_loops as loops
 from qsmcmb.dipole_inversion.admm import (
@@ -30,6 +31,7 @@ from qsmcmb.dipole_inversion.admm import (
     Region,
     Stopping,
     check_options,
+    inside,
     minimise,
 )
 from qsmcmb.dipole_inversion.noise import data_weights
@@ -114,7 +116,7 @@ def invert_tgv(
     elif magnitude.ndim == 3:
         magnitude = np.broadcast_to(magnitude, echoes.shape)
     field = field_of_phase(echoes, magnitude, mask, grid, radians=radians)
-    scale = float(field[mask].std(dtype=np.float64))
+    scale = std_inside(field, mask)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     weight = regularisation and regularisation * scale
@@ -131,7 +133,7 @@ def invert_tgv(
     chi = minimise(
         data_step, splitting, Dipole(grid), penalties, stopping=Stopping(tolerance, max_iterations)
     )
-    return np.where(mask, chi, np.float32(0))
+    return inside(chi, mask)
 
 
 def field_of_phase(

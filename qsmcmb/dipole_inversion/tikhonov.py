@@ -10,7 +10,7 @@ import numpy as np
 
 from qsmcmb.core.validate import check_choice, check_range
 from qsmcmb.dipole_inversion import _closed_form_loops as loops
-from qsmcmb.dipole_inversion.closed_form import divide_spectrum
+from qsmcmb.dipole_inversion.closed_form import divide_spectrum, transform_field
 from qsmcmb.dipole_inversion.regularisation import tikhonov_weight
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -62,7 +62,10 @@ def invert_tikhonov(
     check_choice("regulariser", regulariser, ORDER)
     order = ORDER[regulariser]
     if regularisation is None:
+        # Leaves the field's spectrum where it is divided.
         regularisation = tikhonov_weight(local_field_ppm, mask, grid, order=order)
+    else:
+        transform_field(local_field_ppm, grid)
     check_range("regularisation", regularisation, 1e-9, 1e3)
     damping = np.float32(regularisation), order
-    return divide_spectrum(local_field_ppm, mask, grid, loops.divide_damped, *damping, correct=False)
+    return divide_spectrum(mask, grid, loops.divide_damped, *damping, correct=False)

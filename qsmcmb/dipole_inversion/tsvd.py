@@ -10,7 +10,7 @@ import numpy as np
 
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _closed_form_loops as loops
-from qsmcmb.dipole_inversion.closed_form import divide_spectrum
+from qsmcmb.dipole_inversion.closed_form import divide_spectrum, transform_field
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -56,4 +56,5 @@ def invert_tsvd(
     """
     check_range("threshold", threshold, 1e-4, 1 / 3)
     limits = np.float32(threshold), np.float32(0.0)
-    return divide_spectrum(local_field_ppm, mask, grid, loops.divide_above, *limits, correct=correct)
+    transform_field(local_field_ppm, grid)
+    return divide_spectrum(mask, grid, loops.divide_above, *limits, correct=correct)

@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from qsmcmb.core.robust import std_inside
 from qsmcmb.dipole_inversion import _admm_loops as loops
 from qsmcmb.dipole_inversion.admm import (
     LONG_SHRINK,
@@ -20,6 +21,7 @@ from qsmcmb.dipole_inversion.admm import (
     Region,
     Stopping,
     check_options,
+    inside,
     minimise_tv,
 )
 from qsmcmb.dipole_inversion.noise import data_weights
@@ -75,7 +77,7 @@ def invert_tv(
     """
     check_options(regularisation, tolerance, max_iterations)
     weights = data_weights(field_sd_ppm, mask)
-    scale = float(local_field_ppm[weights > 0].std(dtype=np.float64))
+    scale = std_inside(local_field_ppm, weights > 0)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     if regularisation is None:
@@ -88,4 +90,4 @@ def invert_tv(
         loops.update_data, field, weight2, region.volume(), region.start, penalties.mu_data, RELAXATION
     )
     chi = minimise_tv(data_step, region, grid, penalties, stopping=Stopping(tolerance, max_iterations))
-    return np.where(mask, chi, np.float32(0))
+    return inside(chi, mask)

@@ -12,6 +12,7 @@ import numpy as np
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
 from qsmcmb.core.memory import zeros
+from qsmcmb.core.robust import std_inside
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _wh_loops as loops
 from qsmcmb.dipole_inversion.admm import (
@@ -22,6 +23,7 @@ from qsmcmb.dipole_inversion.admm import (
     Region,
     Stopping,
     check_options,
+    inside,
     minimise_tv,
 )
 from qsmcmb.dipole_inversion.fansi_tv import PhaseStep
@@ -124,7 +126,7 @@ def invert_wh(
     check_options(regularisation, tolerance, max_iterations)
     check_range("radians_per_ppm", radians_per_ppm, 1e-6, 1e6)
     check_range("beta", beta, 0.01, 1e6)
-    scale = float(local_field_ppm[mask].std(dtype=np.float64))
+    scale = std_inside(local_field_ppm, mask)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     if regularisation is None:
@@ -136,4 +138,4 @@ def invert_wh(
     inner = PhaseStep(phase, region.cut(data_weights(field_sd_ppm, mask) ** 2), region, penalties.mu_data)
     step = HarmonicStep(inner, mask, grid, beta)
     chi_rad = minimise_tv(step, region, grid, penalties, stopping=Stopping(tolerance, max_iterations))
-    return np.where(mask, chi_rad / np.float32(radians_per_ppm), np.float32(0))
+    return inside(chi_rad, mask, 1 / radians_per_ppm)

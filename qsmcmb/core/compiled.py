@@ -54,7 +54,9 @@ def _source_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def compiled(function: F | None = None, *, parallel: bool = False) -> Any:
+def compiled(
+    function: F | None = None, *, parallel: bool = False, fused: bool = False, inline: bool = False
+) -> Any:
     """Compile a loop on first use and keep the machine code in the user's cache.
 
     Parameters
@@ -63,6 +65,11 @@ def compiled(function: F | None = None, *, parallel: bool = False) -> Any:
         The loop; None when the decorator is used with options.
     parallel : bool, optional
         Let `numba.prange` run on threads. Never reduce floats straight in `prange`.
+    fused : bool, optional
+        Let a product and the sum it goes into round once. For loops that compute more than they move; keeps NaN and
+        the order of sums, but last bits depend on the machine's instructions.
+    inline : bool, optional
+        Put a helper's code into the loops that call it, however long: a loop with a call in it stays scalar.
     """
     # Before numba is imported: it reads its configuration once.
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))
@@ -70,6 +77,10 @@ def compiled(function: F | None = None, *, parallel: bool = False) -> Any:
 
     setattr(numba.config, "CACHE_DIR", os.environ["NUMBA_CACHE_DIR"])  # noqa: B010 - unknown to its types
     options: dict[str, Any] = {"cache": True, "nogil": True, "parallel": parallel, "error_model": "numpy"}
+    if fused:
+        options["fastmath"] = {"contract"}
+    if inline:
+        options["forceinline"] = True
 
     def decorate(func: F) -> F:
         return numba.njit(**options)(func)

@@ -10,53 +10,42 @@ import numpy as np
 from numba import prange
 
 from qsmcmb.core.compiled import compiled
+from qsmcmb.dipole_inversion._packed_loops import pack, row_spans, sinc, unpack, wrap
 
-TURN = np.float32(2 * np.pi)
-PER_TURN = np.float32(1 / (2 * np.pi))
 STEPS = 3
 
 
-@compiled
-def _wrap(a: Any) -> Any:
-    return a - TURN * np.rint(a * PER_TURN)
-
-
-@compiled
-def _sinc(a: Any) -> Any:
-    """Sine over its argument within a turn: Taylor to the 14th power, which runs in vector registers."""
-    s = a * a
-    total = np.float32(-1.0 / 1307674368000.0)
-    total = total * s + np.float32(1.0 / 6227020800.0)
-    total = total * s - np.float32(1.0 / 39916800.0)
-    total = total * s + np.float32(1.0 / 362880.0)
-    total = total * s - np.float32(1.0 / 5040.0)
-    total = total * s + np.float32(1.0 / 120.0)
-    total = total * s - np.float32(1.0 / 6.0)
-    return total * s + np.float32(1.0)
+@compiled(fused=True)
+def _phase_steps(f: Any, weight2: Any, z: Any, r: Any, mu: Any, relax: Any) -> None:
+    keep, inverse = np.float32(1.0) - relax, np.float32(1.0) / mu
+    for i in range(z.size):
+        w, split = weight2[i], z[i]
+        away = wrap(split - f[i])
+        curve = w * sinc(away)
+        v = relax * r[i] + keep * split + curve * away * inverse
+        for _ in range(STEPS):
+            split = (curve * (split - away) + mu * v) / max(curve + mu, mu)
+            away = wrap(split - f[i])
+            curve = w * sinc(away)
+        z[i] = split if w > 0 else z[i]
+        r[i] = split - curve * away * inverse if w > 0 else r[i]
 
 
 @compiled(parallel=True)
 def update_phase(field: Any, weight2: Any, z: Any, start: Any, mu: Any, relax: Any, real: Any) -> None:
     """Turn the map's phase in `real` into what the next solve aims at, z - u; `field` in rad."""
     nx, ny, nz = field.shape
-    keep = np.float32(1.0) - relax
     for x in prange(nx):
-        for y in range(ny):
-            r = real[x + start[0], y + start[1], start[2] : start[2] + nz]
-            f, w2, row = field[x, y], weight2[x, y], z[x, y]
-            for i in range(nz):
-                w = w2[i]
-                if w > 0:
-                    split = row[i]
-                    away = _wrap(split - f[i])
-                    curve = w * _sinc(away)
-                    v = relax * r[i] + keep * split + curve * away / mu
-                    for _ in range(STEPS):
-                        split = (curve * (split - away) + mu * v) / max(curve + mu, mu)
-                        away = _wrap(split - f[i])
-                        curve = w * _sinc(away)
-                    row[i] = split
-                    r[i] = split - curve * away / mu
+        ends = np.empty((ny, 2), np.int64)
+        parts = np.empty((4, row_spans(weight2[x], ends)), np.float32)
+        inside = real[x + start[0], start[1] : start[1] + ny, start[2] : start[2] + nz]
+        pack(field[x], ends, parts[0])
+        pack(weight2[x], ends, parts[1])
+        pack(z[x], ends, parts[2])
+        pack(inside, ends, parts[3])
+        _phase_steps(parts[0], parts[1], parts[2], parts[3], mu, relax)
+        unpack(parts[2], ends, z[x])
+        unpack(parts[3], ends, inside)
 
 
 @compiled(parallel=True)

@@ -125,11 +125,12 @@ def reflected_adjoint(g: Any, v: Any, start: Any, t: Any, inverse_mm: Any, out: 
             row = out[fx, fy]
             row[:] = 0.0
             if 0 <= x < nx and 0 <= y < ny:
+                part = row[sz : sz + nz]
                 for axis in range(3):
                     bx, by, bz = x + int(axis != 0), y + int(axis != 1), int(axis != 2)
-                    behind, here = g[axis, bx, by, bz:], g[axis, x + 1, y + 1, 1:]
-                    v_behind, v_here = v[axis, bx, by, bz:], v[axis, x + 1, y + 1, 1:]
+                    behind, here = g[axis, bx, by, bz : bz + nz], g[axis, x + 1, y + 1, 1 : nz + 1]
+                    v_behind, v_here = v[axis, bx, by, bz : bz + nz], v[axis, x + 1, y + 1, 1 : nz + 1]
                     for z in range(nz):
                         aim = behind[z] - TWO * _clip(behind[z], t) + v_behind[z]
                         aim -= here[z] - TWO * _clip(here[z], t) + v_here[z]
-                        row[sz + z] += aim * inverse_mm[axis]
+                        part[z] += aim * inverse_mm[axis]

@@ -9,32 +9,48 @@ from qsmcmb.core._dipole_loops import TINY, dipole_at
 from qsmcmb.core.compiled import compiled
 
 
+@compiled
+def _across_row(rows: Any, flat: Any, behind_flat: Any, bit: Any, weight: Any, out: Any) -> None:
+    """Add the second difference across rows: `rows` are this one, the one ahead and the one behind."""
+    here, ahead, behind = rows
+    zero = np.float32(0)
+    for z in range(out.size):
+        gain = (here[z] - behind[z]) * weight if behind_flat[z] & bit else zero
+        out[z] += gain - ((ahead[z] - here[z]) * weight if flat[z] & bit else zero)
+
+
+@compiled
+def _along_row(here: Any, flat: Any, weight: Any, steps: Any, out: Any) -> None:
+    """Set the second difference along the row; `steps` has one place more, 0 at both ends."""
+    ahead, inner = here[1:], steps[1:-1]
+    for z in range(inner.size):
+        inner[z] = (ahead[z] - here[z]) * weight if flat[z] & 4 else np.float32(0)
+    low, high = steps[:-1], steps[1:]
+    for z in range(out.size):
+        out[z] = low[z] - high[z]
+
+
 @compiled(parallel=True)
 def flat_differences(v: Any, flat: Any, weights: Any, out: Any) -> Any:
-    """Gradient, kept where its bit is set, and its adjoint; return by plane the weighted sum of its squares."""
+    """Gradient, kept where its bit is set, and its adjoint; return by plane the weighted sum of its squares.
+
+    No bit is set where there is no voxel ahead.
+    """
     nx, ny, nz = v.shape
     wx, wy, wz = weights
     sums = np.zeros(nx)
-    zero = np.float32(0)
     for x in prange(nx):
-        energy = 0.0
+        parts, steps, none = np.zeros(nz), np.zeros(nz + 1, np.float32), np.zeros(nz, np.uint8)
         for y in range(ny):
+            here, bits, row = v[x, y], flat[x, y], out[x, y]
+            _along_row(here, bits, wz, steps, row)
+            rows = (here, v[min(x + 1, nx - 1), y], v[max(x - 1, 0), y])
+            _across_row(rows, bits, flat[x - 1, y] if x > 0 else none, 1, wx, row)
+            rows = (here, v[x, min(y + 1, ny - 1)], v[x, max(y - 1, 0)])
+            _across_row(rows, bits, flat[x, y - 1] if y > 0 else none, 2, wy, row)
             for z in range(nz):
-                here, bits = v[x, y, z], flat[x, y, z]
-                gx = (v[x + 1, y, z] - here) * wx if bits & 1 else zero
-                gy = (v[x, y + 1, z] - here) * wy if bits & 2 else zero
-                gz = (v[x, y, z + 1] - here) * wz if bits & 4 else zero
-                energy -= here * (gx + gy + gz)
-                total = -gx - gy - gz
-                if x > 0 and flat[x - 1, y, z] & 1:
-                    total += (here - v[x - 1, y, z]) * wx
-                if y > 0 and flat[x, y - 1, z] & 2:
-                    total += (here - v[x, y - 1, z]) * wy
-                if z > 0 and flat[x, y, z - 1] & 4:
-                    total += (here - v[x, y, z - 1]) * wz
-                out[x, y, z] = total
-                energy += here * (total + gx + gy + gz)
-        sums[x] = energy
+                parts[z] += here[z] * row[z]
+        sums[x] = parts.sum()
     return sums
 
 
@@ -42,27 +58,27 @@ def flat_differences(v: Any, flat: Any, weights: Any, out: Any) -> Any:
 def shrink_residual(tables: Any, edge: Any, even: Any, length: Any, spectrum: Any, cg: Any) -> Any:
     """Take `length` times the product in `spectrum` from the residual; return by plane residual over S, squared.
 
-    `cg` holds residual, direction and solution, of the cone |D| < `edge`; the solution goes on by `length`.
+    `cg` holds residual, direction and solution, 0 outside the cone |D| < `edge`; the solution goes on by `length`.
     """
     tx, ty, tz = tables
     residual, way, found = cg
     nx, ny, nz = spectrum.shape
     sums = np.zeros(nx)
     for x in prange(nx):
-        total = 0.0
+        parts = np.zeros(nz)
         for y in range(ny):
             k2, along, extra = tx[0, x] + ty[0, y], tx[1, x] + ty[1, y], tx[2, x] + ty[2, y]
             s = tx[3, x] + ty[3, y]
             for z in range(nz):
                 d = dipole_at(k2 + tz[0, z], along + tz[1, z], extra + tz[2, z])
-                if abs(d) < edge:
-                    found[x, y, z] += length * way[x, y, z]
-                    r = residual[x, y, z] - length * spectrum[x, y, z]
-                    residual[x, y, z] = r
-                    once = z == 0 or (even and z == nz - 1)
-                    part = (r.real * r.real + r.imag * r.imag) / max(s + tz[3, z], TINY)
-                    total += part if once else np.float32(2) * part
-        sums[x] = total
+                inside = np.float32(1) if abs(d) < edge else np.float32(0)
+                factor = np.float32(1) / max(s + tz[3, z], TINY)
+                found[x, y, z] += length * way[x, y, z]
+                r = inside * (residual[x, y, z] - length * spectrum[x, y, z])
+                residual[x, y, z] = r
+                parts[z] += factor * (r.real * r.real + r.imag * r.imag)
+        total = 2.0 * parts.sum() - parts[0]
+        sums[x] = total - parts[-1] if even else total
     return sums
 
 
@@ -76,7 +92,8 @@ def turn_direction(tables: Any, keep: Any, scale: Any, spectrum: Any, cg: Any) -
         for y in range(ny):
             s = tx[3, x] + ty[3, y]
             for z in range(nz):
-                new = residual[x, y, z] / max(s + tz[3, z], TINY) + keep * way[x, y, z]
+                inverse = np.float32(1) / max(s + tz[3, z], TINY)
+                new = residual[x, y, z] * inverse + keep * way[x, y, z]
                 way[x, y, z] = new
                 spectrum[x, y, z] = scale * new
 

@@ -6,31 +6,43 @@ import numpy as np
 from numba import prange
 
 from qsmcmb.core.compiled import compiled
-from qsmcmb.dipole_inversion._fansi_loops import _wrap
+from qsmcmb.dipole_inversion._packed_loops import cosine, pack, row_spans, sinc, unpack, wrap
 
 STEPS = 3
 
 
-@compiled
-def _pull(away: Any, threshold: Any, nonlinear: Any) -> Any:
-    """Misfit d that minimises threshold |exp(id) - 1| + (d - away)^2 / 2, or threshold |d| in place of the former."""
-    size = abs(away)
-    half = np.float32(0.5)
-    d = max(size - threshold, np.float32(0))
-    if nonlinear and d > 0:
-        for _ in range(STEPS):
-            # Newton's steps; the bound holds where the threshold is so large that the sum is not convex.
-            slope = max(np.float32(1) - half * threshold * np.sin(half * d), half)
-            d -= (d - size + threshold * np.cos(half * d)) / slope
-    return np.copysign(d, away)
+@compiled(fused=True, inline=True)
+def _split(v: Any, f: Any, t: Any, nonlinear: Any) -> Any:
+    """What of v is the splitting: the field plus the misfit that the threshold leaves.
 
-
-@compiled
-def _split(v: Any, f: Any, threshold: Any, nonlinear: Any) -> Any:
+    The misfit d minimises t |exp(id) - 1| + (d - away)^2 / 2, or t |d| in place of the former.
+    """
+    half, one, zero = np.float32(0.5), np.float32(1), np.float32(0)
     away = v - f
     # A whole turn between model and field is no misfit: the nearest one counts.
-    near = _wrap(away) if nonlinear else away
-    return v - near + _pull(near, threshold, nonlinear)
+    near = wrap(away) if nonlinear else away
+    size = abs(near)
+    d = max(size - t, zero)
+    for _ in range(STEPS):
+        # Newton's steps; the bound holds where the threshold is so large that the sum is not convex.
+        h = half * d
+        slope = max(one - half * t * h * sinc(h), half)
+        step = (d - size + t * cosine(h)) / slope
+        d -= step if nonlinear and d > zero else zero
+    return v - near + (d if near > zero else -d)
+
+
+@compiled(fused=True)
+def _absolute_steps(parts: Any, threshold: Any, relax: Any, nonlinear: Any) -> None:
+    f, weight, v, r = parts
+    keep, two = np.float32(1.0) - relax, np.float32(2.0)
+    for i in range(v.size):
+        w = weight[i]
+        old = _split(v[i], f[i], threshold * w, nonlinear)
+        new = relax * r[i] + keep * old + v[i] - old
+        aim = two * _split(new, f[i], threshold * w, nonlinear) - new
+        v[i] = new if w > 0 else v[i]
+        r[i] = aim if w > 0 else r[i]
 
 
 @compiled(parallel=True)
@@ -39,15 +51,17 @@ def update_absolute(
 ) -> None:
     """Turn the map's field in `real` into what the next solve aims at, z - u; `v` holds z + u."""
     nx, ny, nz = field.shape
-    keep = np.float32(1.0) - relax
     for x in prange(nx):
-        for y in range(ny):
-            r = real[x + start[0], y + start[1], start[2] : start[2] + nz]
-            f, w, row = field[x, y], weight[x, y], v[x, y]
-            for i in range(nz):
-                if w[i] > 0:
-                    t = threshold * w[i]
-                    old = _split(row[i], f[i], t, nonlinear)
-                    new = relax * r[i] + keep * old + row[i] - old
-                    row[i] = new
-                    r[i] = np.float32(2.0) * _split(new, f[i], t, nonlinear) - new
+        ends = np.empty((ny, 2), np.int64)
+        parts = np.empty((4, row_spans(weight[x], ends)), np.float32)
+        inside = real[x + start[0], start[1] : start[1] + ny, start[2] : start[2] + nz]
+        pack(field[x], ends, parts[0])
+        pack(weight[x], ends, parts[1])
+        pack(v[x], ends, parts[2])
+        pack(inside, ends, parts[3])
+        if nonlinear:
+            _absolute_steps((parts[0], parts[1], parts[2], parts[3]), threshold, relax, True)
+        else:
+            _absolute_steps((parts[0], parts[1], parts[2], parts[3]), threshold, relax, False)
+        unpack(parts[2], ends, v[x])
+        unpack(parts[3], ends, inside)

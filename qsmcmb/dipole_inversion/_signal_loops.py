@@ -7,12 +7,13 @@ import numpy as np
 from numba import prange
 
 from qsmcmb.core.compiled import compiled
+from qsmcmb.dipole_inversion._packed_loops import TURN, cosine, pack, row_spans, sinc, unpack, wrap
 
-TURN = np.float32(2 * np.pi)
 SMALL = np.float32(0.05)
 """rad; below it the sine is its argument to float32's accuracy in the step."""
 NEWTON_STEPS = 20
 """At most; two or three are usual."""
+VECTOR_STEPS = 4
 ENOUGH = np.float32(1e-4)
 
 
@@ -36,26 +37,63 @@ def nearest_angle(target: Any, w: Any, mu: Any) -> Any:
     return s + turns
 
 
+@compiled(fused=True)
+def _nearest_steps(f: Any, weight2: Any, v: Any, mu: Any, radians: Any, split: Any, change: Any) -> None:
+    """A few of Newton's steps of `nearest_angle` for all voxels: the split of the sums `v`, and the last change."""
+    unit = np.float32(1.0) / radians
+    for i in range(v.size):
+        w, target = weight2[i], radians * (v[i] - f[i])
+        inner = wrap(target)
+        low, high = min(np.float32(0.0), inner), max(np.float32(0.0), inner)
+        s = mu * inner / (w + mu)
+        last = s
+        for _ in range(VECTOR_STEPS):
+            last = s
+            slope = mu + w * max(cosine(s), np.float32(0.0))
+            s = min(max(s - (w * s * sinc(s) + mu * (s - inner)) / slope, low), high)
+        split[i] = f[i] + unit * (s + target - inner)
+        change[i] = abs(s - last)
+
+
+@compiled
+def _nearest(f: Any, weight2: Any, v: Any, mu: Any, radians: Any, split: Any, change: Any) -> None:
+    """Split of the sums `v`; where a few steps are not enough, one by one."""
+    _nearest_steps(f, weight2, v, mu, radians, split, change)
+    for i in range(v.size):
+        if change[i] >= ENOUGH and weight2[i] > 0:
+            split[i] = f[i] + nearest_angle(radians * (v[i] - f[i]), weight2[i], mu) / radians
+
+
+@compiled
+def _signal_steps(parts: Any, mu: Any, relax: Any, radians: Any) -> None:
+    f, weight2, v, r, split, change = parts
+    keep, two = np.float32(1.0) - relax, np.float32(2.0)
+    _nearest(f, weight2, v, mu, radians, split, change)
+    for i in range(v.size):
+        new = relax * r[i] + keep * split[i] + v[i] - split[i]
+        v[i] = new if weight2[i] > 0 else v[i]
+    _nearest(f, weight2, v, mu, radians, split, change)
+    for i in range(v.size):
+        r[i] = two * split[i] - v[i] if weight2[i] > 0 else r[i]
+
+
 @compiled(parallel=True)
 def update_signal(
     field: Any, weight2: Any, v: Any, start: Any, mu: Any, relax: Any, radians: Any, real: Any
 ) -> None:
     """Turn the map's field in `real` into what the next solve aims at, z - u; `radians` is the phase of 1."""
     nx, ny, nz = field.shape
-    keep = np.float32(1.0) - relax
-    two = np.float32(2.0)
-    unit = np.float32(1.0) / radians
     for x in prange(nx):
-        for y in range(ny):
-            r = real[x + start[0], y + start[1], start[2] : start[2] + nz]
-            f, w2, row = field[x, y], weight2[x, y], v[x, y]
-            for z in range(nz):
-                w = w2[z]
-                if w > 0:
-                    old = f[z] + unit * nearest_angle(radians * (row[z] - f[z]), w, mu)
-                    new = relax * r[z] + keep * old + row[z] - old
-                    row[z] = new
-                    r[z] = two * (f[z] + unit * nearest_angle(radians * (new - f[z]), w, mu)) - new
+        ends = np.empty((ny, 2), np.int64)
+        parts = np.empty((6, row_spans(weight2[x], ends)), np.float32)
+        inside = real[x + start[0], start[1] : start[1] + ny, start[2] : start[2] + nz]
+        pack(field[x], ends, parts[0])
+        pack(weight2[x], ends, parts[1])
+        pack(v[x], ends, parts[2])
+        pack(inside, ends, parts[3])
+        _signal_steps((parts[0], parts[1], parts[2], parts[3], parts[4], parts[5]), mu, relax, radians)
+        unpack(parts[2], ends, v[x])
+        unpack(parts[3], ends, inside)
 
 
 @compiled

@@ -4,15 +4,14 @@ Vectors and their guard layer are those of `_admm_loops`; `w` holds the dual ten
 same layout. The vector field's own derivative takes backward differences.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 from numba import prange
 
 from qsmcmb.core.compiled import compiled
+from qsmcmb.dipole_inversion._packed_loops import PER_TURN, ROUND, TURN
 
-TURN = np.float32(2 * np.pi)
 TENSOR = ((0, 3, 4), (3, 1, 5), (4, 5, 2))
 """Component of the tensor by row and column."""
 
@@ -141,38 +140,62 @@ def reflected_adjoint(g: Any, v: Any, start: Any, t: Any, inverse_mm: Any, out: 
 
 
 @compiled
-def _step(phase: Any, magnitude: Any, radians: Any, here: Any, there: Any) -> Any:
-    """Difference of the field between two voxels from the wrapped phase of all echoes.
+def _add_step(here: Any, there: Any, mag_here: Any, mag_there: Any, radians: Any, sums: Any) -> None:
+    """Take in one echo's difference of the field between the voxels of two rows.
 
     Each echo is unwrapped by what the echoes before it say, and weighs as its noise allows.
     """
-    total, weight = np.float32(0.0), np.float32(0.0)
+    total, weight = sums
+    zero = np.float32(0.0)
+    for z in range(here.size):
+        expected = radians * total[z] / weight[z] if weight[z] > 0 else zero
+        d = there[z] - here[z]
+        d -= TURN * (((d - expected) * PER_TURN + ROUND) - ROUND)
+        a, b = mag_there[z] * mag_there[z], mag_here[z] * mag_here[z]
+        both = a * b / (a + b) if a + b > 0 else zero
+        total[z] += both * radians * d
+        weight[z] += both * radians * radians
+
+
+@compiled
+def _add_second(
+    phase: Any, magnitude: Any, radians: Any, ends: Any, sums: Any, factor: Any, out: Any
+) -> None:
+    """Add `factor` times the difference of the field between the rows at two places (x, y, first z)."""
+    total, weight = sums
+    (ax, ay, az), (bx, by, bz) = ends
+    total[:], weight[:] = np.float32(0.0), np.float32(0.0)
     for e in range(phase.shape[0]):
-        d = phase[e, there[0], there[1], there[2]] - phase[e, here[0], here[1], here[2]]
-        expected = radians[e] * total / weight if weight > 0 else np.float32(0.0)
-        d -= TURN * np.float32(math.floor((d - expected) / TURN + np.float32(0.5)))
-        a = magnitude[e, there[0], there[1], there[2]] ** 2
-        b = magnitude[e, here[0], here[1], here[2]] ** 2
-        both = a * b / (a + b) if a + b > 0 else np.float32(0.0)
-        total += both * radians[e] * d
-        weight += both * radians[e] ** 2
-    return total / weight if weight > 0 else np.float32(0.0)
+        here, there = phase[e, ax, ay, az : az + out.size], phase[e, bx, by, bz : bz + out.size]
+        mag_here, mag_there = (
+            magnitude[e, ax, ay, az : az + out.size],
+            magnitude[e, bx, by, bz : bz + out.size],
+        )
+        _add_step(here, there, mag_here, mag_there, radians[e], sums)
+    for z in range(out.size):
+        out[z] += factor * total[z] / weight[z] if weight[z] > 0 else np.float32(0.0)
 
 
 @compiled(parallel=True)
 def phase_laplacian(phase: Any, magnitude: Any, radians: Any, mask: Any, weights: Any, out: Any) -> None:
     """Laplacian of the field (its unit per mm2) inside a mask that does not touch the volume's edge."""
     _, nx, ny, nz = phase.shape
-    wx, wy, wz = weights
     for x in prange(1, nx - 1):
+        buffers = np.empty((3, nz - 2), np.float32)
+        sums, row = (buffers[0], buffers[1]), buffers[2]
         for y in range(1, ny - 1):
-            for z in range(1, nz - 1):
-                if mask[x, y, z]:
-                    here = (x, y, z)
-                    total = wx * _step(phase, magnitude, radians, here, (x + 1, y, z))
-                    total += wx * _step(phase, magnitude, radians, here, (x - 1, y, z))
-                    total += wy * _step(phase, magnitude, radians, here, (x, y + 1, z))
-                    total += wy * _step(phase, magnitude, radians, here, (x, y - 1, z))
-                    total += wz * _step(phase, magnitude, radians, here, (x, y, z + 1))
-                    total += wz * _step(phase, magnitude, radians, here, (x, y, z - 1))
-                    out[x, y, z] = total
+            inside = mask[x, y, 1:-1]
+            if inside.any():
+                row[:] = np.float32(0.0)
+                for axis in range(3):
+                    for side in (-1, 1):
+                        there = (
+                            x + side * int(axis == 0),
+                            y + side * int(axis == 1),
+                            1 + side * int(axis == 2),
+                        )
+                        ends = ((x, y, 1), there)
+                        _add_second(phase, magnitude, radians, ends, sums, weights[axis], row)
+                for z in range(nz - 2):
+                    if inside[z]:
+                        out[x, y, z + 1] = row[z]

@@ -14,6 +14,7 @@ import numpy as np
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
 from qsmcmb.core.memory import zeros
+from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _closed_form_loops as closed_form
 from qsmcmb.dipole_inversion import _ilsqr_loops as loops
@@ -99,19 +100,19 @@ def invert_ilsqr(
 def flat_bits(chi: FloatArray, mask: BoolArray, grid: Grid, edges: float) -> IntArray:
     """Return where the forward differences along x (bit 1), y (2), z (4) lie in the mask and are no edge."""
     bits = np.zeros(grid.shape, np.uint8)
+    box = bounding_box(mask)
+    inner, chi, found = mask[box], chi[box], bits[box]
     for axis, edge_mm in enumerate(grid.voxel_size_mm):
-        inside = np.zeros_like(mask)
         low = tuple(slice(0, -1) if a == axis else slice(None) for a in range(3))
         high = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
-        inside[low] = mask[low] & mask[high]
-        size = np.zeros_like(chi)
-        np.subtract(chi[high], chi[low], out=size[low])
+        inside = inner[low] & inner[high]
+        size = np.subtract(chi[high], chi[low])
         size *= np.float32(1 / edge_mm)
         np.abs(size, out=size)
         values = size[inside]
         if values.size:
             limit = np.quantile(values[:: max(1, values.size // SAMPLES)], 1.0 - edges)
-            bits[inside & (size <= limit)] |= 1 << axis
+            found[low] |= (inside & (size <= limit)).astype(np.uint8) << axis
     return bits
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.microbleeds.lesion_model import LesionModel, Source
+from qsmcmb.microbleeds.lesion_model import Core, LesionModel, Source
 from qsmcmb.microbleeds.misfit import (
     DCHI_PPM,
     Linear,
@@ -23,7 +23,6 @@ from qsmcmb.microbleeds.misfit import (
     gradient_of,
     inverse_row,
     linearise,
-    usual_decay_hz,
 )
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.microbleeds.uncertainty import bound_of, influence_of, places_sd, sandwich_sd
@@ -36,7 +35,11 @@ BLUR_SPREAD_MM = 0.03
 MEDIAN_EFFICIENCY = 2 / np.pi
 """Precision of a median over that of a mean."""
 MAX_BLUR_MM = 3.0
-DECAY_HZ = (5.0, 3000.0)
+DARK_PER_TESLA = Core(35.0, 0.8)
+"""Bleeds are dark at late echoes, not at once."""
+KEPT = Core(3.0, 1.5)
+"""A lesion that keeps its signal."""
+DECAY_HZ = (0.5, 3000.0)
 MAX_SHIFT_MM = 2.5
 MAX_HALF_AXIS_MM = 3.5
 RADII_MM = (0.3, 6.0)
@@ -133,6 +136,11 @@ class LesionFit(NamedTuple):
     optimum: Optimum
 
     @property
+    def kept(self) -> bool:
+        """Whether a core that keeps its signal was fitted."""
+        return self.optimum.model.core == KEPT
+
+    @property
     def converged(self) -> bool:
         """Whether the last step changed nothing that matters."""
         return self.optimum.converged
@@ -171,16 +179,16 @@ def rough_fit(
     *,
     neighbours: ComplexArray | None = None,
     blur: Estimate = BLUR,
+    core: Core | None = None,
 ) -> Optimum:
     """Fit one lesion, or a pair where one does not do, among tissue that polynomials describe.
 
-    Parameters as for `fit_lesion`.
+    Parameters as for `fit_lesion`; `core` is what is expected of the inside, dark by default. A dark core hides its
+    size: only there the radius of `source` says less than its total susceptibility.
     """
-    model = LesionModel(near, source, blur=blur, neighbours=neighbours)
-    starts = [
-        model.start(source._replace(radius_mm=scale * _usual_radius(source)), usual_decay_hz(near.b0_tesla))
-        for scale in RADIUS_STARTS
-    ]
+    model = LesionModel(near, source, blur=blur, core=core or dark_core(near.b0_tesla), neighbours=neighbours)
+    radius = source.radius_mm if core == KEPT else _usual_radius(source)
+    starts = [model.start(source._replace(radius_mm=scale * radius)) for scale in RADIUS_STARTS]
     first = min(starts, key=lambda p: evaluate(model, p).cost)
     one = _optimise(model, first)
     if _core_residual(one) < CORE_RESIDUAL or abs(one.parameters[0]) < 3 * _sandwich(one):
@@ -190,6 +198,11 @@ def rough_fit(
     # A second ball that describes something else nearby lowers the cost, but does not explain the first one's core.
     explained = _core_residual(two, one.source.centre_mm) / _core_residual(one)
     return two if gain > PAIR_GAIN and explained < CORE_EXPLAINED else one
+
+
+def dark_core(b0_tesla: float) -> Core:
+    """Return what is expected of the inside of a bleed."""
+    return DARK_PER_TESLA._replace(decay_hz=DARK_PER_TESLA.decay_hz * b0_tesla)
 
 
 def refine(rough: Optimum, blur: Estimate) -> Optimum:

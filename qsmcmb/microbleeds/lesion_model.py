@@ -29,9 +29,21 @@ class Source(NamedTuple):
     centre_mm: tuple[float, float, float]
     radius_mm: float
 
+    @property
+    def dchi_ppm(self) -> float:
+        """Size of the susceptibility against the surroundings."""
+        return float(abs(self.total_chi_ppm_mm3) / (4 / 3 * np.pi * self.radius_mm**3))
+
     def row(self) -> list[float]:
         """Return the row that the loop reads."""
         return [self.total_chi_ppm_mm3, *self.centre_mm, self.radius_mm]
+
+
+class Core(NamedTuple):
+    """What is expected of the inside of a lesion: R2* above the tissue's (1/s), and how well its logarithm is known."""
+
+    decay_hz: float
+    log_sd: float
 
 
 class Signal(NamedTuple):
@@ -62,6 +74,8 @@ class LesionModel:
         What is expected: sets the fine grid.
     blur : Estimate
         What is known of the blur beyond the k-space crop, mm.
+    core : Core
+        What is known of the lesion's inside.
     neighbours : ndarray of shape (echo and voxel,), optional
         Factor of other lesions on the signal.
     """
@@ -72,9 +86,10 @@ class LesionModel:
         source: Source,
         *,
         blur: Estimate,
+        core: Core,
         neighbours: ComplexArray | None = None,
     ) -> None:
-        self.near, self.blur, self.neighbours = near, blur, neighbours
+        self.near, self.blur, self.core, self.neighbours = near, blur, core, neighbours
         self.pair, self.n_source = False, N_BALL
         self.spread = PointSpread(
             near, source.total_chi_ppm_mm3, np.array(source.centre_mm), source.radius_mm
@@ -133,7 +148,7 @@ class LesionModel:
             [both[:1] / 2, both[1:4], both[4:] * radius, by_ball[:-3:-1], one[1:4] - two[1:4]]
         )
 
-    def start(self, source: Source, decay_hz: float) -> FloatArray:
+    def start(self, source: Source) -> FloatArray:
         """Return one ball's parameters from a source and from polynomials fitted to what it leaves."""
         first = np.array(
             [
@@ -141,7 +156,7 @@ class LesionModel:
                 *source.centre_mm,
                 np.log(source.radius_mm),
                 self.blur.value,
-                np.log(decay_hz),
+                np.log(self.core.decay_hz),
             ]
         )
         rest = np.zeros(self.tissue.phase.size + self.tissue.amplitude.size)

@@ -21,9 +21,6 @@ DCHI_LOG_SD = 0.6
 """Susceptibility of a bleed against its surroundings: ties the core's radius to the total."""
 APART_LOG_SD = 0.4
 """Of the distance of two balls over the distance at which they touch."""
-DECAY_PER_TESLA_HZ = 35.0
-DECAY_LOG_SD = 0.8
-"""R2* inside the lesion above the tissue's: bleeds are dark at late echoes, not at once."""
 
 
 class Misfit(NamedTuple):
@@ -37,11 +34,6 @@ class Misfit(NamedTuple):
     robust: FloatArray
     """Root of Cauchy's weights: veins and borders are far out and count less."""
     cost: float
-
-
-def usual_decay_hz(b0_tesla: float) -> float:
-    """Return the R2* expected inside a lesion above the tissue's, 1/s."""
-    return DECAY_PER_TESLA_HZ * b0_tesla
 
 
 def evaluate(model: LesionModel, p: FloatArray, *, slopes: bool = False) -> Misfit:
@@ -72,8 +64,8 @@ def priors(model: LesionModel, p: FloatArray) -> FloatArray:
     """Return what is known beforehand of the source, in SDs."""
     volumes = (2 if model.pair else 1) * 4 / 3 * np.pi
     log_dchi = np.log(max(abs(float(p[0])), 0.05) / (volumes * DCHI_PPM)) - 3 * p[4]
-    log_decay = p[6] - np.log(usual_decay_hz(model.near.b0_tesla))
-    known = [log_dchi / DCHI_LOG_SD, (p[5] - model.blur.value) / model.blur.sd, log_decay / DECAY_LOG_SD]
+    log_decay = p[6] - np.log(model.core.decay_hz)
+    known = [log_dchi / DCHI_LOG_SD, (p[5] - model.blur.value) / model.blur.sd, log_decay / model.core.log_sd]
     if model.pair:
         known.append((np.log(max(float(np.linalg.norm(p[7:10])), 0.05)) - p[4]) / APART_LOG_SD)
     return np.array(known)
@@ -85,7 +77,7 @@ def prior_slopes(model: LesionModel, p: FloatArray) -> FloatArray:
     slopes[0, 0] = np.sign(p[0]) / max(abs(p[0]), 0.05) / DCHI_LOG_SD
     slopes[0, 4] = -3 / DCHI_LOG_SD
     slopes[1, 5] = 1 / model.blur.sd
-    slopes[2, 6] = 1 / DECAY_LOG_SD
+    slopes[2, 6] = 1 / model.core.log_sd
     if model.pair:
         slopes[3, 7:10] = p[7:10] / max(float(p[7:10] @ p[7:10]), 0.05**2) / APART_LOG_SD
         slopes[3, 4] = -1 / APART_LOG_SD

@@ -10,8 +10,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.microbleeds.field_form import fit_field_form
+from qsmcmb.microbleeds.field_form import fit_ball_form, fit_field_form
 from qsmcmb.microbleeds.lesion_fit import (
+    KEPT,
     LesionFit,
     Optimum,
     describe_fit,
@@ -35,6 +36,10 @@ DEFINITE_SCORE = 0.5
 THICK = 1.4
 """Edge of a voxel over the others from which it may be a slice."""
 JUDGES = 3
+KEPT_GAIN = 15.0
+"""Least drop of the cost for a core that keeps its signal."""
+LEAST_DCHI_PPM = 0.1
+"""What keeps its signal and has less susceptibility is a tissue, not a lesion."""
 POOR_FIT = 1.0
 """Weighted residual, of all or of the core, above which the model does not hold."""
 
@@ -125,7 +130,8 @@ def quantify_lesions(
         if near is not None and optimum is not None:
             around = _neighbours(i, points_mm, rough, scan, near)
             if around is not None:
-                optimum = rough_fit(near, optimum.source, neighbours=around, blur=blur)
+                core = optimum.model.core
+                optimum = rough_fit(near, optimum.source, neighbours=around, blur=blur, core=core)
             rough[i] = refined = refine(optimum, blur)
             fits[i] = describe_fit(refined, _places(scan, near, voxels, data))
         if progress:
@@ -195,12 +201,25 @@ def _places(scan: GreScan, near: Neighbourhood, voxels: FloatArray, data: FieldD
 
 
 def _first_fit(near: Neighbourhood) -> Optimum:
+    return _kept_instead(near, _dark_fit(near))
+
+
+def _dark_fit(near: Neighbourhood) -> Optimum:
     start = fit_field_form(near, near.field_hz)
     fit = rough_fit(near, start)
     if fit.converged and abs(fit.source.total_chi_ppm_mm3) > 0.3 * abs(start.total_chi_ppm_mm3):
         return fit
     centred = rough_fit(near, Source(start.total_chi_ppm_mm3, (0.0, 0.0, 0.0), start.radius_mm))
     return min(fit, centred, key=lambda f: f.residual)
+
+
+def _kept_instead(near: Neighbourhood, dark: Optimum) -> Optimum:
+    """Return the fit of a ball that keeps its signal where that explains the scan better than a dark one."""
+    ball = fit_ball_form(near, near.field_hz)
+    if ball is None or ball.dchi_ppm < LEAST_DCHI_PPM:
+        return dark
+    kept = rough_fit(near, ball, core=KEPT)
+    return kept if dark.misfit.cost - kept.misfit.cost > KEPT_GAIN else dark
 
 
 def _neighbours(
@@ -245,10 +264,10 @@ def _describe(
     region = void.mask if void.mask.any() else radius <= max(near.grid.voxel_size_mm)
     box = labels[near.box]
     box[region & (box == 0)] = label
-    estimate = Estimate(moment, fit.sd_ppm_mm3, UNIT)
+    estimate = Estimate(moment, float(np.hypot(fit.sd_ppm_mm3, _doubt(near, fit))), UNIT)
     limit = LIMIT_SD * fit.noise_sd_ppm_mm3
     r2star = None if data.r2star_hz is None else float(np.median(data.r2star_hz[near.box][region]))
-    found = abs(moment) > 3 * fit.sd_ppm_mm3
+    found = abs(moment) > 3 * estimate.sd
     kind = kind or ("calcification" if moment < 0 and found else "microbleed")
     clear = score is None or score >= DEFINITE_SCORE
     definite = found and clear and fit.residual < 1.5 and near.covered > 0.6
@@ -268,6 +287,20 @@ def _describe(
         source=source,
         flags=_flags(near, fit, found=found),
     )
+
+
+def _doubt(near: Neighbourhood, fit: LesionFit) -> float:
+    """Return by how much a ball that keeps its signal, seen in the field alone, differs from a fit that misses it.
+
+    A fit that finds such a ball and does not settle has a ball too large for the neighbourhood: nothing is known.
+    """
+    lost = fit.kept and not fit.converged
+    missed = fit.residual > POOR_FIT or (fit.core_residual > POOR_FIT and not fit.kept)
+    ball = fit_ball_form(near, near.field_hz) if lost or missed else None
+    if ball is None:
+        return 0.0
+    moment = fit.source.total_chi_ppm_mm3
+    return max(abs(ball.total_chi_ppm_mm3 - moment), abs(moment) if lost else 0.0)
 
 
 def _flags(near: Neighbourhood, fit: LesionFit, *, found: bool) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qsmcmb.microbleeds.burden import summarise
+from qsmcmb.microbleeds.field_form import fit_ball_form
 from qsmcmb.microbleeds.quantify import FieldData, Measured, quantify_lesions
 from qsmcmb.microbleeds.same_lesion import flag_same_lesions, one_of_each
 from qsmcmb.model import Estimate, GreScan, Grid, Microbleed
@@ -18,9 +19,13 @@ SUB = 4
 
 
 def small_scan(
-    lesions: list[tuple[float, tuple[float, float, float]]], *, te_s: tuple[float, ...] = TE_S
+    lesions: list[tuple[float, tuple[float, float, float]]],
+    *,
+    te_s: tuple[float, ...] = TE_S,
+    kept: float = 0.0,
+    dchi_ppm: float = 1.3,
 ) -> tuple[GreScan, np.ndarray]:
-    """Return a scan of textured tissue with balls of 1.3 ppm and its field (Hz); positions in mm."""
+    """Return a scan of textured tissue with balls that keep a part of their signal, and its field (Hz); mm."""
     grid = Grid.isotropic(SHAPE, 1.0)
     rng = np.random.default_rng(5)
     steps = (np.arange(SUB) + 0.5) / SUB - 0.5
@@ -31,9 +36,9 @@ def small_scan(
     visible = np.ones(field.shape, np.float32)
     for total, (cx, cy, cz) in lesions:
         r2 = np.maximum((x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2, 1e-3)
-        ball2 = (3 * abs(total) / (4 * np.pi * 1.3)) ** (2 / 3)
+        ball2 = (3 * abs(total) / (4 * np.pi * dchi_ppm)) ** (2 / 3)
         outside = r2 > ball2
-        visible *= outside
+        visible *= np.where(outside, 1, np.float32(kept))
         field += np.where(outside, total * (3 * (z - cz) ** 2 / r2 - 1) / (4 * np.pi * r2**1.5), 0)
     smooth = 0.01 * x + 0.02 * y * z / 16
     hz = GAMMA_MHZ_PER_T * 3.0 * (field + smooth)
@@ -137,6 +142,35 @@ def test_on_nothing(plain: tuple[GreScan, np.ndarray]) -> None:
     assert "not-above-noise" in lesion.flags
     assert covers(lesion, 0.0)
     assert lesion.certainty != "definite"
+
+
+@pytest.mark.parametrize(
+    ("radius_mm", "dchi_ppm", "kept"), [(1.5, 0.5, 1.0), (3.0, -1.0, 0.7), (4.0, 0.5, 1.0)]
+)
+def test_a_lesion_that_keeps_its_signal(radius_mm: float, dchi_ppm: float, kept: float) -> None:
+    truth = 4 / 3 * np.pi * radius_mm**3 * dchi_ppm
+    scan, field_hz = small_scan([(truth, (0.3, -0.2, 0.1))], kept=kept, dchi_ppm=abs(dchi_ppm))
+    (lesion,) = measure(scan, field_hz, [(0.0, 0.0, 0.0)]).lesions
+    assert covers(lesion, truth)
+    assert lesion.total_chi_ppm_mm3 is not None
+    assert lesion.total_chi_ppm_mm3.value == pytest.approx(truth, rel=0.04)
+    assert "not-above-noise" not in lesion.flags
+
+
+def test_a_ball_too_large_for_the_fit_is_never_a_sure_zero() -> None:
+    truth = 4 / 3 * np.pi * 7.0**3 * 0.3
+    scan, field_hz = small_scan([(truth, (0.3, -0.2, 0.1))], kept=1.0, dchi_ppm=0.3)
+    (lesion,) = measure(scan, field_hz, [(0.0, 0.0, 0.0)]).lesions
+    assert "not-above-noise" in lesion.flags
+    assert lesion.total_chi_ppm_mm3 is not None
+    assert lesion.total_chi_ppm_mm3.sd > 0.1 * truth
+
+
+def test_a_dark_core_is_not_taken_for_a_kept_one(plain: tuple[GreScan, np.ndarray]) -> None:
+    (detail,) = measure(*plain, [(0.0, 0.0, 0.0)]).details
+    assert detail is not None
+    assert not detail.fit.kept
+    assert fit_ball_form(detail.near, detail.near.field_hz) is None
 
 
 def test_single_echo() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from qsmcmb.microbleeds._lesion_signal_loops import lesion_factor
 from qsmcmb.microbleeds.acquired import find_acquired
-from qsmcmb.microbleeds.lesion_fit import fit_lesion
+from qsmcmb.microbleeds.lesion_fit import dark_core, fit_lesion
 from qsmcmb.microbleeds.lesion_model import LesionModel, Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.microbleeds.quantify import POOR_FIT
@@ -73,8 +73,9 @@ def test_loop_agrees_with_a_plain_twin(n_balls: int, rng: np.random.Generator) -
 @pytest.mark.parametrize("pair", [False, True])
 def test_slopes_are_differences(pair: bool) -> None:
     near = scanned(np.array([[5.0, 0.3, -0.4, 0.2, 1.1]]))
-    one = LesionModel(near, Source(5.0, (0.0, 0.0, 0.0), 1.1), blur=Estimate(0.4, 0.2, "mm"))
-    p = one.start(Source(5.0, (0.1, 0.05, -0.1), 1.1), 100.0)
+    source = Source(5.0, (0.0, 0.0, 0.0), 1.1)
+    one = LesionModel(near, source, blur=Estimate(0.4, 0.2, "mm"), core=dark_core(3.0))
+    p = one.start(Source(5.0, (0.1, 0.05, -0.1), 1.1))
     model = one.with_pair() if pair else one
     if pair:
         p = np.concatenate([p[:7], [0.6, 0.5, 0.4], p[7:]])

@@ -11,9 +11,6 @@ import numpy as np
 
 Record = dict[str, Any]
 
-BYTES_BETWEEN = 16
-"""Bytes a voxel that the leanest method moves between two transforms: real volume and spectrum, read and written."""
-
 TITLES = {
     "masking": "Masking", "unwrapping": "Unwrapping", "field_mapping": "Field mapping",
     "background_removal": "Background removal", "dipole_inversion": "Inversion", "relaxometry": "R2*",
@@ -49,8 +46,10 @@ numbers are in [leaderboard/results.json](leaderboard/results.json).
   `qsmcmb/validation/scores.py`.
 - **Speed.** Seconds of a call whose loops are compiled and whose transforms are planned; *pairs*: the same in
   forward and inverse transforms of the full grid, which compares machines; *floor*: the transforms that the method
-  makes on its own grids at their planned time, and 16 bytes a voxel between two of them over the memory's
-  bandwidth. *Volumes*: memory beyond the input, in float32 volumes of the working grid.
+  makes on its own grids at their planned time, as fast as any run has met them, and the bytes that its loops must
+  move over the bandwidth of a copy. Between two transforms each array that loops touch counts once, read or
+  written; of the arrays of the mask's box counts the share that the mask fills; what NumPy moves does not count.
+  *Volumes*: memory beyond the input, in float32 volumes of the working grid.
 - **Peers** are other open implementations of the same method on the same phantom, as measured on another machine:
   compare pairs.
 """
@@ -89,11 +88,9 @@ def add_costs(records: list[Record]) -> None:
     for record in records:
         record["full_pair_s"] = pair_s[record["grid"]]
         record["pairs"] = record["seconds"] / record["full_pair_s"]
-        floor = 0.0
-        for shape, number in record["transform_pairs"].items():
-            voxels = float(np.prod([int(n) for n in shape.split("x")]))
-            floor += number * (pair_s[shape] + BYTES_BETWEEN * voxels / bytes_per_s)
-        record["floor_s"] = floor or None
+        pairs = sum(number * pair_s[shape] for shape, number in record["transform_pairs"].items())
+        floor = pairs + record["moved_bytes"] / bytes_per_s if pairs else None
+        record["floor_s"] = floor
         record["floor_ratio"] = record["seconds"] / floor if floor else None
 
 

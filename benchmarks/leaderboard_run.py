@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 from leaderboard_cases import Case
-
-from qsmcmb.core.fft import FftEngine
+from leaderboard_floor import Traffic, Transforms, bandwidth, pair_seconds
 
 FAMILIES = ("masking", "unwrapping", "field_mapping", "background_removal", "dipole_inversion", "relaxometry")
 CORE_VOXELS = 6
@@ -23,70 +22,6 @@ QUICK_S = 20.0
 REPEATS = 4
 WARM_VOXELS = 40
 """Edge of the corner of the case on which a method is called first, so that its loops are compiled."""
-
-
-class Transforms:
-    """Counts and times what the FFT engine does while the context lasts, by shape; planning apart."""
-
-    def __init__(self) -> None:
-        self.counts: dict[tuple[int, int, int], int] = {}
-        self.planning_s = 0.0
-        self._kept = {n: getattr(FftEngine, n) for n in ("__init__", "forward", "inverse")}
-
-    def __enter__(self) -> Transforms:
-        make = self._kept["__init__"]
-
-        def planned(engine: Any, shape: Any) -> None:
-            start = time.perf_counter()
-            make(engine, shape)
-            self.planning_s += time.perf_counter() - start
-
-        def counted(function: Callable[..., Any]) -> Callable[..., Any]:
-            def call(engine: Any, **options: Any) -> Any:
-                self.counts[engine.shape] = self.counts.get(engine.shape, 0) + 1
-                return function(engine, **options)
-
-            return call
-
-        FftEngine.__init__ = planned  # type: ignore[method-assign]
-        for name in ("forward", "inverse"):
-            setattr(FftEngine, name, counted(self._kept[name]))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for name, function in self._kept.items():
-            setattr(FftEngine, name, function)
-
-    def reset(self) -> None:
-        """Forget the counts."""
-        self.counts, self.planning_s = {}, 0.0
-
-
-def pair_seconds(shape: tuple[int, int, int], repeats: int = 7) -> float:
-    """Return the fastest of some planned forward and inverse transforms."""
-    engine = FftEngine(shape)
-    engine.real[...] = 1
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        engine.forward()
-        engine.inverse(normalise=False)
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def bandwidth() -> float:
-    """Return the bytes a second that a parallel copy reads and writes."""
-    from qsmcmb.core.gradients import gradient
-
-    source = np.ones((128, 256, 128), np.float32)
-    times = []
-    for _ in range(4):
-        start = time.perf_counter()
-        gradient(source, (1.0, 1.0, 1.0))
-        times.append(time.perf_counter() - start)
-    # One volume is read, three are written.
-    return 4 * source.nbytes / min(times)
 
 
 def run_method(case: Case, family: str, method: str, threads: int) -> tuple[dict[str, Any], Any]:
@@ -111,7 +46,10 @@ def run_method(case: Case, family: str, method: str, threads: int) -> tuple[dict
             result, again = _timed(job)
             seconds = min(seconds, again)
     counts = transforms.counts
-    working = max(counts, key=lambda shape: float(np.prod(shape)), default=_box_shape(inputs.mask))
+    box = _box_shape(inputs.mask)
+    with Traffic(float(inputs.mask.sum() / np.prod(box))) as traffic:
+        job()
+    working = max(counts, key=lambda shape: float(np.prod(shape)), default=box)
     extra = peak - before
     record = {
         "family": family, "method": method, "case": case.folder.name, "label": case.about["label"],
@@ -120,7 +58,7 @@ def run_method(case: Case, family: str, method: str, threads: int) -> tuple[dict
         "working_grid": _name(working), "transform_pairs": {_name(shape): n / 2 for shape, n in counts.items()},
         # What transforms and copies cost here and now; the page takes the best of all runs.
         "pair_s": {_name(shape): pair_seconds(shape) for shape in {*counts, inputs.grid.shape}},
-        "bytes_per_s": bandwidth(),
+        "bytes_per_s": bandwidth(inputs.grid.shape), "moved_bytes": traffic.moved,
         **_scores(family, case, inputs, result),
     }  # fmt: skip
     return record, _plane(family, case, result)

@@ -68,7 +68,9 @@ def remove_ismv(
     inner = distance > np.float32(radius)
     check_erosion("radius_mm", radius, inner)
     eng = engine(fast_shape(grid.shape))
-    kernel = (np.float32(1) - smv_kernel_k(eng.shape, grid.voxel_size_mm, radius)) * eng.scale
+    kernel = smv_kernel_k(eng.shape, grid.voxel_size_mm, radius)
+    np.subtract(np.float32(1), kernel, out=kernel)
+    kernel *= eng.scale
     unknown = zeros(eng.shape)
     unknown[tuple(slice(0, n) for n in grid.shape)] = inner
     system = NormalSystem(eng, kernel, unknown.copy(), None, 0.0)

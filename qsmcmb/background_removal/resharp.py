@@ -64,19 +64,23 @@ def remove_resharp(
     check_range("max_iterations", max_iterations, 1, 10000)
     distance = capped_distance_inside_mm(mask, grid.voxel_size_mm, radius_mm + max(grid.voxel_size_mm))
     inner = distance > np.float32(radius_mm)
+    del distance
     check_erosion("radius_mm", radius_mm, inner)
     # Without a frame balls around voxels near the box would see its other side; those of the eroded mask do not.
     eng = engine(fast_shape(grid.shape))
     box = tuple(slice(0, n) for n in grid.shape)
-    kernel = (np.float32(1) - smv_kernel_k(eng.shape, grid.voxel_size_mm, radius_mm)) * eng.scale
-    prior, unknown = zeros((2, *eng.shape))
-    residual = np.empty(eng.shape, np.float32)
+    kernel = smv_kernel_k(eng.shape, grid.voxel_size_mm, radius_mm)
+    np.subtract(np.float32(1), kernel, out=kernel)
+    kernel *= eng.scale
+    prior = zeros(eng.shape)
     prior[box] = mask
     mean = np.float32(field_hz.sum(dtype=np.float64) / mask.sum())
     loops.place(field_hz, mask, mean, eng.real)
     system = NormalSystem(eng, kernel, prior, inner.astype(np.float32), damping)
     field = system.convolve()[box].copy()
+    unknown, residual = zeros(eng.shape), np.empty(eng.shape, np.float32)
     square, _ = system.start(field, unknown, residual)
+    del field
     system.solve(unknown, residual, square=square, goal=tolerance**2 * square, max_iterations=max_iterations)
     local = np.empty(grid.shape, np.float32)
     loops.crop(unknown, inner, local)

@@ -52,6 +52,15 @@ class Transforms:
 
 def pair_seconds(shape: tuple[int, int, int], repeats: int = 7) -> float:
     """Return the fastest of some planned forward and inverse transforms."""
+    return min(_pair_times(shape, repeats))
+
+
+def median_pair_seconds(shape: tuple[int, int, int], repeats: int = 5) -> float:
+    """Return what a pair takes at this moment, whatever else the machine has to do."""
+    return float(np.median(_pair_times(shape, repeats)))
+
+
+def _pair_times(shape: tuple[int, int, int], repeats: int) -> list[float]:
     engine = FftEngine(shape)
     engine.real[...] = 1
     times = []
@@ -60,7 +69,7 @@ def pair_seconds(shape: tuple[int, int, int], repeats: int = 7) -> float:
         engine.forward()
         engine.inverse(normalise=False)
         times.append(time.perf_counter() - start)
-    return min(times)
+    return times
 
 
 def bandwidth(shape: tuple[int, int, int]) -> float:

@@ -44,14 +44,15 @@ numbers are in [leaderboard/results.json](leaderboard/results.json).
   recovered over true total susceptibility of the lesions, their median; spread: its interquartile range. Streaks:
   SD of the error in a shell around lesions over their contrast. Nuclei: rms error of regions' means. Definitions:
   `qsmcmb/validation/scores.py`.
-- **Speed.** Seconds of a call whose loops are compiled and whose transforms are planned; *pairs*: the same in
-  forward and inverse transforms of the full grid, which compares machines; *floor*: the transforms that the method
-  makes on its own grids at their planned time, as fast as any run has met them, and the bytes that its loops must
-  move over the bandwidth of a copy. Between two transforms each array that loops touch counts once, read or
-  written; of the arrays of the mask's box counts the share that the mask fills; what NumPy moves does not count.
-  *Volumes*: memory beyond the input, in float32 volumes of the working grid.
+- **Speed.** Seconds of a call whose loops are compiled and whose transforms are planned, the fastest of some; *pairs*:
+  each call's time in forward and inverse transforms of the full grid made just before and after it, the median of
+  the calls, which compares machines; *floor*, in pairs too: the transforms that the method makes on its own grids, as
+  fast as any run has met them, and the bytes that its loops must move over the bandwidth of a copy. Between two
+  transforms each array that loops touch counts once, read or written; of the arrays of the mask's box counts the
+  share that the mask fills; what NumPy moves does not count. *Volumes*: memory beyond the input, in float32 volumes
+  of the working grid.
 - **Peers** are other open implementations of the same method on the same phantom, as measured on another machine:
-  compare pairs.
+  compare pairs. *Faster*: than the fastest peer, in pairs; of unwrapping, in pairs an echo.
 """
 
 
@@ -79,7 +80,11 @@ def write_pages(results: Path, docs: Path, *, note: str = "") -> None:
 
 
 def add_costs(records: list[Record]) -> None:
-    """Add to each record its time in pairs and over its floor, by the fastest transforms that any run has met."""
+    """Add to each record its time in pairs and over its floor.
+
+    The floor is that of the fastest transforms that any run has met; a method's time in pairs, of pairs made beside its
+    calls, so that a machine with other things to do slows both.
+    """
     pair_s: dict[str, float] = {}
     for record in records:
         for shape, seconds in record["pair_s"].items():
@@ -87,11 +92,11 @@ def add_costs(records: list[Record]) -> None:
     bytes_per_s = max(r["bytes_per_s"] for r in records)
     for record in records:
         record["full_pair_s"] = pair_s[record["grid"]]
-        record["pairs"] = record["seconds"] / record["full_pair_s"]
+        record["pairs"] = record["call_pairs"] or record["seconds"] / record["full_pair_s"]
         pairs = sum(number * pair_s[shape] for shape, number in record["transform_pairs"].items())
         floor = pairs + record["moved_bytes"] / bytes_per_s if pairs else None
         record["floor_s"] = floor
-        record["floor_ratio"] = record["seconds"] / floor if floor else None
+        record["floor_ratio"] = record["pairs"] * record["full_pair_s"] / floor if floor else None
 
 
 def _order(case: str) -> tuple[int, str]:
@@ -146,8 +151,11 @@ def _cell(value: float | None, digits: int) -> str:
 
 
 def _faster(row: Record, known: dict[str, Any], peers: dict[str, Any]) -> str:
-    """How many times fewer pairs than the fastest peer."""
-    pairs = [p["seconds"] / peers["pair_s"] for p in known.get(row["method"], [])]
+    """How many times fewer pairs than the fastest peer, for as many echoes."""
+    pairs = [
+        p["seconds"] / peers["pair_s"] * row["echoes"] / p.get("echoes", row["echoes"])
+        for p in known.get(row["method"], [])
+    ]
     return f"{min(pairs) / row['pairs']:.1f} x" if pairs else ""
 
 

@@ -1,7 +1,6 @@
-"""Loops of the multigrid solver of Laplace's equation inside a mask.
+"""Loops of the multigrid solver of Laplace's equation: between grids, and at the mask's edge.
 
-`weights` are the inverse squared spacings of the three axes; unknowns are the voxels of `inside`, which never touch
-the edge of the array.
+Unknowns never touch the edge of the array; `colours` and `rows` say where they are (`core.poisson.Unknowns`).
 """
 
 from typing import Any
@@ -18,97 +17,95 @@ def mark_interior(mask: Any, inside: Any) -> None:
     nx, ny, nz = mask.shape
     for x in prange(nx):
         for y in range(ny):
-            for z in range(nz):
-                inner = 0 < x < nx - 1 and 0 < y < ny - 1 and 0 < z < nz - 1
-                inside[x, y, z] = (
-                    inner
-                    and mask[x, y, z]
-                    and mask[x - 1, y, z]
-                    and mask[x + 1, y, z]
-                    and mask[x, y - 1, z]
-                    and mask[x, y + 1, z]
-                    and mask[x, y, z - 1]
-                    and mask[x, y, z + 1]
-                )
+            inside[x, y] = False
+            if x in (0, nx - 1) or y in (0, ny - 1) or nz < 3:
+                continue
+            row, here = inside[x, y, 1:-1], mask[x, y]
+            back, front, down, up = mask[x - 1, y], mask[x + 1, y], mask[x, y - 1], mask[x, y + 1]
+            for z in range(row.size):
+                across = back[z + 1] & front[z + 1] & down[z + 1] & up[z + 1]
+                row[z] = here[z] & here[z + 1] & here[z + 2] & across
 
 
 @compiled(parallel=True)
-def relax(u: Any, source: Any, inside: Any, weights: Any, colour: Any) -> None:
-    """One half of a red-black Gauss-Seidel sweep of laplacian(u) = source."""
-    nx, ny, nz = u.shape
-    wx, wy, wz = weights
-    inverse = np.float32(0.5) / (wx + wy + wz)
-    for x in prange(1, nx - 1):
-        for y in range(1, ny - 1):
-            for z in range(1 + (x + y + colour + 1) % 2, nz - 1, 2):
-                if inside[x, y, z]:
-                    around = (
-                        wx * (u[x - 1, y, z] + u[x + 1, y, z])
-                        + wy * (u[x, y - 1, z] + u[x, y + 1, z])
-                        + wz * (u[x, y, z - 1] + u[x, y, z + 1])
-                    )
-                    u[x, y, z] = (around - source[x, y, z]) * inverse
-
-
-@compiled(parallel=True)
-def residual(u: Any, source: Any, inside: Any, weights: Any, out: Any) -> Any:
-    """Source minus laplacian(u), 0 where nothing is unknown; returns its squared norm by plane."""
-    nx, ny, nz = u.shape
-    wx, wy, wz = weights
-    square = np.zeros(nx)
-    for x in prange(nx):
-        total = 0.0
-        for y in range(ny):
-            for z in range(nz):
-                r: Any = np.float32(0.0)
-                if inside[x, y, z]:
-                    here = u[x, y, z] + u[x, y, z]
-                    r = source[x, y, z] - (
-                        wx * (u[x - 1, y, z] + u[x + 1, y, z] - here)
-                        + wy * (u[x, y - 1, z] + u[x, y + 1, z] - here)
-                        + wz * (u[x, y, z - 1] + u[x, y, z + 1] - here)
-                    )
-                out[x, y, z] = r
-                total += r * r
-        square[x] = total
-    return square
-
-
-@compiled(parallel=True)
-def restrict(fine: Any, factors: Any, inside: Any, out: Any) -> None:
-    """Full weighting of the residual on the points of the coarser grid."""
+def shift(volume: Any, amount: Any, mask: Any, out: Any) -> None:
+    """Volume plus `amount` in the mask, 0 outside."""
     nx, ny, nz = out.shape
-    fx, fy, fz = factors
     for x in prange(nx):
         for y in range(ny):
             for z in range(nz):
-                total: Any = np.float32(0.0)
-                if inside[x, y, z]:
-                    for i in range(1 - fx, fx):
-                        for j in range(1 - fy, fy):
-                            for k in range(1 - fz, fz):
-                                part = np.float32(
-                                    1.0 / ((fx + fx * abs(i)) * (fy + fy * abs(j)) * (fz + fz * abs(k)))
-                                )
-                                total += part * fine[x * fx + i, y * fy + j, z * fz + k]
-                out[x, y, z] = total
+                out[x, y, z] = volume[x, y, z] + amount if mask[x, y, z] else np.float32(0.0)
 
 
 @compiled(parallel=True)
-def prolong(coarse: Any, factors: Any, inside: Any, u: Any) -> None:
-    """Add the coarser grid's correction, interpolated linearly, where u is unknown."""
-    nx, ny, nz = u.shape
-    fx, fy, fz = factors
+def difference(volume: Any, taken: Any, mask: Any, out: Any) -> None:
+    """Volume less what is `taken` in the mask, 0 outside."""
+    nx, ny, nz = out.shape
     for x in prange(nx):
+        for y in range(ny):
+            for z in range(nz):
+                out[x, y, z] = volume[x, y, z] - taken[x, y, z] if mask[x, y, z] else np.float32(0.0)
+
+
+@compiled(parallel=True)
+def restrict(fine: Any, factors: Any, scale: Any, colours: Any, rows: Any, out: Any) -> None:
+    """Full weighting of the residual on the points of the coarser grid, times `scale`."""
+    nx, ny, _ = out.shape
+    fx, fy, fz = factors
+    half, quarter = np.float32(0.5), np.float32(0.25)
+    for x in prange(nx):
+        line = np.empty(fine.shape[2], np.float32)
+        for y in range(ny):
+            first, last = rows[x, y, 0], rows[x, y, 1]
+            if first == last:
+                continue
+            begin, end = first * fz - (fz - 1), last * fz
+            total = line[begin:end]
+            total[:] = 0
+            for i in range(1 - fx, fx):
+                for j in range(1 - fy, fy):
+                    part = scale / np.float32((fx + fx * abs(i)) * (fy + fy * abs(j)))
+                    row = fine[x * fx + i, y * fy + j, begin:end]
+                    for z in range(row.size):
+                        total[z] += part * row[z]
+            for z in range(first, last):
+                if colours[x, y, z] == 0:
+                    out[x, y, z] = 0
+                elif fz == 1:
+                    out[x, y, z] = line[z]
+                else:
+                    out[x, y, z] = half * line[2 * z] + quarter * (line[2 * z - 1] + line[2 * z + 1])
+
+
+@compiled(parallel=True)
+def prolong(coarse: Any, factors: Any, colours: Any, rows: Any, u: Any) -> None:
+    """Add the coarser grid's correction, interpolated linearly, where u is unknown."""
+    nx, ny, _ = u.shape
+    fx, fy, fz = factors
+    eighth = np.float32(0.125)
+    for x in prange(nx):
+        line = np.zeros(coarse.shape[2] + 1, np.float32)
+        correction = np.empty(fz * line.size, np.float32)
         x0, x1 = x // fx, (x + fx - 1) // fx
         for y in range(ny):
+            first, last = rows[x, y, 0], rows[x, y, 1]
+            if first == last:
+                continue
             y0, y1 = y // fy, (y + fy - 1) // fy
-            for z in range(nz):
-                if inside[x, y, z]:
-                    z0, z1 = z // fz, (z + fz - 1) // fz
-                    low = coarse[x0, y0, z0] + coarse[x0, y0, z1] + coarse[x0, y1, z0] + coarse[x0, y1, z1]
-                    high = coarse[x1, y0, z0] + coarse[x1, y0, z1] + coarse[x1, y1, z0] + coarse[x1, y1, z1]
-                    u[x, y, z] += np.float32(0.125) * (low + high)
+            low, lower = coarse[x0, y0], coarse[x0, y1]
+            high, higher = coarse[x1, y0], coarse[x1, y1]
+            for z in range(low.size):
+                line[z] = eighth * ((low[z] + lower[z]) + (high[z] + higher[z]))
+            if fz == 1:
+                for z in range(low.size):
+                    correction[z] = line[z] + line[z]
+            else:
+                for z in range(low.size):
+                    correction[2 * z] = line[z] + line[z]
+                    correction[2 * z + 1] = line[z] + line[z + 1]
+            here, colour, added = u[x, y, first:last], colours[x, y, first:last], correction[first:last]
+            for z in range(here.size):
+                here[z] += added[z] if colour[z] else np.float32(0.0)
 
 
 @compiled(parallel=True)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from qsmcmb.background_removal import _lbv_loops as loops
+from qsmcmb.core.compiled import threads_for
 from qsmcmb.core.memory import zeros
+from qsmcmb.core.poisson import Unknowns, relax, residual, unknowns
 from qsmcmb.core.validate import check_inside, check_range
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -28,6 +30,7 @@ class Level:
     """One grid of the hierarchy."""
 
     inside: BoolArray
+    unknowns: Unknowns
     spacing_mm: tuple[float, float, float]
     u: FloatArray
     source: FloatArray
@@ -42,15 +45,13 @@ class Level:
         wx, wy, wz = (np.float32((least / s) ** 2) for s in self.spacing_mm)
         return wx, wy, wz
 
-    def sweep(self, times: int) -> None:
-        """Relax `times` times."""
-        for _ in range(times):
-            loops.relax(self.u, self.source, self.inside, self.weights, 0)
-            loops.relax(self.u, self.source, self.inside, self.weights, 1)
+    def relax(self, sweeps: int) -> None:
+        """Relax `sweeps` times."""
+        relax(self.u, self.source, self.unknowns, self.weights, sweeps)
 
     def residual(self) -> float:
         """Fill `rest` and return its squared norm."""
-        return float(loops.residual(self.u, self.source, self.inside, self.weights, self.rest).sum())
+        return residual(self.u, self.source, self.unknowns, self.weights, self.rest)
 
 
 def solve_laplace(
@@ -119,24 +120,25 @@ def _hierarchy(
 
 def _level(inside: BoolArray, spacing_mm: tuple[float, float, float]) -> Level:
     u, source, rest = zeros((3, *inside.shape))
-    return Level(inside, spacing_mm, u, source, rest)
+    return Level(inside, unknowns(inside), spacing_mm, u, source, rest)
 
 
 def _cycle(levels: list[Level], depth: int) -> None:
     fine = levels[depth]
-    if depth == len(levels) - 1:
-        fine.sweep(COARSEST)
-        return
-    coarse = levels[depth + 1]
-    fine.sweep(BEFORE)
-    fine.residual()
-    loops.restrict(fine.rest, fine.factors, coarse.inside, coarse.source)
-    # Laplacians are in units of the finest spacing of their level.
-    coarse.source *= np.float32((min(coarse.spacing_mm) / min(fine.spacing_mm)) ** 2)
-    coarse.u[...] = 0
-    _cycle(levels, depth + 1)
-    loops.prolong(coarse.u, fine.factors, fine.inside, fine.u)
-    fine.sweep(AFTER)
+    with threads_for(fine.u.size):
+        if depth == len(levels) - 1:
+            fine.relax(COARSEST)
+            return
+        coarse = levels[depth + 1]
+        fine.relax(BEFORE)
+        fine.residual()
+        # Laplacians are in units of the finest spacing of their level.
+        scale = np.float32((min(coarse.spacing_mm) / min(fine.spacing_mm)) ** 2)
+        loops.restrict(fine.rest, fine.factors, scale, *coarse.unknowns, coarse.source)
+        coarse.u[...] = 0
+        _cycle(levels, depth + 1)
+        loops.prolong(coarse.u, fine.factors, *fine.unknowns, fine.u)
+        fine.relax(AFTER)
 
 
 def remove_lbv(
@@ -171,12 +173,19 @@ def remove_lbv(
     check_range("max_cycles", max_cycles, 1, 1000)
     inside = interior(mask)
     check_inside("mask", inside)
-    background = harmonic_part(field_hz, mask, grid, tolerance=tolerance, max_cycles=max_cycles)
-    return np.where(inside, field_hz - background, np.float32(0)), inside
+    found = harmonic_part(field_hz, mask, inside, grid, tolerance=tolerance, max_cycles=max_cycles)
+    loops.difference(field_hz, found, inside, found)
+    return found, inside
 
 
 def harmonic_part(
-    field: FloatArray, mask: BoolArray, grid: Grid, *, tolerance: float, max_cycles: int = 30
+    field: FloatArray,
+    mask: BoolArray,
+    inside: BoolArray,
+    grid: Grid,
+    *,
+    tolerance: float,
+    max_cycles: int = 30,
 ) -> FloatArray:
     """Return the field that is harmonic inside the mask and is `field` on its outermost layer, 0 outside.
 
@@ -184,6 +193,8 @@ def harmonic_part(
     ----------
     field, mask, grid
         As every method gets them.
+    inside : ndarray of bool
+        `interior(mask)`.
     tolerance, max_cycles
         As for `solve_laplace`.
 
@@ -193,11 +204,11 @@ def harmonic_part(
     """
     # A field without its mean keeps more digits in float32; a constant is harmonic.
     mean = np.float32(field.sum(dtype=np.float64) / mask.sum())
-    boundary = np.where(mask, field - mean, np.float32(0))
-    found = solve_laplace(
-        boundary, interior(mask), grid.voxel_size_mm, tolerance=tolerance, max_cycles=max_cycles
-    )
-    return np.where(mask, found + mean, np.float32(0))
+    boundary = np.empty_like(field)
+    loops.shift(field, -mean, mask, boundary)
+    found = solve_laplace(boundary, inside, grid.voxel_size_mm, tolerance=tolerance, max_cycles=max_cycles)
+    loops.shift(found, mean, mask, found)
+    return found
 
 
 def interior(mask: BoolArray) -> BoolArray:

@@ -81,18 +81,24 @@ def remove_slbv(
     run = Fit(inside, damping, tolerance, max_iterations)
     within = interior(mask)
     check_inside("mask", within)
-    calm = _without_strong_sources(field_hz, mask, grid, field_sd_hz, run)
-    background = harmonic_part(calm, mask, grid, tolerance=FINE)
+    calm = _without_strong_sources(field_hz, mask, within, grid, field_sd_hz, run)
+    background = harmonic_part(calm, mask, within, grid, tolerance=FINE)
     loops.extrapolate(background, within, mask)
-    return np.where(mask, field_hz - background, np.float32(0)), mask
+    loops.difference(field_hz, background, mask, background)
+    return background, mask
 
 
 def _without_strong_sources(
-    field_hz: FloatArray, mask: BoolArray, grid: Grid, field_sd_hz: FloatArray | None, run: Fit
+    field_hz: FloatArray,
+    mask: BoolArray,
+    within: BoolArray,
+    grid: Grid,
+    field_sd_hz: FloatArray | None,
+    run: Fit,
 ) -> FloatArray:
     """Return the total field without that of the strong sources inside; the fit's volumes are free again."""
     fit = DipoleFit(
-        field_hz - harmonic_part(field_hz, mask, grid, tolerance=COARSE),
+        field_hz - harmonic_part(field_hz, mask, within, grid, tolerance=COARSE),
         mask,
         grid,
         field_sd=field_sd_hz,

@@ -22,6 +22,9 @@ import platformdirs
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+FEW_VOXELS = 1 << 17
+"""A pass over fewer lasts about as long as two threads take to wake and to wait for each other."""
+
 # A runtime reads this once, when it is loaded: every module that loads one imports this one first.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -89,12 +92,12 @@ def compiled(
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Run loops on the calling thread alone: for volumes so small that waiting for the others costs more."""
+def threads_for(voxels: int) -> Iterator[None]:
+    """Run loops on the calling thread alone where a volume is so small that waking the others costs more."""
     import numba
 
     before = numba.get_num_threads()
-    numba.set_num_threads(1)
+    numba.set_num_threads(1 if voxels < FEW_VOXELS else before)
     try:
         yield
     finally:

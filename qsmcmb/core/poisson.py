@@ -10,9 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.core import _poisson_loops as loops
+from qsmcmb.core.compiled import threads_for
 from qsmcmb.core.memory import zeros
 from qsmcmb.core.morphology import bounding_box
-from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.typing import AnyArray, BoolArray, FloatArray
+
+Weights = tuple[np.float32, ...]
+"""Inverse squared spacings of the three axes."""
 
 COARSEST = 8
 """Levels stop where an axis would fall below this many voxels."""
@@ -31,17 +35,44 @@ def laplacian_inside(
     >>> float(laplacian_inside(x, np.ones((5, 5, 5), bool), (1.0, 1.0, 1.0))[2, 2, 2])
     2.0
     """
-    out = zeros(mask.shape)
+    out, nothing = zeros((2, *mask.shape))
     weights = tuple(np.float32(1 / v**2) for v in voxel_size_mm)
     # The residual of an empty right-hand side is minus the Laplacian.
-    loops.residual(np.ascontiguousarray(volume, np.float32), out, mask, weights, out)
+    residual(np.ascontiguousarray(volume, np.float32), nothing, unknowns(mask), weights, out)
     np.negative(out, out=out)
     return out
 
 
+class Unknowns(NamedTuple):
+    """Where a level of a multigrid is solved."""
+
+    colours: AnyArray
+    """1 and 2 on the chequerboard, 0 where nothing is unknown; uint8."""
+    rows: AnyArray
+    """Where the unknowns of a row along z begin and end; int32."""
+
+
+def unknowns(inside: BoolArray) -> Unknowns:
+    """Return the unknowns of a mask, of which voxels at the volume's edge are none."""
+    found = Unknowns(np.zeros(inside.shape, np.uint8), np.zeros((*inside.shape[:2], 2), np.int32))
+    loops.mark(inside, *found)
+    return found
+
+
+def relax(u: FloatArray, rhs: FloatArray, where: Unknowns, weights: Weights, sweeps: int) -> None:
+    """Take `sweeps` steps of red-black Gauss-Seidel towards Laplacian(u) = rhs, in place."""
+    loops.relax(u, rhs, *where, weights, sweeps)
+
+
+def residual(u: FloatArray, rhs: FloatArray, where: Unknowns, weights: Weights, out: FloatArray) -> float:
+    """Fill `out`, which is 0 before, with rhs - Laplacian(u) where it is unknown; return its squared norm."""
+    return float(loops.residual(u, rhs, *where, weights, out).sum())
+
+
 class _Level(NamedTuple):
     mask: BoolArray
-    weights: tuple[np.float32, ...]
+    unknowns: Unknowns
+    weights: Weights
     u: FloatArray
     rhs: FloatArray
     rest: FloatArray
@@ -92,7 +123,7 @@ def solve_poisson(
     wanted = tolerance**2 * float((top.rhs.astype(np.float64) ** 2).sum())
     for _ in range(max_cycles):
         _cycle(levels, 0)
-        if loops.residual(top.u, top.rhs, top.mask, top.weights, top.rest).sum() <= wanted:
+        if _residual(top) <= wanted:
             break
     out[box] = top.u[inner]
     return out
@@ -118,25 +149,28 @@ def _levels(mask: BoolArray, voxel_size_mm: tuple[float, float, float]) -> list[
 
 def _level(mask: BoolArray, voxel_size_mm: tuple[float, float, float]) -> _Level:
     weights = tuple(np.float32(1 / v**2) for v in voxel_size_mm)
-    return _Level(mask, weights, *(zeros(mask.shape) for _ in range(3)))
+    return _Level(mask, unknowns(mask), weights, *(zeros(mask.shape) for _ in range(3)))
 
 
 def _cycle(levels: list[_Level], depth: int) -> None:
     here = levels[depth]
-    if depth == len(levels) - 1:
-        _sweep(here, COARSEST_SWEEPS)
-        return
-    below = levels[depth + 1]
-    _sweep(here, SWEEPS)
-    loops.residual(here.u, here.rhs, here.mask, here.weights, here.rest)
-    loops.restrict(here.rest, below.rhs)
-    below.u[...] = 0
-    _cycle(levels, depth + 1)
-    loops.prolong(below.u, here.mask, here.u)
-    _sweep(here, SWEEPS)
+    with threads_for(here.u.size):
+        if depth == len(levels) - 1:
+            _step(here, COARSEST_SWEEPS)
+            return
+        below = levels[depth + 1]
+        _step(here, SWEEPS)
+        _residual(here)
+        loops.restrict(here.rest, below.rhs)
+        below.u[...] = 0
+        _cycle(levels, depth + 1)
+        loops.prolong(below.u, *here.unknowns, here.u)
+        _step(here, SWEEPS)
 
 
-def _sweep(level: _Level, count: int) -> None:
-    for _ in range(count):
-        for colour in (0, 1):
-            loops.smooth(level.u, level.rhs, level.mask, level.weights, colour)
+def _step(level: _Level, sweeps: int) -> None:
+    relax(level.u, level.rhs, level.unknowns, level.weights, sweeps)
+
+
+def _residual(level: _Level) -> float:
+    return residual(level.u, level.rhs, level.unknowns, level.weights, level.rest)

@@ -8,17 +8,15 @@ ten float32 volumes of the mask's box; usually 6 iterations.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.core.compiled import one_thread
-from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.core.compiled import threads_for
+from qsmcmb.core.memory import zeros
+from qsmcmb.typing import AnyArray, BoolArray, FloatArray
 from qsmcmb.unwrapping import _laplacian_loops as loops
 
-SMALL = 1 << 17
-"""Voxels of a level below which one thread does it."""
 SMALLEST = 4
 """Voxels along the longest axis at which coarsening ends."""
 COARSEST_SWEEPS = 16
@@ -29,6 +27,7 @@ STRETCH = np.float32(1.8)
 class _Level(NamedTuple):
     w: FloatArray
     steps: FloatArray
+    rows: AnyArray
     u: FloatArray
     spare: FloatArray
     b: FloatArray
@@ -49,7 +48,6 @@ class MaskedPoisson:
             loops.coarsen(w, coarse)
             w = coarse
             self.levels.append(_level(w))
-        self.planes = np.zeros(padded.shape[0])
         self.x, self.norm = np.zeros(padded.shape, np.float32), 0.0
 
     def unwrap(self, phase_rad: FloatArray, *, tolerance: float, max_iterations: int) -> FloatArray:
@@ -57,7 +55,7 @@ class MaskedPoisson:
 
         It is a view that the next call changes.
         """
-        with one_thread() if self.levels[0].u.size < SMALL else nullcontext():
+        with threads_for(self.levels[0].u.size):
             return self._conjugate_gradients(phase_rad, tolerance, max_iterations)
 
     def _conjugate_gradients(
@@ -76,16 +74,16 @@ class MaskedPoisson:
         for _ in range(max_iterations):
             if rz <= goal or rz <= 0:
                 break
-            bend = float(loops.apply_graph(p, top.w, q, self.planes))
-            loops.advance(np.float32(rz / bend), p, q, x, r)
+            bend = float(loops.apply_graph(p, top.w, top.rows, q))
+            loops.advance(np.float32(rz / bend), p, q, top.rows, x, r)
             z = self._cycle(0, r)
             rz, before = self._dot(r, z), rz
-            loops.turn(z, np.float32(rz / before), p)
+            loops.turn(z, np.float32(rz / before), top.rows, p)
         return x[1:-1, 1:-1, 1:-1]
 
     def _start_from_last(self, r: FloatArray, q: FloatArray) -> float:
         """Scale the phase of the echo before so that it explains most of this one's; take it off `r`."""
-        energy = float(loops.apply_graph(self.x, self.levels[0].w, q, self.planes))
+        energy = float(loops.apply_graph(self.x, self.levels[0].w, self.levels[0].rows, q))
         scale = self._dot(self.x, r) / energy if energy > 0 else 0.0
         self.x *= np.float32(scale)
         q *= np.float32(scale)
@@ -93,26 +91,21 @@ class MaskedPoisson:
         return scale
 
     def _cycle(self, depth: int, b: FloatArray) -> FloatArray:
-        level = self.levels[depth]
-        if level.u.size < SMALL:
-            with one_thread():
-                return self._sweep(depth, b)
-        return self._sweep(depth, b)
+        with threads_for(b.size):
+            return self._sweep(depth, b)
 
     def _sweep(self, depth: int, b: FloatArray) -> FloatArray:
         level = self.levels[depth]
         u, spare = level.u, level.spare
-        loops.first_step(b, level.steps, spare)
+        loops.first_step(b, level.steps, level.rows, spare)
         if depth + 1 == len(self.levels):
-            loops.smooth(spare, b, level.w, level.steps, u)
-            for _ in range(COARSEST_SWEEPS // 2 - 1):
-                loops.smooth(u, b, level.w, level.steps, spare)
-                loops.smooth(spare, b, level.w, level.steps, u)
+            loops.smooth(spare, b, level.w, level.steps, level.rows, u)
+            loops.smooth_often(u, b, level.w, level.steps, level.rows, spare, COARSEST_SWEEPS // 2 - 1)
             return u
         below = self.levels[depth + 1]
-        loops.restrict_residual(spare, b, level.w, below.b)
-        loops.add_coarse(spare, self._coarse(depth + 1), STRETCH)
-        loops.smooth(spare, b, level.w, level.steps, u)
+        loops.restrict_residual(spare, b, level.w, level.rows, below.rows, below.b)
+        loops.add_coarse(spare, self._coarse(depth + 1), STRETCH, level.rows)
+        loops.smooth(spare, b, level.w, level.steps, level.rows, u)
         return u
 
     def _coarse(self, depth: int) -> FloatArray:
@@ -122,17 +115,19 @@ class MaskedPoisson:
         if depth + 1 == len(self.levels):
             return found
         first = found.copy()
-        loops.apply_graph(first, level.w, level.spare, self.planes[: len(first)])
+        loops.apply_graph(first, level.w, level.rows, level.spare)
         level.b[...] -= level.spare
         found = self._cycle(depth, level.b)
         found += first
         return found
 
     def _dot(self, a: FloatArray, b: FloatArray) -> float:
-        return float(loops.dot(a, b, self.planes))
+        return float(loops.dot(a, b, self.levels[0].rows))
 
 
 def _level(w: FloatArray) -> _Level:
-    steps, u, spare, b = (np.zeros(w.shape[1:], np.float32) for _ in range(4))
+    steps, u, spare, b = (zeros(w.shape[1:]) for _ in range(4))
     loops.step_sizes(w, steps)
-    return _Level(w, steps, u, spare, b)
+    rows = np.zeros((*steps.shape[:2], 2), np.int32)
+    loops.mark_rows(steps, rows)
+    return _Level(w, steps, rows, u, spare, b)

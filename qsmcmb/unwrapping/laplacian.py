@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import dctn, idctn
 
+from qsmcmb.core.compiled import threads_for
 from qsmcmb.core.fft import thread_count
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_choice, check_range
@@ -81,8 +82,8 @@ def unwrap_laplacian(
     flat, parts = inner.reshape(len(inner), -1), components(inside)
     for echo, phase in zip(flat, wrapped.reshape(len(inner), -1), strict=True):
         for voxels in parts:
-            rest = phase[voxels] - echo[voxels]
-            echo[voxels] += np.float32(np.angle(np.exp(1j * rest).mean(dtype=np.complex128)))
+            with threads_for(voxels.size):
+                loops.settle(phase, voxels, echo)
     if exact:
         inner += (wrapped - inner) - np.float32(TWO_PI) * np.round((wrapped - inner) / np.float32(TWO_PI))
     if te_s is not None and len(te_s) == len(inner) > 1:

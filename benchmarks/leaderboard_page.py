@@ -190,6 +190,9 @@ def _scatter(rows: list[Record], peers: dict[str, Any], path: Path) -> Path:
                 axes.plot(*there, marker, color=colour, ms=6, mfc="none")
                 axes.plot([x, there[0]], [y, there[1]], color=colour, lw=0.5, alpha=0.5)
     axes.set(xscale="log", yscale="log", xlabel="time, transform pairs of the full grid", ylabel="NRMSE, %")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.grid(alpha=0.3, which="both")
     axes.set_title("filled: qsmcmb; open: other implementations", fontsize=9)
     figure.tight_layout()

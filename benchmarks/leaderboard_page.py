@@ -176,6 +176,7 @@ def _pictures(rows: list[Record], peers: dict[str, Any], results: Path, folder: 
 def _scatter(rows: list[Record], peers: dict[str, Any], path: Path) -> Path:
     """Accuracy against speed, ours filled, the peers' open."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     figure, axes = plt.subplots(figsize=(7, 4.2), dpi=90)
     known = peers.get(rows[0]["family"], {})
@@ -192,6 +193,7 @@ def _scatter(rows: list[Record], peers: dict[str, Any], path: Path) -> Path:
     axes.set(xscale="log", yscale="log", xlabel="time, transform pairs of the full grid", ylabel="NRMSE, %")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
     axes.yaxis.set_minor_formatter("{x:g}")
     axes.grid(alpha=0.3, which="both")
     axes.set_title("filled: qsmcmb; open: other implementations", fontsize=9)

@@ -15,16 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.microbleeds.lesion_model import Core, LesionModel, Source
-from qsmcmb.microbleeds.misfit import (
-    DCHI_PPM,
-    Linear,
-    Misfit,
-    evaluate,
-    gradient_of,
-    inverse_row,
-    linearise,
-)
+from qsmcmb.microbleeds.misfit import DCHI_PPM, Linear, evaluate, inverse_row, linearise, priors
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
+from qsmcmb.microbleeds.optimum import Optimum, optimise, triple
 from qsmcmb.microbleeds.uncertainty import bound_of, influence_of, places_sd, sandwich_sd
 from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
@@ -34,17 +27,11 @@ BLUR_SPREAD_MM = 0.03
 """From lesion to lesion of a scan."""
 MEDIAN_EFFICIENCY = 2 / np.pi
 """Precision of a median over that of a mean."""
-MAX_BLUR_MM = 3.0
 DARK_PER_TESLA = Core(35.0, 0.8)
 """Bleeds are dark at late echoes, not at once."""
 KEPT = Core(3.0, 1.5)
 """A lesion that keeps its signal."""
-DECAY_HZ = (0.5, 3000.0)
-MAX_SHIFT_MM = 2.5
-MAX_HALF_AXIS_MM = 3.5
-RADII_MM = (0.3, 6.0)
 RADIUS_STARTS = (0.75, 1.0, 1.3)
-ITERATIONS = 15
 MODEL_ERROR = 0.004
 FLOOR_PPM_MM3 = 0.01
 CLUTTER_SCALE = 2.6
@@ -55,7 +42,6 @@ and not below a floor; more where the fit, the core's above all, is poorer than 
 Set so that the 95 % interval holds 95 % of the lesions of heads made for this, over all field strengths: both say less
 than is true, since neither knows of a core that is no ball.
 """
-CORE_MM = 3.0
 
 CORE_RESIDUAL = 0.6
 """Above this weighted residual within CORE_MM one ball does not describe the lesion."""
@@ -65,47 +51,17 @@ BADLY = 1.0
 """Above this one both ways to start a pair are followed to their end."""
 PAIR_GAIN = 15.0
 """Least drop of the cost for a pair: the evidence that three more parameters must bring."""
+DOUBTFUL_CORE = 1.0
+"""Weighted residual of the core from which a fit is doubted."""
+UNLIKELY = 4.0
+"""Distance in SDs of centre, contrast and decay together from what is expected, from which it is."""
+SMALL_PPM_MM3 = 1.0
+"""Size of the lesions, of either sign, that a doubtful fit must beat."""
 CORE_EXPLAINED = 0.93
 """Largest weighted residual around the ball's centre that a pair may leave there, over the ball's own."""
-TRIAL_STEPS = 6
 # Half of the 26 directions of a cube: an axis has no sign.
 _CORNERS = np.array([d for d in np.ndindex(3, 3, 3) if d > (1, 1, 1)], dtype=float) - 1.0
 AXES = _CORNERS / np.linalg.norm(_CORNERS, axis=1)[:, None]
-
-
-class Optimum(NamedTuple):
-    """Where a fit ended: the model, its parameters and what they leave."""
-
-    model: LesionModel
-    parameters: FloatArray
-    misfit: Misfit
-    converged: bool
-
-    @property
-    def source(self) -> Source:
-        """Total susceptibility, centre and radius."""
-        p = self.parameters
-        return Source(float(p[0]), _triple(p[1:4]), float(np.exp(p[4])))
-
-    @property
-    def balls(self) -> FloatArray:
-        """Rows of total susceptibility (ppm mm3), centre (mm, 3) and radius (mm)."""
-        return self.model.balls(self.parameters)
-
-    @property
-    def blur_mm(self) -> float:
-        """Width of the box that widens the point spread."""
-        return float(self.parameters[5])
-
-    @property
-    def decay_hz(self) -> float:
-        """R2* inside the lesion above the tissue's."""
-        return float(np.exp(self.parameters[6]))
-
-    @property
-    def residual(self) -> float:
-        """Root mean square of the weighted residual; about 1 where the model holds."""
-        return float(np.sqrt(np.mean(_squares(self))))
 
 
 class LesionFit(NamedTuple):
@@ -190,13 +146,13 @@ def rough_fit(
     radius = source.radius_mm if core == KEPT else _usual_radius(source)
     starts = [model.start(source._replace(radius_mm=scale * radius)) for scale in RADIUS_STARTS]
     first = min(starts, key=lambda p: evaluate(model, p).cost)
-    one = _optimise(model, first)
-    if _core_residual(one) < CORE_RESIDUAL or abs(one.parameters[0]) < 3 * _sandwich(one):
+    one = optimise(model, first)
+    if one.core_residual() < CORE_RESIDUAL or abs(one.parameters[0]) < 3 * one.sandwich():
         return one
     two = _fit_pair(one)
     gain = one.misfit.cost - two.misfit.cost
     # A second ball that describes something else nearby lowers the cost, but does not explain the first one's core.
-    explained = _core_residual(two, one.source.centre_mm) / _core_residual(one)
+    explained = two.core_residual(one.source.centre_mm) / one.core_residual()
     return two if gain > PAIR_GAIN and explained < CORE_EXPLAINED else one
 
 
@@ -206,8 +162,43 @@ def dark_core(b0_tesla: float) -> Core:
 
 
 def refine(rough: Optimum, blur: Estimate) -> Optimum:
-    """Return a rough fit's optimum with the tissue's processes and what is known of the scan's blur."""
-    return _optimise(*rough.model.with_process(rough.parameters, blur))
+    """Return a rough fit's optimum with the tissue's processes and what is known of the scan's blur.
+
+    Without the processes a weak lesion may have run away to a patch of tissue nearby. A fit that is in doubt must beat
+    small lesions at the point itself.
+    """
+    found = optimise(*rough.model.with_process(rough.parameters, blur))
+    if not _in_doubt(found):
+        return found
+    near, neighbours = rough.model.near, rough.model.neighbours
+    trials = [found]
+    for total in (SMALL_PPM_MM3, -SMALL_PPM_MM3):
+        small = Source(total, (0.0, 0.0, 0.0), 0.0)
+        small = small._replace(radius_mm=_usual_radius(small))
+        model = LesionModel(near, small, blur=blur, core=dark_core(near.b0_tesla), neighbours=neighbours)
+        trials.append(optimise(*model.with_process(model.start(small), blur)))
+    return min(trials, key=_tempered_cost)
+
+
+def _in_doubt(found: Optimum) -> bool:
+    """Whether a fit is weak, does not hold at its core, or is unlike what is expected of a lesion at the point."""
+    weak = abs(found.parameters[0]) < 3 * CLUTTER_SCALE * found.sandwich()
+    return weak or found.core_residual() >= DOUBTFUL_CORE or float(np.linalg.norm(_unlike(found))) >= UNLIKELY
+
+
+def _unlike(found: Optimum) -> FloatArray:
+    """Return centre, contrast and decay in SDs from what is expected."""
+    known = priors(found.model, found.parameters)
+    return known[[0, 1, 2, 3, 5]]
+
+
+def _tempered_cost(found: Optimum) -> float:
+    """Return the cost with errors of a block and of all echoes counted as one, and what parameters cost (BIC)."""
+    model, p = found.model, found.parameters
+    known = float((priors(model, p) ** 2).sum()) + model.roughness(p)
+    blocks = int(model.near.block_labels().max()) + 1
+    data = (found.misfit.cost - known) * blocks / len(model.data)
+    return data + known + model.n_source * float(np.log(blocks))
 
 
 def pooled_blur(optima: Sequence[Optimum]) -> Estimate:
@@ -244,9 +235,9 @@ def _fit_pair(one: Optimum) -> Optimum:
         _pair_start(p, half * u, 2 * p[0], centre=p[1:4] + sign * half * u) for u in AXES for sign in (1, -1)
     ]
     instead = [_pair_start(p, whole * u, p[0], centre=p[1:4]) for u in AXES]
-    sorts = [beside, instead] if _core_residual(one) > BADLY else [beside + instead]
+    sorts = [beside, instead] if one.core_residual() > BADLY else [beside + instead]
     best = [min(starts, key=lambda p: evaluate(model, p).cost) for starts in sorts]
-    pairs = [_optimise(model, start, give_up_above=one.misfit.cost) for start in best]
+    pairs = [optimise(model, start, give_up_above=one.misfit.cost) for start in best]
     return min(pairs, key=lambda pair: pair.misfit.cost)
 
 
@@ -254,45 +245,6 @@ def _pair_start(one: FloatArray, half_axis: FloatArray, total: float, *, centre:
     """Return a pair's parameters from a ball's; touching balls."""
     radius = np.log(np.linalg.norm(half_axis))
     return np.concatenate([[total], centre, [radius], one[5:7], half_axis, one[7:]])
-
-
-def _optimise(model: LesionModel, p: FloatArray, *, give_up_above: float = np.inf) -> Optimum:
-    """Minimise the cost by Levenberg-Marquardt; after a few steps give up what is not below a limit."""
-    start_centre = p[1:4].copy()
-    damping = 1e-3
-    misfit = evaluate(model, p, slopes=True)
-    normal, gradient = _normal_equations(model, p, misfit)
-    converged = False
-    for iteration in range(ITERATIONS):
-        if iteration == TRIAL_STEPS and misfit.cost > give_up_above:
-            break
-        damped = normal + damping * np.diag(np.diag(normal)) + 1e-12 * np.eye(len(p))
-        trial = _bounded(p - np.linalg.solve(damped, gradient), start_centre, model.n_source)
-        new = evaluate(model, trial, slopes=True)
-        converged = _settled(p, trial) or 0 <= misfit.cost - new.cost < 1e-4 * abs(misfit.cost)
-        if new.cost < misfit.cost:
-            p, misfit = trial, new
-            normal, gradient = _normal_equations(model, p, misfit)
-            damping = max(damping / 5, 1e-7)
-        else:
-            damping *= 8
-        if converged:
-            break
-    return Optimum(model, p, misfit, converged)
-
-
-def _normal_equations(model: LesionModel, p: FloatArray, misfit: Misfit) -> tuple[FloatArray, FloatArray]:
-    linear = linearise(model, p, misfit)
-    return linear.normal, gradient_of(model, p, misfit, linear)
-
-
-def _bounded(trial: FloatArray, start_centre: FloatArray, n_source: int) -> FloatArray:
-    trial[1:4] = start_centre + np.clip(trial[1:4] - start_centre, -MAX_SHIFT_MM, MAX_SHIFT_MM)
-    trial[4] = np.clip(trial[4], np.log(RADII_MM[0]), np.log(RADII_MM[1]))
-    trial[5] = np.clip(trial[5], 0.02, MAX_BLUR_MM)
-    trial[6] = np.clip(trial[6], np.log(DECAY_HZ[0]), np.log(DECAY_HZ[1]))
-    trial[7:n_source] = np.clip(trial[7:n_source], -MAX_HALF_AXIS_MM, MAX_HALF_AXIS_MM)
-    return trial
 
 
 def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> LesionFit:
@@ -311,9 +263,10 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     sandwich = sandwich_sd(model.near, misfit, influence)
     clutter = places_sd(model, misfit, influence, places)
     around = np.hypot(sandwich if np.isnan(clutter) else np.sqrt(sandwich * clutter), FLOOR_PPM_MM3)
-    residual, core = optimum.residual, _core_residual(optimum)
+    residual, core = optimum.residual, optimum.core_residual()
     poorer = max(1.0, residual / USUAL_RESIDUAL, (core / USUAL_RESIDUAL) ** 2)
-    noise_sd = CLUTTER_SCALE * float(around) * poorer / model.near.covered
+    size = model.near.grid.voxel_size_mm
+    noise_sd = CLUTTER_SCALE * float(around) * poorer * np.sqrt(max(size) / min(size)) / model.near.covered
     return LesionFit(
         source=optimum.source,
         sd_ppm_mm3=float(np.hypot(noise_sd, MODEL_ERROR * p[0])),
@@ -326,41 +279,10 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
         blur=Estimate(optimum.blur_mm, _blur_sd(linear), "mm"),
         balls=optimum.balls,
         decay_hz=optimum.decay_hz,
-        half_axis_mm=_triple(p[7:10]) if model.pair else None,
+        half_axis_mm=triple(p[7:10]) if model.pair else None,
         optimum=optimum,
     )
 
 
 def _blur_sd(linear: Linear) -> float:
     return float(np.sqrt(inverse_row(linear.normal, 5)[5]))
-
-
-def _sandwich(optimum: Optimum) -> float:
-    influence = influence_of(optimum.model, linearise(*optimum[:3]))
-    return sandwich_sd(optimum.model.near, optimum.misfit, influence)
-
-
-def _squares(optimum: Optimum) -> FloatArray:
-    """Return the weighted squared error of each echo and voxel, 1 on average where the model holds."""
-    m = optimum.misfit
-    error2 = (m.weight_radial * m.error.real) ** 2 + (m.weight_phase * m.error.imag) ** 2
-    return np.asarray(0.5 * error2 * m.robust**2)
-
-
-def _core_residual(optimum: Optimum, centre_mm: tuple[float, float, float] | None = None) -> float:
-    """Return the weighted residual within CORE_MM of a place, the source's centre by default."""
-    near = optimum.model.near
-    centre = np.array(centre_mm or optimum.source.centre_mm)[:, None]
-    distance2 = ((near.coordinates_mm[:, near.inside] - centre) ** 2).sum(axis=0)
-    core = _squares(optimum).reshape(len(near.te_s), -1)[:, distance2 < CORE_MM**2]
-    return float(np.sqrt(np.mean(core))) if core.size else 0.0
-
-
-def _triple(values: FloatArray) -> tuple[float, float, float]:
-    return float(values[0]), float(values[1]), float(values[2])
-
-
-def _settled(p: FloatArray, trial: FloatArray) -> bool:
-    """Whether a step changes the source by less than matters: 0.1 % of M, 0.01 mm, 1 % of the radius."""
-    change = np.abs(trial[:5] - p[:5])
-    return bool(change[0] < 1e-3 * abs(p[0]) and np.all(change[1:] < 0.01))

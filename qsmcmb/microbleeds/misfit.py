@@ -32,7 +32,7 @@ class Misfit(NamedTuple):
     weight_radial: FloatArray
     weight_phase: FloatArray
     robust: FloatArray
-    """Root of Cauchy's weights: veins and borders are far out and count less."""
+    """Root of Cauchy's weights: veins and borders are far out and count less; and of what a voxel tells of its own."""
     cost: float
 
 
@@ -52,20 +52,25 @@ def evaluate(model: LesionModel, p: FloatArray, *, slopes: bool = False) -> Misf
     distance2 = ((radial * error.real) ** 2 + (along * error.imag) ** 2) / ROBUST**2
     # The weight depends on the model: its logarithm keeps a darker model from looking better.
     cost = float(
-        ROBUST**2 * np.log1p(distance2).sum()
+        near.independent * (ROBUST**2 * np.log1p(distance2) - 2 * np.log(radial * along)).sum()
         + (priors(model, p) ** 2).sum()
         + model.roughness(p)
-        - 2 * (np.log(radial) + np.log(along)).sum()
     )
-    return Misfit(signal, direction, error, radial, along, 1 / np.sqrt(1 + distance2), cost)
+    robust = np.sqrt(near.independent / (1 + distance2))
+    return Misfit(signal, direction, error, radial, along, robust, cost)
 
 
 def priors(model: LesionModel, p: FloatArray) -> FloatArray:
-    """Return what is known beforehand of the source, in SDs."""
+    """Return what is known beforehand, in SDs: centre (3), contrast, blur, decay, and of a pair the distance."""
     volumes = (2 if model.pair else 1) * 4 / 3 * np.pi
     log_dchi = np.log(max(abs(float(p[0])), 0.05) / (volumes * DCHI_PPM)) - 3 * p[4]
     log_decay = p[6] - np.log(model.core.decay_hz)
-    known = [log_dchi / DCHI_LOG_SD, (p[5] - model.blur.value) / model.blur.sd, log_decay / model.core.log_sd]
+    known = [
+        *p[1:4] / model.near.point_sd_mm,
+        log_dchi / DCHI_LOG_SD,
+        (p[5] - model.blur.value) / model.blur.sd,
+        log_decay / model.core.log_sd,
+    ]
     if model.pair:
         known.append((np.log(max(float(np.linalg.norm(p[7:10])), 0.05)) - p[4]) / APART_LOG_SD)
     return np.array(known)
@@ -73,14 +78,15 @@ def priors(model: LesionModel, p: FloatArray) -> FloatArray:
 
 def prior_slopes(model: LesionModel, p: FloatArray) -> FloatArray:
     """Return the derivatives of `priors` by all parameters."""
-    slopes = np.zeros((4 if model.pair else 3, model.n_source))
-    slopes[0, 0] = np.sign(p[0]) / max(abs(p[0]), 0.05) / DCHI_LOG_SD
-    slopes[0, 4] = -3 / DCHI_LOG_SD
-    slopes[1, 5] = 1 / model.blur.sd
-    slopes[2, 6] = 1 / model.core.log_sd
+    slopes = np.zeros((7 if model.pair else 6, model.n_source))
+    slopes[:3, 1:4] = np.diag(1 / model.near.point_sd_mm)
+    slopes[3, 0] = np.sign(p[0]) / max(abs(p[0]), 0.05) / DCHI_LOG_SD
+    slopes[3, 4] = -3 / DCHI_LOG_SD
+    slopes[4, 5] = 1 / model.blur.sd
+    slopes[5, 6] = 1 / model.core.log_sd
     if model.pair:
-        slopes[3, 7:10] = p[7:10] / max(float(p[7:10] @ p[7:10]), 0.05**2) / APART_LOG_SD
-        slopes[3, 4] = -1 / APART_LOG_SD
+        slopes[6, 7:10] = p[7:10] / max(float(p[7:10] @ p[7:10]), 0.05**2) / APART_LOG_SD
+        slopes[6, 4] = -1 / APART_LOG_SD
     return slopes
 
 

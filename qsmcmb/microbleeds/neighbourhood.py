@@ -8,11 +8,14 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
+from qsmcmb.microbleeds.k_space_window import WHOLE, Windows
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 from qsmcmb.units import dipole_phase_constant
 
 BLOCK_MM = 3.5
+POINT_SD_MM = 1.0
+"""Of a reader's or a detector's point, beside half a voxel."""
 MANY_VOXELS = 5000
 PLACE_DISTANCES_MM = (9.0, 13.0, 17.0, 22.0)
 PLACE_CLEAR_MM = 8.5
@@ -40,8 +43,8 @@ class Neighbourhood:
     covered: float
     """Part of the ball that lies in the mask and the volume."""
     box: tuple[slice, slice, slice]
-    support: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """Part of k-space that was acquired along each axis; less than 1 in zero-filled images."""
+    windows: Windows = WHOLE
+    """What the reconstruction left of k-space along each axis."""
     slice_axis: int | None = None
     """Axis along which the scan was made of slices, each with its profile; None where k-space was sampled."""
 
@@ -49,6 +52,18 @@ class Neighbourhood:
     def dipole_constants(self) -> FloatArray:
         """Phase (rad) per echo of 1 ppm mm3 at 1 mm, times 1 / (3 cos^2 - 1)."""
         return np.array([dipole_phase_constant(self.b0_tesla, t) for t in self.te_s])
+
+    @cached_property
+    def independent(self) -> float:
+        """Independent values per voxel inside: fewer than one where k-space is not filled, or was filtered."""
+        ball_mm3 = 4 / 3 * np.pi * self.radius_mm**3 * self.covered
+        used = float(self.inside.sum()) * self.grid.voxel_volume_mm3 / ball_mm3
+        return min(1.0, float(np.prod([w.power for w in self.windows])) / used)
+
+    @property
+    def point_sd_mm(self) -> FloatArray:
+        """How well a given point is known to lie at the lesion's centre, along each axis."""
+        return np.hypot(POINT_SD_MM, 0.5 * np.array(self.grid.voxel_size_mm))
 
     @cached_property
     def coordinates_mm(self) -> FloatArray:
@@ -89,7 +104,7 @@ def cut_neighbourhood(
     offset_rad: FloatArray,
     mask: BoolArray,
     noise: float,
-    support: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    windows: Windows = WHOLE,
     radius_mm: float = 8.0,
 ) -> Neighbourhood:
     """Cut the box around a point (fractional voxel indices) that holds a ball of `radius_mm` and one voxel more."""
@@ -105,22 +120,22 @@ def cut_neighbourhood(
     ball = x**2 + y**2 + z**2 <= radius_mm**2
     magnitude = scan.magnitude[(slice(None), *box)]
     whole = ball & mask[box] & (magnitude[0] > 0)
-    inside = _thinned(whole, support)
+    inside = _thinned(whole, windows)
     phase = scan.phase_rad[(slice(None), *box)] - offset_rad[box]
     start = (box[0].start, box[1].start, box[2].start)
     shape = (inside.shape[0], inside.shape[1], inside.shape[2])
     full = 4 / 3 * np.pi * radius_mm**3 / grid.voxel_volume_mm3
     return Neighbourhood(
         grid.cropped(start, shape), scan.te_s, scan.b0_tesla, magnitude * np.exp(1j * phase), field_hz[box],
-        inside, (axes[0], axes[1], axes[2]), radius_mm, noise, float(whole.sum() / full), box, support,
+        inside, (axes[0], axes[1], axes[2]), radius_mm, noise, float(whole.sum() / full), box, windows,
     )  # fmt: skip
 
 
-def _thinned(inside: BoolArray, support: tuple[float, float, float]) -> BoolArray:
+def _thinned(inside: BoolArray, windows: Windows) -> BoolArray:
     """Leave out voxels that say little: those between acquired ones, and half of very many."""
     index = np.indices(inside.shape)
-    for axis, part in enumerate(support):
-        inside = inside & (index[axis] % max(1, round(0.9 / part)) == 0)
+    for axis, window in enumerate(windows):
+        inside = inside & (index[axis] % max(1, round(0.9 / window.edge)) == 0)
     return inside & (index.sum(axis=0) % 2 == 0) if inside.sum() > MANY_VOXELS else inside
 
 

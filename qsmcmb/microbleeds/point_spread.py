@@ -10,14 +10,23 @@ from __future__ import annotations
 import numpy as np
 
 from qsmcmb.microbleeds._lesion_signal_loops import PER_BALL, lesion_factor
+from qsmcmb.microbleeds.k_space_window import KSpaceWindow
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.typing import ComplexArray, FloatArray
 
 SMOOTH_TURN = 0.4
 """Phase per voxel (rad) below which the signal is as good as smooth."""
+SMOOTH_LOSS = 0.01
+"""Signal that a filter may take where it counts as smooth."""
 FINE_TURN = 0.6
 """Phase per sub-voxel cell (rad) above which cells are divided again."""
 TAPER_VOXELS = 2.5
+"""Width of the taper in acquired voxels."""
+TAPER_SLICES = 1.0
+"""The same along slices, whose profile ends."""
+TYPICAL_BLUR_MM = 0.4
+LEAST_WEIGHT = 0.05
+"""Of the smooth part in a voxel that counts."""
 CELL_MM = 0.5
 CORE_PARTS = (2, 3)
 """Into how many a core cell is divided along each axis: more where the core is small."""
@@ -50,12 +59,18 @@ class PointSpread:
         self._near = near
         size = np.array(near.grid.voxel_size_mm)
         turn = 6.0 * max(near.dipole_constants) * max(abs(total_chi_ppm_mm3), 0.2)
-        inner = max((turn * size.max() / SMOOTH_TURN) ** 0.25, radius_mm + 0.5 * size.max())
+        smooth = [min(SMOOTH_TURN, np.pi * w.flat(SMOOTH_LOSS)) for w in near.windows]
+        inner = max((turn * (size / smooth).max()) ** 0.25, radius_mm + 0.5 * size.max())
         self._inner_mm = min(inner, LARGEST_MM)
-        self._outer_mm = self._inner_mm + TAPER_VOXELS * float(size.max())
+        width = TAPER_VOXELS * size / [w.edge for w in near.windows]
+        if near.slice_axis is not None:
+            width[near.slice_axis] = TAPER_SLICES * size[near.slice_axis]
+        self._outer_mm = self._inner_mm + width
         core = max(min((turn * CELL_MM / FINE_TURN) ** 0.25, 5.0), radius_mm + 2 * CELL_MM)
         self._centre = np.asarray(centre_mm, dtype=float)
-        self._edges = [_cells(self._outer_mm, min(CELL_MM, v / 2)) for v in size]
+        self._edges = [
+            _cells(reach, min(CELL_MM, v / 2)) for reach, v in zip(self._outer_mm, size, strict=True)
+        ]
         self._core = [e[np.searchsorted(e, [-core, core])] for e in self._edges]
         coarse = self._level(self._edges, CELL_MM)
         parts = CORE_PARTS[int(core < SMALL_CORE_MM)]
@@ -67,13 +82,35 @@ class PointSpread:
             inside_core &= (at > low) & (at < high)
         coarse.weight[inside_core] = 0.0
         self._levels = (coarse, fine)
+        self._smooth, self._direct = self._smooth_part()
+
+    def _smooth_part(self) -> tuple[FloatArray, FloatArray]:
+        """Return where a voxel sees the smooth part of the signal, and with what weight.
+
+        The spread over what the taper leaves has a size and a middle; where the signal is smooth, no more counts.
+        """
+        near = self._near
         where = near.coordinates_mm[:, near.inside].T
-        self._voxels = np.ascontiguousarray(where, np.float32)
-        self._direct = np.asarray(1.0 - self._taper(where), np.float32)
+        if all(w.taper == 0 for w in near.windows):
+            # The taper is as good as band-limited: a sinc leaves it as it is.
+            return np.ascontiguousarray(where, np.float32), np.asarray(1 - self._taper(where), np.float32)
+        moments = np.zeros((4, len(where)))
+        for level in self._levels:
+            offset = level.points - self._centre
+            values = np.concatenate([level.weight[None], level.weight * offset.T]).astype(np.float32)
+            moments += level.sample(values, self._matrices(level, TYPICAL_BLUR_MM))[:, near.inside]
+        left = 1 - moments[0]
+        middle = (where - self._centre) - moments[1:].T
+        use = left > LEAST_WEIGHT
+        # Where next to nothing is left, its middle is nowhere.
+        seen = np.where(use[:, None], self._centre + middle / np.where(use, left, 1)[:, None], where)
+        return np.ascontiguousarray(seen, np.float32), np.asarray(np.where(use, left, 0), np.float32)
 
     def _taper(self, points: FloatArray) -> FloatArray:
-        r = np.sqrt(((points - self._centre) ** 2).sum(axis=1))
-        part = np.clip((r - self._inner_mm) / (self._outer_mm - self._inner_mm), 0, 1)
+        offset = points - self._centre
+        r = np.sqrt((offset**2).sum(axis=1))
+        end = r / np.maximum(np.sqrt(((offset / self._outer_mm) ** 2).sum(axis=1)), 1e-9)
+        part = np.clip((r - self._inner_mm) / np.maximum(end - self._inner_mm, 1e-9), 0, 1)
         return np.asarray(np.cos(0.5 * np.pi * part) ** 2)
 
     def _level(self, edges: list[FloatArray], cell_mm: float) -> _Level:
@@ -109,8 +146,8 @@ class PointSpread:
         core = np.stack([np.exp(-decay), -decay * np.exp(-decay)])
         args = (np.array(near.grid.b0_dir), near.dipole_constants, core)
         echoes = len(near.te_s)
-        out = np.zeros((2, count + derivatives, echoes, len(self._voxels)), np.float32)
-        lesion_factor(balls, self._voxels, self._direct, *args, CELL_MM, out[:, :count])
+        out = np.zeros((2, count + derivatives, echoes, len(self._smooth)), np.float32)
+        lesion_factor(balls, self._smooth, self._direct, *args, CELL_MM, out[:, :count])
         for level in self._levels:
             part = np.empty((2, count, echoes, len(level.points)), np.float32)
             lesion_factor(balls, level.points, level.weight, *args, level.cell_mm, part)
@@ -130,9 +167,9 @@ class PointSpread:
     def _matrices(self, level: _Level, blur_mm: float) -> list[FloatArray]:
         near = self._near
         return [
-            _sampling(axis, middle, width, v / s, blur_mm, slices=i == near.slice_axis)
-            for i, (axis, middle, width, v, s) in enumerate(
-                zip(near.axes_mm, level.middles, level.widths, near.grid.voxel_size_mm, near.support, strict=True)
+            _sampling(axis, middle, width, v, blur_mm, None if i == near.slice_axis else window)
+            for i, (axis, middle, width, v, window) in enumerate(
+                zip(near.axes_mm, level.middles, level.widths, near.grid.voxel_size_mm, near.windows, strict=True)
             )
         ]  # fmt: skip
 
@@ -176,13 +213,16 @@ def _sampling(
     voxels: FloatArray,
     middles: FloatArray,
     widths: FloatArray,
-    acquired_mm: float,
+    voxel_mm: float,
     blur_mm: float,
-    *,
-    slices: bool,
+    window: KSpaceWindow | None,
 ) -> FloatArray:
-    """Return the weights of cells in voxels: the spread of the k-space or of a slice, averaged over the blur."""
+    """Return the weights of cells in voxels: the spread of k-space's window or of a slice, averaged over the blur."""
     shifts = ((np.arange(BLUR_POINTS) + 0.5) / BLUR_POINTS - 0.5) * blur_mm
-    apart = (voxels[:, None, None] - middles[None, :, None] + shifts) / acquired_mm
-    spread = np.clip(0.5 + (0.5 - np.abs(apart)) / SLICE_FLANK, 0, 1) if slices else np.sinc(apart)
-    return np.ascontiguousarray(spread.mean(axis=2) * (widths / acquired_mm), np.float32)
+    apart = (voxels[:, None, None] - middles[None, :, None] + shifts) / voxel_mm
+    spread: FloatArray
+    if window is None:
+        spread = np.clip(0.5 + (0.5 - np.abs(apart)) / SLICE_FLANK, 0, 1)
+    else:
+        spread = window.spread(apart)
+    return np.ascontiguousarray(spread.mean(axis=2) * (widths / voxel_mm), np.float32)

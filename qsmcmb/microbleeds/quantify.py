@@ -11,10 +11,10 @@ from threadpoolctl import threadpool_limits
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.field_form import fit_ball_form, fit_field_form
+from qsmcmb.microbleeds.k_space_window import WHOLE, Windows
 from qsmcmb.microbleeds.lesion_fit import (
     KEPT,
     LesionFit,
-    Optimum,
     describe_fit,
     pooled_blur,
     refine,
@@ -22,6 +22,7 @@ from qsmcmb.microbleeds.lesion_fit import (
 )
 from qsmcmb.microbleeds.lesion_model import Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood, lesion_free_places
+from qsmcmb.microbleeds.optimum import Optimum
 from qsmcmb.microbleeds.point_spread import PointSpread
 from qsmcmb.microbleeds.same_lesion import SAME_LESION_MM
 from qsmcmb.microbleeds.shape import measure_void
@@ -40,6 +41,8 @@ KEPT_GAIN = 15.0
 """Least drop of the cost for a core that keeps its signal."""
 LEAST_DCHI_PPM = 0.1
 """What keeps its signal and has less susceptibility is a tissue, not a lesion."""
+NEAR_BY_SD = 1.5
+"""Distance from the point, in its SDs, beyond which the field form has found something else."""
 POOR_FIT = 1.0
 """Weighted residual, of all or of the core, above which the model does not hold."""
 
@@ -53,8 +56,8 @@ class FieldData(NamedTuple):
     noise: float
     chi_ppm: FloatArray | None = None
     r2star_hz: FloatArray | None = None
-    support: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """Part of k-space acquired along each axis."""
+    windows: Windows = WHOLE
+    """What the reconstruction left of k-space along each axis."""
 
 
 class Detail(NamedTuple):
@@ -166,7 +169,7 @@ def _near(scan: GreScan, voxel: FloatArray, data: FieldData) -> Neighbourhood | 
         offset_rad=data.offset_rad,
         mask=data.mask,
         noise=data.noise,
-        support=data.support,
+        windows=data.windows,
     )
     return near if near.covered > 0.2 and near.inside.sum() > 80 else None
 
@@ -178,7 +181,7 @@ def _with_slices(nears: list[Neighbourhood | None]) -> list[Neighbourhood | None
         return nears
     size = np.array(known[0].grid.voxel_size_mm)
     axis = int(size.argmax())
-    if size[axis] < THICK * np.delete(size, axis).max() or known[0].support[axis] < 1:
+    if size[axis] < THICK * np.delete(size, axis).max() or known[0].windows[axis] != WHOLE[axis]:
         return nears
     strength = [abs(fit_field_form(n, n.field_hz).total_chi_ppm_mm3) for n in known]
     judges = [known[i] for i in np.argsort(strength)[::-1][:JUDGES]]
@@ -206,6 +209,8 @@ def _first_fit(near: Neighbourhood) -> Optimum:
 
 def _dark_fit(near: Neighbourhood) -> Optimum:
     start = fit_field_form(near, near.field_hz)
+    if np.linalg.norm(start.centre_mm / near.point_sd_mm) > NEAR_BY_SD:
+        start = start._replace(centre_mm=(0.0, 0.0, 0.0))
     fit = rough_fit(near, start)
     if fit.converged and abs(fit.source.total_chi_ppm_mm3) > 0.3 * abs(start.total_chi_ppm_mm3):
         return fit

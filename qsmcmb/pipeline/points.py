@@ -83,7 +83,7 @@ def measure_points(
     phase = map_scan_field(scan, config, mask=mask, report=report)
     acquired = find_acquired(scan, phase.mask)
     data = FieldData(
-        phase.total_field_hz, phase.offset_rad, phase.mask, acquired.noise, support=acquired.support
+        phase.total_field_hz, phase.offset_rad, phase.mask, acquired.noise, windows=acquired.windows
     )
     measured = quantify_lesions(scan, points, data, kinds=kinds)
     places = assign_territory([m.position_mm for m in measured.lesions], phase.mask, scan.grid)

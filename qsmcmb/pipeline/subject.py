@@ -168,7 +168,7 @@ def run_scan(
         acquired.noise,
         chi_ppm,
         r2star_hz,
-        acquired.support,
+        acquired.windows,
     )
     local_field_hz = inversion.local_field_hz(chi_ppm)
     field = _Field(

@@ -1,0 +1,127 @@
+"""The optimum of a lesion's model: Levenberg-Marquardt from a start, and what the end of it leaves."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.microbleeds.lesion_model import LesionModel, Source
+from qsmcmb.microbleeds.misfit import Misfit, evaluate, gradient_of, linearise
+from qsmcmb.microbleeds.uncertainty import influence_of, sandwich_sd
+from qsmcmb.typing import FloatArray
+
+MAX_BLUR_MM = 3.0
+DECAY_HZ = (0.5, 3000.0)
+MAX_SHIFT_MM = 2.5
+MAX_HALF_AXIS_MM = 3.5
+RADII_MM = (0.3, 6.0)
+ITERATIONS = 15
+TRIAL_STEPS = 6
+SETTLED_COST = 1.0
+"""Drop of the cost, in squared SDs, below which nothing more is to be had."""
+CORE_MM = 3.0
+
+
+class Optimum(NamedTuple):
+    """Where a fit ended: the model, its parameters and what they leave."""
+
+    model: LesionModel
+    parameters: FloatArray
+    misfit: Misfit
+    converged: bool
+
+    @property
+    def source(self) -> Source:
+        """Total susceptibility, centre and radius."""
+        p = self.parameters
+        return Source(float(p[0]), triple(p[1:4]), float(np.exp(p[4])))
+
+    @property
+    def balls(self) -> FloatArray:
+        """Rows of total susceptibility (ppm mm3), centre (mm, 3) and radius (mm)."""
+        return self.model.balls(self.parameters)
+
+    @property
+    def blur_mm(self) -> float:
+        """Width of the box that widens the point spread."""
+        return float(self.parameters[5])
+
+    @property
+    def decay_hz(self) -> float:
+        """R2* inside the lesion above the tissue's."""
+        return float(np.exp(self.parameters[6]))
+
+    @property
+    def residual(self) -> float:
+        """Root mean square of the weighted residual; about 1 where the model holds."""
+        return float(np.sqrt(np.mean(self._squares())))
+
+    def core_residual(self, centre_mm: tuple[float, float, float] | None = None) -> float:
+        """Return the weighted residual within CORE_MM of a place, the source's centre by default."""
+        near = self.model.near
+        centre = np.array(centre_mm or self.source.centre_mm)[:, None]
+        distance2 = ((near.coordinates_mm[:, near.inside] - centre) ** 2).sum(axis=0)
+        core = self._squares().reshape(len(near.te_s), -1)[:, distance2 < CORE_MM**2]
+        return float(np.sqrt(np.mean(core))) if core.size else 0.0
+
+    def sandwich(self) -> float:
+        """Return the SD of the total susceptibility (ppm mm3) that the residual tells."""
+        influence = influence_of(self.model, linearise(*self[:3]))
+        return sandwich_sd(self.model.near, self.misfit, influence)
+
+    def _squares(self) -> FloatArray:
+        """Return the weighted squared error of each echo and voxel, 1 on average where the model holds."""
+        m = self.misfit
+        error2 = (m.weight_radial * m.error.real) ** 2 + (m.weight_phase * m.error.imag) ** 2
+        return np.asarray(0.5 * error2 * m.robust**2 / self.model.near.independent)
+
+
+def optimise(model: LesionModel, p: FloatArray, *, give_up_above: float = np.inf) -> Optimum:
+    """Minimise the cost by Levenberg-Marquardt; after a few steps give up what is not below a limit."""
+    start_centre = p[1:4].copy()
+    damping = 1e-3
+    misfit = evaluate(model, p, slopes=True)
+    normal, gradient = _normal_equations(model, p, misfit)
+    converged = False
+    for iteration in range(ITERATIONS):
+        if iteration == TRIAL_STEPS and misfit.cost > give_up_above:
+            break
+        damped = normal + damping * np.diag(np.diag(normal)) + 1e-12 * np.eye(len(p))
+        trial = _bounded(p - np.linalg.solve(damped, gradient), start_centre, model.n_source)
+        new = evaluate(model, trial, slopes=True)
+        converged = _settled(p, trial) or 0 <= misfit.cost - new.cost < SETTLED_COST
+        if new.cost < misfit.cost:
+            p, misfit = trial, new
+            normal, gradient = _normal_equations(model, p, misfit)
+            damping = max(damping / 5, 1e-7)
+        else:
+            damping *= 8
+        if converged:
+            break
+    return Optimum(model, p, misfit, converged)
+
+
+def _normal_equations(model: LesionModel, p: FloatArray, misfit: Misfit) -> tuple[FloatArray, FloatArray]:
+    linear = linearise(model, p, misfit)
+    return linear.normal, gradient_of(model, p, misfit, linear)
+
+
+def _bounded(trial: FloatArray, start_centre: FloatArray, n_source: int) -> FloatArray:
+    trial[1:4] = start_centre + np.clip(trial[1:4] - start_centre, -MAX_SHIFT_MM, MAX_SHIFT_MM)
+    trial[4] = np.clip(trial[4], np.log(RADII_MM[0]), np.log(RADII_MM[1]))
+    trial[5] = np.clip(trial[5], 0.02, MAX_BLUR_MM)
+    trial[6] = np.clip(trial[6], np.log(DECAY_HZ[0]), np.log(DECAY_HZ[1]))
+    trial[7:n_source] = np.clip(trial[7:n_source], -MAX_HALF_AXIS_MM, MAX_HALF_AXIS_MM)
+    return trial
+
+
+def _settled(p: FloatArray, trial: FloatArray) -> bool:
+    """Whether a step changes the source by less than matters: 0.1 % of M, 0.01 mm, 1 % of the radius."""
+    change = np.abs(trial[:5] - p[:5])
+    return bool(change[0] < 1e-3 * abs(p[0]) and np.all(change[1:] < 0.01))
+
+
+def triple(values: FloatArray) -> tuple[float, float, float]:
+    """Return three numbers as a tuple."""
+    return float(values[0]), float(values[1]), float(values[2])

@@ -51,6 +51,8 @@ BADLY = 1.0
 """Above this one both ways to start a pair are followed to their end."""
 PAIR_GAIN = 15.0
 """Least drop of the cost for a pair: the evidence that three more parameters must bring."""
+WEAK_SD = 5.0
+"""Total susceptibility over its SD below which a fit is doubted."""
 DOUBTFUL_CORE = 1.0
 """Weighted residual of the core from which a fit is doubted."""
 UNLIKELY = 4.0
@@ -165,7 +167,7 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
     """Return a rough fit's optimum with the tissue's processes and what is known of the scan's blur.
 
     Without the processes a weak lesion may have run away to a patch of tissue nearby. A fit that is in doubt must beat
-    small lesions at the point itself.
+    small lesions at the point itself; those that come near it in cost are part of the SD.
     """
     found = optimise(*rough.model.with_process(rough.parameters, blur))
     if not _in_doubt(found):
@@ -177,12 +179,16 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
         small = small._replace(radius_mm=_usual_radius(small))
         model = LesionModel(near, small, blur=blur, core=dark_core(near.b0_tesla), neighbours=neighbours)
         trials.append(optimise(*model.with_process(model.start(small), blur)))
-    return min(trials, key=_tempered_cost)
+    costs = np.array([_tempered_cost(trial) for trial in trials])
+    best = trials[int(costs.argmin())]
+    chance = np.exp(-0.5 * (costs - costs.min()))
+    moved = np.array([trial.parameters[0] - best.parameters[0] for trial in trials])
+    return best._replace(rivals_sd_ppm_mm3=float(np.sqrt((chance * moved**2).sum() / chance.sum())))
 
 
 def _in_doubt(found: Optimum) -> bool:
     """Whether a fit is weak, does not hold at its core, or is unlike what is expected of a lesion at the point."""
-    weak = abs(found.parameters[0]) < 3 * CLUTTER_SCALE * found.sandwich()
+    weak = abs(found.parameters[0]) < WEAK_SD * CLUTTER_SCALE * found.sandwich()
     return weak or found.core_residual() >= DOUBTFUL_CORE or float(np.linalg.norm(_unlike(found))) >= UNLIKELY
 
 
@@ -193,12 +199,12 @@ def _unlike(found: Optimum) -> FloatArray:
 
 
 def _tempered_cost(found: Optimum) -> float:
-    """Return the cost with errors of a block and of all echoes counted as one, and what parameters cost (BIC)."""
+    """Return the cost with the errors of all echoes counted as one, and what parameters cost (BIC)."""
     model, p = found.model, found.parameters
     known = float((priors(model, p) ** 2).sum()) + model.roughness(p)
-    blocks = int(model.near.block_labels().max()) + 1
-    data = (found.misfit.cost - known) * blocks / len(model.data)
-    return data + known + model.n_source * float(np.log(blocks))
+    independent = len(model.data) * model.near.independent / len(model.near.te_s)
+    data = (found.misfit.cost - known) / len(model.near.te_s)
+    return data + known + model.n_source * float(np.log(independent))
 
 
 def pooled_blur(optima: Sequence[Optimum]) -> Estimate:
@@ -269,7 +275,7 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     noise_sd = CLUTTER_SCALE * float(around) * poorer * np.sqrt(max(size) / min(size)) / model.near.covered
     return LesionFit(
         source=optimum.source,
-        sd_ppm_mm3=float(np.hypot(noise_sd, MODEL_ERROR * p[0])),
+        sd_ppm_mm3=float(np.linalg.norm([noise_sd, MODEL_ERROR * p[0], optimum.rivals_sd_ppm_mm3])),
         noise_sd_ppm_mm3=noise_sd,
         cramer_rao_sd_ppm_mm3=bound_of(model, misfit),
         clutter_sd_ppm_mm3=clutter,

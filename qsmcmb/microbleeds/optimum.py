@@ -30,6 +30,8 @@ class Optimum(NamedTuple):
     parameters: FloatArray
     misfit: Misfit
     converged: bool
+    rivals_sd_ppm_mm3: float = 0.0
+    """What other ends, about as likely, would make of the total susceptibility."""
 
     @property
     def source(self) -> Source:

@@ -57,6 +57,10 @@ DOUBTFUL_CORE = 1.0
 """Weighted residual of the core from which a fit is doubted."""
 UNLIKELY = 4.0
 """Distance in SDs of centre, contrast and decay together from what is expected, from which it is."""
+FAR_SD = 4.0
+"""Distance of a centre from the point, in the point's SDs, from which it is not the lesion's."""
+POOR_TRUST = 0.02
+"""Part of a difference of costs that counts where the model does not hold: its cost can't choose well."""
 SMALL_PPM_MM3 = 1.0
 """Size of the lesions, of either sign, that a doubtful fit must beat."""
 CORE_EXPLAINED = 0.93
@@ -179,9 +183,12 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
         small = small._replace(radius_mm=_usual_radius(small))
         model = LesionModel(near, small, blur=blur, core=dark_core(near.b0_tesla), neighbours=neighbours)
         trials.append(optimise(*model.with_process(model.start(small), blur)))
+    # What ends far from the point is something else: a sinus, another lesion.
+    trials = [trial for trial in trials if np.linalg.norm(_unlike(trial)[:3]) < FAR_SD] or trials
     costs = np.array([_tempered_cost(trial) for trial in trials])
     best = trials[int(costs.argmin())]
-    chance = np.exp(-0.5 * (costs - costs.min()))
+    trust = 1.0 if best.core_residual() < DOUBTFUL_CORE else POOR_TRUST
+    chance = np.exp(-0.5 * trust * (costs - costs.min()))
     moved = np.array([trial.parameters[0] - best.parameters[0] for trial in trials])
     return best._replace(rivals_sd_ppm_mm3=float(np.sqrt((chance * moved**2).sum() / chance.sum())))
 

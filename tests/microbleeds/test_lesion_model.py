@@ -152,3 +152,10 @@ def test_a_start_that_ran_away_to_a_patch_of_tissue_returns_to_the_point() -> No
     assert np.linalg.norm(fit.source.centre_mm) < 1.0
     assert abs(fit.source.total_chi_ppm_mm3 - 1.0) < 1.96 * fit.sd_ppm_mm3
     assert fit.sd_ppm_mm3 < 0.5
+
+
+def test_a_strong_source_at_the_edge_is_not_read_as_the_lesion() -> None:
+    near = scanned(np.array([[2.0, 0.2, -0.1, 0.3, 0.8], [300.0, 4.0, -4.0, -4.5, 3.0]]))
+    fit = describe_fit(refine(rough_fit(near, Source(100.0, (2.5, -2.5, -2.5), 3.0)), BLUR))
+    assert np.linalg.norm(fit.source.centre_mm) < 4.0 * near.point_sd_mm[0]
+    assert abs(fit.source.total_chi_ppm_mm3 - 2.0) < 1.96 * fit.sd_ppm_mm3

@@ -31,8 +31,8 @@ MIDDLE = 60
 """That frequency's power as a percentile."""
 MODEL_SD = 0.1
 """Of the logarithm of the power: tissue is no power law."""
-BELIEVED = 20.0
-"""Least drop of the cost for a window."""
+BELIEVED = 40.0
+"""Least drop of the cost for a window, in units of what the window's own fit leaves a sample."""
 SIMPLER = 6.0
 """Largest rise of the cost for a filter with fewer free parameters."""
 LEVELS = 12.0
@@ -163,7 +163,9 @@ def _fits(spectrum: _Spectrum) -> list[tuple[float, KSpaceWindow]]:
         fits.append(next(fit for fit in best if fit[0] < best[-1][0] + SIMPLER))
     alone = problem.fit(ALONE, ())[0]
     # Some window out of the free ones always explains a little more.
-    return fits if alone - min(cost for cost, _ in fits[:-1]) >= BELIEVED else []
+    least = min(cost for cost, _ in fits[:-1])
+    # What is no tissue (balls in water) fits neither; there the one that fits less badly says nothing.
+    return fits if alone - least >= BELIEVED * max(1.0, least / problem.samples) else []
 
 
 def _taper(mask: BoolArray) -> tuple[FloatArray, tuple[slice, slice, slice]]:
@@ -210,6 +212,7 @@ class _Problem:
         # The centre is no tissue's power law; at the end of an image without a filter edges outside the brain ring.
         self._used = slice(SKIPPED, half - SKIPPED)
         self._data = np.log(power + self._floor)[:, self._used]
+        self.samples = self._data.size
         self._fine = ((np.arange(half * FINE) + 0.5) / FINE - 0.5) / (n / 2)
         self._place = (np.arange(half) / (n / 2) / spectrum.apart[:, None]) ** 2
         apart = np.arange(half)[self._used, None] - np.arange(n)

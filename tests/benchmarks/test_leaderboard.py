@@ -74,14 +74,19 @@ def test_every_family_leaves_a_record_and_the_page_shows_them(bench, tmp_path):
 
 
 def test_floor_is_the_transforms_and_what_lies_between(bench):
-    """Two pairs of 10 ms, and a megabyte at 1 GB/s; the faster of two measured pairs counts."""
+    """Two pairs of 10 ms, and a megabyte at 1 GB/s; the faster of two measured pairs counts, or those of the call."""
     record = {
+        "call_pairs": None,
         "seconds": 0.1, "grid": "10x10x10", "transform_pairs": {"10x10x10": 2}, "bytes_per_s": 1e9, "moved_bytes": 1e6
     }  # fmt: skip
     records = [{**record, "pair_s": {"10x10x10": 0.010}}, {**record, "pair_s": {"10x10x10": 0.030}}]
     bench[2].add_costs(records)
     assert records[1]["pairs"] == pytest.approx(10)
     assert records[1]["floor_s"] == pytest.approx(2 * 0.010 + 0.001)
+    beside = {**record, "call_pairs": 7.0, "pair_s": {"10x10x10": 0.010}}
+    bench[2].add_costs([beside])
+    assert beside["pairs"] == 7.0
+    assert beside["floor_ratio"] == pytest.approx(7 * 0.010 / 0.021)
 
 
 def test_each_array_counts_once_between_two_transforms(bench):
@@ -108,7 +113,7 @@ def test_peers_stand_below_their_method(bench):
     _, _, page = bench
     row = {
         "family": "dipole_inversion", "method": "tv", "case": "L", "scores": {"nrmse": 5.0}, "seconds": 0.58,
-        "pairs": 20.0,
+        "pairs": 20.0, "echoes": 3,
         "floor_ratio": 1.2, "transform_pairs": {"a": 66}, "volumes": 9.0, "peak_rss_mib": 900.0,
     }  # fmt: skip
     peers = {"pair_s": 0.029, "dipole_inversion": {"tv": [{"name": "other", "seconds": 5.8, "nrmse": 6.0}]}}

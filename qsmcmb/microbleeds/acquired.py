@@ -184,8 +184,9 @@ def _taper(mask: BoolArray) -> tuple[FloatArray, tuple[slice, slice, slice]]:
 def _spectrum(
     power: FloatArray, taper: FloatArray, axis: int, size_mm: FloatArray, windows: Windows
 ) -> _Spectrum | None:
+    """Return the spectrum along an axis; None where it, or the others beside it, have too few samples."""
     n = power.shape[axis]
-    if n < LEAST_SAMPLES or min(power.shape) < 4:
+    if n < LEAST_SAMPLES:
         return None
     one, two = (a for a in range(3) if a != axis)
     first, second = (2 * np.abs(scipy.fft.fftfreq(power.shape[a])) for a in (one, two))
@@ -196,6 +197,8 @@ def _spectrum(
     lines, apart = [], []
     for low, high in LINES:
         chosen = (distance > low) & (distance < high)
+        if not chosen.any():
+            return None
         mean = np.exp(np.log(along[chosen] + 1e-30).mean(axis=0, dtype=float))
         lines.append(0.5 * (mean + np.roll(mean[::-1], 1))[:half])
         apart.append(float(np.sqrt(np.mean(in_mm[chosen] ** 2))))

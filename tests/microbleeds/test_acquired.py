@@ -63,8 +63,10 @@ def test_an_image_that_was_left_alone_is_taken_as_it_is(rng: np.random.Generator
     assert acquired.noise == pytest.approx(NOISE, rel=0.1)
 
 
-def test_nothing_is_looked_for_along_few_samples(rng: np.random.Generator) -> None:
-    shape = (40, 40, 6)
+@pytest.mark.parametrize("shape", [(40, 40, 6), (40, 5, 5)])
+def test_nothing_is_looked_for_along_few_samples(
+    shape: tuple[int, int, int], rng: np.random.Generator
+) -> None:
     magnitude = (1 + 0.05 * rng.standard_normal((1, *shape))).astype(np.float32)
     scan = GreScan(np.zeros_like(magnitude), magnitude, (0.01,), 3.0, Grid.isotropic(shape, 1.0))
     assert find_acquired(scan, np.ones(shape, bool)).windows[2] == WHOLE[2]

@@ -4,8 +4,9 @@
 
 Each method runs in its own process and leaves one JSON under WORK/results; a method that has one is not run again
 (--force does), so that an interrupted run goes on. Then docs/leaderboard.md and, under docs/leaderboard, its plots and
-results.json are written from all results at hand (--pages does that alone). The bench phantom and the dev heads come
-from ../shared; a phantom whose source is not there is skipped with a message.
+results.json are written from all results at hand and, where there is none, from what results.json held before (--pages
+does that alone). With --untimed scores and memory are renewed and speed is kept as it was. The bench phantom and the
+dev heads come from ../shared; a phantom whose source is not there is skipped with a message.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from leaderboard_cases import NAMES, ROOT, Case, MissingError, prepare
+from leaderboard_cases import NAMES, ROOT, Case, MissingError, methods_of, prepare
 
 LONGEST_S = 3600
 
@@ -59,6 +60,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--work", type=Path, default=Path("benchmark-data") / "leaderboard")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where the pages go")
+    parser.add_argument(
+        "--untimed", action="store_true", help="call each method once and keep no seconds: beside other work"
+    )
     parser.add_argument("--force", action="store_true", help="run again what has a result")
     parser.add_argument("--pages", action="store_true", help="write the pages from the results at hand alone")
     parser.add_argument("--note", default="", help="what a reader must know of this run, on the page")
@@ -66,14 +70,6 @@ def _arguments() -> argparse.Namespace:
     options = parser.parse_args()
     options.work = options.work.resolve()
     return options
-
-
-def methods_of(family: str) -> dict[str, str]:
-    """Return the METHODS of a family's package."""
-    import importlib
-
-    methods: dict[str, str] = importlib.import_module(f"qsmcmb.{family}").METHODS
-    return methods
 
 
 def result_path(work: Path, case: str, family: str, method: str) -> Path:
@@ -104,6 +100,7 @@ def _spawn(one: list[str], options: argparse.Namespace) -> bool:
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }  # fmt: skip
     command = [sys.executable, __file__, "--work", str(options.work), "--threads", threads, "--one", *one]
+    command += ["--untimed"] if options.untimed else []
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=LONGEST_S, check=False
@@ -121,7 +118,7 @@ def _child(options: argparse.Namespace) -> int:
 
     folder, family, method = options.one
     case = Case(Path(folder))
-    record, plane = run_method(case, family, method, options.threads)
+    record, plane = run_method(case, family, method, options.threads, timed=not options.untimed)
     path = result_path(options.work, case.folder.name, family, method)
     write_record(path, record, plane)
     return 0
@@ -129,8 +126,10 @@ def _child(options: argparse.Namespace) -> int:
 
 def _line(record: dict[str, Any]) -> str:
     scores = ", ".join(f"{k} {v:.3g}" for k, v in record["scores"].items() if v is not None)
-    pairs = record["seconds"] / record["pair_s"][record["grid"]]
-    cost = f"{record['seconds']:.2f} s = {pairs:.0f} pairs, {record['volumes']:.1f} volumes"
+    cost = f"{record['volumes']:.1f} volumes"
+    if record["seconds"] is not None:
+        pairs = record["seconds"] / record["pair_s"][record["grid"]]
+        cost = f"{record['seconds']:.2f} s = {pairs:.0f} pairs, {cost}"
     return f"{record['case']} {record['family']} {record['method']}: {cost}; {scores}"
 
 

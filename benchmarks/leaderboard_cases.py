@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -47,6 +48,12 @@ class Case:
             tuple(self.about["shape"]), tuple(self.about["voxel_size_mm"]), tuple(self.about["b0_dir"]),
             np.array(self.about["affine"]),
         )  # fmt: skip
+
+
+def methods_of(family: str) -> dict[str, str]:
+    """Return the METHODS of a family's package."""
+    methods: dict[str, str] = importlib.import_module(f"qsmcmb.{family}").METHODS
+    return methods
 
 
 def prepare(name: str, work: Path) -> list[Case]:

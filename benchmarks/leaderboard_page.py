@@ -1,4 +1,4 @@
-"""Tables and plots of the leaderboard, from the records of all runs."""
+"""Tables of the leaderboard, from the records of all runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from leaderboard_cases import NAMES, methods_of
+from leaderboard_plots import pictures
+from leaderboard_run import SPEED
 
 Record = dict[str, Any]
 
@@ -15,15 +18,24 @@ TITLES = {
     "masking": "Masking", "unwrapping": "Unwrapping", "field_mapping": "Field mapping",
     "background_removal": "Background removal", "dipole_inversion": "Inversion", "relaxometry": "R2*",
 }  # fmt: skip
+# Those with a table of their own for the core, and pictures.
+MAPPED = ("background_removal", "dipole_inversion")
+SESSIONS = {"15T": "1.5 T", "3T": "3 T", "3Tfollowup": "3 T later", "7T": "7 T"}
+GROUPS = {
+    "L": "Bench phantom L", "S": "Bench phantom S", "head": "The project's head phantom", "dev": "Dev heads",
+}  # fmt: skip
+# Sorted by the first of these that a record has.
+RANKED = ("nrmse_core", "nrmse", "wrong_wraps", "moment_error_core", "tkd_moment_error_core", "off_in_time")
 # Score -> (heading, decimals); a column appears where a record has it.
 COLUMNS = {
     "dice": ("Dice %", 1), "brain_kept": ("brain kept %", 1), "lesions_kept": ("lesions kept %", 0),
     "wrong_wraps": ("wrong wraps %", 4), "wrong_wraps_worst": ("worst echo %", 4), "off_in_time": ("off in time %", 4),
-    "nrmse": ("NRMSE %", 1), "nrmse_core": ("in the core %", 1), "nrmse_brain": ("whole brain %", 1),
-    "nrmse_detrended": ("detrended %", 1), "hfen": ("HFEN %", 1), "xsim": ("XSIM", 3), "regions": ("nuclei %", 1),
+    "nrmse": ("NRMSE %", 1), "nrmse_brain": ("whole brain %", 1), "nrmse_detrended": ("detrended %", 1),
+    "hfen": ("HFEN %", 1), "xsim": ("XSIM", 3), "regions": ("nuclei %", 1),
     "moment": ("moment", 3), "moment_spread": ("its spread", 3), "moment_error": ("moment error %", 1),
-    "streaks": ("streaks %", 2), "kept": ("mask kept %", 1), "tkd_moment": ("moment by TKD", 3),
-    "tkd_moment_error": ("its error %", 1), "rms_error_ppb": ("rms error ppb", 2),
+    "streaks": ("streaks %", 2), "cone_streaks": ("cones %", 1), "lesions": ("lesions", 0), "kept": ("mask kept %", 1),
+    "tkd_moment": ("moment by TKD", 3), "tkd_moment_error": ("its error %", 1), "tkd_lesions": ("lesions", 0),
+    "rms_error_ppb": ("rms error ppb", 2),
     "median_error_ppb": ("median error ppb", 2), "error_over_sd": ("error / SD", 2), "median_sd_ppb": ("SD ppb", 2),
     "median_error_hz": ("median error 1/s", 2), "median_hz": ("median 1/s", 1),
 }  # fmt: skip
@@ -39,11 +51,16 @@ numbers are in [leaderboard/results.json](leaderboard/results.json).
 - **Input.** Each method starts from the best that its stage can get: background removal from the total field with
   noise, inversion from the true local field with noise (on the dev heads: from the default pipeline's), so that its
   errors are its own.
-- **Scores** are in the method's own mask, in the core (the brain without its outer 6 voxels, the same for all) and,
-  for background removal, in the whole brain with 0 where the method gives nothing: erosion wins nothing. Moment:
-  recovered over true total susceptibility of the lesions, their median; spread: its interquartile range. Streaks:
-  SD of the error in a shell around lesions over their contrast. Nuclei: rms error of regions' means. Definitions:
-  `qsmcmb/validation/scores.py`.
+- **Scores** are in the method's own mask and once more in the *core*, the brain without its outer 6 voxels, the same
+  for all (of background removal, what the method's mask leaves of it); *whole brain* counts 0 where a method gives
+  nothing: erosion wins nothing. Moment: recovered over true total susceptibility of the lesions in that mask, their
+  median; spread: its interquartile range. Streaks: SD of the error in a shell around lesions over their contrast;
+  cones: what of the map around lesions follows the angle to B0, over their contrast, which needs no truth of the
+  tissue. Nuclei: rms error of regions' means. Definitions: `qsmcmb/validation/scores.py`,
+  `benchmarks/leaderboard_scores.py`.
+- **Heads** have a table of several sessions: a cell holds 1.5 T / 3 T / 7 T. They are not timed: they were run beside
+  other work. Their local field is weak (SD 5 ppb in the brain; the total field's is 460), so that an NRMSE of
+  background removal of 100 % is an error of 5 ppb.
 - **Speed.** Seconds of a call whose loops are compiled and whose transforms are planned, the fastest of some; *pairs*:
   each call's time in forward and inverse transforms of the full grid made just before and after it, the median of
   the calls, which compares machines; *floor*, in pairs too: the transforms that the method makes on its own grids, as
@@ -58,96 +75,166 @@ numbers are in [leaderboard/results.json](leaderboard/results.json).
 
 def write_pages(results: Path, docs: Path, *, note: str = "") -> None:
     """Write leaderboard.md, its plots and results.json under `docs`."""
-    records = [json.loads(p.read_text()) for p in sorted(results.glob("*/*.json"))]
+    folder = docs / "leaderboard"
+    records = gather(results, folder / "results.json")
     if not records:
         print("no results: no pages")
         return
     add_costs(records)
     peers = tomllib.loads(Path(__file__).with_name("peers.toml").read_text())
-    folder = docs / "leaderboard"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(records, indent=1) + "\n")
     parts = [ABOUT, *([note + "\n"] if note else [])]
-    for case in sorted({r["case"] for r in records}, key=_order):
-        chosen = [r for r in records if r["case"] == case]
-        parts.append(f"## {_sentence(chosen[0]['label'])}\n\n{_machine(chosen)}\n")
-        for family, title in TITLES.items():
+    for group, title in GROUPS.items():
+        chosen = [r for r in records if r["case"].split("-")[0] == group]
+        if not chosen:
+            continue
+        parts.append(f"## {title}\n\n{_setting(chosen)}\n")
+        known = peers.get(group, {})
+        for family, heading in TITLES.items():
             rows = [r for r in chosen if r["family"] == family]
             if rows:
-                parts.append(f"### {title}\n\n{table(rows, peers.get(case, {}))}\n")
-                parts += _pictures(rows, peers.get(case, {}), results / case, folder)
+                parts.append(f"### {heading}\n")
+                parts += [f"{t}\n" for t in _tables(rows, known)]
+                names = pictures(rows, known, results, folder, group) if family in MAPPED else []
+                parts += [f"![{heading}, {title}](leaderboard/{name})\n" for name in names]
     (docs / "leaderboard.md").write_text("\n".join(parts))
 
 
+def gather(results: Path, kept: Path) -> list[Record]:
+    """Return the records of the results at hand, and of `kept` what they lack: other runs, speed where not timed."""
+    old = {_key(r): r for r in (json.loads(kept.read_text()) if kept.exists() else [])}
+    new = {_key(r): r for r in (json.loads(p.read_text()) for p in results.glob("*/*.json"))}
+    for key, record in new.items():
+        if record["seconds"] is None and key in old:
+            record.update({name: old[key][name] for name in SPEED})
+    known = {family: methods_of(family) for family in TITLES}
+    return [r for key, r in sorted((old | new).items()) if r["method"] in known[r["family"]]]
+
+
+def _key(record: Record) -> tuple[int, str, str, str]:
+    case = record["case"]
+    return NAMES.index(case.split("-")[0]), case, record["family"], record["method"]
+
+
 def add_costs(records: list[Record]) -> None:
-    """Add to each record its time in pairs and over its floor.
+    """Add to each timed record its time in pairs and over its floor; None to others.
 
     The floor is that of the fastest transforms that any run has met; a method's time in pairs, of pairs made beside its
     calls, so that a machine with other things to do slows both.
     """
     pair_s: dict[str, float] = {}
-    for record in records:
+    timed = [r for r in records if r["seconds"] is not None]
+    for record in timed:
         for shape, seconds in record["pair_s"].items():
             pair_s[shape] = min(seconds, pair_s.get(shape, seconds))
-    bytes_per_s = max(r["bytes_per_s"] for r in records)
     for record in records:
+        record |= dict.fromkeys(("full_pair_s", "pairs", "floor_s", "floor_ratio"))
+    bytes_per_s = max((r["bytes_per_s"] for r in timed), default=1.0)
+    for record in timed:
         record["full_pair_s"] = pair_s[record["grid"]]
         record["pairs"] = record["call_pairs"] or record["seconds"] / record["full_pair_s"]
-        pairs = sum(number * pair_s[shape] for shape, number in record["transform_pairs"].items())
-        floor = pairs + record["moved_bytes"] / bytes_per_s if pairs else None
+        pairs = sum(number * pair_s.get(shape, np.inf) for shape, number in record["transform_pairs"].items())
+        floor = pairs + record["moved_bytes"] / bytes_per_s if 0 < pairs < np.inf else None
         record["floor_s"] = floor
         record["floor_ratio"] = record["pairs"] * record["full_pair_s"] / floor if floor else None
 
 
-def _order(case: str) -> tuple[int, str]:
-    return ("L", "S", "head", "dev").index(case.split("-")[0]), case
+def _setting(rows: list[Record]) -> str:
+    """What holds for all tables of a phantom."""
+    sessions = [SESSIONS[c.split("-")[1]] for c in _cases(rows) if "-" in c]
+    timed = [r for r in rows if r["full_pair_s"]]
+    text = [f"Cells: {' / '.join(sessions)}." if len(sessions) > 1 else ""]
+    if timed:
+        pair = f"{1000 * timed[0]['full_pair_s']:.1f} ms"
+        text.append(f"{timed[0]['threads']} threads; a planned transform pair of the full grid takes {pair}.")
+    if rows[0]["case"].startswith("dev"):
+        text.append("Tissue's truth is not known: no error of maps and fields.")
+    return " ".join(t for t in text if t)
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _cases(rows: list[Record]) -> list[str]:
+    return sorted({r["case"] for r in rows})
 
 
-def _machine(rows: list[Record]) -> str:
-    pair, threads = 1000 * rows[0]["full_pair_s"], rows[0]["threads"]
-    return f"{threads} threads; a planned transform pair of the full grid takes {pair:.1f} ms."
+def _tables(rows: list[Record], peers: dict[str, Any]) -> list[str]:
+    """Return the tables of one family: with pictures of its own, own mask, core and cost apart; one for all else."""
+    if rows[0]["family"] not in MAPPED:
+        return [table(rows, peers, _own(rows) + _cost(rows))]
+    core = [f"{c}_core" for c in COLUMNS if any(r["scores"].get(f"{c}_core") is not None for r in rows)]
+    found = ["In the method's own mask:", table(rows, peers, _own(rows))]
+    found += ["In the core, the same for all:", table(rows, peers, core)] if core else []
+    return [*found, "Cost:", table(rows, peers, _cost(rows))]
 
 
-def table(rows: list[Record], peers: dict[str, Any]) -> str:
-    """Return the Markdown table of one family, the peers' rows under each method."""
-    family = rows[0]["family"]
-    known = peers.get(family, {})
-    shown = [c for c in COLUMNS if any(r["scores"].get(c) is not None for r in rows)]
-    has_floor = any(r["floor_ratio"] for r in rows)
-    head = ["method", *(COLUMNS[c][0] for c in shown), "s", "pairs"]
-    head += ["transforms", "x floor"] if has_floor else []
-    head += ["volumes", "RSS MiB", "faster"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for row in sorted(rows, key=_rank):
-        cells = [f"**{row['method']}**", *(_cell(row["scores"].get(c), COLUMNS[c][1]) for c in shown)]
-        cells += [_cell(row["seconds"], 2), _cell(row["pairs"], 0)]
-        if has_floor:
-            cells += [_cell(sum(row["transform_pairs"].values()) or None, 0), _cell(row["floor_ratio"], 2)]
-        cells += [_cell(row["volumes"], 1), _cell(row["peak_rss_mib"], 0), _faster(row, known, peers)]
-        lines.append("| " + " | ".join(cells) + " |")
-        for peer in known.get(row["method"], []):
-            cells = [f"*{peer['name']}*", *(_cell(peer.get(c), COLUMNS[c][1]) for c in shown)]
-            cells += [_cell(peer["seconds"], 2), _cell(peer["seconds"] / peers["pair_s"], 0)]
-            cells += ["", ""] if has_floor else []
-            cells += ["", _cell(peer.get("rss_mib"), 0), ""]
-            lines.append("| " + " | ".join(cells) + " |")
+def _own(rows: list[Record]) -> list[str]:
+    return [c for c in COLUMNS if any(r["scores"].get(c) is not None for r in rows)]
+
+
+def _cost(rows: list[Record]) -> list[str]:
+    timed = ["seconds", "pairs"] if any(r["pairs"] for r in rows) else []
+    floor = ["transforms"] if any(r["transform_pairs"] for r in rows) else []
+    floor += ["floor_ratio"] if any(r["floor_ratio"] for r in rows) else []
+    return [*timed, *floor, "volumes", "peak_rss_mib", *(["faster"] if timed else [])]
+
+
+COSTS = {
+    "seconds": ("s", 2), "pairs": ("pairs", 0), "transforms": ("transforms", 0), "floor_ratio": ("x floor", 2),
+    "volumes": ("volumes", 1), "peak_rss_mib": ("RSS MiB", 0), "faster": ("faster", 1),
+}  # fmt: skip
+
+
+def table(rows: list[Record], peers: dict[str, Any], columns: list[str]) -> str:
+    """Return a Markdown table of one family, a row a method, the peers' rows under it."""
+    known = peers.get(rows[0]["family"], {})
+    head = [COSTS[c][0] if c in COSTS else COLUMNS[c.removesuffix("_core")][0] for c in columns]
+    lines = ["| " + " | ".join(["method", *head]) + " |", "|---" * (len(head) + 1) + "|"]
+    by_method: dict[str, list[Record]] = {}
+    for row in rows:
+        by_method.setdefault(row["method"], []).append(row)
+    for method, found in sorted(by_method.items(), key=lambda m: float(np.mean([rank(r) for r in m[1]]))):
+        found.sort(key=lambda r: r["case"])
+        cells = [" / ".join(_value(r, c, known, peers) for r in found) for c in columns]
+        lines.append(
+            "| " + " | ".join([f"**{method}**", *(c if c.strip(" /") else "" for c in cells)]) + " |"
+        )
+        for peer in known.get(method, []):
+            cells = [_peer_value(peer, c, peers) for c in columns]
+            if any(cells):
+                lines.append("| " + " | ".join([f"*{peer['name']}*", *cells]) + " |")
     return "\n".join(lines)
 
 
-def _rank(row: Record) -> float:
+def _value(row: Record, column: str, known: dict[str, Any], peers: dict[str, Any]) -> str:
+    if column == "faster":
+        return _faster(row, known, peers)
+    if column == "transforms":
+        return _cell(sum(row["transform_pairs"].values()) or None, 0)
+    if column in COSTS:
+        return _cell(row[column], COSTS[column][1])
+    return _cell(row["scores"].get(column), COLUMNS[column.removesuffix("_core")][1])
+
+
+def _peer_value(peer: dict[str, Any], column: str, peers: dict[str, Any]) -> str:
+    if column == "pairs":
+        return _cell(peer["seconds"] / peers["pair_s"], 0)
+    if column == "peak_rss_mib":
+        return _cell(peer.get("rss_mib"), 0)
+    digits = COSTS[column][1] if column in COSTS else COLUMNS[column.removesuffix("_core")][1]
+    return _cell(peer.get(column), digits)
+
+
+def rank(row: Record) -> float:
+    """Return what methods are sorted by: the first error that a record has."""
     scores = row["scores"]
-    for name in ("nrmse_core", "nrmse", "wrong_wraps", "moment_error", "tkd_moment_error", "off_in_time"):
+    for name in RANKED:
         if scores.get(name) is not None:
             return float(scores[name])
     return 0.0
 
 
 def _cell(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
+    return "" if value is None else f"{value:.{0 if abs(value) >= 100 else digits}f}"
 
 
 def _faster(row: Record, known: dict[str, Any], peers: dict[str, Any]) -> str:
@@ -156,74 +243,4 @@ def _faster(row: Record, known: dict[str, Any], peers: dict[str, Any]) -> str:
         p["seconds"] / peers["pair_s"] * row["echoes"] / p.get("echoes", row["echoes"])
         for p in known.get(row["method"], [])
     ]
-    return f"{min(pairs) / row['pairs']:.1f} x" if pairs else ""
-
-
-def _pictures(rows: list[Record], peers: dict[str, Any], results: Path, folder: Path) -> list[str]:
-    family, case = rows[0]["family"], rows[0]["case"]
-    if family not in ("background_removal", "dipole_inversion"):
-        return []
-    import matplotlib
-
-    matplotlib.use("Agg")
-    out = []
-    if rows[0]["scores"].get("nrmse") is not None:
-        out.append(_scatter(rows, peers, folder / f"{case}-{family}.png"))
-    out.append(_montage(rows, results, folder / f"{case}-{family}-maps.png"))
-    return [f"![{TITLES[family]}, {case}](leaderboard/{p.name})\n" for p in out if p]
-
-
-def _scatter(rows: list[Record], peers: dict[str, Any], path: Path) -> Path:
-    """Accuracy against speed, ours filled, the peers' open."""
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import LogLocator
-
-    figure, axes = plt.subplots(figsize=(7, 4.2), dpi=90)
-    known = peers.get(rows[0]["family"], {})
-    for number, row in enumerate(sorted(rows, key=lambda r: r["method"])):
-        colour, marker = f"C{number % 10}", "osD^v"[number // 10]
-        x, y = row["pairs"], row["scores"]["nrmse"]
-        axes.plot(x, y, marker, color=colour, ms=7)
-        axes.annotate(row["method"], (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8)
-        for peer in known.get(row["method"], []):
-            if "nrmse" in peer:
-                there = peer["seconds"] / peers["pair_s"], peer["nrmse"]
-                axes.plot(*there, marker, color=colour, ms=6, mfc="none")
-                axes.plot([x, there[0]], [y, there[1]], color=colour, lw=0.5, alpha=0.5)
-    axes.set(xscale="log", yscale="log", xlabel="time, transform pairs of the full grid", ylabel="NRMSE, %")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
-    axes.yaxis.set_minor_formatter("{x:g}")
-    axes.grid(alpha=0.3, which="both")
-    axes.set_title("filled: qsmcmb; open: other implementations", fontsize=9)
-    figure.tight_layout()
-    figure.savefig(path)
-    plt.close(figure)
-    return path
-
-
-def _montage(rows: list[Record], results: Path, path: Path) -> Path | None:
-    """One plane of each result on one grey scale."""
-    import matplotlib.pyplot as plt
-
-    planes = {}
-    for row in sorted(rows, key=_rank):
-        file = results / f"{row['family']}-{row['method']}.npy"
-        if file.exists():
-            planes[row["method"]] = np.load(file).astype(np.float32)
-    if not planes:
-        return None
-    across = min(6, len(planes))
-    down = -(-len(planes) // across)
-    figure, grid = plt.subplots(down, across, figsize=(1.6 * across, 1.9 * down), dpi=80, squeeze=False)
-    limit = 0.15 if rows[0]["family"] == "dipole_inversion" else 0.06
-    for axes in grid.ravel():
-        axes.axis("off")
-    for axes, (method, plane) in zip(grid.ravel(), planes.items(), strict=False):
-        axes.imshow(plane.T, cmap="gray", vmin=-limit, vmax=limit, origin="lower", interpolation="nearest")
-        axes.set_title(method, fontsize=8)
-    figure.tight_layout(pad=0.4)
-    figure.savefig(path)
-    plt.close(figure)
-    return path
+    return f"{min(pairs) / row['pairs']:.1f} x" if pairs and row["pairs"] else ""

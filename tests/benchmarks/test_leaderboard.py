@@ -112,11 +112,66 @@ def test_each_array_counts_once_between_two_transforms(bench):
 def test_peers_stand_below_their_method(bench):
     _, _, page = bench
     row = {
-        "family": "dipole_inversion", "method": "tv", "case": "L", "scores": {"nrmse": 5.0}, "seconds": 0.58,
-        "pairs": 20.0, "echoes": 3,
+        "family": "dipole_inversion", "method": "tv", "case": "L", "scores": {"nrmse": 5.0, "nrmse_core": 4.0},
+        "seconds": 0.58, "pairs": 20.0, "echoes": 3,
         "floor_ratio": 1.2, "transform_pairs": {"a": 66}, "volumes": 9.0, "peak_rss_mib": 900.0,
     }  # fmt: skip
     peers = {"pair_s": 0.029, "dipole_inversion": {"tv": [{"name": "other", "seconds": 5.8, "nrmse": 6.0}]}}
-    lines = page.table([row], peers).splitlines()
-    assert lines[2].startswith("| **tv** | 5.0 | 0.58 | 20 | 66 | 1.20 | 9.0 | 900 | 10.0 x |")
-    assert lines[3].startswith("| *other* | 6.0 | 5.80 | 200 |")
+    own, core, cost = (t.splitlines() for t in page._tables([row], peers) if t.startswith("|"))
+    assert own[2:] == ["| **tv** | 5.0 |", "| *other* | 6.0 |"]
+    assert core[2:] == ["| **tv** | 4.0 |"]
+    assert cost[2] == "| **tv** | 0.58 | 20 | 66 | 1.20 | 9.0 | 900 | 10.0 x |"
+    assert cost[3].startswith("| *other* | 5.80 | 200 |")
+
+
+def test_sessions_of_a_head_share_a_row(bench):
+    """A method's cells hold its sessions in order; what is known of neither leaves no column."""
+    _, _, page = bench
+    row = {
+        "family": "dipole_inversion", "method": "tv", "case": "dev-15T", "scores": {"moment": 0.8}, "seconds": None,
+        "pairs": None, "echoes": 3, "floor_ratio": None, "transform_pairs": {"a": 66}, "volumes": 9.0,
+        "peak_rss_mib": 900.0, "full_pair_s": None,
+    }  # fmt: skip
+    rows = [{**row, "case": "dev-3T", "scores": {"moment": 0.9}}, row]
+    own, cost = (t.splitlines() for t in page._tables(rows, {}) if t.startswith("|"))
+    assert own == ["| method | moment |", "|---|---|", "| **tv** | 0.800 / 0.900 |"]
+    assert cost[0] == "| method | transforms | volumes | RSS MiB |"
+    assert "1.5 T / 3 T" in page._setting(rows)
+
+
+def test_untimed_run_keeps_the_speed_of_an_earlier_one(bench, tmp_path):
+    case, run, page = bench
+    record, plane = run.run_method(case, "dipole_inversion", "tkd", 1)
+    run.write_record(tmp_path / "first" / "S" / "dipole_inversion-tkd.json", record, plane)
+    page.write_pages(tmp_path / "first", tmp_path / "docs")
+    again, plane = run.run_method(case, "dipole_inversion", "tkd", 1, timed=False)
+    assert again["seconds"] is None
+    again["scores"]["nrmse"] = 12.5
+    run.write_record(tmp_path / "second" / "S" / "dipole_inversion-tkd.json", again, plane)
+    page.write_pages(tmp_path / "second", tmp_path / "docs")
+    (kept,) = json.loads((tmp_path / "docs" / "leaderboard" / "results.json").read_text())
+    assert kept["seconds"] == record["seconds"]
+    assert kept["scores"]["nrmse"] == 12.5
+
+
+def test_cones_are_seen_where_truth_is_not(bench):
+    """A map that follows the angle to B0 around a lesion against a flat one and one of tissue without direction."""
+    import leaderboard_scores
+
+    class Lesion:
+        grid = Grid.isotropic((40, 40, 40), 1.0)
+
+        def __contains__(self, name):
+            return name == "points"
+
+        def __getitem__(self, name):
+            return np.array([[*self.grid.to_world(np.array([20.0, 20.0, 20.0])), 268.0]])
+
+    case = Lesion()
+    mask = np.ones(case.grid.shape, bool)
+    x, y, z = np.meshgrid(*[np.arange(40) - 20.0] * 3, indexing="ij")
+    polar = np.abs(z) / np.maximum(np.sqrt(x**2 + y**2 + z**2), 1)
+    # The contrast is 268 / (4/3 pi 4^3) = 1: the SD of five bands' means, a fifth apart, is 100 sqrt(0.08) percent.
+    assert leaderboard_scores.cone_streaks(case, polar, mask, mask) == pytest.approx(28.3, abs=1)
+    assert leaderboard_scores.cone_streaks(case, 0 * polar + 3, mask, mask) == pytest.approx(0)
+    assert leaderboard_scores.cone_streaks(case, np.sin(x), mask, mask) < 3

@@ -15,8 +15,6 @@ from qsmcmb.core.compiled import compiled
 TURN = np.float32(2.0 * math.pi)
 PER_TURN = np.float32(0.5 / math.pi)
 DAMPING = np.float32(0.8)
-BLOCK = 4096
-"""Voxels that are summed together: sums do not depend on threads."""
 
 
 @compiled(parallel=True)
@@ -236,18 +234,22 @@ def dot(first: Any, second: Any, rows: Any) -> Any:
 
 
 @compiled(parallel=True)
-def settle(wrapped: Any, voxels: Any, unwrapped: Any) -> None:
-    """Give the unwrapped phase of one part (flat indices) the wrapped phase's mean on the circle."""
-    blocks = (voxels.size + BLOCK - 1) // BLOCK
-    sums = np.zeros((blocks, 2))
-    for i in prange(blocks):
+def settle(wrapped: Any, inside: Any, unwrapped: Any) -> None:
+    """Give the unwrapped phase of one part the wrapped phase's mean on the circle."""
+    nx, ny, nz = inside.shape
+    sums = np.zeros((nx, 2))
+    for i in prange(nx):
         x, y = 0.0, 0.0
-        for v in voxels[i * BLOCK : (i + 1) * BLOCK]:
-            rest = wrapped[v] - unwrapped[v]
-            x += math.cos(rest)
-            y += math.sin(rest)
+        for j in range(ny):
+            for k in range(nz):
+                if inside[i, j, k]:
+                    rest = wrapped[i, j, k] - unwrapped[i, j, k]
+                    x += math.cos(rest)
+                    y += math.sin(rest)
         sums[i, 0], sums[i, 1] = x, y
     amount = np.float32(math.atan2(sums[:, 1].sum(), sums[:, 0].sum()))
-    for i in prange(blocks):
-        for v in voxels[i * BLOCK : (i + 1) * BLOCK]:
-            unwrapped[v] += amount
+    for i in prange(nx):
+        for j in range(ny):
+            for k in range(nz):
+                if inside[i, j, k]:
+                    unwrapped[i, j, k] += amount

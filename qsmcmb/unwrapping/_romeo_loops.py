@@ -34,24 +34,25 @@ def _weight(step: Any, step_other: Any, ratio: Any, a: Any, b: Any) -> Any:
 def edge_weights(phase: Any, other: Any, mag: Any, mask: Any, ratio: Any, out: Any) -> None:
     """Weight each voxel's edges to the next voxel along x, y and z; 0 where an end is outside the mask.
 
-    `mask` is False on all faces of the volume, so no edge leaves it.
+    `mask` is False on all faces of the volume, so no edge leaves it; `other` and `mag` come without the faces.
     """
     nx, ny, nz = phase.shape
-    for x in prange(nx - 1):
-        for y in range(ny - 1):
-            for z in range(nz - 1):
+    for x in prange(1, nx - 1):
+        for y in range(1, ny - 1):
+            for z in range(1, nz - 1):
                 if not mask[x, y, z]:
                     continue
-                here, here_other, m = phase[x, y, z], other[x, y, z], mag[x, y, z]
+                i, j, k = x - 1, y - 1, z - 1
+                here, here_other, m = phase[x, y, z], other[i, j, k], mag[i, j, k]
                 if mask[x + 1, y, z]:
-                    step, step_other = phase[x + 1, y, z] - here, other[x + 1, y, z] - here_other
-                    out[x, y, z, 0] = _weight(step, step_other, ratio, m, mag[x + 1, y, z])
+                    step, step_other = phase[x + 1, y, z] - here, other[x, j, k] - here_other
+                    out[x, y, z, 0] = _weight(step, step_other, ratio, m, mag[x, j, k])
                 if mask[x, y + 1, z]:
-                    step, step_other = phase[x, y + 1, z] - here, other[x, y + 1, z] - here_other
-                    out[x, y, z, 1] = _weight(step, step_other, ratio, m, mag[x, y + 1, z])
+                    step, step_other = phase[x, y + 1, z] - here, other[i, y, k] - here_other
+                    out[x, y, z, 1] = _weight(step, step_other, ratio, m, mag[i, y, k])
                 if mask[x, y, z + 1]:
-                    step, step_other = phase[x, y, z + 1] - here, other[x, y, z + 1] - here_other
-                    out[x, y, z, 2] = _weight(step, step_other, ratio, m, mag[x, y, z + 1])
+                    step, step_other = phase[x, y, z + 1] - here, other[i, j, z] - here_other
+                    out[x, y, z, 2] = _weight(step, step_other, ratio, m, mag[i, j, z])
 
 
 @compiled

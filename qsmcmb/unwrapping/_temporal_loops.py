@@ -13,20 +13,23 @@ PER_TURN = np.float32(0.5 / math.pi)
 
 
 @compiled(parallel=True)
-def follow_in_time(phase: Any, mask: Any, te: Any, first: Any, out: Any) -> None:
+def follow_in_time(phase: Any, mask: Any, start: Any, te: Any, first: Any, out: Any) -> None:
     """Unwrap every echo so that it lies within half a turn of its neighbour's, scaled by echo time.
 
-    `out[first]` is unwrapped already; the others go outwards from it.
+    `out[first]` is unwrapped already; the others go outwards from it. The mask is of a box that begins at `start`.
     """
-    echoes, nx, ny, nz = phase.shape
+    echoes = phase.shape[0]
+    nx, ny, nz = mask.shape
+    sx, sy, sz = start
     for x in prange(nx):
         for y in range(ny):
             for k in range(1, echoes):
                 e = first + k if first + k < echoes else echoes - 1 - k
                 near = e - 1 if e > first else e + 1
                 ratio = te[e] / te[near]
+                wrapped, known, row = phase[e, x + sx, y + sy], out[near, x + sx, y + sy], out[e, x + sx, y + sy]
                 for z in range(nz):
                     if mask[x, y, z]:
-                        value = phase[e, x, y, z]
-                        turns = np.floor((out[near, x, y, z] * ratio - value) * PER_TURN + np.float32(0.5))
-                        out[e, x, y, z] = value + TURN * turns
+                        value = wrapped[z + sz]
+                        turns = np.floor((known[z + sz] * ratio - value) * PER_TURN + np.float32(0.5))
+                        row[z + sz] = value + TURN * turns

@@ -70,27 +70,26 @@ def unwrap_laplacian(
     check_range("max_iterations", max_iterations, 1, 10000)
     box = bounding_box(mask)
     inside = np.ascontiguousarray(mask[box])
-    wrapped = np.ascontiguousarray(phase_rad[(slice(None), *box)], np.float32)
-    inner = np.empty_like(wrapped)
-    if solver == "masked":
-        poisson = MaskedPoisson(inside, grid.voxel_size_mm)
-        for e, phase in enumerate(wrapped):
-            inner[e] = poisson.unwrap(phase, tolerance=tolerance, max_iterations=int(max_iterations))
-    else:
-        for e, phase in enumerate(wrapped):
-            inner[e] = _by_cosines(phase, inside, grid.voxel_size_mm)
-    flat, parts = inner.reshape(len(inner), -1), components(inside)
-    for echo, phase in zip(flat, wrapped.reshape(len(inner), -1), strict=True):
-        for voxels in parts:
-            with threads_for(voxels.size):
-                loops.settle(phase, voxels, echo)
-    if exact:
-        inner += (wrapped - inner) - np.float32(TWO_PI) * np.round((wrapped - inner) / np.float32(TWO_PI))
-    if te_s is not None and len(te_s) == len(inner) > 1:
-        settle_template(wrapped.reshape(len(inner), -1), flat[0], te_s, 0, parts)
-        align_echoes(flat, te_s, 0, parts)
     out = np.zeros(phase_rad.shape, np.float32)
-    out[(slice(None), *box)] = np.where(inside, inner, 0)
+    wrapped, inner = phase_rad[(slice(None), *box)], out[(slice(None), *box)]
+    parts = components(inside)
+    poisson = MaskedPoisson(inside, grid.voxel_size_mm) if solver == "masked" else None
+    for phase, found in zip(wrapped, inner, strict=True):
+        if poisson is None:
+            smooth = _by_cosines(phase, inside, grid.voxel_size_mm)
+        else:
+            smooth = poisson.unwrap(phase, tolerance=tolerance, max_iterations=int(max_iterations))
+        np.copyto(found, smooth, where=inside)
+        for part in parts:
+            with threads_for(part.inside.size):
+                loops.settle(phase[part.box], part.inside, found[part.box])
+        if exact:
+            away = phase - found
+            found += (away - np.float32(TWO_PI) * np.round(away / np.float32(TWO_PI))) * inside
+    del poisson
+    if te_s is not None and len(te_s) == len(inner) > 1:
+        settle_template(wrapped, inner[0], te_s, 0, parts)
+        align_echoes(inner, te_s, 0, parts)
     return out
 
 

@@ -2,8 +2,8 @@
 
 Dymerska et al. 2021, doi 10.1002/mrm.28563.
 
-One echo is grown with a queue of 254 buckets of voxels, in the mask's bounding box: about five float32 volumes of the
-box (phase, magnitude, other echo, weights, queue).
+One echo is grown with a queue of 254 buckets of voxels, in the mask's bounding box: about three float32 volumes of the
+box beside the result (phase, weights, queue).
 """
 
 from __future__ import annotations
@@ -102,12 +102,11 @@ def _grow(echoes: _Echoes, mask: BoolArray, echo: int) -> FloatArray:
     # A face of zeros around the box spares every test of an edge.
     padded = np.pad(mask, 1)
     phase = np.pad(echoes.phase_rad[echo], 1)
-    second = phase if other == echo else np.pad(echoes.phase_rad[other], 1)
-    mag = np.ones(padded.shape, np.float32)
-    if echoes.magnitude is not None:
-        mag[1:-1, 1:-1, 1:-1] = echoes.magnitude
+    mag = echoes.magnitude
+    if mag is None:
+        mag = np.broadcast_to(np.float32(1), mask.shape)
     weights = np.zeros((*padded.shape, 3), np.uint8)
-    loops.edge_weights(phase, second, mag, padded, np.float32(ratio), weights)
+    loops.edge_weights(phase, echoes.phase_rad[other], mag, padded, np.float32(ratio), weights)
     best = np.where(padded, np.uint8(0), np.uint8(255)).ravel()
     # A voxel waits at most six times; memory that is never written is never taken.
     count = int(np.count_nonzero(mask))

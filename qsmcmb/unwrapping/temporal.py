@@ -6,8 +6,8 @@ removed, phase over echo time is one field, which settles the multiples.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -23,6 +23,28 @@ CANDIDATES = (0, 1, -1, 2, -2)
 CLEAR = 0.5
 """Another multiple wins only if it leaves less than this part of the misfit."""
 SAMPLES = 20000
+
+
+class Part(NamedTuple):
+    """One 6-connected part of the mask: its box, the mask in it, and some of its voxels (indices in the box)."""
+
+    box: tuple[slice, ...]
+    inside: BoolArray
+    some: tuple[AnyArray, ...]
+
+    def values(self, volume: FloatArray) -> FloatArray:
+        """Return the part's values, in order."""
+        return volume[self.box][self.inside]
+
+    def samples(self, volume: FloatArray) -> FloatArray:
+        """Return the values of some voxels."""
+        return volume[self.box][self.some]
+
+    def turn(self, volume: FloatArray, turns: float) -> None:
+        """Add whole turns, in place."""
+        if turns:
+            there = volume[self.box]
+            np.add(there, np.float32(TWO_PI * turns), out=there, where=self.inside)
 
 
 def unwrap_echoes(
@@ -62,37 +84,30 @@ def unwrap_echoes(
     times = te_s if te_s is not None and len(te_s) == echoes else None
     box = bounding_box(mask)
     inside = np.ascontiguousarray(mask[box])
-    wrapped = np.ascontiguousarray(phase_rad[(slice(None), *box)], np.float32)
-    inner = np.zeros_like(wrapped)
+    # Both are views: five echoes' copies of the box would be most of what unwrapping takes.
+    out = np.zeros(phase_rad.shape, np.float32)
+    wrapped, inner = phase_rad[(slice(None), *box)], out[(slice(None), *box)]
     parts = components(inside)
     for e in range(echoes) if individual or times is None else (first,):
-        inner[e] = spatial(wrapped, inside, e)
-        _centre(inner[e].reshape(-1), parts)
+        unwrapped = spatial(wrapped, inside, e)
+        _centre(unwrapped, parts)
+        if times is not None and echoes > 1 and e == first:
+            settle_template(wrapped, unwrapped, times, first, parts)
+        np.copyto(inner[e], unwrapped, where=inside)
+        del unwrapped
     if times is not None and echoes > 1:
-        flat = inner.reshape(echoes, -1)
-        settle_template(wrapped.reshape(echoes, -1), flat[first], times, first, parts)
         if individual:
-            align_echoes(flat, times, first, parts)
+            align_echoes(inner, times, first, parts)
         else:
-            follow_in_time(wrapped, inside, times, first, inner)
-    out = np.zeros(phase_rad.shape, np.float32)
-    out[(slice(None), *box)] = np.where(inside, inner, 0)
+            start = tuple(s.start for s in box)
+            loops.follow_in_time(phase_rad, inside, start, np.asarray(times, np.float32), first, out)
     return out
 
 
-def _centre(unwrapped_rad: FloatArray, parts: Sequence[AnyArray]) -> None:
+def _centre(unwrapped_rad: FloatArray, parts: Sequence[Part]) -> None:
     """Take whole turns off each component, so that its median lies within half a turn of 0; in place."""
-    for voxels in parts:
-        turns = np.round(np.median(unwrapped_rad[voxels]) / TWO_PI)
-        if turns:
-            unwrapped_rad[voxels] -= np.float32(TWO_PI * turns)
-
-
-def follow_in_time(
-    phase_rad: FloatArray, mask: BoolArray, te_s: Sequence[float], first: int, out: FloatArray
-) -> None:
-    """Unwrap all echoes from `out[first]`, in place; each is within half a turn of its neighbour's prediction."""
-    loops.follow_in_time(phase_rad, mask, np.asarray(te_s, np.float32), first, out)
+    for part in parts:
+        part.turn(unwrapped_rad, -np.round(np.median(part.values(unwrapped_rad)) / TWO_PI))
 
 
 def settle_template(
@@ -100,63 +115,61 @@ def settle_template(
     template_rad: FloatArray,
     te_s: Sequence[float],
     first: int,
-    parts: Sequence[AnyArray],
+    parts: Sequence[Part],
 ) -> None:
     """Move each component of the template by whole turns to where the other echoes agree best, in place.
 
     Parameters
     ----------
-    wrapped_rad : ndarray of shape (echo, n)
-        Wrapped phase without its offset, flat, rad.
-    template_rad : ndarray of shape (n,)
+    wrapped_rad : ndarray of shape (echo, x, y, z)
+        Wrapped phase without its offset, rad.
+    template_rad : ndarray of shape (x, y, z)
         Unwrapped phase of echo `first`, rad.
     te_s : sequence of float
         Echo times, s.
     first : int
         Index of the template.
-    parts : sequence of ndarray
-        Voxels of each component.
+    parts : sequence of Part
+        The components.
 
     Notes
     -----
     Echo times that are multiples of the template's cannot tell: then nothing moves.
     """
     others = [e for e in range(len(te_s)) if e != first]
-    for voxels in parts:
-        some = voxels[:: max(1, len(voxels) // SAMPLES)]
+    for part in parts:
+        template = part.samples(template_rad)
+        echoes = {e: part.samples(wrapped_rad[e]) for e in others}
         misfits = []
         for turns in CANDIDATES:
-            values = template_rad[some] + TWO_PI * turns
-            rest = [wrapped_rad[e, some] - values * (te_s[e] / te_s[first]) for e in others]
+            values = template + TWO_PI * turns
+            rest = [echoes[e] - values * (te_s[e] / te_s[first]) for e in others]
             misfits.append(np.mean([1 - np.cos(r).mean(dtype=np.float64) for r in rest]))
         best = int(np.argmin(misfits))
         if misfits[best] < CLEAR * misfits[0]:
-            template_rad[voxels] += np.float32(TWO_PI * CANDIDATES[best])
+            part.turn(template_rad, CANDIDATES[best])
 
 
 def align_echoes(
-    unwrapped_rad: FloatArray, te_s: Sequence[float], first: int, parts: Sequence[AnyArray]
+    unwrapped_rad: FloatArray, te_s: Sequence[float], first: int, parts: Sequence[Part]
 ) -> None:
     """Move each component of each echo by whole turns to the echo before (or after), scaled in time; in place.
 
     Parameters
     ----------
-    unwrapped_rad : ndarray of shape (echo, n)
-        Every echo unwrapped in space, flat, rad.
+    unwrapped_rad : ndarray of shape (echo, x, y, z)
+        Every echo unwrapped in space, rad.
     te_s : sequence of float
         Echo times, s.
     first : int
         Index of the echo that stays.
-    parts : sequence of ndarray
-        Voxels of each component.
+    parts : sequence of Part
+        The components.
     """
-    for voxels in parts:
-        some = voxels[:: max(1, len(voxels) // SAMPLES)]
+    for part in parts:
         for e, near in _outwards(len(te_s), first):
-            rest = unwrapped_rad[near, some] * (te_s[e] / te_s[near]) - unwrapped_rad[e, some]
-            turns = np.round(np.median(rest) / TWO_PI)
-            if turns:
-                unwrapped_rad[e, voxels] += np.float32(TWO_PI * turns)
+            rest = part.samples(unwrapped_rad[near]) * (te_s[e] / te_s[near]) - part.samples(unwrapped_rad[e])
+            part.turn(unwrapped_rad[e], np.round(np.median(rest) / TWO_PI))
 
 
 def _outwards(echoes: int, first: int) -> Iterator[tuple[int, int]]:
@@ -166,12 +179,14 @@ def _outwards(echoes: int, first: int) -> Iterator[tuple[int, int]]:
         yield e, e + 1
 
 
-def components(mask: BoolArray) -> list[AnyArray]:
-    """Return the voxels (flat) of each 6-connected part of the mask."""
+def components(mask: BoolArray) -> list[Part]:
+    """Return each 6-connected part of the mask."""
     labels, count = ndimage.label(mask)
     if count == 1:
-        return [np.flatnonzero(labels)]
-    flat = labels.ravel()
-    order = np.argsort(flat, kind="stable")
-    ends = np.cumsum(np.bincount(flat, minlength=count + 1))
-    return [order[a:b] for a, b in itertools.pairwise(ends)]
+        return [_part(tuple(slice(0, n) for n in mask.shape), mask)]
+    return [_part(box, labels[box] == n) for n, box in enumerate(ndimage.find_objects(labels), start=1)]
+
+
+def _part(box: tuple[slice, ...], inside: BoolArray) -> Part:
+    voxels = np.flatnonzero(inside)
+    return Part(box, inside, np.unravel_index(voxels[:: max(1, len(voxels) // SAMPLES)], inside.shape))

@@ -20,6 +20,7 @@ FLAGS = {
     "single-echo": "One echo: the receive phase is not known apart from the field.",
     "not-converged": "The fit stopped before it settled: read the number with care.",
     "poor-fit": "The residual is larger than noise and texture explain: the model does not describe what is there.",
+    "vein-like": "An infinite cylinder explains the scan better than a lesion (BIC): the interval reaches 0.",
     "not-above-noise": "The estimate does not differ from zero by more than 3 SDs.",
     "map-sum-unreliable": "The map holds too little of the lesion, or too little around it, for a corrected sum.",
     "estimators-disagree": "Map sum or signal loss differ from the fit by more than 3 SDs of the difference.",
@@ -113,7 +114,7 @@ def totals_per_echo(detail: Detail) -> list[Estimate]:
 
 
 def _fit_record(detail: Detail) -> dict[str, Any]:
-    near, fit, loss = detail
+    near, fit, loss, vein = detail
     radius = np.sqrt((near.coordinates_mm**2).sum(axis=0))
     robust = fit.optimum.misfit.robust.reshape(len(near.te_s), -1) ** 2
     used = int(near.inside.sum())
@@ -139,6 +140,13 @@ def _fit_record(detail: Detail) -> dict[str, Any]:
             for te, m in zip(near.te_s, totals_per_echo(detail), strict=True)
         ],
     }
+    if vein is not None:
+        record["vein"] = {
+            "strength_ppm_mm2": vein.strength_ppm_mm2,
+            "radius_mm": vein.radius_mm,
+            "axis": vein.axis,
+            "evidence": vein.evidence,
+        }
     if loss is not None:
         record["signal_loss"] = {
             **_estimate_record(loss.estimate),

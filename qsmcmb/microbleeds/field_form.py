@@ -6,6 +6,7 @@ Starts the complex fit and checks it; truncation ringing of the void costs it 5 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from qsmcmb.units import hz_to_ppm
 VOID = 0.6
 """Voxels darker than this part of the local median are in the void."""
 START_RADIUS_MM = 1.2
-SHIFTS_MM = (-1.0, 0.0, 1.0)
+SHIFTS_MM = np.stack(np.meshgrid(*[(-1.0, 0.0, 1.0)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
 BALLS_MM = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0)
 CORE = 0.6
 """Part of a ball's radius within which it shows whether it keeps its signal."""
@@ -38,7 +39,7 @@ def fit_field_form(near: Neighbourhood, field_hz: FloatArray) -> Source:
     Source
         Total susceptibility (ppm mm3) and centre (mm from the point).
     """
-    return _best_ball(near, field_hz, _usable(near), (0.0,))._replace(radius_mm=START_RADIUS_MM)
+    return _best_ball(near, field_hz, usable_voxels(near), (0.0,))._replace(radius_mm=START_RADIUS_MM)
 
 
 def fit_ball_form(near: Neighbourhood, field_hz: FloatArray) -> Source | None:
@@ -65,29 +66,55 @@ def _best_ball(
     near: Neighbourhood, field_hz: FloatArray, usable: BoolArray, radii_mm: Sequence[float]
 ) -> Source:
     """Return the ball, among some radii and centres around the point, that explains the usable voxels' field best."""
+    left = field_left(near, field_hz, usable)
+    best, explained = Source(0.0, (0.0, 0.0, 0.0), radii_mm[0]), -1.0
+    for shift in SHIFTS_MM:
+        offset = left.xyz - shift[:, None]
+        outside = dipole(offset, np.array(near.grid.b0_dir))
+        distance2 = (offset**2).sum(axis=0)
+        kernels = [np.where(distance2 > r**2, outside, 0.0) if r else outside for r in radii_mm]
+        ball = best_kernel(left, np.stack(kernels))
+        if ball.explained > explained:
+            explained = ball.explained
+            best = Source(
+                ball.strength, (float(shift[0]), float(shift[1]), float(shift[2])), radii_mm[ball.number]
+            )
+    return best
+
+
+class Residue(NamedTuple):
+    """Field (ppm) that a cubic leaves at some voxels (3, n; mm), and what takes the cubic off."""
+
+    xyz: FloatArray
+    values: FloatArray
+    basis: FloatArray
+    projector: FloatArray
+
+
+class BestKernel(NamedTuple):
+    """Which of some fields explains the data best: its number, its strength, and how much of them (squared ppm)."""
+
+    number: int
+    strength: float
+    explained: float
+
+
+def field_left(near: Neighbourhood, field_hz: FloatArray, usable: BoolArray) -> Residue:
+    """Return what a cubic leaves of the field (Hz) at usable voxels."""
     xyz = near.coordinates_mm[:, usable]
     values = hz_to_ppm(field_hz[usable].astype(np.float64), near.b0_tesla)
     basis = polynomials(xyz / near.radius_mm, 3)
     projector = np.linalg.pinv(basis)
-    values = values - basis @ (projector @ values)
-    best = Source(0.0, (0.0, 0.0, 0.0), radii_mm[0])
-    explained = -1.0
-    for shift in np.stack(np.meshgrid(SHIFTS_MM, SHIFTS_MM, SHIFTS_MM, indexing="ij"), axis=-1).reshape(
-        -1, 3
-    ):
-        offset = xyz - shift[:, None]
-        outside = dipole(offset, np.array(near.grid.b0_dir))
-        for radius in radii_mm:
-            kernel = np.where((offset**2).sum(axis=0) > radius**2, outside, 0.0) if radius else outside
-            kernel = kernel - basis @ (projector @ kernel)
-            power = float(kernel @ kernel)
-            if power <= 0:
-                continue
-            moment = float(kernel @ values) / power
-            if moment**2 * power > explained:
-                explained = moment**2 * power
-                best = Source(moment, (float(shift[0]), float(shift[1]), float(shift[2])), radius)
-    return best
+    return Residue(xyz, values - basis @ (projector @ values), basis, projector)
+
+
+def best_kernel(left: Residue, kernels: FloatArray) -> BestKernel:
+    """Return which of (n, voxel) fields of unit strength explains the rest of the field best, a cubic beside it."""
+    kernels = kernels - (kernels @ left.projector.T) @ left.basis.T
+    power = np.maximum((kernels**2).sum(axis=1), 1e-30)
+    along = kernels @ left.values
+    best = int((along**2 / power).argmax())
+    return BestKernel(best, float(along[best] / power[best]), float(along[best] ** 2 / power[best]))
 
 
 def dipole(xyz: FloatArray, b0_dir: FloatArray) -> FloatArray:
@@ -97,7 +124,7 @@ def dipole(xyz: FloatArray, b0_dir: FloatArray) -> FloatArray:
     return np.asarray((3 * along**2 / r2 - 1) / (4 * np.pi * r2**1.5))
 
 
-def _usable(near: Neighbourhood) -> np.ndarray:
+def usable_voxels(near: Neighbourhood) -> np.ndarray:
     magnitude = np.abs(near.signal[-1])
     level = np.median(magnitude[near.inside]) if near.inside.any() else 0.0
     radius = np.sqrt((near.coordinates_mm**2).sum(axis=0))

@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.microbleeds.lesion_model import Core, LesionModel, Source
-from qsmcmb.microbleeds.misfit import DCHI_PPM, Linear, evaluate, inverse_row, linearise, priors
+from qsmcmb.microbleeds.misfit import Linear, evaluate, inverse_row, linearise, priors
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.microbleeds.optimum import Optimum, optimise, triple
+from qsmcmb.microbleeds.source_shape import AXES, ONE_BALL, TWO_BALLS
 from qsmcmb.microbleeds.uncertainty import bound_of, influence_of, places_sd, sandwich_sd
 from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
@@ -65,9 +66,6 @@ SMALL_PPM_MM3 = 1.0
 """Size of the lesions, of either sign, that a doubtful fit must beat."""
 CORE_EXPLAINED = 0.93
 """Largest weighted residual around the ball's centre that a pair may leave there, over the ball's own."""
-# Half of the 26 directions of a cube: an axis has no sign.
-_CORNERS = np.array([d for d in np.ndindex(3, 3, 3) if d > (1, 1, 1)], dtype=float) - 1.0
-AXES = _CORNERS / np.linalg.norm(_CORNERS, axis=1)[:, None]
 
 
 class LesionFit(NamedTuple):
@@ -185,7 +183,7 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
         trials.append(optimise(*model.with_process(model.start(small), blur)))
     # What ends far from the point is something else: a sinus, another lesion.
     trials = [trial for trial in trials if np.linalg.norm(_unlike(trial)[:3]) < FAR_SD] or trials
-    costs = np.array([_tempered_cost(trial) for trial in trials])
+    costs = np.array([trial.evidence_cost() for trial in trials])
     best = trials[int(costs.argmin())]
     trust = 1.0 if best.core_residual() < DOUBTFUL_CORE else POOR_TRUST
     chance = np.exp(-0.5 * trust * (costs - costs.min()))
@@ -203,15 +201,6 @@ def _unlike(found: Optimum) -> FloatArray:
     """Return centre, contrast and decay in SDs from what is expected."""
     known = priors(found.model, found.parameters)
     return known[[0, 1, 2, 3, 5]]
-
-
-def _tempered_cost(found: Optimum) -> float:
-    """Return the cost with the errors of all echoes counted as one, and what parameters cost (BIC)."""
-    model, p = found.model, found.parameters
-    known = float((priors(model, p) ** 2).sum()) + model.roughness(p)
-    independent = len(model.data) * model.near.independent / len(model.near.te_s)
-    data = (found.misfit.cost - known) / len(model.near.te_s)
-    return data + known + model.n_source * float(np.log(independent))
 
 
 def pooled_blur(optima: Sequence[Optimum]) -> Estimate:
@@ -237,12 +226,12 @@ def pooled_blur(optima: Sequence[Optimum]) -> Estimate:
 
 
 def _usual_radius(source: Source) -> float:
-    return float((3 * max(abs(source.total_chi_ppm_mm3), 0.2) / (4 * np.pi * DCHI_PPM)) ** (1 / 3))
+    return float((3 * max(abs(source.total_chi_ppm_mm3), 0.2) / (4 * np.pi * ONE_BALL.dchi_ppm)) ** (1 / 3))
 
 
 def _fit_pair(one: Optimum) -> Optimum:
     """Fit two equal balls in place of the ball fitted, or beside it where that one is half of the lesion."""
-    model, p = one.model.with_pair(), one.parameters
+    model, p = one.model.with_shape(TWO_BALLS), one.parameters
     whole, half = PAIR_SHRINK * np.exp(p[4]), np.exp(p[4])
     beside = [
         _pair_start(p, half * u, 2 * p[0], centre=p[1:4] + sign * half * u) for u in AXES for sign in (1, -1)
@@ -292,7 +281,7 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
         blur=Estimate(optimum.blur_mm, _blur_sd(linear), "mm"),
         balls=optimum.balls,
         decay_hz=optimum.decay_hz,
-        half_axis_mm=triple(p[7:10]) if model.pair else None,
+        half_axis_mm=triple(p[7:10]) if model.shape is TWO_BALLS else None,
         optimum=optimum,
     )
 

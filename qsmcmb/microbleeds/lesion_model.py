@@ -6,20 +6,18 @@ polynomials, the factor comes from balls whose signal decays, with the field of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.microbleeds._lesion_signal_loops import PER_BALL
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.microbleeds.point_spread import PointSpread
+from qsmcmb.microbleeds.source_shape import ONE_BALL, SourceShape
 from qsmcmb.microbleeds.tissue import tissue_around
 from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
-
-N_BALL = 7
-N_PAIR = 10
 
 
 class Source(NamedTuple):
@@ -63,8 +61,8 @@ class Signal(NamedTuple):
 class LesionModel:
     """Signal model around one lesion.
 
-    Parameters: M (ppm mm3), centre (3, mm), log radius, blur (mm), log decay of the core (1/s); for a pair of equal
-    balls the half axis (3, mm); then the coefficients of phase and log magnitude.
+    Parameters: those of the source's shape (M in ppm mm3, centre, log radius, blur, log decay of the core, and what
+    the shape adds), then the coefficients of phase and log magnitude.
 
     Parameters
     ----------
@@ -78,6 +76,8 @@ class LesionModel:
         What is known of the lesion's inside.
     neighbours : ndarray of shape (echo and voxel,), optional
         Factor of other lesions on the signal.
+    shape : SourceShape, optional
+        A ball by default.
     """
 
     def __init__(
@@ -88,19 +88,29 @@ class LesionModel:
         blur: Estimate,
         core: Core,
         neighbours: ComplexArray | None = None,
+        shape: SourceShape = ONE_BALL,
     ) -> None:
         self.near, self.blur, self.core, self.neighbours = near, blur, core, neighbours
-        self.pair, self.n_source = False, N_BALL
+        self.shape = shape
         self.spread = PointSpread(
-            near, source.total_chi_ppm_mm3, np.array(source.centre_mm), source.radius_mm
+            near,
+            source.total_chi_ppm_mm3,
+            np.array(source.centre_mm),
+            source.radius_mm,
+            endless=shape.endless,
         )
         self.tissue = self.plain = tissue_around(near)
         self.data: ComplexArray = near.signal[:, near.inside].reshape(-1)
 
-    def with_pair(self) -> LesionModel:
-        """Return the same model with two balls in place of one."""
+    @property
+    def n_source(self) -> int:
+        """Parameters of the source."""
+        return self.shape.n_source
+
+    def with_shape(self, shape: SourceShape) -> LesionModel:
+        """Return the same model with another shape in place of a ball."""
         out = copy(self)
-        out.pair, out.n_source = True, N_PAIR
+        out.shape = shape
         return out
 
     def with_process(self, p: FloatArray, blur: Estimate) -> tuple[LesionModel, FloatArray]:
@@ -118,19 +128,13 @@ class LesionModel:
         phase, amplitude = np.split(p[self.n_source :], [self.tissue.phase.size])
         return phase, amplitude
 
-    def balls(self, p: FloatArray) -> FloatArray:
-        """Return the rows of the lesion's balls."""
-        radius = np.exp(p[4])
-        if not self.pair:
-            return np.array([[*p[:4], radius]])
-        return np.array([[p[0] / 2, *(p[1:4] + sign * p[7:10]), radius] for sign in (1, -1)])
-
     def signal(self, p: FloatArray, *, slopes: bool = False) -> Signal:
         """Return the signal at parameters `p`, with the slopes of the factor if wanted."""
-        parts = self.spread.factor(self.balls(p), float(np.exp(p[6])), p[5], derivatives=slopes)
+        rows = self.shape.rows(p)
+        parts = self.spread.factor(rows, float(np.exp(p[6])), p[5], shape=self.shape, derivatives=slopes)
         parts = parts.reshape(len(parts), -1)
         factor = 1 + parts[0]
-        found = self._chain(p, parts[1:]) if slopes else None
+        found = self.shape.chain(p, parts[1:]) if slopes else None
         if self.neighbours is not None:
             factor = factor * self.neighbours
             found = None if found is None else found * self.neighbours
@@ -138,18 +142,8 @@ class LesionModel:
         background = np.exp(self.tissue.amplitude.value(amplitude) + 1j * self.tissue.phase.value(phase))
         return Signal(background.reshape(-1), factor, found)
 
-    def _chain(self, p: FloatArray, by_ball: ComplexArray) -> ComplexArray:
-        radius = np.exp(p[4])
-        if not self.pair:
-            return np.concatenate([by_ball[:4], by_ball[4:5] * radius, by_ball[:4:-1]])
-        one, two = by_ball[:PER_BALL], by_ball[PER_BALL : 2 * PER_BALL]
-        both = one + two
-        return np.concatenate(
-            [both[:1] / 2, both[1:4], both[4:] * radius, by_ball[:-3:-1], one[1:4] - two[1:4]]
-        )
-
-    def start(self, source: Source) -> FloatArray:
-        """Return one ball's parameters from a source and from polynomials fitted to what it leaves."""
+    def start(self, source: Source, own: FloatArray | Sequence[float] = ()) -> FloatArray:
+        """Return the parameters from a source, what its shape adds, and polynomials fitted to what it leaves."""
         first = np.array(
             [
                 source.total_chi_ppm_mm3,
@@ -157,6 +151,7 @@ class LesionModel:
                 np.log(source.radius_mm),
                 self.blur.value,
                 np.log(self.core.decay_hz),
+                *own,
             ]
         )
         rest = np.zeros(self.tissue.phase.size + self.tissue.amplitude.size)

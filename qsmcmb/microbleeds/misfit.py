@@ -11,16 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.microbleeds.lesion_model import LesionModel, Signal
+from qsmcmb.microbleeds.source_shape import LEAST_STRENGTH
 from qsmcmb.typing import ComplexArray, FloatArray
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
 ROBUST = 2.5
 """Residuals beyond this many SDs count less."""
-DCHI_PPM = 1.0
 DCHI_LOG_SD = 0.6
-"""Susceptibility of a bleed against its surroundings: ties the core's radius to the total."""
-APART_LOG_SD = 0.4
-"""Of the distance of two balls over the distance at which they touch."""
+"""Of a bleed's susceptibility against its surroundings, which ties the core's radius to the total."""
 
 
 class Misfit(NamedTuple):
@@ -61,32 +59,29 @@ def evaluate(model: LesionModel, p: FloatArray, *, slopes: bool = False) -> Misf
 
 
 def priors(model: LesionModel, p: FloatArray) -> FloatArray:
-    """Return what is known beforehand, in SDs: centre (3), contrast, blur, decay, and of a pair the distance."""
-    volumes = (2 if model.pair else 1) * 4 / 3 * np.pi
-    log_dchi = np.log(max(abs(float(p[0])), 0.05) / (volumes * DCHI_PPM)) - 3 * p[4]
+    """Return what is known beforehand, in SDs: centre (3), contrast, blur, decay, and what the shape knows."""
     log_decay = p[6] - np.log(model.core.decay_hz)
     known = [
         *p[1:4] / model.near.point_sd_mm,
-        log_dchi / DCHI_LOG_SD,
+        model.shape.log_contrast(p) / DCHI_LOG_SD,
         (p[5] - model.blur.value) / model.blur.sd,
         log_decay / model.core.log_sd,
     ]
-    if model.pair:
-        known.append((np.log(max(float(np.linalg.norm(p[7:10])), 0.05)) - p[4]) / APART_LOG_SD)
-    return np.array(known)
+    own = model.shape.known(p)
+    return np.array(known if own is None else [*known, own[0]])
 
 
 def prior_slopes(model: LesionModel, p: FloatArray) -> FloatArray:
     """Return the derivatives of `priors` by all parameters."""
-    slopes = np.zeros((7 if model.pair else 6, model.n_source))
+    own = model.shape.known(p)
+    slopes = np.zeros((6 if own is None else 7, model.n_source))
     slopes[:3, 1:4] = np.diag(1 / model.near.point_sd_mm)
-    slopes[3, 0] = np.sign(p[0]) / max(abs(p[0]), 0.05) / DCHI_LOG_SD
-    slopes[3, 4] = -3 / DCHI_LOG_SD
+    slopes[3, 0] = np.sign(p[0]) / max(abs(p[0]), LEAST_STRENGTH) / DCHI_LOG_SD
+    slopes[3, 4] = -model.shape.size[1] / DCHI_LOG_SD
     slopes[4, 5] = 1 / model.blur.sd
     slopes[5, 6] = 1 / model.core.log_sd
-    if model.pair:
-        slopes[6, 7:10] = p[7:10] / max(float(p[7:10] @ p[7:10]), 0.05**2) / APART_LOG_SD
-        slopes[6, 4] = -1 / APART_LOG_SD
+    if own is not None:
+        slopes[6] = own[1]
     return slopes
 
 

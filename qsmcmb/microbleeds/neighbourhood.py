@@ -70,6 +70,11 @@ class Neighbourhood:
         """Coordinates (3, x, y, z) in voxel axes, mm from the point."""
         return np.stack(np.meshgrid(*self.axes_mm, indexing="ij"))
 
+    def within(self, radius_mm: float) -> Neighbourhood:
+        """Return the same with the voxels of a smaller ball."""
+        near = (self.coordinates_mm**2).sum(axis=0) < radius_mm**2
+        return replace(self, inside=self.inside & near, radius_mm=radius_mm)
+
     def block_labels(self) -> np.ndarray:
         """Return for each voxel inside the number of its block of BLOCK_MM."""
         blocks = np.floor(self.coordinates_mm[:, self.inside] / BLOCK_MM).astype(int)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.microbleeds.lesion_model import LesionModel, Source
-from qsmcmb.microbleeds.misfit import Misfit, evaluate, gradient_of, linearise
+from qsmcmb.microbleeds.misfit import Misfit, evaluate, gradient_of, linearise, priors
 from qsmcmb.microbleeds.uncertainty import influence_of, sandwich_sd
 from qsmcmb.typing import FloatArray
 
@@ -42,7 +42,7 @@ class Optimum(NamedTuple):
     @property
     def balls(self) -> FloatArray:
         """Rows of total susceptibility (ppm mm3), centre (mm, 3) and radius (mm)."""
-        return self.model.balls(self.parameters)
+        return self.model.shape.rows(self.parameters)
 
     @property
     def blur_mm(self) -> float:
@@ -71,6 +71,14 @@ class Optimum(NamedTuple):
         """Return the SD of the total susceptibility (ppm mm3) that the residual tells."""
         influence = influence_of(self.model, linearise(*self[:3]))
         return sandwich_sd(self.model.near, self.misfit, influence)
+
+    def evidence_cost(self) -> float:
+        """Return the cost with the errors of all echoes counted as one, and what parameters cost (BIC)."""
+        model, p = self.model, self.parameters
+        known = float((priors(model, p) ** 2).sum()) + model.roughness(p)
+        independent = len(model.data) * model.near.independent / len(model.near.te_s)
+        data = (self.misfit.cost - known) / len(model.near.te_s)
+        return data + known + model.shape.free * float(np.log(independent))
 
     def _squares(self) -> FloatArray:
         """Return the weighted squared error of each echo and voxel, 1 on average where the model holds."""

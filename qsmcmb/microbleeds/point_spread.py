@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from qsmcmb.microbleeds._lesion_signal_loops import PER_BALL, lesion_factor
 from qsmcmb.microbleeds.k_space_window import KSpaceWindow
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
+from qsmcmb.microbleeds.source_shape import ONE_BALL, SourceShape
 from qsmcmb.typing import ComplexArray, FloatArray
 
 SMOOTH_TURN = 0.4
@@ -51,17 +51,25 @@ class PointSpread:
         Middle of the fine grid.
     radius_mm : float
         Radius expected of the dark ball.
+    endless : bool, optional
+        The source leaves the neighbourhood: its core is everywhere.
     """
 
     def __init__(
-        self, near: Neighbourhood, total_chi_ppm_mm3: float, centre_mm: FloatArray, radius_mm: float
+        self,
+        near: Neighbourhood,
+        total_chi_ppm_mm3: float,
+        centre_mm: FloatArray,
+        radius_mm: float,
+        *,
+        endless: bool = False,
     ) -> None:
         self._near = near
         size = np.array(near.grid.voxel_size_mm)
         turn = 6.0 * max(near.dipole_constants) * max(abs(total_chi_ppm_mm3), 0.2)
         smooth = [min(SMOOTH_TURN, np.pi * w.flat(SMOOTH_LOSS)) for w in near.windows]
         inner = max((turn * (size / smooth).max()) ** 0.25, radius_mm + 0.5 * size.max())
-        self._inner_mm = min(inner, LARGEST_MM)
+        self._inner_mm = LARGEST_MM if endless else min(inner, LARGEST_MM)
         width = TAPER_VOXELS * size / [w.edge for w in near.windows]
         if near.slice_axis is not None:
             width[near.slice_axis] = TAPER_SLICES * size[near.slice_axis]
@@ -121,36 +129,44 @@ class PointSpread:
         return _Level(np.ascontiguousarray(grid, np.float32), weight, middles, widths, cell_mm)
 
     def factor(
-        self, balls: FloatArray, decay_hz: float, blur_mm: float, *, derivatives: bool = False
+        self,
+        rows: FloatArray,
+        decay_hz: float,
+        blur_mm: float,
+        *,
+        shape: SourceShape = ONE_BALL,
+        derivatives: bool = False,
     ) -> ComplexArray:
         """Return the lesion's factor - 1 on the signal, and its derivatives.
 
         Parameters
         ----------
-        balls : ndarray of shape (n, 5)
-            M (ppm mm3), centre (mm, 3), radius (mm).
+        rows : ndarray of shape (n, k)
+            What the shape's loop reads: of balls M (ppm mm3), centre (mm, 3), radius (mm).
         decay_hz : float
-            R2* inside the balls above the tissue's, 1/s.
+            R2* inside above the tissue's, 1/s.
         blur_mm : float
             Width of a box that widens the spread of the k-space crop along each axis: filters, decay, motion.
+        shape : SourceShape, optional
+            Of the rows; balls by default.
         derivatives : bool, optional
-            Also by the five parameters of each ball, by the logarithm of the decay, and by the blur.
+            Also by the rows' parameters, by the logarithm of the decay, and by the blur.
 
         Returns
         -------
-        ndarray of shape (1 or 3 + 5 n, echo, voxel inside), complex64
+        ndarray of shape (1 or 3 + k n, echo, voxel inside), complex64
         """
         near = self._near
-        count = 2 + PER_BALL * len(balls) if derivatives else 1
+        count = 2 + shape.per_row * len(rows) if derivatives else 1
         decay = decay_hz * np.array(near.te_s)
         core = np.stack([np.exp(-decay), -decay * np.exp(-decay)])
         args = (np.array(near.grid.b0_dir), near.dipole_constants, core)
         echoes = len(near.te_s)
         out = np.zeros((2, count + derivatives, echoes, len(self._smooth)), np.float32)
-        lesion_factor(balls, self._smooth, self._direct, *args, CELL_MM, out[:, :count])
+        shape.loop(rows, self._smooth, self._direct, *args, CELL_MM, out[:, :count])
         for level in self._levels:
             part = np.empty((2, count, echoes, len(level.points)), np.float32)
-            lesion_factor(balls, level.points, level.weight, *args, level.cell_mm, part)
+            shape.loop(rows, level.points, level.weight, *args, level.cell_mm, part)
             matrices = self._matrices(level, blur_mm)
             out[:, :count] += level.sample(part, matrices)[..., near.inside]
             if derivatives:

@@ -27,12 +27,15 @@ from qsmcmb.microbleeds.point_spread import PointSpread
 from qsmcmb.microbleeds.same_lesion import SAME_LESION_MM
 from qsmcmb.microbleeds.shape import measure_void
 from qsmcmb.microbleeds.signal_loss import SignalLoss, measure_signal_loss
+from qsmcmb.microbleeds.vein import Vein, find_vein
 from qsmcmb.model import Estimate, GreScan, Microbleed
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 UNIT = "ppm mm3"
 NEIGHBOUR_MM = 14.0
 LIMIT_SD = 5.0
+FOUND_SD = 3.0
+"""Total susceptibility over its SD from which there is something."""
 DEFINITE_SCORE = 0.5
 THICK = 1.4
 """Edge of a voxel over the others from which it may be a slice."""
@@ -66,6 +69,8 @@ class Detail(NamedTuple):
     near: Neighbourhood
     fit: LesionFit
     loss: SignalLoss | None
+    vein: Vein | None = None
+    """What explains the scan better than a lesion."""
 
 
 class Measured(NamedTuple):
@@ -150,7 +155,9 @@ def quantify_lesions(
             lesions.append(Microbleed(i + 1, point, kind or "other", source=source, flags=(flag,)))
             details.append(None)
             continue
-        detail = Detail(near, fit, measure_signal_loss(near, fit.source))
+        certain = abs(fit.source.total_chi_ppm_mm3) > FOUND_SD * fit.sd_ppm_mm3
+        vein = find_vein(fit.optimum) if certain else None
+        detail = Detail(near, fit, measure_signal_loss(near, fit.source), vein)
         details.append(detail)
         lesions.append(
             _describe(scan, i + 1, detail, data, kind=kind, score=score, source=source, labels=labels)
@@ -256,7 +263,7 @@ def _describe(
     scan: GreScan, label: int, detail: Detail, data: FieldData, *,
     kind: str | None, score: float | None, source: str, labels: IntArray,
 ) -> Microbleed:  # fmt: skip
-    near, fit, loss = detail
+    near, fit, loss, vein = detail
     moment = fit.source.total_chi_ppm_mm3
     void = measure_void(near)
     shift = np.array(fit.source.centre_mm) / np.array(scan.grid.voxel_size_mm)
@@ -269,11 +276,13 @@ def _describe(
     region = void.mask if void.mask.any() else radius <= max(near.grid.voxel_size_mm)
     box = labels[near.box]
     box[region & (box == 0)] = label
-    estimate = Estimate(moment, float(np.hypot(fit.sd_ppm_mm3, _doubt(near, fit))), UNIT)
+    estimate = Estimate(moment, float(np.hypot(fit.sd_ppm_mm3, _doubt(detail))), UNIT)
     limit = LIMIT_SD * fit.noise_sd_ppm_mm3
     r2star = None if data.r2star_hz is None else float(np.median(data.r2star_hz[near.box][region]))
-    found = abs(moment) > 3 * estimate.sd
-    kind = kind or ("calcification" if moment < 0 and found else "microbleed")
+    found = abs(moment) > FOUND_SD * estimate.sd
+    if vein is not None and source != "reader":
+        kind = "vein"
+    kind = kind or ("vein" if vein else "calcification" if moment < 0 and found else "microbleed")
     clear = score is None or score >= DEFINITE_SCORE
     definite = found and clear and fit.residual < 1.5 and near.covered > 0.6
     return Microbleed(
@@ -290,15 +299,19 @@ def _describe(
         diameter_mm=void.diameter_mm,
         r2star_hz=r2star,
         source=source,
-        flags=_flags(near, fit, found=found),
+        flags=_flags(detail, found=found),
     )
 
 
-def _doubt(near: Neighbourhood, fit: LesionFit) -> float:
-    """Return by how much a ball that keeps its signal, seen in the field alone, differs from a fit that misses it.
+def _doubt(detail: Detail) -> float:
+    """Return by how much what explains the scan better differs from the fit: a ball that keeps its signal, or a vein.
 
-    A fit that finds such a ball and does not settle has a ball too large for the neighbourhood: nothing is known.
+    A fit that finds such a ball and does not settle has a ball too large for the neighbourhood, and a vein's total
+    susceptibility depends on where it is taken to end: nothing is known.
     """
+    near, fit = detail.near, detail.fit
+    if detail.vein is not None:
+        return abs(fit.source.total_chi_ppm_mm3)
     lost = fit.kept and not fit.converged
     missed = fit.residual > POOR_FIT or (fit.core_residual > POOR_FIT and not fit.kept)
     ball = fit_ball_form(near, near.field_hz) if lost or missed else None
@@ -308,8 +321,8 @@ def _doubt(near: Neighbourhood, fit: LesionFit) -> float:
     return max(abs(ball.total_chi_ppm_mm3 - moment), abs(moment) if lost else 0.0)
 
 
-def _flags(near: Neighbourhood, fit: LesionFit, *, found: bool) -> tuple[str, ...]:
-    flags = []
+def _flags(detail: Detail, *, found: bool) -> tuple[str, ...]:
+    near, fit, flags = detail.near, detail.fit, []
     if near.covered < 0.9:
         flags.append("near-mask-edge")
     if len(near.te_s) == 1:
@@ -318,6 +331,8 @@ def _flags(near: Neighbourhood, fit: LesionFit, *, found: bool) -> tuple[str, ..
         flags.append("not-converged")
     if max(fit.residual, fit.core_residual) > POOR_FIT:
         flags.append("poor-fit")
+    if detail.vein is not None:
+        flags.append("vein-like")
     if not found:
         flags.append("not-above-noise")
     return tuple(flags)

@@ -13,6 +13,7 @@ from qsmcmb.microbleeds.lesion_fit import BLUR, dark_core, describe_fit, fit_les
 from qsmcmb.microbleeds.lesion_model import LesionModel, Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.microbleeds.quantify import POOR_FIT
+from qsmcmb.microbleeds.source_shape import TWO_BALLS
 from qsmcmb.model import Estimate, Grid
 
 TE_S = (0.006, 0.013, 0.020)
@@ -78,7 +79,7 @@ def test_slopes_are_differences(pair: bool) -> None:
     source = Source(5.0, (0.0, 0.0, 0.0), 1.1)
     one = LesionModel(near, source, blur=Estimate(0.4, 0.2, "mm"), core=dark_core(3.0))
     p = one.start(Source(5.0, (0.1, 0.05, -0.1), 1.1))
-    model = one.with_pair() if pair else one
+    model = one.with_shape(TWO_BALLS) if pair else one
     if pair:
         p = np.concatenate([p[:7], [0.6, 0.5, 0.4], p[7:]])
     slopes = model.signal(p, slopes=True).slopes

@@ -1,0 +1,145 @@
+"""Is it a vein? The same signal and tissue with an infinite cylinder in place of the ball, compared by BIC.
+
+A vein that leaves through both sides of the neighbourhood has the field of a line. Where that explains the field
+better than a dipole does, both are fitted to the signal of a smaller ball, in which veins are straight.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import null_space
+
+from qsmcmb.microbleeds.field_form import (
+    SHIFTS_MM,
+    Residue,
+    best_kernel,
+    dipole,
+    field_left,
+    usable_voxels,
+)
+from qsmcmb.microbleeds.lesion_model import Core, LesionModel, Source
+from qsmcmb.microbleeds.misfit import evaluate
+from qsmcmb.microbleeds.neighbourhood import Neighbourhood
+from qsmcmb.microbleeds.optimum import Optimum, optimise, triple
+from qsmcmb.microbleeds.source_shape import CYLINDER, TWO_BALLS
+from qsmcmb.typing import FloatArray
+
+STRAIGHT_MM = 5.0
+"""Within this distance a vein's curve does not show."""
+VENOUS_PER_TESLA = Core(10.0, 1.0)
+"""R2* of venous blood above the tissue's."""
+STEPS_MM = (-1.0, 0.0, 1.0)
+DIRECTIONS = 40
+STARTS = 2
+"""Lines that are followed to the end of a first fit."""
+LIKELY_STARTS = 6
+"""Lines that the field likes best, among which the signal chooses those."""
+LEAST_PPM_MM2 = 0.1
+PAIR_LENGTH_MM = 6.0
+"""Of a line whose susceptibility a pair may have found."""
+
+
+class Vein(NamedTuple):
+    """A cylinder that explains the scan better than a lesion."""
+
+    strength_ppm_mm2: float
+    """Susceptibility times cross-section."""
+    radius_mm: float
+    axis: tuple[float, float, float]
+    """Direction in voxel axes."""
+    evidence: float
+    """By how much its cost is lower, errors of all echoes counted as one and parameters paid for (BIC)."""
+
+
+class _Line(NamedTuple):
+    """Susceptibility times cross-section (ppm mm2), a point on the axis (mm) and its direction."""
+
+    strength: float
+    centre_mm: FloatArray
+    axis: FloatArray
+
+    def source(self) -> Source:
+        radius = np.sqrt(max(abs(self.strength), LEAST_PPM_MM2) / (np.pi * CYLINDER.dchi_ppm))
+        return Source(self.strength, triple(self.centre_mm), float(radius))
+
+
+def find_vein(lesion: Optimum) -> Vein | None:
+    """Return the vein that explains a fitted lesion's surroundings better than it does.
+
+    Parameters
+    ----------
+    lesion : Optimum
+        The refined fit of a ball or a pair.
+
+    Returns
+    -------
+    Vein or None
+        None where the lesion explains the scan better.
+    """
+    near = lesion.model.near.within(STRAIGHT_MM)
+    left = field_left(near, near.field_hz, usable_voxels(near))
+    lines, explained = _likely_lines(near, left)
+    if explained <= _explained_by_dipole(near, left):
+        return None
+    neighbours = lesion.model.neighbours
+    if neighbours is not None:
+        kept = near.inside[lesion.model.near.inside]
+        neighbours = neighbours.reshape(len(near.te_s), -1)[:, kept].reshape(-1)
+    blur, p = lesion.model.blur, lesion.parameters
+    ball = LesionModel(near, lesion.source, blur=blur, core=lesion.model.core, neighbours=neighbours)
+    ball = ball.with_shape(lesion.model.shape)
+    again = optimise(*ball.with_process(ball.start(lesion.source, p[7 : ball.n_source]), blur))
+    if lesion.model.shape is TWO_BALLS:
+        axis = p[7:10] / np.linalg.norm(p[7:10])
+        lines.append(_Line(float(p[0]) / PAIR_LENGTH_MM, p[1:4], axis))
+    core = VENOUS_PER_TESLA._replace(decay_hz=VENOUS_PER_TESLA.decay_hz * near.b0_tesla)
+    model = LesionModel(near, lines[0].source(), blur=blur, core=core, neighbours=neighbours, shape=CYLINDER)
+    starts = sorted(
+        (model.start(line.source(), line.axis) for line in lines), key=lambda p: evaluate(model, p).cost
+    )
+    first = min((optimise(model, start) for start in starts[:STARTS]), key=lambda end: end.misfit.cost)
+    vein = optimise(*model.with_process(first.parameters, blur))
+    evidence = again.evidence_cost() - vein.evidence_cost()
+    if evidence <= 0:
+        return None
+    p = vein.parameters
+    return Vein(float(p[0]), float(np.exp(p[4])), triple(p[7:10] / np.linalg.norm(p[7:10])), evidence)
+
+
+def _explained_by_dipole(near: Neighbourhood, left: Residue) -> float:
+    b0_dir = np.array(near.grid.b0_dir)
+    kernels = np.stack([dipole(left.xyz - shift[:, None], b0_dir) for shift in SHIFTS_MM])
+    return best_kernel(left, kernels).explained
+
+
+def _likely_lines(near: Neighbourhood, left: Residue) -> tuple[list[_Line], float]:
+    """Return the lines that explain the field best, one of each direction, and how much the best one does."""
+    across = np.stack(np.meshgrid(STEPS_MM, STEPS_MM, indexing="ij"), axis=-1).reshape(-1, 2)
+    b0_dir, least2 = np.array(near.grid.b0_dir), max(near.grid.voxel_size_mm) ** 2
+    found: list[tuple[float, _Line]] = []
+    for axis in _directions(DIRECTIONS):
+        shifts = across @ null_space(axis[None]).T
+        kernels = np.stack([line_field(left.xyz - shift[:, None], axis, b0_dir, least2) for shift in shifts])
+        best = best_kernel(left, kernels)
+        found.append((best.explained, _Line(best.strength, shifts[best.number], axis)))
+    found.sort(key=lambda f: -f[0])
+    return [line for _, line in found[:LIKELY_STARTS]], found[0][0]
+
+
+def _directions(count: int) -> FloatArray:
+    """Return directions of a half sphere, evenly spread along a spiral: a line has no sign."""
+    n = np.arange(count) + 0.5
+    z = 1 - n / count
+    turn = np.pi * (1 + 5**0.5) * n
+    return np.stack([np.sqrt(1 - z**2) * np.cos(turn), np.sqrt(1 - z**2) * np.sin(turn), z], axis=1)
+
+
+def line_field(xyz: FloatArray, axis: FloatArray, b0_dir: FloatArray, least2: float) -> FloatArray:
+    """Return the field (ppm) around a line of 1 ppm mm2 at (3, n) distances in mm, not nearer than sqrt(least2)."""
+    along = axis @ xyz
+    rho2 = np.maximum((xyz**2).sum(axis=0) - along**2, least2)
+    cosine = axis @ b0_dir
+    across = b0_dir @ xyz - cosine * along
+    return np.asarray((2 * across**2 / rho2 - (1 - cosine**2)) / (2 * np.pi * rho2))

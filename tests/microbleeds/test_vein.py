@@ -1,0 +1,149 @@
+"""A cylinder in place of the ball: its loop against a plain twin, its slopes, and what is told as a vein."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from qsmcmb.microbleeds._cylinder_signal_loops import PER_CYLINDER, cylinder_factor
+from qsmcmb.microbleeds.lesion_fit import BLUR, dark_core, refine, rough_fit
+from qsmcmb.microbleeds.lesion_model import Source
+from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood
+from qsmcmb.microbleeds.source_shape import CYLINDER, TWO_BALLS, SourceShape
+from qsmcmb.microbleeds.vein import find_vein, line_field
+from qsmcmb.model import GreScan
+from qsmcmb.phantoms.recipe import Protocol, Tube, read_recipe
+from qsmcmb.phantoms.tissue_scan import TissueScan
+from qsmcmb.pipeline.config import make_config
+from qsmcmb.pipeline.points import quantify
+from qsmcmb.pipeline.subject import map_scan_field
+
+B0_DIR = np.array([0.6, 0.0, 0.8])
+
+
+def twin(row: np.ndarray, points: np.ndarray, constants: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return the factor of a sharp cylinder, by its field in cylinder coordinates."""
+    strength, centre, radius, axis = row[0], row[1:4], row[4], row[5:8]
+    dchi = strength / (np.pi * radius**2)
+    offset = points - centre
+    across = offset - np.outer(offset @ axis, axis)
+    rho = np.linalg.norm(across, axis=1)
+    b_across = B0_DIR - (B0_DIR @ axis) * axis
+    cos_phi = across @ b_across / (rho * max(float(np.linalg.norm(b_across)), 1e-9))
+    sin2 = b_across @ b_across
+    outside_ppm = dchi / 2 * (radius / rho) ** 2 * sin2 * (2 * cos_phi**2 - 1)
+    inside_ppm = dchi / 6 * (3 * (B0_DIR @ axis) ** 2 - 1)
+    turn = 4 * np.pi * constants[:, None]
+    far, near = np.exp(1j * turn * outside_ppm), np.exp(1j * turn * inside_ppm)
+    return np.asarray(np.where(rho > radius, far, inside[:, None] * near))
+
+
+def row_of(axis: tuple[float, float, float]) -> np.ndarray:
+    return np.array([0.9, 0.3, -0.2, 0.1, 0.8, *(np.array(axis) / np.linalg.norm(axis))])
+
+
+@pytest.mark.parametrize("axis", [(0.0, 0.0, 1.0), (1.0, 2.0, -0.5), (0.6, 0.0, 0.8)])
+def test_loop_agrees_with_a_plain_twin(axis: tuple[float, float, float], rng: np.random.Generator) -> None:
+    row, points = row_of(axis), rng.uniform(-4, 4, (500, 3)).astype(np.float32)
+    offset = points - row[1:4]
+    rho = np.linalg.norm(offset - np.outer(offset @ row[5:8], row[5:8]), axis=1)
+    points = points[np.abs(rho - row[4]) > 0.01]
+    constants, inside = np.array([0.3, 0.9]), np.array([0.6, 0.2])
+    out = np.empty((2, 1, 2, len(points)), np.float32)
+    core = np.stack([inside, np.zeros(2)])
+    weight = np.ones(len(points), np.float32)
+    cylinder_factor(row[None], points, weight, B0_DIR, constants, core, 0.01, out)
+    expected = twin(row, points.astype(float), constants, inside) - 1
+    np.testing.assert_allclose(out[0, 0] + 1j * out[1, 0], expected, atol=3e-5)
+
+
+def test_slopes_are_differences(rng: np.random.Generator) -> None:
+    points = rng.uniform(-4, 4, (400, 3)).astype(np.float32)
+    weight = np.ones(len(points), np.float32)
+    constants, core = np.array([0.5, 1.1]), np.array([[0.7, 0.4], [-0.2, -0.3]])
+
+    def factor(p: np.ndarray, count: int) -> np.ndarray:
+        out = np.empty((2, count, 2, len(points)), np.float32)
+        cylinder_factor(CYLINDER.rows(p), points, weight, B0_DIR, constants, core, 0.5, out)
+        return np.asarray(out[0] + 1j * out[1])
+
+    p = np.array([0.9, 0.3, -0.2, 0.1, np.log(0.8), 0.4, 0.0, 0.5, -0.6, 0.7])
+    made = factor(p, 2 + PER_CYLINDER)[1:]
+    # A blur of nothing in the place of its slope.
+    slopes = CYLINDER.chain(p, np.concatenate([made, np.zeros_like(made[:1])]))
+    for i in (0, 1, 2, 3, 4, 7, 8, 9):
+        step = np.zeros(10)
+        step[i] = 2e-3
+        difference = (factor(p + step, 1)[0] - factor(p - step, 1)[0]) / 4e-3
+        assert np.linalg.norm(difference - slopes[i]) < 0.03 * np.linalg.norm(difference)
+    np.testing.assert_allclose(slopes[6], made[-1])
+
+
+@pytest.mark.parametrize("shape", [TWO_BALLS, CYLINDER], ids=["pair", "cylinder"])
+def test_what_a_shape_knows_has_its_slopes(shape: SourceShape) -> None:
+    p = np.array([0.9, 0.3, -0.2, 0.1, np.log(0.8), 0.4, 4.0, 0.5, -0.6, 0.7])
+    known = shape.known(p)
+    assert known is not None
+    for i in range(shape.n_source):
+        step = np.zeros(10)
+        step[i] = 1e-5
+        above, below = shape.known(p + step), shape.known(p - step)
+        assert above is not None
+        assert below is not None
+        assert (above[0] - below[0]) / 2e-5 == pytest.approx(known[1][i], abs=1e-4)
+
+
+def test_a_line_has_the_field_of_a_thin_cylinder() -> None:
+    xyz = np.array([[2.0, 0.5, -1.0], [0.3, 2.0, 1.5]]).T
+    axis = np.array([0.0, 0.6, 0.8])
+    row = np.array([1.0, 0.0, 0.0, 0.0, 0.1, *axis])
+    phase = np.angle(twin(row, xyz.T, np.array([0.01]), np.ones(1)))[0] / (4 * np.pi * 0.01)
+    np.testing.assert_allclose(line_field(xyz, axis, B0_DIR, 0.25), phase, rtol=1e-4)
+
+
+TUBE = Tube((0.0, 2.0, 1.0), (1.0, 0.4, 1.4142), 0.6, 0.4, signal=0.9, r2star_hz=30.0)
+PROTOCOL = Protocol("3T", 3.0, (0.005, 0.012, 0.019, 0.026), 120.0, tilt_deg=10.0)
+
+
+@pytest.fixture(scope="module")
+def tube() -> tuple[TissueScan, np.ndarray]:
+    """Return a tube's scan, and a point near its middle (mm)."""
+    recipe = read_recipe("cylinders")
+    scan = TissueScan(replace(recipe, tubes=(TUBE,), fov_mm=(48.0, 48.0, 48.0)), PROTOCOL)
+    return scan, scan.pose.to_world(np.array([TUBE.centre_mm]) + 0.3)
+
+
+def test_a_tube_is_told_as_a_vein_and_the_interval_reaches_zero(tube: tuple[TissueScan, np.ndarray]) -> None:
+    tissue, point = tube
+    scan = tissue.scan((), rng=np.random.default_rng(1)).scan
+    table = quantify(scan, point)
+    lesion = table.lesions[0]
+    assert "vein-like" in lesion.flags
+    assert lesion.kind == "vein"
+    assert lesion.total_chi_ppm_mm3 is not None
+    assert lesion.total_chi_ppm_mm3.low < 0 < lesion.total_chi_ppm_mm3.high
+    # A reader's word stands.
+    assert quantify(scan, point, kinds=["microbleed"]).lesions[0].kind == "microbleed"
+
+
+def test_the_vein_that_is_found_is_the_tube(tube: tuple[TissueScan, np.ndarray]) -> None:
+    tissue, point = tube
+    scan = tissue.scan((), rng=np.random.default_rng(1)).scan
+    near = near_of(scan, point[0])
+    source = Source(0.7, (0.0, 0.0, 0.0), 0.8)
+    vein = find_vein(refine(rough_fit(near, source, core=dark_core(3.0)), BLUR))
+    assert vein is not None
+    assert vein.strength_ppm_mm2 == pytest.approx(TUBE.chi_ppm * np.pi * TUBE.radius_mm**2, rel=0.15)
+    ends = scan.grid.to_voxel(tissue.pose.to_world(np.array([TUBE.direction, (0.0, 0.0, 0.0)])))
+    axis = ends[0] - ends[1]
+    assert abs(np.array(vein.axis) @ axis / np.linalg.norm(axis)) > 0.99
+
+
+def near_of(scan: GreScan, point: np.ndarray) -> Neighbourhood:
+    phase = map_scan_field(scan, make_config())
+    voxel = scan.grid.to_voxel(point[None])[0]
+    return cut_neighbourhood(
+        scan, voxel, field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask, noise=0.01
+    )  # fmt: skip

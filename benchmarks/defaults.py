@@ -21,9 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from leaderboard_cases import Case, MissingError, prepare
-
-LEAST_PPM_MM3 = 2.0
-"""Lesions below this are left to the fit: tissue alone changes their sums by more."""
+from leaderboard_scores import LEAST_PPM_MM3
 
 
 def main() -> None:

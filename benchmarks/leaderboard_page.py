@@ -54,10 +54,10 @@ numbers are in [leaderboard/results.json](leaderboard/results.json).
 - **Scores** are in the method's own mask and once more in the *core*, the brain without its outer 6 voxels, the same
   for all (of background removal, what the method's mask leaves of it); *whole brain* counts 0 where a method gives
   nothing: erosion wins nothing. Moment: recovered over true total susceptibility of the lesions in that mask, their
-  median; spread: its interquartile range. Streaks: SD of the error in a shell around lesions over their contrast;
-  cones: what of the map around lesions follows the angle to B0, over their contrast, which needs no truth of the
-  tissue. Nuclei: rms error of regions' means. Definitions: `qsmcmb/validation/scores.py`,
-  `benchmarks/leaderboard_scores.py`.
+  median (on heads of those of 2 ppm mm³ and more); spread: its interquartile range. Streaks: SD of the error in a
+  shell around lesions over their contrast; cones: what of the map around lesions follows the angle to B0, over their
+  contrast, which needs no truth of the tissue. Nuclei: rms error of regions' means. Maps of heads are scored without
+  the outermost voxel. Definitions: `qsmcmb/validation/scores.py`, `benchmarks/leaderboard_scores.py`.
 - **Heads** have a table of several sessions: a cell holds 1.5 T / 3 T / 7 T. They are not timed: they were run beside
   other work. Their local field is weak (SD 5 ppb in the brain; the total field's is 460), so that an NRMSE of
   background removal of 100 % is an error of 5 ppb.

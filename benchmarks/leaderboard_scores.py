@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from leaderboard_cases import Case
+from scipy.ndimage import binary_erosion
 
 if TYPE_CHECKING:
     from leaderboard_run import Inputs
 
 CORE_VOXELS = 6
+LEAST_PPM_MM3 = 2.0
+"""Lesions of heads below this do not count: tissue alone changes their sums by more, and its streaks hide theirs."""
 CONE_SHELL_MM = (4.0, 10.0)
 CONE_BANDS = 5
-CONE_LEAST_PPM_MM3 = 2.0
-"""Lesions below this make streaks that tissue hides."""
 
 
 def scores_of(family: str, case: Case, inputs: Inputs, result: Any) -> dict[str, float | None]:
@@ -28,9 +29,7 @@ def scores_of(family: str, case: Case, inputs: Inputs, result: Any) -> dict[str,
 
 def _core(inputs: Inputs) -> Any:
     """Return the mask that all methods share: the brain without its outer voxels."""
-    from scipy import ndimage
-
-    return ndimage.binary_erosion(inputs.mask, iterations=CORE_VOXELS)
+    return binary_erosion(inputs.mask, iterations=CORE_VOXELS)
 
 
 def _of_core(scores: dict[str, Any]) -> dict[str, Any]:
@@ -126,6 +125,9 @@ def _likeness(found: Any, truth: Any, mask: Any) -> dict[str, Any]:
 
 def _score_map(case: Case, inputs: Inputs, chi: Any) -> dict[str, Any]:
     mask = inputs.mask if "local_mask" not in case else chi != 0
+    if "points" in case and "chi_ppm" in case:
+        # The truth of a voxel half in bone is the mean of both, which no local field holds.
+        mask = binary_erosion(mask)
     core = mask & _core(inputs)
     own, shared = (
         _tissue_scores(case, chi, where)
@@ -155,8 +157,12 @@ def _lesion_scores(case: Case, mask: Any, chi: Any, among: Any) -> dict[str, Any
 
     if "points" in case:
         points = case["points"]
-        ratios = point_moments(chi, mask, case.grid, points[:, :3]) / points[:, 3]
-        ratios[~_at_points(case, among)] = np.nan
+        sums, held = point_moments(chi, mask, case.grid, points[:, :3]), points[:, 3]
+        if "chi_ppm" in case:
+            # Tissue in the ball or the shell counts for nothing, where it is known.
+            sums += held - point_moments(case["chi_ppm"], mask, case.grid, points[:, :3])
+        ratios = sums / held
+        ratios[~_at_points(case, among) | (np.abs(held) < LEAST_PPM_MM3)] = np.nan
     else:
         labels = case["lesions"]
         inside = [n == 0 or bool(among[labels == n].all()) for n in range(labels.max() + 1)]
@@ -186,7 +192,7 @@ def cone_streaks(case: Case, chi_ppm: Any, mask: Any, among: Any) -> float:
     ball_mm3 = 4 / 3 * np.pi * near**3
     centres, size = grid.to_voxel(points[:, :3]), np.array(grid.voxel_size_mm)
     found = []
-    for number in np.flatnonzero((np.abs(points[:, 3]) >= CONE_LEAST_PPM_MM3) & _at_points(case, among)):
+    for number in np.flatnonzero((np.abs(points[:, 3]) >= LEAST_PPM_MM3) & _at_points(case, among)):
         first = np.maximum(0, np.floor(centres[number] - far / size).astype(int))
         end = np.minimum(grid.shape, np.ceil(centres[number] + far / size).astype(int) + 1)
         box = tuple(slice(a, b) for a, b in zip(first, end, strict=True))

@@ -109,19 +109,20 @@ def prolong(coarse: Any, factors: Any, colours: Any, rows: Any, u: Any) -> None:
 
 
 @compiled(parallel=True)
-def extrapolate(u: Any, inside: Any, mask: Any) -> None:
-    """Continue u straight to the rest of the mask, mean over the 26 directions that lead inside."""
+def extrapolate(u: Any, inside: Any, mask: Any, reached: Any) -> None:
+    """Continue u straight to the next layer of the mask, mean over the 26 directions that lead inside."""
     nx, ny, nz = u.shape
     for x in prange(nx):
         for y in range(ny):
             for z in range(nz):
+                reached[x, y, z] = inside[x, y, z]
                 if mask[x, y, z] and not inside[x, y, z]:
-                    continued(u, inside, x, y, z)
+                    reached[x, y, z] = continued(u, inside, x, y, z)
 
 
 @compiled
-def continued(u: Any, inside: Any, x: Any, y: Any, z: Any) -> None:
-    """Replace one value by its continuation, if any direction has two voxels inside."""
+def continued(u: Any, inside: Any, x: Any, y: Any, z: Any) -> Any:
+    """Replace one value by its continuation, if any direction has two voxels inside; return whether one has."""
     nx, ny, nz = u.shape
     total, weight = 0.0, 0.0
     for i in range(-1, 2):
@@ -136,3 +137,4 @@ def continued(u: Any, inside: Any, x: Any, y: Any, z: Any) -> None:
                     weight += w
     if weight > 0.0:
         u[x, y, z] = total / weight
+    return weight > 0.0

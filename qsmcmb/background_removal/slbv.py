@@ -11,6 +11,9 @@ microbleed at the cortex breaks that, and what explains the field by sources out
 3. the field of the strong sources alone is subtracted from the total field, and the harmonic field of the outermost
    layer of that is the background. It is extrapolated to the layer itself, so that no voxel is lost.
 
+A value on that layer counts for all voxels behind it. Where bone or air beside it leaves a field that its own SD does
+not trust, the layer is taken up to three voxels further in, and the background continued from there.
+
 The local field is the total field minus that background: nothing of the fitted sources is put into it. Two transform
 pairs an iteration, about 35 iterations; eleven volumes with input and output.
 """
@@ -24,12 +27,15 @@ import numpy as np
 from qsmcmb.background_removal import _lbv_loops as loops
 from qsmcmb.background_removal.dipole_fit import DipoleFit, Fit
 from qsmcmb.background_removal.lbv import harmonic_part, interior
+from qsmcmb.core.robust import median_inside, positive_inside
 from qsmcmb.core.validate import check_inside, check_range
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
 COARSE, FINE = 0.01, 0.003
 """Laplacian that may be left in the first step, which the fit mends, and in the last."""
+LAYERS = 3
+"""Voxels that the layer may move in."""
 LOOSE = 6.0
 """The first fit only has to tell strong sources from weak: it may stop at so many times the tolerance."""
 
@@ -41,6 +47,7 @@ def remove_slbv(
     *,
     field_sd_hz: FloatArray | None = None,
     inside: float = 0.25,
+    doubtful: float = 20.0,
     damping: float = 0.02,
     tolerance: float = 0.005,
     max_iterations: int = 30,
@@ -59,6 +66,9 @@ def remove_slbv(
         SD of the field, same unit; weights of the fit are its inverse.
     inside : float, optional
         Standard deviation expected of a source inside over that of one outside, 1e-4 to 10.
+    doubtful : float, optional
+        SD over its median from which on a voxel at the mask's surface tells nothing of the background, 1 to 1e9;
+        without an SD all do.
     damping : float, optional
         Weight of the squared sources against the squared misfit, the fitted field's standard deviation being 1;
         1e-9 to 1.
@@ -78,27 +88,65 @@ def remove_slbv(
         Option out of range, or a mask with no voxel inside its outermost layer.
     """
     check_range("inside", inside, 1e-4, 10.0)
+    check_range("doubtful", doubtful, 1.0, 1e9)
     run = Fit(inside, damping, tolerance, max_iterations)
-    within = interior(mask)
-    check_inside("mask", within)
-    calm = _without_strong_sources(field_hz, mask, within, grid, field_sd_hz, run)
-    background = harmonic_part(calm, mask, within, grid, tolerance=FINE)
-    loops.extrapolate(background, within, mask)
+    check_inside("mask", interior(mask))
+    edge = Edge(mask, believed(mask, field_sd_hz, doubtful), grid)
+    calm = _without_strong_sources(field_hz, mask, edge, grid, field_sd_hz, run)
+    background = edge.background(calm, tolerance=FINE)
     loops.difference(field_hz, background, mask, background)
     return background, mask
 
 
+def believed(mask: BoolArray, field_sd: FloatArray | None, doubtful: float) -> BoolArray:
+    """Return the mask without surface voxels whose SD is `doubtful` times the median and more, some layers deep."""
+    usable = None if field_sd is None else positive_inside(field_sd, mask)
+    if field_sd is None or usable is None:
+        return mask
+    sure = mask
+    good = usable & (field_sd < np.float32(doubtful * median_inside(field_sd, usable)))
+    for _ in range(LAYERS):
+        loose = sure & ~interior(sure) & ~good
+        if not loose.any():
+            break
+        sure = sure & ~loose
+    return sure if interior(sure).any() else mask
+
+
+class Edge:
+    """The outermost layer of what is believed of a mask, from which the background comes."""
+
+    def __init__(self, mask: BoolArray, sure: BoolArray, grid: Grid) -> None:
+        self.mask, self.sure, self.within, self.grid = mask, sure, interior(sure), grid
+
+    def harmonic(self, field: FloatArray, *, tolerance: float) -> FloatArray:
+        """Return the harmonic field of the layer; on it and beyond it the field itself, 0 outside the mask."""
+        if self.sure is self.mask:
+            return harmonic_part(field, self.mask, self.within, self.grid, tolerance=tolerance)
+        sure = np.where(self.sure, field, np.float32(0))
+        found = harmonic_part(sure, self.sure, self.within, self.grid, tolerance=tolerance)
+        np.copyto(found, field, where=self.mask & ~self.sure)
+        return found
+
+    def background(self, field: FloatArray, *, tolerance: float) -> FloatArray:
+        """Return the harmonic field of the layer, continued to all of the mask; 0 outside."""
+        found = self.harmonic(field, tolerance=tolerance)
+        known = self.within
+        for _ in range(LAYERS + 1):
+            reached = np.empty_like(known)
+            loops.extrapolate(found, known, self.mask, reached)
+            known = reached
+            if self.sure is self.mask or np.array_equal(known, self.mask):
+                break
+        return found
+
+
 def _without_strong_sources(
-    field_hz: FloatArray,
-    mask: BoolArray,
-    within: BoolArray,
-    grid: Grid,
-    field_sd_hz: FloatArray | None,
-    run: Fit,
+    field_hz: FloatArray, mask: BoolArray, edge: Edge, grid: Grid, field_sd_hz: FloatArray | None, run: Fit
 ) -> FloatArray:
     """Return the total field without that of the strong sources inside; the fit's volumes are free again."""
     fit = DipoleFit(
-        field_hz - harmonic_part(field_hz, mask, within, grid, tolerance=COARSE),
+        field_hz - edge.harmonic(field_hz, tolerance=COARSE),
         mask,
         grid,
         field_sd=field_sd_hz,

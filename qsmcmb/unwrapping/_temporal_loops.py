@@ -27,7 +27,11 @@ def follow_in_time(phase: Any, mask: Any, start: Any, te: Any, first: Any, out: 
                 e = first + k if first + k < echoes else echoes - 1 - k
                 near = e - 1 if e > first else e + 1
                 ratio = te[e] / te[near]
-                wrapped, known, row = phase[e, x + sx, y + sy], out[near, x + sx, y + sy], out[e, x + sx, y + sy]
+                wrapped, known, row = (
+                    phase[e, x + sx, y + sy],
+                    out[near, x + sx, y + sy],
+                    out[e, x + sx, y + sy],
+                )
                 for z in range(nz):
                     if mask[x, y, z]:
                         value = wrapped[z + sz]

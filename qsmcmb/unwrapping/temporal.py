@@ -150,9 +150,7 @@ def settle_template(
             part.turn(template_rad, CANDIDATES[best])
 
 
-def align_echoes(
-    unwrapped_rad: FloatArray, te_s: Sequence[float], first: int, parts: Sequence[Part]
-) -> None:
+def align_echoes(unwrapped_rad: FloatArray, te_s: Sequence[float], first: int, parts: Sequence[Part]) -> None:
     """Move each component of each echo by whole turns to the echo before (or after), scaled in time; in place.
 
     Parameters

@@ -97,3 +97,28 @@ def test_microbleed_at_the_edge_is_kept(depth_mm: float, tilt: tuple[float, floa
     aware = kept_moment("slbv", depth_mm, tilt)
     assert 0.9 < aware < 1.05
     assert aware > kept_moment("pdf", depth_mm, tilt) + 0.02
+
+
+def test_edge_that_its_own_sd_does_not_trust_spoils_nothing_behind_it(rng: np.random.Generator) -> None:
+    """A patch of the surface that is noise, three voxels deep at most, with an SD that says so."""
+    grid = Grid.isotropic((44, 44, 44), 1.0)
+    x, y, z = np.meshgrid(*[np.arange(44) - 21.5] * 3, indexing="ij")
+    radius = np.sqrt(x**2 + y**2 + z**2)
+    mask = radius < 19
+    background = (0.02 * z + 0.001 * (x**2 - y**2)).astype(np.float32) * mask
+    patch = mask & (radius > 17.6) & (z > 5)
+    sd = np.where(patch, 0.5, 0.001).astype(np.float32)
+    field = background + (sd * rng.standard_normal(grid.shape)).astype(np.float32) * mask
+    deep = radius < 12
+    spoilt, kept = (
+        qc.remove_background(
+            field, mask, grid, method="slbv", field_sd_hz=sd, options={"doubtful": limit}
+        )
+        for limit in (1e9, 20.0)
+    )  # fmt: skip
+    np.testing.assert_array_equal(kept.mask, mask)
+    assert np.std(spoilt.local_field_hz[deep]) > 0.004
+    # What is left is the noise of 0.001 itself.
+    assert np.std(kept.local_field_hz[deep]) < 0.0011
+    # The noise itself stays where it was measured; background is continued under it.
+    assert np.std((kept.local_field_hz - field + background)[patch]) < 0.05

@@ -75,7 +75,7 @@ def test_background_is_continued_to_the_edge(rng: np.random.Generator) -> None:
     mask = rng.random(linear.shape) > 0.02
     inside = interior(mask)
     u = np.where(inside, linear, 0).astype(np.float32)
-    loops.extrapolate(u, inside, mask)
+    loops.extrapolate(u, inside, mask, np.empty_like(mask))
     reached = np.zeros_like(mask)
     for x0, y0, z0 in np.argwhere(mask & ~inside):
         for i, j, k in np.ndindex(3, 3, 3):

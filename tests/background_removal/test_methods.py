@@ -131,6 +131,7 @@ BAD_OPTIONS = [
     ("lbv", "tolerance", 0.0),
     ("lbv", "max_cycles", 0),
     ("slbv", "inside", 0.0),
+    ("slbv", "doubtful", 0.5),
     ("slbv", "inside", 20.0),
     ("slbv", "max_iterations", 0),
 ]

@@ -107,7 +107,7 @@ def unwrap_echoes(
 def _centre(unwrapped_rad: FloatArray, parts: Sequence[Part]) -> None:
     """Take whole turns off each component, so that its median lies within half a turn of 0; in place."""
     for part in parts:
-        part.turn(unwrapped_rad, -np.round(np.median(part.values(unwrapped_rad)) / TWO_PI))
+        part.turn(unwrapped_rad, -float(np.round(np.median(part.values(unwrapped_rad)) / TWO_PI)))
 
 
 def settle_template(
@@ -167,7 +167,7 @@ def align_echoes(unwrapped_rad: FloatArray, te_s: Sequence[float], first: int, p
     for part in parts:
         for e, near in _outwards(len(te_s), first):
             rest = part.samples(unwrapped_rad[near]) * (te_s[e] / te_s[near]) - part.samples(unwrapped_rad[e])
-            part.turn(unwrapped_rad[e], np.round(np.median(rest) / TWO_PI))
+            part.turn(unwrapped_rad[e], float(np.round(np.median(rest) / TWO_PI)))
 
 
 def _outwards(echoes: int, first: int) -> Iterator[tuple[int, int]]:

@@ -8,28 +8,44 @@ from numba import prange
 from qsmcmb.core.compiled import compiled
 
 
+@compiled
+def _passed(across: Any, planes: Any, y: Any, out: Any) -> None:
+    """One row of the high-pass 1 - mean, made where it is used: `across` is the plane's row of the first factor."""
+    out[:] = np.float32(1.0)
+    for r in range(across.size):
+        factor, row = across[r], planes[r, y]
+        for z in range(out.size):
+            out[z] -= factor * row[z]
+
+
 @compiled(parallel=True)
-def high_pass(source: Any, mean_k: Any, out: Any) -> None:
-    """Spectrum of the field minus its spherical mean; `out` may be `source`."""
+def high_pass(source: Any, across: Any, planes: Any, scale: Any, out: Any) -> None:
+    """Spectrum of the field minus its spherical mean, times `scale`; `out` may be `source`.
+
+    `across` and `planes` are those of `qsmcmb.core.smv.smv_factors`.
+    """
     nx, ny, nz = source.shape
     for x in prange(nx):
+        passed = np.empty(nz, np.float32)
         for y in range(ny):
+            _passed(across[x], planes, y, passed)
+            row, into = source[x, y], out[x, y]
             for z in range(nz):
-                out[x, y, z] = source[x, y, z] * (np.float32(1.0) - mean_k[x, y, z])
+                into[z] = row[z] * (scale * passed[z])
 
 
 @compiled(parallel=True)
-def deconvolve(spectrum: Any, mean_k: Any, threshold: Any) -> None:
-    """Undo `high_pass` in place; what it had passed by less than `threshold` becomes 0."""
+def deconvolve(spectrum: Any, across: Any, planes: Any, threshold: Any, scale: Any) -> None:
+    """Undo `high_pass` in place, times `scale`; what it had passed by less than `threshold` becomes 0."""
     nx, ny, nz = spectrum.shape
     for x in prange(nx):
+        passed = np.empty(nz, np.float32)
         for y in range(ny):
+            _passed(across[x], planes, y, passed)
+            row = spectrum[x, y]
             for z in range(nz):
-                passed = np.float32(1.0) - mean_k[x, y, z]
-                if abs(passed) > threshold:
-                    spectrum[x, y, z] = spectrum[x, y, z] / passed
-                else:
-                    spectrum[x, y, z] = 0.0
+                large = abs(passed[z]) > threshold
+                row[z] *= scale / passed[z] if large else np.float32(0.0)
 
 
 @compiled(parallel=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import NamedTuple
 
 import numpy as np
 
 from qsmcmb.background_removal import METHODS
-from qsmcmb.core.methods import call_method
+from qsmcmb.core import _box_loops as loops
+from qsmcmb.core.methods import call_method, resolve
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
 from qsmcmb.model import Grid
@@ -61,18 +63,21 @@ def remove_background(
     """
     check_mask(mask, grid)
     check_volume("field_hz", field_hz, grid)
-    check_finite_inside("field_hz", field_hz, mask)
     if field_sd_hz is not None:
         check_volume("field_sd_hz", field_sd_hz, grid)
     box = bounding_box(mask)
-    start = tuple(s.start for s in box)
-    shape = tuple(s.stop - s.start for s in box)
-    small = grid.cropped(start, shape)
-    context = {"field_sd_hz": None if field_sd_hz is None else np.ascontiguousarray(field_sd_hz[box])}
     inside = np.ascontiguousarray(mask[box])
-    field = np.where(inside, field_hz[box], 0).astype(np.float32)
+    check_finite_inside("field_hz", field_hz[box], inside)
+    start = tuple(s.start for s in box)
+    small = grid.cropped(start, inside.shape)
+    # What a method does not ask for is not copied.
+    wanted = "field_sd_hz" in signature(resolve(METHODS, method)).parameters
+    sd = None if field_sd_hz is None or not wanted else np.ascontiguousarray(field_sd_hz[box])
+    context = {"field_sd_hz": sd}
+    field = np.empty(inside.shape, np.float32)
+    loops.take_inside(field_hz, inside, start, (0, 0, 0), field)
     local, eroded = call_method(METHODS, method, options, field, inside, small, context=context)
     out = LocalField(np.zeros(grid.shape, np.float32), np.zeros(grid.shape, bool))
-    out.local_field_hz[box] = local
+    loops.put_inside(local, (0, 0, 0), eroded, np.float32(0), start, out.local_field_hz)
     out.mask[box] = eroded
     return out

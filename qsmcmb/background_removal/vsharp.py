@@ -11,7 +11,7 @@ from qsmcmb.background_removal import _spheres_loops as loops
 from qsmcmb.core.fft import engine, fast_shape
 from qsmcmb.core.memory import zeros
 from qsmcmb.core.morphology import capped_distance_inside_mm
-from qsmcmb.core.smv import smv_kernel_k
+from qsmcmb.core.smv import smv_factors
 from qsmcmb.core.validate import check_erosion, check_radius, check_range
 from qsmcmb.errors import ConfigError
 from qsmcmb.model import Grid
@@ -73,14 +73,12 @@ def remove_vsharp(
     spectrum = eng.forward().copy()
     high_pass = zeros(grid.shape)
     upto = np.float32(np.inf)
-    largest_k = None
-    for radius, above in zip(radii, needed.astype(np.float32), strict=True):
-        mean_k = smv_kernel_k(eng.shape, grid.voxel_size_mm, float(radius))
-        largest_k = mean_k if largest_k is None else largest_k
-        loops.high_pass(spectrum, mean_k, eng.spectrum)
-        loops.take_shell(eng.inverse(), distance, above, upto, high_pass)
+    balls = [smv_factors(eng.shape, grid.voxel_size_mm, float(r)) for r in radii]
+    for ball, above in zip(balls, needed.astype(np.float32), strict=True):
+        loops.high_pass(spectrum, *ball, eng.scale, eng.spectrum)
+        loops.take_shell(eng.inverse(normalise=False), distance, above, upto, high_pass)
         upto = above
     loops.place(high_pass, inner, np.float32(0), eng.real)
-    loops.deconvolve(eng.forward(), largest_k, np.float32(threshold))
-    loops.crop(eng.inverse(), inner, high_pass)
+    loops.deconvolve(eng.forward(), *balls[0], np.float32(threshold), eng.scale)
+    loops.crop(eng.inverse(normalise=False), inner, high_pass)
     return high_pass, inner

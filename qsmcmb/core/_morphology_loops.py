@@ -27,18 +27,28 @@ def distance2_along_z(mask: Any, step: Any, cap2: Any, out: Any) -> None:
 
 @compiled(parallel=True)
 def distance2_across_lines(squared: Any, step: Any, reach: Any, out: Any) -> None:
-    """Lower envelope of parabolas along the second axis, from `reach` voxels on either side; edges are outside."""
+    """Lower envelope of parabolas along the second axis, from `reach` voxels on either side; edges are outside.
+
+    Outside the mask the distance is 0 and stays so: each row is worked on from its first to its last voxel inside.
+    """
     nx, ny, nz = squared.shape
     for x in prange(nx):
         for y in range(ny):
-            for z in range(nz):
-                out[x, y, z] = squared[x, y, z]
+            own, first, last = squared[x, y], 0, nz
+            out[x, y, :] = np.float32(0)
+            while first < nz and own[first] == 0:
+                first += 1
+            while last > first and own[last - 1] == 0:
+                last -= 1
+            best = out[x, y, first:last]
+            best[:] = own[first:last]
             for j in range(max(y - reach, -1), min(y + reach, ny) + 1):
                 away = step * np.float32(j - y)
                 away2 = away * away
                 if 0 <= j < ny:
-                    for z in range(nz):
-                        out[x, y, z] = min(out[x, y, z], squared[x, j, z] + away2)
+                    beside = squared[x, j, first:last]
+                    for z in range(best.size):
+                        best[z] = min(best[z], beside[z] + away2)
                 else:
-                    for z in range(nz):
-                        out[x, y, z] = min(out[x, y, z], away2)
+                    for z in range(best.size):
+                        best[z] = min(best[z], away2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from qsmcmb.core import _box_loops as boxes
 from qsmcmb.core import _morphology_loops as loops
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -129,8 +130,12 @@ def shave(mask: BoolArray, good: BoolArray, layers: int) -> BoolArray:
 
 def bounding_box(mask: BoolArray, margin: int = 0) -> tuple[slice, slice, slice]:
     """Return the box around a mask that is not empty, `margin` voxels wider where the volume allows."""
-    slices = []
-    for axis in range(3):
-        profile = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        slices.append(slice(max(0, profile[0] - margin), min(mask.shape[axis], profile[-1] + 1 + margin)))
-    return slices[0], slices[1], slices[2]
+    planes = boxes.occupied(mask.view(np.uint8))
+    filled = np.flatnonzero(planes[:, 1] >= 0)
+    first = (filled[0], planes[filled, 0].min(), planes[filled, 2].min())
+    last = (filled[-1], planes[filled, 1].max(), planes[filled, 3].max())
+    x, y, z = (
+        slice(max(0, int(a) - margin), min(n, int(b) + 1 + margin))
+        for a, b, n in zip(first, last, mask.shape, strict=True)
+    )
+    return x, y, z

@@ -41,10 +41,11 @@ def _median(volume: FloatArray, mask: BoolArray, centre: np.float32, *, fold: bo
     count = int(high.sum())
     ranks = sorted({(count - 1) // 2, count // 2})
     below = np.cumsum(high)
-    values = []
+    values, upper, low = [], -1, high
     for rank in ranks:
-        upper = int(np.searchsorted(below, rank, side="right"))
-        low = loops.count_low(volume, mask, centre, fold, upper).sum(axis=0)
+        found = int(np.searchsorted(below, rank, side="right"))
+        if found != upper:
+            upper, low = found, loops.count_low(volume, mask, centre, fold, found).sum(axis=0)
         lower = int(np.searchsorted(np.cumsum(low), rank - (below[upper] - high[upper]), side="right"))
         key = np.int32(((upper - loops.HALF_KEYS // 2) << 16) | lower)
         values.append(np.int32(key ^ ((key >> 31) & 0x7FFFFFFF)).view(np.float32))
@@ -87,10 +88,17 @@ def inverse_sd_weights(field_sd: FloatArray | None, mask: BoolArray, cap: float)
     -------
     ndarray of shape mask.shape, float32
     """
+    return weights_and_median(field_sd, mask, cap)[0]
+
+
+def weights_and_median(
+    field_sd: FloatArray | None, mask: BoolArray, cap: float
+) -> tuple[FloatArray, float | None]:
+    """Return `inverse_sd_weights` and the median SD that they hold for 1; None where no SD is usable."""
     usable = None if field_sd is None else positive_inside(field_sd, mask)
     if field_sd is None or usable is None:
-        return mask.astype(np.float32)
+        return mask.astype(np.float32), None
     weight = np.empty(mask.shape, np.float32)
-    middle = np.float32(median_inside(field_sd, usable))
-    loops.divide_capped(middle, field_sd, usable, np.float32(cap), weight)
-    return weight
+    middle = median_inside(field_sd, usable)
+    loops.divide_capped(np.float32(middle), field_sd, usable, np.float32(cap), weight)
+    return weight, middle

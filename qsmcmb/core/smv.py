@@ -58,6 +58,25 @@ def smv_kernel_k(shape: Shape, voxel_size_mm: tuple[float, float, float], radius
     >>> float(smv_kernel_k((16, 16, 16), (1.0, 1.0, 1.0), 3.0)[0, 0, 0].round(4))
     1.0
     """
+    across, planes = smv_factors(shape, voxel_size_mm, radius_mm)
+    return np.asarray(across @ planes.reshape(len(planes), -1)).reshape(len(across), *planes.shape[1:])
+
+
+def smv_factors(
+    shape: Shape, voxel_size_mm: tuple[float, float, float], radius_mm: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return what `smv_kernel_k` is the product of: a matrix across planes, and planes; small enough to stay in cache.
+
+    Parameters
+    ----------
+    shape, voxel_size_mm, radius_mm
+        As for `smv_kernel_k`.
+
+    Returns
+    -------
+    tuple of ndarray
+        (x, n) and (n, y, z // 2 + 1), float32, with n planes of the ball's octant.
+    """
     # The ball is even along each axis: its transform is a cosine sum over one octant, an axis at a time.
     octant = smv_ball(voxel_size_mm, radius_mm)
     for axis in range(3):
@@ -69,6 +88,4 @@ def smv_kernel_k(shape: Shape, voxel_size_mm: tuple[float, float, float], radius
         basis = np.cos(2 * np.pi / n * np.outer(np.arange(length), np.arange(reach)))
         basis[:, 1:] *= 2
         bases.append(basis.astype(np.float32))
-    kernel = octant @ bases[2].T
-    kernel = bases[1] @ kernel
-    return np.asarray(bases[0] @ kernel.reshape(octant.shape[0], -1)).reshape(lengths)
+    return bases[0], np.ascontiguousarray(bases[1] @ (octant @ bases[2].T))

@@ -10,6 +10,15 @@ from qsmcmb.core.compiled import compiled
 
 
 @compiled(parallel=True)
+def scaled(volume: Any, factor: Any, out: Any) -> None:
+    nx, ny, nz = volume.shape
+    for x in prange(nx):
+        for y in range(ny):
+            for z in range(nz):
+                out[x, y, z] = factor * volume[x, y, z]
+
+
+@compiled(parallel=True)
 def curvature(forward: Any, difference: Any, weight2: Any, nonlinear: Any) -> Any:
     """Return by plane the Gauss-Newton curvature of the cost along a direction whose field is given."""
     nx, ny, nz = forward.shape
@@ -71,6 +80,21 @@ def gradient_norm(tx: Any, ty: Any, tz: Any, damping: Any, even: Any, spectrum: 
                 t += part if once else np.float32(2) * part
         total[x] = t
     return total
+
+
+@compiled(parallel=True)
+def start(tables: Any, damping: Any, scale: Any, gain: Any, spectrum: Any, way: Any) -> None:
+    """First direction, down from a map of 0: `gain` times the field's spectrum is the residual's; leave its field's."""
+    tx, ty, tz = tables
+    nx, ny, nz = spectrum.shape
+    for x in prange(nx):
+        for y in range(ny):
+            k2, along, extra = tx[0, x] + ty[0, y], tx[1, x] + ty[1, y], tx[2, x] + ty[2, y]
+            for z in range(nz):
+                d = dipole_at(k2 + tz[0, z], along + tz[1, z], extra + tz[2, z])
+                new = spectrum[x, y, z] * (gain * d / (d * d + damping))
+                way[x, y, z] = new
+                spectrum[x, y, z] = new * (d * scale)
 
 
 @compiled(parallel=True)

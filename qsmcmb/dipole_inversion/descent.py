@@ -29,14 +29,21 @@ class Stop(NamedTuple):
 
 
 def descend(
-    field: FloatArray, weight2: FloatArray, grid: Grid, *, damping: float, stop: Stop, nonlinear: bool = False
+    field: FloatArray,
+    weight2: FloatArray,
+    grid: Grid,
+    *,
+    damping: float,
+    stop: Stop,
+    gain: float = 1.0,
+    nonlinear: bool = False,
 ) -> tuple[FloatArray, int]:
     """Minimise the weighted misfit of a field, or of its phase factor, from a map of 0.
 
     Parameters
     ----------
     field : ndarray of shape grid.shape, float32
-        Local field; rad where `nonlinear`.
+        Local field; its spectrum must lie in the engine's buffer.
     weight2 : ndarray of shape grid.shape, float32
         Squared data weight, 0 outside the mask.
     grid : Grid
@@ -45,13 +52,15 @@ def descend(
         Of the preconditioner; > 0.
     stop : Stop
         When to end.
+    gain : float, optional
+        The field counts so many times; rad per unit where `nonlinear`.
     nonlinear : bool, optional
         Misfit |exp(i D chi) - exp(i f)|^2 in place of (D chi - f)^2.
 
     Returns
     -------
     chi : ndarray of shape grid.shape, float32
-        The transform's buffer, times its size: in the unit of the field after division by `grid.size`.
+        The transform's buffer; in the unit of `gain` times the field.
     iterations : int
         Done.
     """
@@ -59,11 +68,16 @@ def descend(
     tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
     even, size = grid.shape[2] % 2 == 0, np.float32(1.0 / eng.size)
     chi: Any = zeros(half_shape(grid.shape), np.complex64)
-    way: Any = zeros(chi.shape, np.complex64)
-    difference = -field
-    np.copyto(eng.real, difference)
-    length, norm, done, cost = np.float32(0), 0.0, 0, np.inf
-    while True:
+    way: Any = np.empty(chi.shape, np.complex64)
+    difference = np.empty(grid.shape, np.float32)
+    loops.scaled(field, np.float32(-gain), difference)
+    # The first step is the closed form: what the weights hide from it would leave streaks that never go.
+    spectrum, length = eng.spectrum, np.float32(1.0)
+    spectrum[0, 0, 0] = 0.0
+    loops.start(tables, np.float32(damping), size, np.float32(gain), spectrum, way)
+    cost = float(loops.step(eng.inverse(normalise=False), length, weight2, nonlinear, difference).sum())
+    norm, done = 0.0, 1
+    while done < stop.iterations and cost > stop.cost:
         spectrum = eng.forward()
         spectrum[0, 0, 0] = 0.0
         new_norm = float(loops.gradient_norm(*tables, np.float32(damping), even, spectrum).sum()) / eng.size
@@ -71,16 +85,12 @@ def descend(
         norm = new_norm
         loops.turn(tables, np.float32(damping), size, length, keep, spectrum, chi, way)
         forward = eng.inverse(normalise=False)
-        # The first step is the closed form: what the weights hide from it would leave streaks that never go.
-        length = np.float32(1.0)
-        if done > 0:
-            bend = float(loops.curvature(forward, difference, weight2, nonlinear).sum())
-            length = np.float32(norm / bend if bend > 0 else 0.0)
+        bend = float(loops.curvature(forward, difference, weight2, nonlinear).sum())
+        length = np.float32(norm / bend if bend > 0 else 0.0)
         before = cost
         cost = float(loops.step(forward, length, weight2, nonlinear, difference).sum())
         done += 1
-        slow = done > 1 and before - cost <= stop.fall * before
-        if done >= stop.iterations or cost <= stop.cost or slow:
+        if before - cost <= stop.fall * before:
             break
     loops.advance(length, way, chi, size, eng.spectrum)
     return eng.inverse(normalise=False), done

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from qsmcmb.core import _box_loops as loops
 from qsmcmb.core.fft import fast_shape
 from qsmcmb.core.methods import call_method, resolve
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
 from qsmcmb.dipole_inversion import METHODS, STARTS_FROM
-from qsmcmb.dipole_inversion import _head_loops as loops
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
@@ -84,28 +83,27 @@ def invert(
     check_mask(mask, grid)
     echoes = local_field_ppm.shape[0] if local_field_ppm.ndim == 4 else None
     check_volume("local_field_ppm", local_field_ppm, grid, echoes=echoes)
-    check_finite_inside("local_field_ppm", local_field_ppm, mask)
     if field_sd_ppm is not None:
         check_volume("field_sd_ppm", field_sd_ppm, grid)
     if magnitude is not None:
         check_volume("magnitude", magnitude, grid, echoes=magnitude.shape[0] if magnitude.ndim == 4 else None)
     frame = _Frame(mask, grid)
+    check_finite_inside("local_field_ppm", local_field_ppm[(..., *frame.box)], frame.inside)
     # What a method does not ask for is not brought into the frame: a copy costs as much as a transform.
     wanted = inspect.signature(resolve(METHODS, method)).parameters
     sd = field_sd_ppm if "field_sd_ppm" in wanted else None
     edges = magnitude if "magnitude" in wanted else None
     by_echo = magnitude if "echo_magnitude" in wanted else None
     context = {
-        "field_sd_ppm": None if sd is None else frame.padded(sd, np.inf),
+        # 0 outside: not positive is as unusable as infinite.
+        "field_sd_ppm": None if sd is None else frame.padded(sd),
         "magnitude": None if edges is None else frame.combined(edges),
-        "echo_magnitude": None if by_echo is None else frame.padded(by_echo, 0.0),
+        "echo_magnitude": None if by_echo is None else frame.padded(by_echo),
         "radians_per_ppm": _radians_per_ppm(te_s, b0_tesla),
         "te_s": te_s,
         "b0_tesla": b0_tesla,
     }
-    field = frame.padded(local_field_ppm, 0.0)
-    # Only here may it be NaN: a product with the mask would keep that.
-    np.copyto(field, 0.0, where=~frame.mask)
+    field = frame.padded(local_field_ppm)
     padded = call_method(METHODS, method, options, field, frame.mask, frame.grid, context=context)
     return frame.unpadded(padded, grid)
 
@@ -118,19 +116,22 @@ class _Frame:
         extent = [s.stop - s.start for s in self.box]
         margin = [2 * int(np.ceil(PAD_MM / v)) for v in grid.voxel_size_mm]
         shape = fast_shape((extent[0], extent[1], extent[2]), (margin[0], margin[1], margin[2]))
-        self.inner = tuple(slice((n - e) // 2, (n - e) // 2 + e) for n, e in zip(shape, extent, strict=True))
-        start = [s.start - i.start for s, i in zip(self.box, self.inner, strict=True)]
-        self.grid = grid.cropped((start[0], start[1], start[2]), shape)
+        self.place = tuple((n - e) // 2 for n, e in zip(shape, extent, strict=True))
+        self.inner = tuple(slice(p, p + e) for p, e in zip(self.place, extent, strict=True))
+        self.start = tuple(s.start for s in self.box)
+        first = [s - p for s, p in zip(self.start, self.place, strict=True)]
+        self.grid = grid.cropped((first[0], first[1], first[2]), shape)
+        self.inside: BoolArray = np.ascontiguousarray(mask[self.box])
         self.mask: BoolArray = np.zeros(shape, bool)
-        self.mask[self.inner] = mask[self.box]
-        self.count = int(np.count_nonzero(self.mask))
+        self.mask[self.inner] = self.inside
+        self.count = int(np.count_nonzero(self.inside))
 
-    def padded(self, volume: AnyArray, outside: float) -> FloatArray:
-        """Return a volume (or echoes) of the whole grid in the frame, float32."""
-        out = np.full((*volume.shape[:-3], *self.grid.shape), outside, np.float32)
-        inner: Any = (..., *self.inner)
-        box: Any = (..., *self.box)
-        out[inner] = volume[box]
+    def padded(self, volume: AnyArray) -> FloatArray:
+        """Return a volume (or echoes) of the whole grid in the frame, float32, 0 outside the mask."""
+        # The system gives pages that are only read no memory.
+        out = np.zeros((*volume.shape[:-3], *self.grid.shape), np.float32)
+        for echo in np.ndindex(volume.shape[:-3]):
+            loops.take_inside(volume[echo], self.inside, self.start, self.place, out[echo])
         return out
 
     def combined(self, magnitude: FloatArray) -> FloatArray:
@@ -144,10 +145,9 @@ class _Frame:
 
     def unpadded(self, padded: FloatArray, grid: Grid) -> FloatArray:
         """Return a map of the frame on the whole grid, its mean over the mask taken out, 0 outside."""
-        inside, mask = padded[self.inner], self.mask[self.inner]
-        mean = loops.sums_inside(inside, mask).sum() / self.count
+        mean = loops.sum_inside(padded, self.inside, self.place).sum() / self.count
         out = np.zeros(grid.shape, np.float32)
-        loops.subtract_inside(inside, mask, np.float32(mean), out[self.box])
+        loops.put_inside(padded, self.place, self.inside, np.float32(mean), self.start, out)
         return out
 
 

@@ -19,7 +19,7 @@ from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _closed_form_loops as closed_form
 from qsmcmb.dipole_inversion import _ilsqr_loops as loops
 from qsmcmb.dipole_inversion.descent import Stop, descend
-from qsmcmb.dipole_inversion.noise import data_weights, noise_level
+from qsmcmb.dipole_inversion.noise import weights_and_noise
 from qsmcmb.dipole_inversion.regularisation import tikhonov_weight
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
@@ -83,11 +83,11 @@ def invert_ilsqr(
     check_range("edges", edges, 0.0, 0.9)
     check_range("tolerance", tolerance, 0.0, 1.0)
     check_range("max_iterations", max_iterations, 1, 1000)
-    noise = noise_level(local_field_ppm, mask, field_sd_ppm)
-    stop = Stop(noise**2 * int(mask.sum()), tolerance, max_iterations)
-    damping = DAMPING * tikhonov_weight(local_field_ppm, mask, grid, order=0)
-    weight2 = data_weights(field_sd_ppm, mask)
+    weight2, noise = weights_and_noise(local_field_ppm, mask, field_sd_ppm)
     weight2 *= weight2
+    stop = Stop(noise**2 * int(mask.sum()), tolerance, max_iterations)
+    # Leaves the field's spectrum where the descent begins.
+    damping = DAMPING * tikhonov_weight(local_field_ppm, mask, grid, order=0)
     found, _ = descend(local_field_ppm, weight2, grid, damping=damping, stop=stop)
     del weight2
     chi = np.empty(grid.shape, np.float32)

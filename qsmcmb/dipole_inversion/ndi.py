@@ -12,8 +12,9 @@ import numpy as np
 
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _closed_form_loops as closed_form
+from qsmcmb.dipole_inversion.closed_form import transform_field
 from qsmcmb.dipole_inversion.descent import Stop, descend
-from qsmcmb.dipole_inversion.noise import data_weights, noise_level
+from qsmcmb.dipole_inversion.noise import weights_and_noise
 from qsmcmb.dipole_inversion.regularisation import tikhonov_weight
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -76,14 +77,19 @@ def invert_ndi(
     check_range("radians_per_ppm", radians_per_ppm, 1e-6, 1e6)
     check_range("tolerance", tolerance, 0.0, 1.0)
     check_range("max_iterations", max_iterations, 1, 1000)
+    weight2, noise = weights_and_noise(local_field_ppm, mask, field_sd_ppm)
+    weight2 *= weight2
+    level = noise * radians_per_ppm
+    stop = Stop(level**2 * int(np.count_nonzero(mask)), tolerance, max_iterations)
+    # Either leaves the field's spectrum where the descent begins.
     if damping is None:
         damping = DAMPING * tikhonov_weight(local_field_ppm, mask, grid, order=0)
-    check_range("damping", damping, 1e-7, 10.0)
-    level = noise_level(local_field_ppm, mask, field_sd_ppm) * radians_per_ppm
-    stop = Stop(level**2 * int(mask.sum()), tolerance, max_iterations)
-    weight2 = data_weights(field_sd_ppm, mask) ** 2
-    phase = local_field_ppm * np.float32(radians_per_ppm)
-    found, _ = descend(phase, weight2, grid, damping=damping, stop=stop, nonlinear=True)
+    else:
+        check_range("damping", damping, 1e-7, 10.0)
+        transform_field(local_field_ppm, grid)
+    found, _ = descend(
+        local_field_ppm, weight2, grid, damping=damping, stop=stop, gain=radians_per_ppm, nonlinear=True
+    )
     chi = np.empty(grid.shape, np.float32)
     closed_form.scale_inside(found, mask, np.float32(1.0 / radians_per_ppm), chi)
     return chi

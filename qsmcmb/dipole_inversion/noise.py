@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from qsmcmb.core.robust import inverse_sd_weights, median_inside, positive_inside, std_inside
+from qsmcmb.core.robust import (
+    inverse_sd_weights,
+    median_inside,
+    positive_inside,
+    std_inside,
+    weights_and_median,
+)
 from qsmcmb.dipole_inversion import _head_loops as loops
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -44,6 +50,14 @@ def signal_weights(field: FloatArray, mask: BoolArray, field_sd: FloatArray | No
     weights = np.empty(mask.shape, np.float32)
     loops.weigh_signal(np.float32(std_inside(field, usable) ** 2), field_sd, usable, weights)
     return weights
+
+
+def weights_and_noise(
+    field: FloatArray, mask: BoolArray, field_sd: FloatArray | None = None
+) -> tuple[FloatArray, float]:
+    """Return `data_weights` and `noise_level` of a field, the SD map's statistics taken once."""
+    weights, middle = weights_and_median(field_sd, mask, MAX_WEIGHT)
+    return weights, noise_level(field, mask) if middle is None else middle
 
 
 def noise_level(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None = None) -> float:

@@ -9,12 +9,14 @@ from qsmcmb.background_removal import _spheres_loops as loops
 
 def test_loops_do_what_numpy_does(rng: np.random.Generator) -> None:
     spectrum = (rng.standard_normal((6, 5, 4)) + 1j * rng.standard_normal((6, 5, 4))).astype(np.complex64)
-    mean_k = rng.uniform(-0.2, 1, (6, 5, 4)).astype(np.float32)
+    across, planes = (rng.uniform(-0.3, 0.7, shape).astype(np.float32) for shape in ((6, 3), (3, 5, 4)))
+    mean_k = np.einsum("xr,ryz->xyz", across, planes)
     out = np.empty_like(spectrum)
-    loops.high_pass(spectrum, mean_k, out)
-    np.testing.assert_allclose(out, spectrum * (1 - mean_k), rtol=1e-6)
-    loops.deconvolve(out, mean_k, np.float32(0.3))
-    np.testing.assert_allclose(out, np.where(1 - mean_k > 0.3, spectrum, 0), rtol=1e-5, atol=1e-6)
+    loops.high_pass(spectrum, across, planes, np.float32(0.5), out)
+    np.testing.assert_allclose(out, spectrum * (1 - mean_k) / 2, rtol=1e-5, atol=1e-6)
+    loops.deconvolve(out, across, planes, np.float32(0.3), np.float32(2.0))
+    kept = np.where(np.abs(1 - mean_k) > 0.3, spectrum, 0)
+    np.testing.assert_allclose(out, kept, rtol=1e-5, atol=1e-5)
 
 
 def test_volumes_are_placed_cropped_and_taken_by_shells(rng: np.random.Generator) -> None:

@@ -1,0 +1,76 @@
+"""Loops between a whole grid and the box or frame that methods work on."""
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from qsmcmb.core.compiled import compiled
+
+
+@compiled(parallel=True)
+def occupied(mask: Any) -> Any:
+    """By plane: first and last row that is not empty, first and last column; first beyond last where all are."""
+    nx, ny, nz = mask.shape
+    found = np.empty((nx, 4), np.int64)
+    for x in prange(nx):
+        across = np.zeros(nz, np.uint8)
+        found[x] = ny, -1, nz, -1
+        for y in range(ny):
+            row, some = mask[x, y], np.uint8(0)
+            for z in range(nz):
+                across[z] |= row[z]
+                some |= row[z]
+            if some:
+                found[x, 0], found[x, 1] = min(found[x, 0], y), y
+        for z in range(nz):
+            if across[z]:
+                found[x, 2], found[x, 3] = min(found[x, 2], z), z
+    return found
+
+
+@compiled(parallel=True)
+def take_inside(volume: Any, mask: Any, start: Any, place: Any, out: Any) -> None:
+    """Copy the box of the mask, which begins at `start` in the volume, to `place` in `out`; 0 outside the mask.
+
+    What lies outside the box is left alone. Products would keep NaN.
+    """
+    nx, ny, nz = mask.shape
+    sx, sy, sz = start
+    px, py, pz = place
+    for x in prange(nx):
+        for y in range(ny):
+            source, inside = volume[x + sx, y + sy, sz : sz + nz], mask[x, y]
+            row = out[x + px, y + py, pz : pz + nz]
+            for z in range(nz):
+                row[z] = source[z] if inside[z] else np.float32(0)
+
+
+@compiled(parallel=True)
+def sum_inside(volume: Any, mask: Any, start: Any) -> Any:
+    """By plane the sum over a box's mask, which begins at `start` in the volume; by z first, for vector registers."""
+    nx, ny, nz = mask.shape
+    sx, sy, sz = start
+    total = np.zeros(nx)
+    for x in prange(nx):
+        parts = np.zeros(nz)
+        for y in range(ny):
+            row, inside = volume[x + sx, y + sy, sz : sz + nz], mask[x, y]
+            for z in range(nz):
+                parts[z] += row[z] if inside[z] else np.float32(0)
+        total[x] = parts.sum()
+    return total
+
+
+@compiled(parallel=True)
+def put_inside(volume: Any, start: Any, mask: Any, offset: Any, place: Any, out: Any) -> None:
+    """Copy a box's mask, which begins at `start` in the volume, less `offset` to `place` in `out`."""
+    nx, ny, nz = mask.shape
+    sx, sy, sz = start
+    px, py, pz = place
+    for x in prange(nx):
+        for y in range(ny):
+            source, inside = volume[x + sx, y + sy, sz : sz + nz], mask[x, y]
+            row = out[x + px, y + py, pz : pz + nz]
+            for z in range(nz):
+                row[z] = source[z] - offset if inside[z] else np.float32(0)

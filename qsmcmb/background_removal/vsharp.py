@@ -17,6 +17,9 @@ from qsmcmb.errors import ConfigError
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
+LARGEST_MM = 50.0
+"""No brain holds a larger ball."""
+
 
 def remove_vsharp(
     field_hz: FloatArray,
@@ -39,7 +42,7 @@ def remove_vsharp(
     grid : Grid
         Geometry.
     max_radius_mm, min_radius_mm : float, optional
-        Largest and smallest ball, mm; the smallest defaults to 1.01 of the largest voxel edge.
+        Largest and smallest ball, mm, from the largest voxel edge to 50; the smallest defaults to 1.01 of that edge.
     n_radii : int, optional
         Number of radii, 1 to 30.
     threshold : float, optional
@@ -52,6 +55,9 @@ def remove_vsharp(
     """
     smallest = 1.01 * max(grid.voxel_size_mm) if min_radius_mm is None else min_radius_mm
     check_radius("min_radius_mm", smallest, grid.voxel_size_mm)
+    check_radius("max_radius_mm", max_radius_mm, grid.voxel_size_mm)
+    check_range("max_radius_mm", max_radius_mm, 0.0, LARGEST_MM)
+    check_range("min_radius_mm", smallest, 0.0, LARGEST_MM)
     check_range("n_radii", n_radii, 1, 30)
     check_range("threshold", threshold, 1e-6, 1.0)
     if max_radius_mm < smallest:

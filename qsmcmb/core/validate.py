@@ -48,6 +48,19 @@ def check_finite_inside(name: str, array: AnyArray, mask: AnyArray) -> None:
         )  # fmt: skip
 
 
+def check_finite(name: str, array: AnyArray) -> None:
+    """Raise if any value of `array` is NaN or infinite."""
+    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+    if bad:
+        raise _invalid(
+            name,
+            f"{bad} values that are not finite",
+            "finite values",
+            "set voxels without signal to 0",
+            "NOT-FINITE",
+        )
+
+
 def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise unless low <= value <= high."""
     if not (np.isfinite(value) and low <= value <= high):

@@ -43,6 +43,8 @@ from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 LINEAR_ITERATIONS = 8
 """Iterations before the sine comes in: from an empty map a strong lesion's phase is turns away from the data."""
+LARGEST_SMV_MM = 50.0
+"""No brain holds a larger ball."""
 MERIT_EVERY = 4
 MERIT_LIMIT = 6.0
 """Misfits above this many standard deviations lose weight, as in the paper's code."""
@@ -119,13 +121,15 @@ def invert_medi(
     check_range("edge_fraction", edge_fraction, 0.0, 0.9)
     check_range("tolerance", tolerance, 1e-8, 1.0)
     check_range("max_iterations", max_iterations, 1, 1000)
+    if smv_radius_mm:
+        check_radius("smv_radius_mm", smv_radius_mm, grid.voxel_size_mm)
+        check_range("smv_radius_mm", smv_radius_mm, 0.0, LARGEST_SMV_MM)
     scale = std_inside(local_field_ppm, mask)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
     region, used = Region(mask), mask
     model, field = Dipole(grid), local_field_ppm
     if smv_radius_mm:
-        check_radius("smv_radius_mm", smv_radius_mm, grid.voxel_size_mm)
         model, used = _WithoutMean(grid, smv_radius_mm), _inner(mask, smv_radius_mm, grid)
         field = convolve(local_field_ppm, model.filter_k)
         field *= used

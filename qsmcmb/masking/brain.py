@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from qsmcmb.core.methods import call_method
 from qsmcmb.core.morphology import close_gaps, dilate, erode, fill_holes, largest_component, shave
-from qsmcmb.core.validate import check_choice, check_mask, check_range, check_volume
+from qsmcmb.core.validate import check_choice, check_finite, check_mask, check_range, check_volume
 from qsmcmb.masking import METHODS
 from qsmcmb.masking import _coherence_loops as loops
 from qsmcmb.model import Grid
@@ -44,10 +44,12 @@ def mask_brain(
     Raises
     ------
     InvalidInputError
-        Wrong shapes, or MASK-EMPTY when nothing is left.
+        Wrong shapes, values that are not finite, or MASK-EMPTY when nothing is left.
     """
     check_volume("magnitude", magnitude, grid, echoes=magnitude.shape[0])
     check_volume("phase_rad", phase_rad, grid, echoes=magnitude.shape[0])
+    check_finite("magnitude", magnitude)
+    check_finite("phase_rad", phase_rad)
     mask: BoolArray = call_method(METHODS, method, options, magnitude, phase_rad, grid, context={})
     check_mask(mask, grid)
     return mask

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from qsmcmb.core.methods import call_method
+from qsmcmb.core.validate import check_finite_inside, check_mask
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.model import Grid
 from qsmcmb.relaxometry import METHODS
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -45,7 +47,7 @@ def map_r2star(
     Raises
     ------
     InvalidInputError
-        ECHOES when there are too few.
+        ECHOES when there are too few; wrong shapes, empty mask, values that are not finite inside it.
 
     Examples
     --------
@@ -56,6 +58,9 @@ def map_r2star(
     """
     if magnitude.shape[0] != len(te_s) or len(te_s) < 2:
         raise _too_few(len(te_s), "2")
+    grid = Grid.isotropic(magnitude.shape[1:], 1.0)
+    check_mask(mask, grid)
+    check_finite_inside("magnitude", magnitude, mask)
     r2star = call_method(METHODS, method, options, magnitude, te_s, context={})
     return np.where(mask, np.clip(np.nan_to_num(r2star), 0, MAX_R2STAR_HZ), 0).astype(np.float32)
 

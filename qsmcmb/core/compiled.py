@@ -91,14 +91,37 @@ def compiled(
     return decorate if function is None else decorate(function)
 
 
+def loop_threads() -> int:
+    """Return how many threads the calling thread's loops run on."""
+    import numba
+
+    return int(numba.get_num_threads())
+
+
+def use_loop_threads(count: int) -> None:
+    """Let the calling thread's loops run on this many threads."""
+    import numba
+
+    numba.set_num_threads(count)
+
+
+def loops_may_meet() -> bool:
+    """Whether two threads may start parallel loops at the same time: Numba's own runtime ends the process then."""
+    import numba
+
+    try:
+        return numba.threading_layer() in ("omp", "tbb")
+    except ValueError:
+        # No parallel loop has run yet.
+        return False
+
+
 @contextmanager
 def threads_for(voxels: int) -> Iterator[None]:
     """Run loops on the calling thread alone where a volume is so small that waking the others costs more."""
-    import numba
-
-    before = numba.get_num_threads()
-    numba.set_num_threads(1 if voxels < FEW_VOXELS else before)
+    before = loop_threads()
+    use_loop_threads(1 if voxels < FEW_VOXELS else before)
     try:
         yield
     finally:
-        numba.set_num_threads(before)
+        use_loop_threads(before)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from qsmcmb.core._angle_loops import sinc, wrap
 from qsmcmb.core.compiled import compiled
-from qsmcmb.dipole_inversion._packed_loops import pack, row_spans, sinc, unpack, wrap
+from qsmcmb.dipole_inversion._packed_loops import pack, row_spans, unpack
 
 STEPS = 3
 

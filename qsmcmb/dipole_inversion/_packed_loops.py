@@ -1,4 +1,4 @@
-"""What the nonlinear data terms share: packed rows, and sine and cosine that run in vector registers.
+"""Packed rows, which the nonlinear data terms share.
 
 A row of a box is short and half outside the mask: what is left of it beyond whole registers, and what lies outside,
 costs more than the rest. So the parts of a plane's rows that lie in the mask are put one behind the other first.
@@ -6,49 +6,7 @@ costs more than the rest. So the parts of a plane's rows that lie in the mask ar
 
 from typing import Any
 
-import numpy as np
-
 from qsmcmb.core.compiled import compiled
-
-TURN = np.float32(2 * np.pi)
-PER_TURN = np.float32(1 / (2 * np.pi))
-ROUND = np.float32(1.5 * 2**23)
-"""Added and taken away again it rounds to a whole number."""
-SINC = tuple(
-    np.float32(c)
-    for c in (1.0, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880, -1 / 39916800, 1 / 6227020800, -1 / 1307674368000)
-)
-COSINE = tuple(
-    np.float32(c)
-    for c in (1.0, -1 / 2, 1 / 24, -1 / 720, 1 / 40320, -1 / 3628800, 1 / 479001600, -1 / 87178291200)
-)
-
-
-@compiled(fused=True, inline=True)
-def wrap(a: Any) -> Any:
-    """Take whole turns away, up to half a turn on either side."""
-    return a - TURN * ((a * PER_TURN + ROUND) - ROUND)
-
-
-@compiled(fused=True, inline=True)
-def _series(c: Any, s: Any) -> Any:
-    """Polynomial of eight terms, in pairs: fewer steps wait for each other than in Horner's order."""
-    s2 = s * s
-    low = (c[0] + c[1] * s) + s2 * (c[2] + c[3] * s)
-    high = (c[4] + c[5] * s) + s2 * (c[6] + c[7] * s)
-    return low + s2 * s2 * high
-
-
-@compiled(fused=True, inline=True)
-def sinc(a: Any) -> Any:
-    """Sine over its argument up to half a turn, by Taylor's series to the 14th power: 3e-7 off at most."""
-    return _series(SINC, a * a)
-
-
-@compiled(fused=True, inline=True)
-def cosine(a: Any) -> Any:
-    """Cosine by Taylor's series to the 14th power: 1e-8 off up to a quarter of a turn, 5e-6 up to half."""
-    return _series(COSINE, a * a)
 
 
 @compiled

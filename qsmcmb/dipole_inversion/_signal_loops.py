@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from qsmcmb.core._angle_loops import TURN, cosine, sinc, wrap
 from qsmcmb.core.compiled import compiled
-from qsmcmb.dipole_inversion._packed_loops import TURN, cosine, pack, row_spans, sinc, unpack, wrap
+from qsmcmb.dipole_inversion._packed_loops import pack, row_spans, unpack
 
 SMALL = np.float32(0.05)
 """rad; below it the sine is its argument to float32's accuracy in the step."""

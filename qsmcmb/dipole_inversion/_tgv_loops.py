@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from qsmcmb.core._angle_loops import PER_TURN, ROUND, TURN
 from qsmcmb.core.compiled import compiled
-from qsmcmb.dipole_inversion._packed_loops import PER_TURN, ROUND, TURN
 
 TENSOR = ((0, 3, 4), (3, 1, 5), (4, 5, 2))
 """Component of the tensor by row and column."""

@@ -113,6 +113,11 @@ class LesionModel:
         out.shape = shape
         return out
 
+    def seen_by(self, near: Neighbourhood, source: Source) -> LesionModel:
+        """Return the same model of the same voxels as another scanner sees them."""
+        out = LesionModel(near, source, blur=self.blur, core=self.core, neighbours=self.neighbours)
+        return out.with_shape(self.shape)
+
     def with_process(self, p: FloatArray, blur: Estimate) -> tuple[LesionModel, FloatArray]:
         """Return the same model with the tissue's processes, and its parameters at 0 processes."""
         out = copy(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations_with_replacement
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,8 @@ BLOCK_MM = 3.5
 POINT_SD_MM = 1.0
 """Of a reader's or a detector's point, beside half a voxel."""
 MANY_VOXELS = 5000
+SLICE_FLANK = 0.2
+"""Width of a slice profile's flanks over its thickness."""
 PLACE_DISTANCES_MM = (9.0, 13.0, 17.0, 22.0)
 PLACE_CLEAR_MM = 8.5
 PLACE_COVERED = 0.98
@@ -25,6 +28,19 @@ MAX_PLACES = 16
 _DIRECTIONS = sorted(
     (np.array(d) - 1 for d in np.ndindex(3, 3, 3) if d != (1, 1, 1)), key=lambda d: (abs(d).sum() + 1) % 3
 )
+
+
+class SliceProfile(NamedTuple):
+    """Slices along an axis, with soft flanks."""
+
+    axis: int
+    thickness: float
+    """Width at half height over the slices' distance."""
+
+    def spread(self, apart: FloatArray) -> FloatArray:
+        """Return the profile at distances from the slice's middle, in distances of slices; its sum is 1."""
+        inside = (self.thickness / 2 - np.abs(apart)) / (SLICE_FLANK * self.thickness)
+        return np.asarray(np.clip(0.5 + inside, 0, 1) / self.thickness)
 
 
 @dataclass(frozen=True)
@@ -45,8 +61,8 @@ class Neighbourhood:
     box: tuple[slice, slice, slice]
     windows: Windows = WHOLE
     """What the reconstruction left of k-space along each axis."""
-    slice_axis: int | None = None
-    """Axis along which the scan was made of slices, each with its profile; None where k-space was sampled."""
+    slices: SliceProfile | None = None
+    """How the scan was made of slices; None where k-space was sampled along all axes."""
 
     @property
     def dipole_constants(self) -> FloatArray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from qsmcmb.microbleeds.k_space_window import KSpaceWindow
-from qsmcmb.microbleeds.neighbourhood import Neighbourhood
+from qsmcmb.microbleeds.neighbourhood import Neighbourhood, SliceProfile
 from qsmcmb.microbleeds.source_shape import ONE_BALL, SourceShape
 from qsmcmb.typing import ComplexArray, FloatArray
 
@@ -34,8 +34,6 @@ SMALL_CORE_MM = 2.6
 LARGEST_MM = 9.0
 BLUR_STEP_MM = 0.02
 BLUR_POINTS = 6
-SLICE_FLANK = 0.2
-"""Width of a slice profile's flanks over its thickness."""
 
 
 class PointSpread:
@@ -71,8 +69,8 @@ class PointSpread:
         inner = max((turn * (size / smooth).max()) ** 0.25, radius_mm + 0.5 * size.max())
         self._inner_mm = LARGEST_MM if endless else min(inner, LARGEST_MM)
         width = TAPER_VOXELS * size / [w.edge for w in near.windows]
-        if near.slice_axis is not None:
-            width[near.slice_axis] = TAPER_SLICES * size[near.slice_axis]
+        if near.slices is not None:
+            width[near.slices.axis] = TAPER_SLICES * size[near.slices.axis]
         self._outer_mm = self._inner_mm + width
         core = max(min((turn * CELL_MM / FINE_TURN) ** 0.25, 5.0), radius_mm + 2 * CELL_MM)
         self._centre = np.asarray(centre_mm, dtype=float)
@@ -90,6 +88,7 @@ class PointSpread:
             inside_core &= (at > low) & (at < high)
         coarse.weight[inside_core] = 0.0
         self._levels = (coarse, fine)
+        self._sampled: dict[int, tuple[float, list[FloatArray]]] = {}
         self._smooth, self._direct = self._smooth_part()
 
     def _smooth_part(self) -> tuple[FloatArray, FloatArray]:
@@ -103,10 +102,10 @@ class PointSpread:
             # The taper is as good as band-limited: a sinc leaves it as it is.
             return np.ascontiguousarray(where, np.float32), np.asarray(1 - self._taper(where), np.float32)
         moments = np.zeros((4, len(where)))
-        for level in self._levels:
+        for number, level in enumerate(self._levels):
             offset = level.points - self._centre
             values = np.concatenate([level.weight[None], level.weight * offset.T]).astype(np.float32)
-            moments += level.sample(values, self._matrices(level, TYPICAL_BLUR_MM))[:, near.inside]
+            moments += level.sample(values, self._matrices(number, TYPICAL_BLUR_MM))[:, near.inside]
         left = 1 - moments[0]
         middle = (where - self._centre) - moments[1:].T
         use = left > LEAST_WEIGHT
@@ -160,17 +159,22 @@ class PointSpread:
         count = 2 + shape.per_row * len(rows) if derivatives else 1
         decay = decay_hz * np.array(near.te_s)
         core = np.stack([np.exp(-decay), -decay * np.exp(-decay)])
-        args = (np.array(near.grid.b0_dir), near.dipole_constants, core)
+        args = (
+            np.array(near.grid.b0_dir, np.float32),
+            near.dipole_constants.astype(np.float32),
+            core.astype(np.float32),
+        )
+        rows = rows.astype(np.float32)
         echoes = len(near.te_s)
         out = np.zeros((2, count + derivatives, echoes, len(self._smooth)), np.float32)
-        shape.loop(rows, self._smooth, self._direct, *args, CELL_MM, out[:, :count])
-        for level in self._levels:
+        shape.loop(rows, self._smooth, self._direct, *args, np.float32(CELL_MM), out[:, :count])
+        for number, level in enumerate(self._levels):
             part = np.empty((2, count, echoes, len(level.points)), np.float32)
-            shape.loop(rows, level.points, level.weight, *args, level.cell_mm, part)
-            matrices = self._matrices(level, blur_mm)
+            shape.loop(rows, level.points, level.weight, *args, np.float32(level.cell_mm), part)
+            matrices = self._matrices(number, blur_mm)
             out[:, :count] += level.sample(part, matrices)[..., near.inside]
             if derivatives:
-                wider = self._matrices(level, blur_mm + BLUR_STEP_MM)
+                wider = self._made_matrices(level, blur_mm + BLUR_STEP_MM)
                 for axis in range(3):
                     mixed = [
                         (w - m) / np.float32(BLUR_STEP_MM) if a == axis else m
@@ -180,14 +184,24 @@ class PointSpread:
         complex_out: ComplexArray = out[0] + 1j * out[1]
         return complex_out
 
-    def _matrices(self, level: _Level, blur_mm: float) -> list[FloatArray]:
+    def _matrices(self, number: int, blur_mm: float) -> list[FloatArray]:
+        """Return the sampling of a level along each axis; many starts are compared at one blur."""
+        kept = self._sampled.get(number)
+        if kept is None or kept[0] != blur_mm:
+            self._sampled[number] = kept = (blur_mm, self._made_matrices(self._levels[number], blur_mm))
+        return kept[1]
+
+    def _made_matrices(self, level: _Level, blur_mm: float) -> list[FloatArray]:
         near = self._near
+        profiles: list[KSpaceWindow | SliceProfile] = list(near.windows)
+        if near.slices is not None:
+            profiles[near.slices.axis] = near.slices
         return [
-            _sampling(axis, middle, width, v, blur_mm, None if i == near.slice_axis else window)
-            for i, (axis, middle, width, v, window) in enumerate(
-                zip(near.axes_mm, level.middles, level.widths, near.grid.voxel_size_mm, near.windows, strict=True)
+            _sampling(axis, middle, width, v, blur_mm, profile)
+            for axis, middle, width, v, profile in zip(
+                near.axes_mm, level.middles, level.widths, near.grid.voxel_size_mm, profiles, strict=True
             )
-        ]  # fmt: skip
+        ]
 
 
 class _Level:
@@ -206,13 +220,12 @@ class _Level:
 
     def sample(self, values: FloatArray, matrices: list[FloatArray]) -> FloatArray:
         """Return (..., x, y, z) voxels of (..., point) values."""
-        lead = values.shape[:-1]
+        x, y, z = (len(m) for m in self.middles)
         mx, my, mz = matrices
-        step = values.reshape(-1, *(len(m) for m in self.middles)) @ mz.T
-        step = np.matmul(my, step)
-        n, x, y, z = step.shape
-        step = np.matmul(mx, step.reshape(n, x, y * z))
-        return np.asarray(step.reshape(*lead, len(mx), y, z))
+        # From the longest rows to the shortest: few large products.
+        step = np.matmul(mx, values.reshape(-1, x, y * z))
+        step = np.matmul(my, step.reshape(-1, y, z)).reshape(-1, z) @ mz.T
+        return np.asarray(step.reshape(*values.shape[:-1], len(mx), len(my), len(mz)))
 
 
 def _cells(reach_mm: float, cell_mm: float) -> FloatArray:
@@ -231,14 +244,9 @@ def _sampling(
     widths: FloatArray,
     voxel_mm: float,
     blur_mm: float,
-    window: KSpaceWindow | None,
+    profile: KSpaceWindow | SliceProfile,
 ) -> FloatArray:
     """Return the weights of cells in voxels: the spread of k-space's window or of a slice, averaged over the blur."""
     shifts = ((np.arange(BLUR_POINTS) + 0.5) / BLUR_POINTS - 0.5) * blur_mm
     apart = (voxels[:, None, None] - middles[None, :, None] + shifts) / voxel_mm
-    spread: FloatArray
-    if window is None:
-        spread = np.clip(0.5 + (0.5 - np.abs(apart)) / SLICE_FLANK, 0, 1)
-    else:
-        spread = window.spread(apart)
-    return np.ascontiguousarray(spread.mean(axis=2) * (widths / voxel_mm), np.float32)
+    return np.ascontiguousarray(profile.spread(apart).mean(axis=2) * (widths / voxel_mm), np.float32)

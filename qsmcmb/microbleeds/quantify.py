@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
+from qsmcmb.core.workers import run_each
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.microbleeds.field_form import fit_ball_form, fit_field_form
+from qsmcmb.microbleeds.field_form import fit_ball_form
+from qsmcmb.microbleeds.first_fit import first_fit
 from qsmcmb.microbleeds.k_space_window import WHOLE, Windows
-from qsmcmb.microbleeds.lesion_fit import (
-    KEPT,
-    LesionFit,
-    describe_fit,
-    pooled_blur,
-    refine,
-    rough_fit,
-)
+from qsmcmb.microbleeds.lesion_fit import LesionFit, describe_fit, pooled_blur, refine, rough_fit
 from qsmcmb.microbleeds.lesion_model import Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood, lesion_free_places
 from qsmcmb.microbleeds.optimum import Optimum
@@ -27,6 +23,7 @@ from qsmcmb.microbleeds.point_spread import PointSpread
 from qsmcmb.microbleeds.same_lesion import SAME_LESION_MM
 from qsmcmb.microbleeds.shape import measure_void
 from qsmcmb.microbleeds.signal_loss import SignalLoss, measure_signal_loss
+from qsmcmb.microbleeds.slice_choice import with_slices
 from qsmcmb.microbleeds.vein import Vein, find_vein
 from qsmcmb.model import Estimate, GreScan, Microbleed
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
@@ -37,15 +34,6 @@ LIMIT_SD = 5.0
 FOUND_SD = 3.0
 """Total susceptibility over its SD from which there is something."""
 DEFINITE_SCORE = 0.5
-THICK = 1.4
-"""Edge of a voxel over the others from which it may be a slice."""
-JUDGES = 3
-KEPT_GAIN = 15.0
-"""Least drop of the cost for a core that keeps its signal."""
-LEAST_DCHI_PPM = 0.1
-"""What keeps its signal and has less susceptibility is a tissue, not a lesion."""
-NEAR_BY_SD = 1.5
-"""Distance from the point, in its SDs, beyond which the field form has found something else."""
 POOR_FIT = 1.0
 """Weighted residual, of all or of the core, above which the model does not hold."""
 
@@ -129,21 +117,30 @@ def quantify_lesions(
         )  # fmt: skip
     voxels = scan.grid.to_voxel(points_mm)
     labels = np.zeros(scan.grid.shape, np.int32)
-    nears = _with_slices([_near(scan, v, data) for v in voxels])
-    rough = [None if n is None else _first_fit(n) for n in nears]
-    blur = pooled_blur([o for o in rough if o is not None])
+    nears = with_slices([_near(scan, v, data) for v in voxels])
+    optima = run_each(lambda near: None if near is None else first_fit(near), nears)
+    blur = pooled_blur([o for o in optima if o is not None])
     fits: list[LesionFit | None] = [None] * len(nears)
-    for i, near in enumerate(nears):
-        optimum = rough[i]
-        if near is not None and optimum is not None:
-            around = _neighbours(i, points_mm, rough, scan, near)
-            if around is not None:
-                core = optimum.model.core
-                optimum = rough_fit(near, optimum.source, neighbours=around, blur=blur, core=core)
-            rough[i] = refined = refine(optimum, blur)
-            fits[i] = describe_fit(refined, _places(scan, near, voxels, data))
-        if progress:
-            progress(i + 1, len(nears))
+    veins: list[Vein | None] = [None] * len(nears)
+    done = count(1)
+
+    def fit_together(group: IntArray) -> None:
+        """Fit lesions that see each other one after another, each with what is known of the others."""
+        for i in group:
+            near, optimum = nears[i], optima[i]
+            if near is not None and optimum is not None:
+                around = _neighbours(i, points_mm, optima, scan, near)
+                if around is not None:
+                    core = optimum.model.core
+                    optimum = rough_fit(near, optimum.source, neighbours=around, blur=blur, core=core)
+                optima[i] = refined = refine(optimum, blur)
+                fits[i] = fit = describe_fit(refined, _places(scan, near, voxels, data))
+                if abs(fit.source.total_chi_ppm_mm3) > FOUND_SD * fit.sd_ppm_mm3:
+                    veins[i] = find_vein(refined)
+            if progress:
+                progress(next(done), len(nears))
+
+    run_each(fit_together, _groups(points_mm))
     lesions: list[Microbleed] = []
     details: list[Detail | None] = []
     for i, (near, fit) in enumerate(zip(nears, fits, strict=True)):
@@ -155,9 +152,7 @@ def quantify_lesions(
             lesions.append(Microbleed(i + 1, point, kind or "other", source=source, flags=(flag,)))
             details.append(None)
             continue
-        certain = abs(fit.source.total_chi_ppm_mm3) > FOUND_SD * fit.sd_ppm_mm3
-        vein = find_vein(fit.optimum) if certain else None
-        detail = Detail(near, fit, measure_signal_loss(near, fit.source), vein)
+        detail = Detail(near, fit, measure_signal_loss(near, fit.source), veins[i])
         details.append(detail)
         lesions.append(
             _describe(scan, i + 1, detail, data, kind=kind, score=score, source=source, labels=labels)
@@ -181,25 +176,6 @@ def _near(scan: GreScan, voxel: FloatArray, data: FieldData) -> Neighbourhood | 
     return near if near.covered > 0.2 and near.inside.sum() > 80 else None
 
 
-def _with_slices(nears: list[Neighbourhood | None]) -> list[Neighbourhood | None]:
-    """Return neighbourhoods that know of thick slices, where their profile explains the lesions better than k-space."""
-    known = [n for n in nears if n is not None]
-    if not known:
-        return nears
-    size = np.array(known[0].grid.voxel_size_mm)
-    axis = int(size.argmax())
-    if size[axis] < THICK * np.delete(size, axis).max() or known[0].windows[axis] != WHOLE[axis]:
-        return nears
-    strength = [abs(fit_field_form(n, n.field_hz).total_chi_ppm_mm3) for n in known]
-    judges = [known[i] for i in np.argsort(strength)[::-1][:JUDGES]]
-    costs = [
-        sum(_first_fit(replace(n, slice_axis=kind)).misfit.cost for n in judges) for kind in (None, axis)
-    ]
-    if costs[0] <= costs[1]:
-        return nears
-    return [None if n is None else replace(n, slice_axis=axis) for n in nears]
-
-
 def _in_volume(scan: GreScan, voxel: FloatArray) -> bool:
     return bool(np.all(voxel >= -0.5) and np.all(voxel <= np.array(scan.grid.shape) - 0.5))
 
@@ -210,28 +186,11 @@ def _places(scan: GreScan, near: Neighbourhood, voxels: FloatArray, data: FieldD
     )
 
 
-def _first_fit(near: Neighbourhood) -> Optimum:
-    return _kept_instead(near, _dark_fit(near))
-
-
-def _dark_fit(near: Neighbourhood) -> Optimum:
-    start = fit_field_form(near, near.field_hz)
-    if np.linalg.norm(start.centre_mm / near.point_sd_mm) > NEAR_BY_SD:
-        start = start._replace(centre_mm=(0.0, 0.0, 0.0))
-    fit = rough_fit(near, start)
-    if fit.converged and abs(fit.source.total_chi_ppm_mm3) > 0.3 * abs(start.total_chi_ppm_mm3):
-        return fit
-    centred = rough_fit(near, Source(start.total_chi_ppm_mm3, (0.0, 0.0, 0.0), start.radius_mm))
-    return min(fit, centred, key=lambda f: f.residual)
-
-
-def _kept_instead(near: Neighbourhood, dark: Optimum) -> Optimum:
-    """Return the fit of a ball that keeps its signal where that explains the scan better than a dark one."""
-    ball = fit_ball_form(near, near.field_hz)
-    if ball is None or ball.dchi_ppm < LEAST_DCHI_PPM:
-        return dark
-    kept = rough_fit(near, ball, core=KEPT)
-    return kept if dark.misfit.cost - kept.misfit.cost > KEPT_GAIN else dark
+def _groups(points_mm: FloatArray) -> list[IntArray]:
+    """Return the numbers of points that see each other, directly or through others."""
+    apart = np.linalg.norm(points_mm[:, None] - points_mm, axis=2)
+    n_groups, group = connected_components(apart <= NEIGHBOUR_MM, directed=False)
+    return [np.flatnonzero(group == g) for g in range(n_groups)]
 
 
 def _neighbours(

@@ -68,7 +68,8 @@ def test_loop_agrees_with_a_plain_twin(n_balls: int, rng: np.random.Generator) -
     constants, inside = np.array([0.3, 0.9]), np.array([0.6, 0.2])
     out = np.empty((2, 1, 2, len(points)), np.float32)
     core = np.stack([inside, np.zeros(2)])
-    lesion_factor(balls, points, np.ones(len(points), np.float32), B0_DIR, constants, core, 0.01, out)
+    args = (a.astype(np.float32) for a in (balls, points, np.ones(len(points)), B0_DIR, constants, core))
+    lesion_factor(*args, np.float32(0.01), out)
     expected = twin(balls, points.astype(float), constants, inside) - 1
     np.testing.assert_allclose(out[0, 0] + 1j * out[1, 0], expected, atol=2e-5)
 

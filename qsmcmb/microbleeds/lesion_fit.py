@@ -35,10 +35,11 @@ KEPT = Core(3.0, 1.5)
 RADIUS_STARTS = (0.75, 1.0, 1.3)
 MODEL_ERROR = 0.004
 FLOOR_PPM_MM3 = 0.01
-CLUTTER_SCALE = 2.6
+CLUTTER_SCALE = 2.2
 USUAL_RESIDUAL = 0.8
+THICK_POWER = 0.75
 """The SD of noise and clutter, in units of what the fit and the places around it say together (their geometric mean),
-and not below a floor; more where the fit, the core's above all, is poorer than usual.
+and not below a floor; more where the fit, the core's above all, is poorer than usual, and the longer a voxel is.
 
 Set so that the 95 % interval holds 95 % of the lesions of heads made for this, over all field strengths: both say less
 than is true, since neither knows of a core that is no ball.
@@ -268,7 +269,8 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     residual, core = optimum.residual, optimum.core_residual()
     poorer = max(1.0, residual / USUAL_RESIDUAL, (core / USUAL_RESIDUAL) ** 2)
     size = model.near.grid.voxel_size_mm
-    noise_sd = CLUTTER_SCALE * float(around) * poorer * np.sqrt(max(size) / min(size)) / model.near.covered
+    thicker = (max(size) / min(size)) ** THICK_POWER
+    noise_sd = CLUTTER_SCALE * float(around) * poorer * thicker / model.near.covered
     return LesionFit(
         source=optimum.source,
         sd_ppm_mm3=float(np.linalg.norm([noise_sd, MODEL_ERROR * p[0], optimum.rivals_sd_ppm_mm3])),

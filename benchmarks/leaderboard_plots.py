@@ -71,7 +71,7 @@ def _error_by_time(rows: list[Record], peers: dict[str, Any], path: Path) -> Pat
 
 
 def _error_by_error(rows: list[Record], path: Path) -> Path:
-    """Means over the sessions: the map against the lesions."""
+    """Means over the sessions that have a score: the map against the lesions."""
     import matplotlib.pyplot as plt
 
     prefix = "tkd_" if rows[0]["family"] == "background_removal" else ""
@@ -90,7 +90,8 @@ def _error_by_error(rows: list[Record], path: Path) -> Path:
 
 
 def _mean(rows: list[Record], score: str) -> float:
-    return float(np.mean([r["scores"][score] for r in rows]))
+    known = [r["scores"][score] for r in rows if r["scores"].get(score) is not None]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def _finish(figure: Any, axes: Any, labels: list[tuple[float, float, str, str]], path: Path) -> Path:

@@ -37,6 +37,7 @@ MODEL_ERROR = 0.004
 FLOOR_PPM_MM3 = 0.01
 CLUTTER_SCALE = 2.2
 USUAL_RESIDUAL = 0.8
+CORE_POWER = 4
 THICK_POWER = 0.75
 """The SD of noise and clutter, in units of what the fit and the places around it say together (their geometric mean),
 and not below a floor; more where the fit, the core's above all, is poorer than usual, and the longer a voxel is.
@@ -65,8 +66,8 @@ POOR_TRUST = 0.02
 """Part of a difference of costs that counts where the model does not hold: its cost can't choose well."""
 SMALL_PPM_MM3 = 1.0
 """Size of the lesions, of either sign, that a doubtful fit must beat."""
-CORE_EXPLAINED = 0.93
-"""Largest weighted residual around the ball's centre that a pair may leave there, over the ball's own."""
+CORE_LEFT = 0.93
+"""Largest weighted residual that a pair may leave around each of its balls, over what one ball leaves there."""
 
 
 class LesionFit(NamedTuple):
@@ -156,9 +157,10 @@ def rough_fit(
         return one
     two = _fit_pair(one)
     gain = one.misfit.cost - two.misfit.cost
-    # A second ball that describes something else nearby lowers the cost, but does not explain the first one's core.
-    explained = two.core_residual(one.source.centre_mm) / one.core_residual()
-    return two if gain > PAIR_GAIN and explained < CORE_EXPLAINED else one
+    # A second ball that describes something else nearby lowers the cost, but leaves what is around it as it is.
+    balls = [triple(ball[1:4]) for ball in two.balls]
+    left = max(two.core_residual(ball) / max(one.core_residual(ball), 1e-9) for ball in balls)
+    return two if gain > PAIR_GAIN and left < CORE_LEFT else one
 
 
 def dark_core(b0_tesla: float) -> Core:
@@ -267,7 +269,7 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     clutter = places_sd(model, misfit, influence, places)
     around = np.hypot(sandwich if np.isnan(clutter) else np.sqrt(sandwich * clutter), FLOOR_PPM_MM3)
     residual, core = optimum.residual, optimum.core_residual()
-    poorer = max(1.0, residual / USUAL_RESIDUAL, (core / USUAL_RESIDUAL) ** 2)
+    poorer = max(1.0, residual / USUAL_RESIDUAL, (core / USUAL_RESIDUAL) ** CORE_POWER)
     size = model.near.grid.voxel_size_mm
     thicker = (max(size) / min(size)) ** THICK_POWER
     noise_sd = CLUTTER_SCALE * float(around) * poorer * thicker / model.near.covered

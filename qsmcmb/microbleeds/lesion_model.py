@@ -161,7 +161,7 @@ class LesionModel:
         )
         rest = np.zeros(self.tissue.phase.size + self.tissue.amplitude.size)
         factor = self.signal(np.concatenate([first, rest])).factor
-        return np.concatenate([first, *self._background_of(self.near, factor)])
+        return np.concatenate([first, *self.plain.fitted(self.near, factor)])
 
     @property
     def precision(self) -> FloatArray:
@@ -171,28 +171,3 @@ class LesionModel:
     def roughness(self, p: FloatArray) -> float:
         """Return the squared coefficients of the processes, in SDs."""
         return float((self.precision * p[self.n_source :] ** 2).sum())
-
-    def background_residual(self, place: Neighbourhood) -> ComplexArray:
-        """Return the log of a lesion-free place's signal less the polynomials that fit it, (echo and voxel)."""
-        phase, amplitude = self._background_of(place, np.ones(len(self.data), np.complex64))
-        background = np.exp(self.plain.amplitude.value(amplitude) + 1j * self.plain.phase.value(phase))
-        ratio = place.signal[:, place.inside].reshape(-1) / background.reshape(-1)
-        return np.asarray(np.log(np.maximum(np.abs(ratio), 0.05)) + 1j * np.angle(ratio))
-
-    def _background_of(self, near: Neighbourhood, factor: ComplexArray) -> tuple[FloatArray, FloatArray]:
-        """Return the coefficients of phase and log magnitude that fit a signal divided by a factor."""
-        data = near.signal[:, near.inside].reshape(-1)
-        rest = data * np.exp(-1j * np.angle(factor))
-        trust = np.clip(2 * np.abs(factor) - 1, 0, 1) * np.abs(data)
-        # The unwrapped field takes the turns out; what is left is a smooth phase around 0.
-        guide = near.background_phase_guide(trust).reshape(-1)
-        left = np.angle(rest * np.exp(-1j * guide))
-        mean = np.angle((trust * np.exp(1j * left)).sum())
-        left = np.angle(np.exp(1j * (left - mean))) + mean + guide
-        shape = (len(near.te_s), -1)
-        weight = (trust**2).reshape(shape)
-        phase = self.plain.phase.solved(left.reshape(shape), weight)
-        amplitude = self.plain.amplitude.solved(
-            np.log(np.maximum(np.abs(data), 1e-12)).reshape(shape), weight
-        )
-        return phase, amplitude

@@ -61,6 +61,8 @@ class Neighbourhood:
     box: tuple[slice, slice, slice]
     windows: Windows = WHOLE
     """What the reconstruction left of k-space along each axis."""
+    texture: float = 1.0
+    """How much the tissue of the scan differs from place to place, over a brain's: 0 in a liquid."""
     slices: SliceProfile | None = None
     """How the scan was made of slices; None where k-space was sampled along all axes."""
 

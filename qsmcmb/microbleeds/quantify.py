@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from qsmcmb.microbleeds.same_lesion import SAME_LESION_MM
 from qsmcmb.microbleeds.shape import measure_void
 from qsmcmb.microbleeds.signal_loss import SignalLoss, measure_signal_loss
 from qsmcmb.microbleeds.slice_choice import with_slices
+from qsmcmb.microbleeds.tissue import texture_of
 from qsmcmb.microbleeds.vein import Vein, find_vein
 from qsmcmb.model import Estimate, GreScan, Microbleed
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
@@ -31,6 +33,8 @@ from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
 UNIT = "ppm mm3"
 NEIGHBOUR_MM = 14.0
 LIMIT_SD = 5.0
+TELLING = 6
+"""Lesions around which the tissue's texture is looked at."""
 FOUND_SD = 3.0
 """Total susceptibility over its SD from which there is something."""
 DEFINITE_SCORE = 0.5
@@ -117,7 +121,7 @@ def quantify_lesions(
         )  # fmt: skip
     voxels = scan.grid.to_voxel(points_mm)
     labels = np.zeros(scan.grid.shape, np.int32)
-    nears = with_slices([_near(scan, v, data) for v in voxels])
+    nears = with_slices(_with_texture([_near(scan, v, data) for v in voxels], scan, voxels, data))
     optima = run_each(lambda near: None if near is None else first_fit(near), nears)
     blur = pooled_blur([o for o in optima if o is not None])
     fits: list[LesionFit | None] = [None] * len(nears)
@@ -178,6 +182,15 @@ def _near(scan: GreScan, voxel: FloatArray, data: FieldData) -> Neighbourhood | 
 
 def _in_volume(scan: GreScan, voxel: FloatArray) -> bool:
     return bool(np.all(voxel >= -0.5) and np.all(voxel <= np.array(scan.grid.shape) - 0.5))
+
+
+def _with_texture(
+    nears: list[Neighbourhood | None], scan: GreScan, voxels: FloatArray, data: FieldData
+) -> list[Neighbourhood | None]:
+    """Return neighbourhoods that know how much the scan's tissue differs from place to place."""
+    some = [n for n in nears if n is not None][:TELLING]
+    texture = texture_of([place for near in some for place in _places(scan, near, voxels, data)])
+    return [None if n is None else replace(n, texture=texture) for n in nears]
 
 
 def _places(scan: GreScan, near: Neighbourhood, voxels: FloatArray, data: FieldData) -> list[Neighbourhood]:

@@ -58,7 +58,7 @@ def places_sd(
     size = np.abs(misfit.signal.value)
     moved = []
     for place in places:
-        rest = model.background_residual(place)
+        rest = model.plain.residual(place)
         radial = misfit.weight_radial * size * rest.real
         along = misfit.weight_phase * size * rest.imag
         robust = misfit.robust / (1 + (radial**2 + along**2) / ROBUST**2)

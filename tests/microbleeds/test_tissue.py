@@ -6,11 +6,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from qsmcmb.microbleeds.lesion_fit import BLUR, Optimum, describe_fit, pooled_blur, refine, rough_fit
 from qsmcmb.microbleeds.lesion_model import Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
-from qsmcmb.microbleeds.tissue import Smooth, tissue_around
+from qsmcmb.microbleeds.tissue import LEAST_TEXTURE, Smooth, texture_of, tissue_around
 from qsmcmb.model import Estimate
 from tests.microbleeds.test_lesion_model import TE_S, scanned
 
@@ -98,3 +99,29 @@ def test_a_known_blur_is_kept(near: Neighbourhood) -> None:
     fit = describe_fit(refine(optimum, Estimate(0.7, 0.005, "mm")))
     assert fit.blur.value == pytest.approx(0.7, abs=0.02)
     assert fit.blur.sd < 0.006
+
+
+def places_of(rng: np.random.Generator, *, texture: float) -> list[Neighbourhood]:
+    """Return lesion-free places with noise, and with bumps of 3 mm of this SD in the magnitude."""
+    empty = scanned(np.array([[0.0, 0.0, 0.0, 0.0, 0.1]]))
+    made = []
+    for _ in range(6):
+        bumps = ndimage.gaussian_filter(rng.standard_normal(empty.inside.shape), 1.5)
+        noise = rng.standard_normal((2, *empty.signal.shape)) * empty.noise
+        signal = empty.signal * np.exp(texture * bumps / bumps.std()) + noise[0] + 1j * noise[1]
+        made.append(dataclasses.replace(empty, signal=signal.astype(np.complex64)))
+    return made
+
+
+def test_a_liquid_has_no_texture_and_tissue_has_it(rng: np.random.Generator) -> None:
+    water = texture_of(places_of(rng, texture=0.0))
+    assert water < LEAST_TEXTURE
+    assert texture_of(places_of(rng, texture=0.06)) == 1.0
+    # Too few places to tell.
+    assert texture_of(places_of(rng, texture=0.0)[:2]) == 1.0
+
+
+def test_no_process_without_texture(near: Neighbourhood) -> None:
+    liquid = dataclasses.replace(near, texture=0.0)
+    assert tissue_around(liquid, process=True).phase.size == tissue_around(liquid).phase.size
+    assert tissue_around(near, process=True).phase.size > tissue_around(near).phase.size

@@ -18,6 +18,11 @@ RIM_MM = (1.0, 3.0)
 RIM_SCORE = 0.3
 """Part of the score that is left at the brain's edge; all of it from the second depth on."""
 
+BONE = 0.3
+"""Magnitude of the first echo over its median in the mask below which a surface voxel is no brain."""
+BONE_LAYERS = 4
+"""Voxels that a mask may hold of it."""
+
 Box = tuple[slice, slice, slice]
 
 
@@ -75,7 +80,8 @@ def find_candidates(
     size = np.array(grid.voxel_size_mm)
     contrast = _local_contrast(chi_ppm, mask, size)
     last = ndimage.gaussian_filter(magnitude[-1].astype(np.float32), 0.5)
-    scene = _Scene(contrast, last, mask, distance_inside_mm(mask, grid.voxel_size_mm), size)
+    depth_mm = distance_inside_mm(_bright(mask, magnitude[0]), grid.voxel_size_mm)
+    scene = _Scene(contrast, last, mask, depth_mm, size)
     found = []
     for sign, kind in ((1, "microbleed"), (-1, "calcification")):
         labels, _ = ndimage.label((sign * contrast > threshold_ppm) & mask, np.ones((3, 3, 3)))
@@ -88,6 +94,18 @@ def find_candidates(
                 found.append(candidate)
     found.sort(key=lambda c: -c.score)
     return _apart(found, size)[:max_candidates]
+
+
+def _bright(mask: BoolArray, first_echo: FloatArray) -> BoolArray:
+    """Return the mask without bone and air at its surface: dark at the first echo, where bleeds are not yet."""
+    dark = first_echo < BONE * np.median(first_echo[mask])
+    sure = mask
+    for _ in range(BONE_LAYERS):
+        loose = sure & dark & ~ndimage.binary_erosion(sure)
+        if not loose.any():
+            break
+        sure = sure & ~loose
+    return sure
 
 
 class _Scene(NamedTuple):

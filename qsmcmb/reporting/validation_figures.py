@@ -53,7 +53,8 @@ def truth_plot(rows: Rows) -> str:
         _round_ticks(axis.xaxis)
         axis.set_xlabel("true total susceptibility, absolute (ppm mm3)")
         axis.set_ylabel(label)
-        axis.legend(fontsize=8)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize=8)
     _round_ticks(left.yaxis)
     figure.tight_layout()
     return to_png(figure)

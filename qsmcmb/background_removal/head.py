@@ -75,9 +75,9 @@ def remove_background(
     sd = None if field_sd_hz is None or not wanted else np.ascontiguousarray(field_sd_hz[box])
     context = {"field_sd_hz": sd}
     field = np.empty(inside.shape, np.float32)
-    loops.take_inside(field_hz, inside, start, (0, 0, 0), field)
+    loops.copy_inside(field_hz, start, inside, np.float32(0), (0, 0, 0), field)
     local, eroded = call_method(METHODS, method, options, field, inside, small, context=context)
     out = LocalField(np.zeros(grid.shape, np.float32), np.zeros(grid.shape, bool))
-    loops.put_inside(local, (0, 0, 0), eroded, np.float32(0), start, out.local_field_hz)
+    loops.copy_inside(local, (0, 0, 0), eroded, np.float32(0), start, out.local_field_hz)
     out.mask[box] = eroded
     return out

@@ -30,23 +30,6 @@ def occupied(mask: Any) -> Any:
 
 
 @compiled(parallel=True)
-def take_inside(volume: Any, mask: Any, start: Any, place: Any, out: Any) -> None:
-    """Copy the box of the mask, which begins at `start` in the volume, to `place` in `out`; 0 outside the mask.
-
-    What lies outside the box is left alone. Products would keep NaN.
-    """
-    nx, ny, nz = mask.shape
-    sx, sy, sz = start
-    px, py, pz = place
-    for x in prange(nx):
-        for y in range(ny):
-            source, inside = volume[x + sx, y + sy, sz : sz + nz], mask[x, y]
-            row = out[x + px, y + py, pz : pz + nz]
-            for z in range(nz):
-                row[z] = source[z] if inside[z] else np.float32(0)
-
-
-@compiled(parallel=True)
 def sum_inside(volume: Any, mask: Any, start: Any) -> Any:
     """By plane the sum over a box's mask, which begins at `start` in the volume; by z first, for vector registers."""
     nx, ny, nz = mask.shape
@@ -63,8 +46,11 @@ def sum_inside(volume: Any, mask: Any, start: Any) -> Any:
 
 
 @compiled(parallel=True)
-def put_inside(volume: Any, start: Any, mask: Any, offset: Any, place: Any, out: Any) -> None:
-    """Copy a box's mask, which begins at `start` in the volume, less `offset` to `place` in `out`."""
+def copy_inside(volume: Any, start: Any, mask: Any, offset: Any, place: Any, out: Any) -> None:
+    """Copy the box of the mask, which begins at `start` in the volume, less `offset` to `place` in `out`.
+
+    In the box, 0 outside the mask; what lies outside the box is left alone. Products would keep NaN.
+    """
     nx, ny, nz = mask.shape
     sx, sy, sz = start
     px, py, pz = place

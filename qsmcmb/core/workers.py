@@ -20,14 +20,15 @@ def run_each(task: Callable[[T], R], items: Iterable[T]) -> list[R]:
     Parameters
     ----------
     task : callable
-        Called once for each item; its loops run on one thread. Its first error is raised.
+        Called once for each item; its first error is raised.
     items : iterable
         What the task is called with.
 
     Notes
     -----
-    The first item is done before the others: it loads the loops, and says which runtime their threads have. Where
-    that does not let two threads start loops at a time, all items are done one after another.
+    The first item is done before the others, its loops on all threads: it loads them, and says which runtime their
+    threads have. The others' loops run on one thread each. Where the runtime does not let two threads start loops at
+    a time, all items are done one after another.
 
     Examples
     --------

@@ -131,7 +131,7 @@ class _Frame:
         # The system gives pages that are only read no memory.
         out = np.zeros((*volume.shape[:-3], *self.grid.shape), np.float32)
         for echo in np.ndindex(volume.shape[:-3]):
-            loops.take_inside(volume[echo], self.inside, self.start, self.place, out[echo])
+            loops.copy_inside(volume[echo], self.start, self.inside, np.float32(0), self.place, out[echo])
         return out
 
     def combined(self, magnitude: FloatArray) -> FloatArray:
@@ -147,7 +147,7 @@ class _Frame:
         """Return a map of the frame on the whole grid, its mean over the mask taken out, 0 outside."""
         mean = loops.sum_inside(padded, self.inside, self.place).sum() / self.count
         out = np.zeros(grid.shape, np.float32)
-        loops.put_inside(padded, self.place, self.inside, np.float32(mean), self.start, out)
+        loops.copy_inside(padded, self.place, self.inside, np.float32(mean), self.start, out)
         return out
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from qsmcmb.core.morphology import distance_inside_mm
+from qsmcmb.core.morphology import distance_inside_mm, shave
 from qsmcmb.core.validate import check_mask, check_range, check_volume
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -80,7 +80,9 @@ def find_candidates(
     size = np.array(grid.voxel_size_mm)
     contrast = _local_contrast(chi_ppm, mask, size)
     last = ndimage.gaussian_filter(magnitude[-1].astype(np.float32), 0.5)
-    depth_mm = distance_inside_mm(_bright(mask, magnitude[0]), grid.voxel_size_mm)
+    # Bone and air at the mask's surface are dark at the first echo, where bleeds are not yet.
+    bright = magnitude[0] >= BONE * np.median(magnitude[0][mask])
+    depth_mm = distance_inside_mm(shave(mask, bright, BONE_LAYERS), grid.voxel_size_mm)
     scene = _Scene(contrast, last, mask, depth_mm, size)
     found = []
     for sign, kind in ((1, "microbleed"), (-1, "calcification")):
@@ -94,18 +96,6 @@ def find_candidates(
                 found.append(candidate)
     found.sort(key=lambda c: -c.score)
     return _apart(found, size)[:max_candidates]
-
-
-def _bright(mask: BoolArray, first_echo: FloatArray) -> BoolArray:
-    """Return the mask without bone and air at its surface: dark at the first echo, where bleeds are not yet."""
-    dark = first_echo < BONE * np.median(first_echo[mask])
-    sure = mask
-    for _ in range(BONE_LAYERS):
-        loose = sure & dark & ~ndimage.binary_erosion(sure)
-        if not loose.any():
-            break
-        sure = sure & ~loose
-    return sure
 
 
 class _Scene(NamedTuple):

@@ -165,7 +165,7 @@ def rough_fit(
 
 def dark_core(b0_tesla: float) -> Core:
     """Return what is expected of the inside of a bleed."""
-    return DARK_PER_TESLA._replace(decay_hz=DARK_PER_TESLA.decay_hz * b0_tesla)
+    return DARK_PER_TESLA.at(b0_tesla)
 
 
 def refine(rough: Optimum, blur: Estimate) -> Optimum:

@@ -43,6 +43,10 @@ class Core(NamedTuple):
     decay_hz: float
     log_sd: float
 
+    def at(self, b0_tesla: float) -> Core:
+        """Return what one per tesla is at a field strength."""
+        return self._replace(decay_hz=self.decay_hz * b0_tesla)
+
 
 class Signal(NamedTuple):
     """Model at some parameters; all over (echo, voxel inside) in one axis."""
@@ -115,8 +119,9 @@ class LesionModel:
 
     def seen_by(self, near: Neighbourhood, source: Source) -> LesionModel:
         """Return the same model of the same voxels as another scanner sees them."""
-        out = LesionModel(near, source, blur=self.blur, core=self.core, neighbours=self.neighbours)
-        return out.with_shape(self.shape)
+        return LesionModel(
+            near, source, blur=self.blur, core=self.core, neighbours=self.neighbours, shape=self.shape
+        )
 
     def with_process(self, p: FloatArray, blur: Estimate) -> tuple[LesionModel, FloatArray]:
         """Return the same model with the tissue's processes, and its parameters at 0 processes."""

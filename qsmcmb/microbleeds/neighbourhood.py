@@ -24,6 +24,8 @@ PLACE_DISTANCES_MM = (9.0, 13.0, 17.0, 22.0)
 PLACE_CLEAR_MM = 8.5
 PLACE_COVERED = 0.98
 MAX_PLACES = 16
+MIN_PLACES = 5
+"""Fewer tell nothing."""
 # The 26 directions of a cube in an order that spreads: faces, corners, edges.
 _DIRECTIONS = sorted(
     (np.array(d) - 1 for d in np.ndindex(3, 3, 3) if d != (1, 1, 1)), key=lambda d: (abs(d).sum() + 1) % 3

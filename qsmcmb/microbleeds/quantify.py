@@ -126,6 +126,8 @@ def quantify_lesions(
     blur = pooled_blur([o for o in optima if o is not None])
     fits: list[LesionFit | None] = [None] * len(nears)
     veins: list[Vein | None] = [None] * len(nears)
+    places_mm = voxels * np.array(scan.grid.voxel_size_mm)
+    in_reach = np.linalg.norm(places_mm[:, None] - places_mm, axis=2) <= NEIGHBOUR_MM
     done = count(1)
 
     def fit_together(group: IntArray) -> None:
@@ -133,7 +135,8 @@ def quantify_lesions(
         for i in group:
             near, optimum = nears[i], optima[i]
             if near is not None and optimum is not None:
-                around = _neighbours(i, points_mm, optima, scan, near)
+                others = np.flatnonzero(in_reach[i])
+                around = _neighbours(i, others, places_mm, optima, near)
                 if around is not None:
                     core = optimum.model.core
                     optimum = rough_fit(near, optimum.source, neighbours=around, blur=blur, core=core)
@@ -144,7 +147,9 @@ def quantify_lesions(
             if progress:
                 progress(next(done), len(nears))
 
-    run_each(fit_together, _groups(points_mm))
+    # Directly or through others: what one group fits no other reads.
+    n_groups, group_of = connected_components(in_reach, directed=False)
+    run_each(fit_together, [np.flatnonzero(group_of == g) for g in range(n_groups)])
     lesions: list[Microbleed] = []
     details: list[Detail | None] = []
     for i, (near, fit) in enumerate(zip(nears, fits, strict=True)):
@@ -199,28 +204,19 @@ def _places(scan: GreScan, near: Neighbourhood, voxels: FloatArray, data: FieldD
     )
 
 
-def _groups(points_mm: FloatArray) -> list[IntArray]:
-    """Return the numbers of points that see each other, directly or through others."""
-    apart = np.linalg.norm(points_mm[:, None] - points_mm, axis=2)
-    n_groups, group = connected_components(apart <= NEIGHBOUR_MM, directed=False)
-    return [np.flatnonzero(group == g) for g in range(n_groups)]
-
-
 def _neighbours(
-    i: int, points_mm: FloatArray, optima: Sequence[Optimum | None], scan: GreScan, near: Neighbourhood
+    i: int, in_reach: IntArray, places_mm: FloatArray, optima: Sequence[Optimum | None], near: Neighbourhood
 ) -> ComplexArray | None:
-    """Return the factor of the other lesions in reach on the signal around point i; None without any.
+    """Return the factor of the other lesions in reach on the signal around point i (voxel axes); None without any.
 
     A fit that ends where this one does is a second point on the same lesion, not a neighbour.
     """
-    size = np.array(scan.grid.voxel_size_mm)
-    voxels = scan.grid.to_voxel(points_mm)
-    factor = None
-    for j, other in enumerate(optima):
-        shift = (voxels[j] - voxels[i]) * size
-        if j == i or other is None or np.linalg.norm(shift) > NEIGHBOUR_MM:
+    factor, own = None, optima[i]
+    for j in in_reach:
+        other = optima[j]
+        if j == i or other is None:
             continue
-        own = optima[i]
+        shift = places_mm[j] - places_mm[i]
         centre = shift + other.source.centre_mm
         if own is not None and np.linalg.norm(centre - own.source.centre_mm) < SAME_LESION_MM:
             continue

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.microbleeds.neighbourhood import Neighbourhood, polynomials
+from qsmcmb.microbleeds.neighbourhood import MIN_PLACES, Neighbourhood, polynomials
 from qsmcmb.typing import ComplexArray, FloatArray
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
@@ -27,7 +27,6 @@ BRAIN = 0.02
 """What polynomials leave of a brain's magnitude within 8 mm at the first echo, relative, at least."""
 LEAST_TEXTURE = 0.1
 """Over a brain's, below which polynomials do."""
-LEAST_PLACES = 5
 
 
 class Term(NamedTuple):
@@ -176,7 +175,7 @@ def texture_of(places: Sequence[Neighbourhood]) -> float:
     Where noise and polynomials explain a phantom's magnitude, processes only cost: a quarter of the precision.
     With too few places it is taken for tissue.
     """
-    if len(places) < LEAST_PLACES:
+    if len(places) < MIN_PLACES:
         return 1.0
     excess = []
     for place in places:

@@ -15,10 +15,8 @@ import numpy as np
 from qsmcmb.microbleeds.cramer_rao import cramer_rao_sd
 from qsmcmb.microbleeds.lesion_model import LesionModel
 from qsmcmb.microbleeds.misfit import ROBUST, Linear, Misfit, applied, inverse_row
-from qsmcmb.microbleeds.neighbourhood import Neighbourhood
+from qsmcmb.microbleeds.neighbourhood import MIN_PLACES, Neighbourhood
 from qsmcmb.typing import FloatArray
-
-MIN_PLACES = 5
 
 
 class Influence(NamedTuple):

@@ -88,13 +88,19 @@ def find_vein(lesion: Optimum) -> Vein | None:
         kept = near.inside[lesion.model.near.inside]
         neighbours = neighbours.reshape(len(near.te_s), -1)[:, kept].reshape(-1)
     blur, p = lesion.model.blur, lesion.parameters
-    ball = LesionModel(near, lesion.source, blur=blur, core=lesion.model.core, neighbours=neighbours)
-    ball = ball.with_shape(lesion.model.shape)
+    ball = LesionModel(
+        near,
+        lesion.source,
+        blur=blur,
+        core=lesion.model.core,
+        neighbours=neighbours,
+        shape=lesion.model.shape,
+    )
     again = optimise(*ball.with_process(ball.start(lesion.source, p[7 : ball.n_source]), blur))
     if lesion.model.shape is TWO_BALLS:
         axis = p[7:10] / np.linalg.norm(p[7:10])
         lines.append(_Line(float(p[0]) / PAIR_LENGTH_MM, p[1:4], axis))
-    core = VENOUS_PER_TESLA._replace(decay_hz=VENOUS_PER_TESLA.decay_hz * near.b0_tesla)
+    core = VENOUS_PER_TESLA.at(near.b0_tesla)
     model = LesionModel(near, lines[0].source(), blur=blur, core=core, neighbours=neighbours, shape=CYLINDER)
     starts = sorted(
         (model.start(line.source(), line.axis) for line in lines), key=lambda p: evaluate(model, p).cost

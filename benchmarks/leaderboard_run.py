@@ -55,7 +55,9 @@ def run_method(
                 before_it, beside = beside, median_pair_seconds(inputs.grid.shape)
                 ratios.append(2 * again / (before_it + beside))
     box = _box_shape(inputs.mask)
-    working = max(counts, key=lambda shape: float(np.prod(shape)), default=box)
+    # A mask is looked for in the whole field of view.
+    smallest = inputs.grid.shape if family == "masking" else box
+    working = max(counts, key=lambda shape: float(np.prod(shape)), default=smallest)
     extra = peak - before
     record = {
         "family": family, "method": method, "case": case.folder.name, "label": case.about["label"],

@@ -1,7 +1,7 @@
 """Loops over voxels that fit the echoes: a line, and a decaying complex signal.
 
-Both write four numbers a voxel: slope (rad/s), inverse variance of the slope for noise of SD 1, weighted sum of squared
-phase residuals (chi squared for noise of SD 1), sum of the weights.
+Both write four numbers a voxel, each into a volume of its own: slope (rad/s), inverse variance of the slope for noise
+of SD 1, weighted sum of squared phase residuals (chi squared for noise of SD 1), sum of the weights.
 """
 
 import math
@@ -50,18 +50,19 @@ def fit_line(u: Any, mag: Any, mask: Any, box: Any, te: Any, free: Any, out: Any
                 for e in range(te.size):
                     values[e], w[e] = u[e, x, y, z], mag[e, x, y, z] * mag[e, x, y, z]
                 _line(values, w, te, free, line)
-                _write(values, w, te, line, out[:, x, y, z])
+                _write(values, w, te, line, out, (x, y, z))
 
 
 @compiled
-def _write(u: Any, w: Any, te: Any, line: Any, out: Any) -> None:
+def _write(u: Any, w: Any, te: Any, line: Any, out: Any, place: Any) -> None:
     misfit, total = 0.0, 0.0
     for e in range(te.size):
         d = u[e] - line[0] * te[e] - line[1]
         d -= TURN * math.floor(d / TURN + 0.5)
         misfit += w[e] * d * d
         total += w[e]
-    out[0], out[1], out[2], out[3] = line[0], line[2], misfit, total
+    slope, information, misfits, totals = out
+    slope[place], information[place], misfits[place], totals[place] = line[0], line[2], misfit, total
 
 
 @compiled
@@ -150,7 +151,7 @@ def fit_complex(u: Any, mag: Any, mask: Any, box: Any, te: Any, free: Any, out: 
             for z in range(box[4], box[5]):
                 if mask[x, y, z]:
                     _one_voxel(u[:, x, y, z], mag[:, x, y, z], te, free, (values, m, w, line, model))
-                    _write(values, w, te, line, out[:, x, y, z])
+                    _write(values, w, te, line, out, (x, y, z))
 
 
 @compiled
@@ -177,6 +178,7 @@ def _one_voxel(u: Any, mag: Any, te: Any, free: Any, room: Any) -> None:
 def refit_dephased(u: Any, mag: Any, chosen: Any, box: Any, te: Any, settings: Any, out: Any) -> None:
     """Fit the chosen voxels again with later echoes trusted less; settings: noise, usual chi squared, free."""
     noise, usual, free = settings
+    misfits = out[2]
     for x in prange(box[0], box[1]):
         w, line, model = np.zeros(te.size), np.zeros(3), np.zeros(2)
         values, m = np.zeros(te.size), np.zeros(te.size)
@@ -186,9 +188,9 @@ def refit_dephased(u: Any, mag: Any, chosen: Any, box: Any, te: Any, settings: A
                     _one_voxel(u[:, x, y, z], mag[:, x, y, z], te, free, (values, m, w, line, model))
                     for e in range(te.size):
                         w[e] /= noise * noise
-                    excess = out[2, x, y, z] / (noise * noise) - usual
+                    excess = misfits[x, y, z] / (noise * noise) - usual
                     _trust_early(values, w, te, free, line, excess)
                     for e in range(te.size):
                         w[e] *= noise * noise
                     line[2] *= noise * noise
-                    _write(values, w, te, line, out[:, x, y, z])
+                    _write(values, w, te, line, out, (x, y, z))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.core.memory import sparse_zeros
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
 
@@ -30,7 +31,13 @@ def box_limits(mask: BoolArray) -> AnyArray:
     return np.array([edge for s in bounding_box(mask) for edge in (s.start, s.stop)], np.int64)
 
 
-def noise_of_fit(sums: FloatArray, magnitude: FloatArray, mask: BoolArray, dof: int) -> float:
+def empty_map(shape: tuple[int, ...]) -> FieldMap:
+    """Return a map that holds nothing yet; the fit's sums are written into its volumes before they become the map."""
+    field, residual, reliability = (sparse_zeros(shape) for _ in range(3))
+    return FieldMap(field, np.full(shape, np.inf, np.float32), residual, reliability)
+
+
+def noise_of_fit(sums: FieldMap, magnitude: FloatArray, mask: BoolArray, dof: int) -> float:
     """Return the SD of one channel's noise: from the median chi squared, or from the magnitude without freedom."""
     if dof < 1:
         return float(noise_from_magnitude(magnitude[0], mask))
@@ -39,25 +46,22 @@ def noise_of_fit(sums: FloatArray, magnitude: FloatArray, mask: BoolArray, dof: 
     return float(np.sqrt(max(float(np.median(sums[2][mask])), 1e-20) / chi2.median(dof)))
 
 
-def to_field_map(sums: FloatArray, mask: BoolArray, noise: float, dof: int) -> FieldMap:
-    """Return the maps from the loops' sums; the SD grows where the echoes disagree by more than noise."""
-    slope, information, misfit, total = sums
+def to_field_map(sums: FieldMap, mask: BoolArray, noise: float, dof: int) -> FieldMap:
+    """Turn the loops' sums into the maps, in place; the SD grows where the echoes disagree by more than noise."""
     tiny = np.finfo(np.float32).tiny
-    out = [np.zeros(mask.shape, np.float32) for _ in range(4)]
-    out[1][...] = np.inf
     box = bounding_box(mask)
-    inside = mask[box]
-    out[0][box][inside] = slope[box][inside] / TWO_PI
-    excess = (
-        np.maximum(misfit[box][inside] / np.float32(max(dof, 1) * noise**2), 1) if dof > 0 else np.float32(1)
-    )
-    out[1][box][inside] = (
-        np.float32(noise) / TWO_PI * np.sqrt(excess / np.maximum(information[box][inside], tiny))
-    )
-    rms2 = misfit[box][inside] / np.maximum(total[box][inside], tiny)
-    out[2][box][inside] = np.sqrt(rms2)
-    out[3][box][inside] = np.exp(-rms2 / 2)
-    return FieldMap(*out)
+    # Plane by plane, so that what is computed on the way takes no volume.
+    for x in range(box[0].start, box[0].stop):
+        inside = mask[x, box[1], box[2]]
+        planes = [volume[x, box[1], box[2]] for volume in sums]
+        slope, information, misfit, total = (plane[inside] for plane in planes)
+        excess = np.maximum(misfit / np.float32(max(dof, 1) * noise**2), 1) if dof > 0 else np.float32(1)
+        rms2 = misfit / np.maximum(total, tiny)
+        planes[0][inside] = slope / TWO_PI
+        planes[1][inside] = np.float32(noise) / TWO_PI * np.sqrt(excess / np.maximum(information, tiny))
+        planes[2][inside] = np.sqrt(rms2)
+        planes[3][inside] = np.exp(-rms2 / 2)
+    return sums
 
 
 def noise_from_magnitude(magnitude: FloatArray, mask: BoolArray) -> np.float32:

@@ -4,7 +4,7 @@ Liu et al. 2013, doi 10.1002/mrm.24272, fit the complex signal because its noise
 Here amplitude and decay are fitted with it, so that echoes that have decayed into noise lose their weight, and where
 the echoes disagree by more than noise (dephasing within the voxel beside a strong source) the later ones are trusted
 less: their error grows with TE cubed, the first order in which dephasing bends the phase, and is taken as large as
-the misfit shows. Four float32 volumes beside the echoes; 12 Gauss-Newton steps at most, usually three.
+the misfit shows. Two float32 volumes of the mask's box beside the maps; 12 Gauss-Newton steps at most, usually three.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from qsmcmb.core.validate import check_range
 from qsmcmb.field_mapping import _echo_fit_loops as loops
-from qsmcmb.field_mapping.field_map import FieldMap, box_limits, noise_of_fit, to_field_map
+from qsmcmb.field_mapping.field_map import FieldMap, box_limits, empty_map, noise_of_fit, to_field_map
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -60,11 +60,13 @@ def fit_nonlinear(
     """
     check_range("dephased", dephased, 1.0, 1e9)
     free, te, box = free_offset and len(te_s) > 1, np.array(te_s), box_limits(mask)
-    sums = np.zeros((4, *mask.shape), np.float32)
-    loops.fit_complex(unwrapped_rad, magnitude, mask, box, te, free, sums)
+    sums = empty_map(mask.shape)
+    loops.fit_complex(unwrapped_rad, magnitude, mask, box, te, free, tuple(sums))
     dof = len(te_s) - 1 - free
     noise = noise_of_fit(sums, magnitude, mask, dof)
     if dof > 0:
         misfits = mask & (sums[2] > np.float32(dephased * dof * noise**2))
-        loops.refit_dephased(unwrapped_rad, magnitude, misfits, box, te, (noise, float(dof), free), sums)
+        loops.refit_dephased(
+            unwrapped_rad, magnitude, misfits, box, te, (noise, float(dof), free), tuple(sums)
+        )
     return to_field_map(sums, mask, noise, dof)

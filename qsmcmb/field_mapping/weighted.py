@@ -1,6 +1,7 @@
 """Weighted combination of echoes: a line, weights magnitude^2, through 0 or with a free offset.
 
-Robinson et al. 2017, doi 10.1002/nbm.3601. Four float32 volumes beside the echoes; no iteration.
+Robinson et al. 2017, doi 10.1002/nbm.3601. Two float32 volumes of the mask's box
+beside the maps; no iteration.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from qsmcmb.field_mapping import _echo_fit_loops as loops
-from qsmcmb.field_mapping.field_map import FieldMap, box_limits, noise_of_fit, to_field_map
+from qsmcmb.field_mapping.field_map import FieldMap, box_limits, empty_map, noise_of_fit, to_field_map
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -52,7 +53,7 @@ def fit_weighted(
     10.0
     """
     free = free_offset and len(te_s) > 1
-    sums = np.zeros((4, *mask.shape), np.float32)
-    loops.fit_line(unwrapped_rad, magnitude, mask, box_limits(mask), np.array(te_s), free, sums)
+    sums = empty_map(mask.shape)
+    loops.fit_line(unwrapped_rad, magnitude, mask, box_limits(mask), np.array(te_s), free, tuple(sums))
     dof = len(te_s) - 1 - free
     return to_field_map(sums, mask, noise_of_fit(sums, magnitude, mask, dof), dof)

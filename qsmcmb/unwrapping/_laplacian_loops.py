@@ -1,7 +1,10 @@
 """Loops of the masked Poisson solver: a graph of voxels joined by weighted edges, and its coarser copies.
 
-Volumes have a face of zeros on every side. `w[d, x, y, z]` weighs the edge from a voxel to the next along axis d: 0
-where it leaves the mask. The operator is (A u)_i = sum over neighbours of w_ij (u_i - u_j).
+Volumes have a face of zeros on every side. On the finest level `w[x, y, z]` has a bit for each of a voxel's six edges
+that does not leave the mask, to the next voxel along x, y, z and to the last (`NEXT`, `LAST`): a byte where weights
+would take twelve. On coarser ones `w[d, x, y, z]` weighs the edge from a voxel to the next along axis d, 0 where there
+is none. `steps` likewise is a table by a voxel's bits, or a volume. The operator is (A u)_i = sum over neighbours of
+w_ij (u_i - u_j). Numba drops the branch that asks for the other number of axes.
 """
 
 import math
@@ -15,39 +18,69 @@ from qsmcmb.core.compiled import compiled
 TURN = np.float32(2.0 * math.pi)
 PER_TURN = np.float32(0.5 / math.pi)
 DAMPING = np.float32(0.8)
+NOTHING = np.float32(0)
+NEXT, LAST = (1, 2, 4), (8, 16, 32)
+NEXT_X, NEXT_Y, NEXT_Z = NEXT
+LAST_X, LAST_Y, LAST_Z = LAST
 
 
 @compiled(parallel=True)
-def join(mask: Any, weight: Any, w: Any) -> None:
+def join(mask: Any, out: Any) -> None:
     """Join neighbours of which both are in the mask."""
     nx, ny, nz = mask.shape
-    for x in prange(nx - 1):
-        for y in range(ny - 1):
-            for z in range(nz - 1):
-                here = mask[x, y, z]
-                w[0, x, y, z] = weight[0] if here and mask[x + 1, y, z] else 0.0
-                w[1, x, y, z] = weight[1] if here and mask[x, y + 1, z] else 0.0
-                w[2, x, y, z] = weight[2] if here and mask[x, y, z + 1] else 0.0
+    for x in prange(1, nx - 1):
+        for y in range(1, ny - 1):
+            for z in range(1, nz - 1):
+                if not mask[x, y, z]:
+                    continue
+                bits = NEXT_X if mask[x + 1, y, z] else 0
+                bits += NEXT_Y if mask[x, y + 1, z] else 0
+                bits += NEXT_Z if mask[x, y, z + 1] else 0
+                bits += LAST_X if mask[x - 1, y, z] else 0
+                bits += LAST_Y if mask[x, y - 1, z] else 0
+                bits += LAST_Z if mask[x, y, z - 1] else 0
+                out[x, y, z] = bits
+
+
+@compiled
+def _edge(w: Any, weight: Any, d: Any, x: Any, y: Any, z: Any) -> Any:
+    if w.ndim == 3:
+        return weight[d] if (w[x, y, z] >> d) & 1 else NOTHING
+    else:
+        return w[d, x, y, z]
 
 
 @compiled(parallel=True)
-def coarsen(w: Any, out: Any) -> None:
+def coarsen(w: Any, weight: Any, out: Any) -> None:
     """Edges between blocks of 2 x 2 x 2 voxels: the sum of those that cross."""
-    _, nx, ny, nz = w.shape
+    nx, ny, nz = w.shape[-3:]
     for i in prange(1, out.shape[1] - 1):
         for j in range(1, out.shape[2] - 1):
             for k in range(1, out.shape[3] - 1):
                 for x in range(2 * i - 1, min(2 * i + 1, nx)):
                     for y in range(2 * j - 1, min(2 * j + 1, ny)):
                         for z in range(2 * k - 1, min(2 * k + 1, nz)):
-                            out[0, i, j, k] += w[0, x, y, z] if x == 2 * i else 0
-                            out[1, i, j, k] += w[1, x, y, z] if y == 2 * j else 0
-                            out[2, i, j, k] += w[2, x, y, z] if z == 2 * k else 0
+                            out[0, i, j, k] += _edge(w, weight, 0, x, y, z) if x == 2 * i else NOTHING
+                            out[1, i, j, k] += _edge(w, weight, 1, x, y, z) if y == 2 * j else NOTHING
+                            out[2, i, j, k] += _edge(w, weight, 2, x, y, z) if z == 2 * k else NOTHING
+
+
+@compiled
+def step_table(weight: Any, out: Any) -> None:
+    """Damped inverse of the diagonal for each set of edges of a voxel on the finest level; 0 where it has none."""
+    for bits in range(out.size):
+        sides = np.zeros(6, np.float32)
+        for d in range(3):
+            sides[d] = weight[d] if bits & (NEXT_X << d) else NOTHING
+            sides[3 + d] = weight[d] if bits & (LAST_X << d) else NOTHING
+        total = sides[0] + sides[3] + sides[1] + sides[4]
+        total += sides[2] + sides[5]
+        out[bits] = DAMPING / total if total > 0 else NOTHING
 
 
 @compiled(parallel=True)
 def step_sizes(w: Any, out: Any) -> None:
-    """Damped inverse of the diagonal; 0 where a voxel has no neighbour."""
+    """Damped inverse of the diagonal on a coarser level."""
     for x in prange(1, out.shape[0] - 1):
         for y in range(1, out.shape[1] - 1):
             for z in range(1, out.shape[2] - 1):
@@ -62,53 +95,92 @@ def _wrapped(step: Any) -> Any:
 
 
 @compiled(parallel=True)
-def wrapped_laplacian(phase: Any, w: Any, out: Any) -> None:
-    """Right side: the operator on the phase, its steps wrapped."""
+def wrapped_laplacian(phase: Any, w: Any, weight: Any, out: Any) -> None:
+    """Right side: the operator on the phase, its steps wrapped; what lies outside the mask is not used."""
+    wx, wy, wz = weight[0], weight[1], weight[2]
     for x in prange(1, phase.shape[0] - 1):
         for y in range(1, phase.shape[1] - 1):
             for z in range(1, phase.shape[2] - 1):
-                here = phase[x, y, z]
-                total = w[0, x, y, z] * _wrapped(here - phase[x + 1, y, z])
-                total += w[0, x - 1, y, z] * _wrapped(here - phase[x - 1, y, z])
-                total += w[1, x, y, z] * _wrapped(here - phase[x, y + 1, z])
-                total += w[1, x, y - 1, z] * _wrapped(here - phase[x, y - 1, z])
-                total += w[2, x, y, z] * _wrapped(here - phase[x, y, z + 1])
-                total += w[2, x, y, z - 1] * _wrapped(here - phase[x, y, z - 1])
+                bits, here = w[x, y, z], phase[x, y, z]
+                total = wx * (_wrapped(here - phase[x + 1, y, z]) if bits & NEXT_X else NOTHING)
+                total += wx * (_wrapped(here - phase[x - 1, y, z]) if bits & LAST_X else NOTHING)
+                total += wy * (_wrapped(here - phase[x, y + 1, z]) if bits & NEXT_Y else NOTHING)
+                total += wy * (_wrapped(here - phase[x, y - 1, z]) if bits & LAST_Y else NOTHING)
+                total += wz * (_wrapped(here - phase[x, y, z + 1]) if bits & NEXT_Z else NOTHING)
+                total += wz * (_wrapped(here - phase[x, y, z - 1]) if bits & LAST_Z else NOTHING)
                 out[x, y, z] = total
 
 
 @compiled(parallel=True)
-def mark_rows(steps: Any, rows: Any) -> None:
-    """Where the voxels with neighbours begin and end along each row; beyond, all volumes stay 0."""
-    nx, ny, nz = steps.shape
+def mark_rows(members: Any, rows: Any) -> None:
+    """Where the voxels above 0 of a row along z begin and end."""
+    nx, ny, nz = members.shape
     for x in prange(1, nx - 1):
         for y in range(1, ny - 1):
             first, last = nz, 0
             for z in range(1, nz - 1):
-                if steps[x, y, z] > 0:
+                if members[x, y, z] > 0:
                     first, last = min(first, z), z + 1
             rows[x, y, 0], rows[x, y, 1] = min(first, last), last
 
 
-@compiled
-def _row(u: Any, w: Any, place: Any, out: Any) -> None:
+@compiled(inline=True)
+def _row(u: Any, w: Any, weight: Any, place: Any, out: Any) -> None:
     """(A u) of a part of a row; slices that begin at 0 let the compiler take eight voxels at a time."""
     x, y, a, b = place
     here, left, right = u[x, y, a:b], u[x, y, a - 1 : b - 1], u[x, y, a + 1 : b + 1]
     back, front, down, up = u[x - 1, y, a:b], u[x + 1, y, a:b], u[x, y - 1, a:b], u[x, y + 1, a:b]
-    w_back, w_front = w[0, x - 1, y, a:b], w[0, x, y, a:b]
-    w_down, w_up = w[1, x, y - 1, a:b], w[1, x, y, a:b]
-    w_left, w_right = w[2, x, y, a - 1 : b - 1], w[2, x, y, a:b]
-    for z in range(here.size):
-        c = here[z]
-        total = w_back[z] * (c - back[z]) + w_front[z] * (c - front[z])
-        total += w_down[z] * (c - down[z]) + w_up[z] * (c - up[z])
-        out[z] = total + w_left[z] * (c - left[z]) + w_right[z] * (c - right[z])
+    if w.ndim == 3:
+        wx, wy, wz = weight[0], weight[1], weight[2]
+        row = w[x, y, a:b]
+        for z in range(here.size):
+            bits, c = row[z], here[z]
+            along_x = (wx if bits & LAST_X else NOTHING) * (c - back[z])
+            along_x += (wx if bits & NEXT_X else NOTHING) * (c - front[z])
+            along_y = (wy if bits & LAST_Y else NOTHING) * (c - down[z])
+            along_y += (wy if bits & NEXT_Y else NOTHING) * (c - up[z])
+            total = along_x + along_y + (wz if bits & LAST_Z else NOTHING) * (c - left[z])
+            out[z] = total + (wz if bits & NEXT_Z else NOTHING) * (c - right[z])
+    else:
+        w_back, w_front = w[0, x - 1, y, a:b], w[0, x, y, a:b]
+        w_down, w_up = w[1, x, y - 1, a:b], w[1, x, y, a:b]
+        w_left, w_right = w[2, x, y, a - 1 : b - 1], w[2, x, y, a:b]
+        for z in range(here.size):
+            c = here[z]
+            total = w_back[z] * (c - back[z]) + w_front[z] * (c - front[z])
+            total += w_down[z] * (c - down[z]) + w_up[z] * (c - up[z])
+            out[z] = total + w_left[z] * (c - left[z]) + w_right[z] * (c - right[z])
+
+
+@compiled(inline=True)
+def _sizes(steps: Any, w: Any, place: Any, room: Any) -> Any:
+    """Step sizes of a part of a row; from the table they are put into `room`."""
+    x, y, a, b = place
+    if steps.ndim == 1:
+        row, found = w[x, y, a:b], room[: b - a]
+        for z in range(found.size):
+            found[z] = steps[row[z]]
+    else:
+        found = steps[x, y, a:b]
+    return found
+
+
+@compiled(inline=True)
+def _smoothed(u: Any, b: Any, graph: Any, place: Any, room: Any, new: Any) -> None:
+    """One damped Jacobi step on a part of a row."""
+    w, weight, steps, _ = graph
+    x, y, first, last = place
+    _row(u, w, weight, place, new)
+    size = _sizes(steps, w, place, room)
+    old, rest = u[x, y, first:last], b[x, y, first:last]
+    for z in range(new.size):
+        new[z] = old[z] + size[z] * (rest[z] - new[z])
 
 
 @compiled(parallel=True)
-def apply_graph(u: Any, w: Any, rows: Any, out: Any) -> Any:
+def apply_graph(u: Any, graph: Any, out: Any) -> Any:
     """A u, and its product with u. Sums are taken by z first: along the row they would keep it out of registers."""
+    w, weight, _, rows = graph
     nx, ny, nz = u.shape
     planes = np.zeros(nx)
     for x in prange(1, nx - 1):
@@ -117,7 +189,7 @@ def apply_graph(u: Any, w: Any, rows: Any, out: Any) -> Any:
             a, b = rows[x, y, 0], rows[x, y, 1]
             if a < b:
                 here, row, part = u[x, y, a:b], out[x, y, a:b], parts[a:b]
-                _row(u, w, (x, y, a, b), row)
+                _row(u, w, weight, (x, y, a, b), row)
                 for z in range(row.size):
                     part[z] += here[z] * row[z]
         planes[x] = parts.sum()
@@ -125,66 +197,96 @@ def apply_graph(u: Any, w: Any, rows: Any, out: Any) -> Any:
 
 
 @compiled(parallel=True)
-def first_step(b: Any, steps: Any, rows: Any, out: Any) -> None:
+def first_step(b: Any, graph: Any, out: Any) -> None:
     """What `smooth` gives from u = 0."""
+    w, _, steps, rows = graph
     for x in prange(1, b.shape[0] - 1):
+        line = np.empty(b.shape[2], np.float32)
         for y in range(1, b.shape[1] - 1):
-            new, rest, size = out[x, y], b[x, y], steps[x, y]
-            for z in range(rows[x, y, 0], rows[x, y, 1]):
+            first, last = rows[x, y, 0], rows[x, y, 1]
+            if first == last:
+                continue
+            size = _sizes(steps, w, (x, y, first, last), line)
+            new, rest = out[x, y, first:last], b[x, y, first:last]
+            for z in range(size.size):
                 new[z] = size[z] * rest[z]
 
 
 @compiled(parallel=True)
-def advance(step: Any, p: Any, q: Any, rows: Any, x: Any, r: Any) -> None:
-    """Along the direction `p`, of which `q` is A p."""
-    for i in prange(x.shape[0]):
-        for j in range(x.shape[1]):
+def advance(step: Any, p: Any, q: Any, rows: Any, start: Any, x: Any, r: Any) -> None:
+    """Along the direction `p`, of which `q` is A p; `x` has no faces, and the mask's box begins at `start` in it."""
+    sx, sy, sz = start
+    for i in prange(1, p.shape[0] - 1):
+        for j in range(1, p.shape[1] - 1):
             a, b = rows[i, j, 0], rows[i, j, 1]
-            found, rest, along, image = x[i, j, a:b], r[i, j, a:b], p[i, j, a:b], q[i, j, a:b]
-            for k in range(found.size):
+            rest, along, image = r[i, j, a:b], p[i, j, a:b], q[i, j, a:b]
+            found = x[i - 1 + sx, j - 1 + sy, a - 1 + sz : b - 1 + sz]
+            for k in range(rest.size):
                 found[k] += step * along[k]
                 rest[k] -= step * image[k]
 
 
 @compiled(parallel=True)
-def turn(z: Any, keep: Any, rows: Any, p: Any) -> None:
-    """New direction."""
-    for i in prange(p.shape[0]):
-        for j in range(p.shape[1]):
-            a, b = rows[i, j, 0], rows[i, j, 1]
-            along, down = p[i, j, a:b], z[i, j, a:b]
-            for k in range(along.size):
-                along[k] = down[k] + keep * along[k]
+def smooth(u: Any, b: Any, graph: Any, out: Any) -> None:
+    """One damped Jacobi step towards A u = b."""
+    rows = graph[3]
+    for x in prange(1, u.shape[0] - 1):
+        room = np.empty(u.shape[2], np.float32)
+        for y in range(1, u.shape[1] - 1):
+            first, last = rows[x, y, 0], rows[x, y, 1]
+            if first < last:
+                _smoothed(u, b, graph, (x, y, first, last), room, out[x, y, first:last])
 
 
 @compiled(parallel=True)
-def smooth(u: Any, b: Any, w: Any, steps: Any, rows: Any, out: Any) -> None:
-    """One damped Jacobi step towards A u = b."""
+def smooth_dot(u: Any, b: Any, graph: Any) -> Any:
+    """Product of `b` with what `smooth` gives, which is not kept."""
+    rows = graph[3]
+    nx, ny, nz = u.shape
+    planes = np.zeros(nx)
+    for x in prange(1, nx - 1):
+        line, room, parts = np.empty(nz, np.float32), np.empty(nz, np.float32), np.zeros(nz)
+        for y in range(1, ny - 1):
+            first, last = rows[x, y, 0], rows[x, y, 1]
+            if first == last:
+                continue
+            left, right, part = b[x, y, first:last], line[: last - first], parts[first:last]
+            _smoothed(u, b, graph, (x, y, first, last), room, right)
+            for z in range(part.size):
+                part[z] += left[z] * right[z]
+        planes[x] = parts.sum()
+    return planes.sum()
+
+
+@compiled(parallel=True)
+def smooth_turn(u: Any, b: Any, graph: Any, keep: Any, p: Any) -> None:
+    """New direction on the finest level: what `smooth` gives, and `keep` times the last one; 0 outside the mask."""
+    w, _, _, rows = graph
     for x in prange(1, u.shape[0] - 1):
-        line = np.empty(u.shape[2], np.float32)
+        line, room = np.empty(u.shape[2], np.float32), np.empty(u.shape[2], np.float32)
         for y in range(1, u.shape[1] - 1):
             first, last = rows[x, y, 0], rows[x, y, 1]
             if first == last:
                 continue
-            row = line[: last - first]
-            _row(u, w, (x, y, first, last), row)
-            new, old = out[x, y, first:last], u[x, y, first:last]
-            rest, size = b[x, y, first:last], steps[x, y, first:last]
-            for z in range(row.size):
-                new[z] = old[z] + size[z] * (rest[z] - row[z])
+            along, down, bits = p[x, y, first:last], line[: last - first], w[x, y, first:last]
+            _smoothed(u, b, graph, (x, y, first, last), room, down)
+            for z in range(along.size):
+                new = down[z] + keep * along[z]
+                along[z] = new if bits[z] else NOTHING
 
 
 @compiled
-def smooth_often(u: Any, b: Any, w: Any, steps: Any, rows: Any, spare: Any, times: Any) -> None:
+def smooth_often(u: Any, b: Any, graph: Any, spare: Any, times: Any) -> None:
     """Take `times` double steps, there and back: on the coarsest grid a call costs more than a step."""
     for _ in range(times):
-        smooth(u, b, w, steps, rows, spare)
-        smooth(spare, b, w, steps, rows, u)
+        smooth(u, b, graph, spare)
+        smooth(spare, b, graph, u)
 
 
 @compiled(parallel=True)
-def restrict_residual(u: Any, b: Any, w: Any, rows: Any, coarse_rows: Any, out: Any) -> None:
+def restrict_residual(u: Any, b: Any, graph: Any, coarse_rows: Any, out: Any) -> None:
     """Sum b - A u over blocks of 2 x 2 x 2."""
+    w, weight, _, rows = graph
     nx, ny, nz = u.shape
     for i in prange(1, out.shape[0] - 1):
         # Two more than the row, so that an odd row's last block has a second voxel: 0.
@@ -200,7 +302,7 @@ def restrict_residual(u: Any, b: Any, w: Any, rows: Any, coarse_rows: Any, out: 
                     if first == last:
                         continue
                     row, rest, part = line[: last - first], b[x, y, first:last], total[first:last]
-                    _row(u, w, (x, y, first, last), row)
+                    _row(u, w, weight, (x, y, first, last), row)
                     for z in range(row.size):
                         part[z] += rest[z] - row[z]
             for k in range(begin, end):

@@ -2,8 +2,9 @@
 
 Coarse levels are blocks of 2 x 2 x 2 voxels whose edges are the sums of those that cross (aggregation), so that a
 mask of any shape keeps natural boundaries and its parts stay apart. Blocks make the coarse operator twice too stiff:
-its correction is stretched, and each level solves the one below twice. An echo starts from the one before. About
-ten float32 volumes of the mask's box beside the result; usually 6 iterations.
+its correction is stretched, and each level solves the one below twice. An echo starts from the one before. The last
+smoothing of a cycle is done where its result is used, twice, so that no volume keeps it. Between four and five float32
+volumes of the mask's box beside the result; usually 6 iterations.
 """
 
 from __future__ import annotations
@@ -24,112 +25,153 @@ STRETCH = np.float32(1.8)
 """Below 2: then the cycle, solving twice, keeps a positive preconditioner on every level."""
 
 
-class _Level(NamedTuple):
-    w: FloatArray
+class Graph(NamedTuple):
+    """Voxels of a level and their edges, as the loops take them."""
+
+    w: AnyArray
+    weight: FloatArray
     steps: FloatArray
     rows: AnyArray
+
+
+class _Level(NamedTuple):
+    graph: Graph
     u: FloatArray
     spare: FloatArray
     b: FloatArray
 
 
+def finest_graph(mask: BoolArray, voxel_size_mm: tuple[float, float, float]) -> Graph:
+    """Return the graph of a mask that has a face of voxels outside on every side."""
+    smallest = min(voxel_size_mm)
+    weight = np.array([(smallest / v) ** 2 for v in voxel_size_mm], np.float32)
+    edges, table = np.zeros(mask.shape, np.uint8), np.zeros(64, np.float32)
+    loops.join(mask, edges)
+    loops.step_table(weight, table)
+    return Graph(edges, weight, table, _rows(edges))
+
+
 class MaskedPoisson:
-    """Solver for one mask; serves all echoes, each from the one before."""
+    """Solver for one mask; serves all echoes, each from the one before.
 
-    def __init__(self, mask: BoolArray, voxel_size_mm: tuple[float, float, float]) -> None:
-        smallest = min(voxel_size_mm)
-        weight = np.array([(smallest / v) ** 2 for v in voxel_size_mm], np.float32)
-        padded = np.pad(mask, 1)
-        w = np.zeros((3, *padded.shape), np.float32)
-        loops.join(padded, weight, w)
-        # The right side of the finest level is the residual itself.
-        self.levels = [_level(w, zeros((0, 0, 0)))]
-        while max(w.shape) - 2 > SMALLEST:
-            coarse = np.zeros((3, *((n - 1) // 2 + 2 for n in w.shape[1:])), np.float32)
-            loops.coarsen(w, coarse)
-            w = coarse
-            self.levels.append(_level(w, zeros(w.shape[1:])))
-        self.x, self.norm = np.zeros(padded.shape, np.float32), 0.0
+    Parameters
+    ----------
+    mask : ndarray of bool
+        Where the phase is wanted.
+    voxel_size_mm : tuple of float
+        mm.
+    start : tuple of int, optional
+        Where in the volumes of the result the mask's box begins.
+    """
 
-    def unwrap(self, phase_rad: FloatArray, *, tolerance: float, max_iterations: int) -> FloatArray:
-        """Return the phase whose steps are nearest to the wrapped steps, free by a constant in each part.
+    def __init__(
+        self,
+        mask: BoolArray,
+        voxel_size_mm: tuple[float, float, float],
+        start: tuple[int, int, int] = (0, 0, 0),
+    ) -> None:
+        graph, none = finest_graph(np.pad(mask, 1), voxel_size_mm), zeros((0, 0, 0))
+        # The right side of the finest level is the residual, and its cycle's last step is taken elsewhere.
+        # One block, which goes back to the system as a whole.
+        spare, self.r, self.p = zeros((3, *graph.w.shape))
+        self.levels = [_Level(graph, none, spare, none)]
+        while max(graph.w.shape[-3:]) - 2 > SMALLEST:
+            coarse = np.zeros((3, *((n - 1) // 2 + 2 for n in graph.w.shape[-3:])), np.float32)
+            loops.coarsen(graph.w, graph.weight, coarse)
+            graph = _coarse_graph(coarse, graph.weight)
+            self.levels.append(_Level(graph, *(zeros(coarse.shape[1:]) for _ in range(3))))
+        self.start, self.last, self.norm = start, np.zeros((0, 0, 0), np.float32), 0.0
 
-        It is a view that the next call changes.
+    def unwrap(
+        self, phase_rad: FloatArray, out: FloatArray, *, tolerance: float, max_iterations: int
+    ) -> None:
+        """Fill the mask's box of `out`, 0 before, with the phase whose steps are nearest to the wrapped steps.
+
+        It is free by a constant in each part. The next call starts from it: until then it must not change.
         """
-        with threads_for(self.levels[0].u.size):
-            return self._conjugate_gradients(phase_rad, tolerance, max_iterations)
+        with threads_for(self.r.size):
+            self._conjugate_gradients(phase_rad, out, tolerance, max_iterations)
+        self.last = out
 
     def _conjugate_gradients(
-        self, phase_rad: FloatArray, tolerance: float, max_iterations: int
-    ) -> FloatArray:
-        top = self.levels[0]
-        r = np.zeros(top.u.shape, np.float32)
-        loops.wrapped_laplacian(np.pad(phase_rad, 1), top.w, r)
+        self, phase_rad: FloatArray, out: FloatArray, tolerance: float, max_iterations: int
+    ) -> None:
+        graph = self.levels[0].graph
         # A cycle's spare volume is free between cycles.
-        x, q = self.x, top.spare
-        scale = self._start_from_last(r, q)
-        z = self._cycle(0, r)
-        p, rz = z.copy(), self._dot(r, z)
+        r, p, q = self.r, self.p, self.levels[0].spare
+        p[1:-1, 1:-1, 1:-1] = phase_rad
+        loops.wrapped_laplacian(p, graph.w, graph.weight, r)
+        p.fill(0)
+        scale = self._start_from_last(out)
+        p.fill(0)
+        self._cycle(0, r)
+        rz = float(loops.smooth_dot(q, r, graph))
+        loops.smooth_turn(q, r, graph, np.float32(0), p)
         # Of the right side before the start was taken off, without a cycle for it: both are at most that.
         self.norm = max(rz, scale**2 * self.norm)
         goal = tolerance**2 * self.norm
         for _ in range(max_iterations):
             if rz <= goal or rz <= 0:
                 break
-            bend = float(loops.apply_graph(p, top.w, top.rows, q))
-            loops.advance(np.float32(rz / bend), p, q, top.rows, x, r)
-            z = self._cycle(0, r)
-            rz, before = self._dot(r, z), rz
-            loops.turn(z, np.float32(rz / before), top.rows, p)
-        return x[1:-1, 1:-1, 1:-1]
+            bend = float(loops.apply_graph(p, graph, q))
+            loops.advance(np.float32(rz / bend), p, q, graph.rows, self.start, out, r)
+            self._cycle(0, r)
+            rz, before = float(loops.smooth_dot(q, r, graph)), rz
+            loops.smooth_turn(q, r, graph, np.float32(rz / before), p)
 
-    def _start_from_last(self, r: FloatArray, q: FloatArray) -> float:
-        """Scale the phase of the echo before so that it explains most of this one's; take it off `r`."""
-        energy = float(loops.apply_graph(self.x, self.levels[0].w, self.levels[0].rows, q))
-        scale = self._dot(self.x, r) / energy if energy > 0 else 0.0
-        self.x *= np.float32(scale)
-        q *= np.float32(scale)
-        r -= q
+    def _start_from_last(self, out: FloatArray) -> float:
+        """Scale the phase of the echo before so that it explains most of this one's; take it off the residual."""
+        if not self.last.size:
+            return 0.0
+        x, r, q, graph = self.p, self.r, self.levels[0].spare, self.levels[0].graph
+        box = tuple(slice(s, s + n - 2) for s, n in zip(self.start, x.shape, strict=True))
+        x[1:-1, 1:-1, 1:-1] = self.last[box]
+        energy = float(loops.apply_graph(x, graph, q))
+        scale = float(loops.dot(x, r, graph.rows)) / energy if energy > 0 else 0.0
+        loops.advance(np.float32(scale), x, q, graph.rows, self.start, out, r)
         return scale
 
-    def _cycle(self, depth: int, b: FloatArray) -> FloatArray:
+    def _cycle(self, depth: int, b: FloatArray) -> None:
+        """Solve a level roughly, into its `u`; on the finest one `spare` is left for the last step of smoothing."""
         with threads_for(b.size):
-            return self._sweep(depth, b)
+            self._sweep(depth, b)
 
-    def _sweep(self, depth: int, b: FloatArray) -> FloatArray:
-        level = self.levels[depth]
-        u, spare = level.u, level.spare
-        loops.first_step(b, level.steps, level.rows, spare)
-        if depth + 1 == len(self.levels):
-            loops.smooth(spare, b, level.w, level.steps, level.rows, u)
-            loops.smooth_often(u, b, level.w, level.steps, level.rows, spare, COARSEST_SWEEPS // 2 - 1)
-            return u
-        below = self.levels[depth + 1]
-        loops.restrict_residual(spare, b, level.w, level.rows, below.rows, below.b)
-        loops.add_coarse(spare, self._coarse(depth + 1), STRETCH, level.rows)
-        loops.smooth(spare, b, level.w, level.steps, level.rows, u)
-        return u
+    def _sweep(self, depth: int, b: FloatArray) -> None:
+        graph, u, spare, _ = self.levels[depth]
+        loops.first_step(b, graph, spare)
+        if depth + 1 < len(self.levels):
+            below = self.levels[depth + 1]
+            loops.restrict_residual(spare, b, graph, below.graph.rows, below.b)
+            loops.add_coarse(spare, self._coarse(depth + 1), STRETCH, graph.rows)
+            if depth:
+                loops.smooth(spare, b, graph, u)
+        elif depth:
+            loops.smooth(spare, b, graph, u)
+            loops.smooth_often(u, b, graph, spare, COARSEST_SWEEPS // 2 - 1)
+        else:
+            room = np.zeros_like(spare)
+            loops.smooth_often(spare, b, graph, room, COARSEST_SWEEPS // 2 - 1)
 
     def _coarse(self, depth: int) -> FloatArray:
         """Solve a coarse level by two cycles: with one, blocks of blocks would take twice the iterations."""
-        level = self.levels[depth]
-        found = self._cycle(depth, level.b)
-        if depth + 1 == len(self.levels):
-            return found
-        first = found.copy()
-        loops.apply_graph(first, level.w, level.rows, level.spare)
-        level.b[...] -= level.spare
-        found = self._cycle(depth, level.b)
-        found += first
-        return found
-
-    def _dot(self, a: FloatArray, b: FloatArray) -> float:
-        return float(loops.dot(a, b, self.levels[0].rows))
+        graph, u, spare, b = self.levels[depth]
+        self._cycle(depth, b)
+        if depth + 1 < len(self.levels):
+            first = u.copy()
+            loops.apply_graph(first, graph, spare)
+            b[...] -= spare
+            self._cycle(depth, b)
+            u += first
+        return u
 
 
-def _level(w: FloatArray, b: FloatArray) -> _Level:
-    steps, u, spare = (zeros(w.shape[1:]) for _ in range(3))
+def _coarse_graph(w: FloatArray, weight: FloatArray) -> Graph:
+    steps = zeros(w.shape[1:])
     loops.step_sizes(w, steps)
-    rows = np.zeros((*steps.shape[:2], 2), np.int32)
-    loops.mark_rows(steps, rows)
-    return _Level(w, steps, rows, u, spare, b)
+    return Graph(w, weight, steps, _rows(steps))
+
+
+def _rows(members: AnyArray) -> AnyArray:
+    rows = np.zeros((*members.shape[:2], 2), np.int32)
+    loops.mark_rows(members, rows)
+    return rows

@@ -1,7 +1,7 @@
 """Best-path unwrapping: edges between neighbours sorted by second differences, groups joined one edge after the other.
 
-Abdul-Rahman et al. 2007, doi 10.1364/AO.46.006623. About seven float32 volumes of the
-mask's box beside the result (edges and their order).
+Abdul-Rahman et al. 2007, doi 10.1364/AO.46.006623. About six float32 volumes of the mask's box (edges in their order,
+then groups), given back before the echoes that follow in time are written.
 """
 
 from __future__ import annotations
@@ -68,22 +68,12 @@ def _join_groups(phase_rad: FloatArray, mask: BoolArray) -> FloatArray:
     rough = np.zeros(padded.shape, np.float32)
     loops.second_differences(phase, padded, rough)
     stride = np.array([padded.shape[1] * padded.shape[2], padded.shape[2], 1], np.int64)
-    flat_mask, flat_rough, flat = padded.ravel(), rough.ravel(), phase.ravel()
-    voxels = np.flatnonzero(flat_mask).astype(np.int32)
-    edges, keys = [], []
-    for axis, step in enumerate(stride.astype(np.int32)):
-        start = voxels[flat_mask[voxels + step]]
-        # A positive float sorts as its bits do: the upper half is sorted in linear time.
-        keys.append(((flat_rough[start] + flat_rough[start + step]).view(np.uint32) >> 15).astype(np.uint16))
-        start *= 3
-        start += axis
-        edges.append(start)
-    del rough, flat_rough
-    order = np.argsort(np.concatenate(keys), kind="stable")
-    order = np.concatenate(edges)[order]
-    del edges, keys
+    flat = phase.ravel()
+    order = loops.sorted_edges(padded.ravel(), rough.ravel(), stride)
+    del rough
     parent = np.arange(flat.size, dtype=np.int32)
     turns = np.zeros(flat.size, np.int32)
     loops.join_edges(flat, order, stride, parent, turns)
-    loops.turn_voxels(flat, voxels, parent, turns)
+    del order
+    loops.turn_voxels(flat, padded.ravel(), parent, turns)
     return phase[1:-1, 1:-1, 1:-1]

@@ -11,6 +11,7 @@ from scipy.fft import dctn, idctn
 
 from qsmcmb.core.compiled import threads_for
 from qsmcmb.core.fft import thread_count
+from qsmcmb.core.memory import sparse_zeros
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_choice, check_range
 from qsmcmb.model import Grid
@@ -70,23 +71,24 @@ def unwrap_laplacian(
     check_range("max_iterations", max_iterations, 1, 10000)
     box = bounding_box(mask)
     inside = np.ascontiguousarray(mask[box])
-    out = np.zeros(phase_rad.shape, np.float32)
+    out = sparse_zeros(phase_rad.shape)
     wrapped, inner = phase_rad[(slice(None), *box)], out[(slice(None), *box)]
     parts = components(inside)
-    poisson = MaskedPoisson(inside, grid.voxel_size_mm) if solver == "masked" else None
+    if solver == "masked":
+        poisson = MaskedPoisson(inside, grid.voxel_size_mm, (box[0].start, box[1].start, box[2].start))
+        for phase, found in zip(wrapped, out, strict=True):
+            poisson.unwrap(phase, found, tolerance=tolerance, max_iterations=int(max_iterations))
+        del poisson
+    else:
+        for phase, found in zip(wrapped, inner, strict=True):
+            np.copyto(found, _by_cosines(phase, inside, grid.voxel_size_mm), where=inside)
     for phase, found in zip(wrapped, inner, strict=True):
-        if poisson is None:
-            smooth = _by_cosines(phase, inside, grid.voxel_size_mm)
-        else:
-            smooth = poisson.unwrap(phase, tolerance=tolerance, max_iterations=int(max_iterations))
-        np.copyto(found, smooth, where=inside)
         for part in parts:
             with threads_for(part.inside.size):
                 loops.settle(phase[part.box], part.inside, found[part.box])
         if exact:
             away = phase - found
             found += (away - np.float32(TWO_PI) * np.round(away / np.float32(TWO_PI))) * inside
-    del poisson
     if te_s is not None and len(te_s) == len(inner) > 1:
         settle_template(wrapped, inner[0], te_s, 0, parts)
         align_echoes(inner, te_s, 0, parts)
@@ -104,9 +106,9 @@ def _by_cosines(
         symbol = symbol + profile.astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
     symbol[0, 0, 0] = 1.0
     padded = np.pad(mask, 1)
-    edges, laplacian = np.zeros((3, *padded.shape), np.float32), np.zeros(padded.shape, np.float32)
-    loops.join(padded, np.array(weights, np.float32), edges)
-    loops.wrapped_laplacian(np.pad(phase_rad, 1), edges, laplacian)
+    edges, laplacian = np.zeros(padded.shape, np.uint8), np.zeros(padded.shape, np.float32)
+    loops.join(padded, edges)
+    loops.wrapped_laplacian(np.pad(phase_rad, 1), edges, np.array(weights, np.float32), laplacian)
     spectrum = dctn(laplacian[1:-1, 1:-1, 1:-1], type=2, workers=thread_count())
     spectrum /= symbol
     spectrum[0, 0, 0] = 0.0

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from qsmcmb.core.memory import sparse_zeros
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_range
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
@@ -85,7 +86,7 @@ def unwrap_echoes(
     box = bounding_box(mask)
     inside = np.ascontiguousarray(mask[box])
     # Both are views: five echoes' copies of the box would be most of what unwrapping takes.
-    out = np.zeros(phase_rad.shape, np.float32)
+    out = sparse_zeros(phase_rad.shape)
     wrapped, inner = phase_rad[(slice(None), *box)], out[(slice(None), *box)]
     parts = components(inside)
     for e in range(echoes) if individual or times is None else (first,):

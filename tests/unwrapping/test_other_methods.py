@@ -8,11 +8,11 @@ import pytest
 import qsmcmb as qc
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
-from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.typing import AnyArray, BoolArray, FloatArray
 from qsmcmb.unwrapping import METHODS
 from qsmcmb.unwrapping import _bestpath_loops as loops
-from qsmcmb.unwrapping import _laplacian_loops as laplacian_loops
-from qsmcmb.unwrapping._masked_poisson import MaskedPoisson
+from qsmcmb.unwrapping import _laplacian_loops as loops_of_graph
+from qsmcmb.unwrapping._masked_poisson import Graph, MaskedPoisson
 from qsmcmb.unwrapping.singularities import find_singularities
 
 TE_S = (0.004, 0.009, 0.014)
@@ -101,7 +101,8 @@ def test_masked_solver_is_dense_least_squares(rng: np.random.Generator) -> None:
     mask[2, 2, 2] = False
     phase = rng.uniform(-np.pi, np.pi, mask.shape).astype(np.float32)
     size = (1.0, 2.0, 1.5)
-    found = MaskedPoisson(mask, size).unwrap(phase, tolerance=1e-6, max_iterations=500)
+    found = np.zeros(mask.shape, np.float32)
+    MaskedPoisson(mask, size).unwrap(phase, found, tolerance=1e-6, max_iterations=500)
     number = np.cumsum(mask.ravel()).reshape(mask.shape) - 1
     rows, steps = [], []
     for axis, v in enumerate(size):
@@ -122,20 +123,72 @@ def test_an_echo_that_starts_from_another_is_what_it_is_alone(rng: np.random.Gen
     mask = hollow_ball()
     _, wrapped = echoes_of(rng, 0.05)
     solver = MaskedPoisson(mask, GRID.voxel_size_mm)
-    after = [solver.unwrap(w, tolerance=1e-4, max_iterations=100).copy() for w in wrapped][-1]
-    alone = MaskedPoisson(mask, GRID.voxel_size_mm).unwrap(wrapped[-1], tolerance=1e-4, max_iterations=100)
-    assert np.ptp((after - alone)[mask]) < 0.01
+    after, alone = np.zeros_like(wrapped), np.zeros(GRID.shape, np.float32)
+    for phase, found in zip(wrapped, after, strict=True):
+        solver.unwrap(phase, found, tolerance=1e-4, max_iterations=100)
+    MaskedPoisson(mask, GRID.voxel_size_mm).unwrap(wrapped[-1], alone, tolerance=1e-4, max_iterations=100)
+    assert np.ptp((after[-1] - alone)[mask]) < 0.01
 
 
-def test_first_smoothing_is_that_from_zero(rng: np.random.Generator) -> None:
-    level = MaskedPoisson(hollow_ball(), GRID.voxel_size_mm).levels[0]
-    b = rng.standard_normal(level.u.shape).astype(np.float32)
-    one, two = np.zeros_like(b), np.zeros_like(b)
-    laplacian_loops.smooth(np.zeros_like(b), b, level.w, level.steps, level.rows, one)
-    laplacian_loops.first_step(b, level.steps, level.rows, two)
+def test_smoothing_is_the_same_from_zero_and_where_its_result_is_used(rng: np.random.Generator) -> None:
+    finest, coarse = (level.graph for level in MaskedPoisson(hollow_ball(), GRID.voxel_size_mm).levels[:2])
+    for graph in (finest, coarse):
+        b, u = (inside_rows(rng.standard_normal(graph.w.shape[-3:]), graph.rows) for _ in range(2))
+        one, two = np.zeros_like(b), np.zeros_like(b)
+        loops_of_graph.smooth(np.zeros_like(b), b, graph, one)
+        loops_of_graph.first_step(b, graph, two)
+        np.testing.assert_array_equal(one, two)
+        loops_of_graph.smooth(u, b, graph, one)
+        assert loops_of_graph.smooth_dot(u, b, graph) == loops_of_graph.dot(b, one, graph.rows)
+        bend = loops_of_graph.apply_graph(b, graph, two)
+        assert bend == pytest.approx(float((b * two)[1:-1, 1:-1, 1:-1].sum(dtype=float)), rel=1e-5)
+    b, u, last = (inside_rows(rng.standard_normal(finest.w.shape), finest.rows) for _ in range(3))
+    one, two = np.zeros_like(b), last.copy()
+    loops_of_graph.smooth(u, b, finest, one)
+    loops_of_graph.smooth_turn(u, b, finest, np.float32(0.5), two)
+    np.testing.assert_array_equal(two, np.where(finest.w > 0, one + np.float32(0.5) * last, 0))
+
+
+def inside_rows(volume: FloatArray, rows: AnyArray) -> FloatArray:
+    z = np.arange(volume.shape[2])
+    return np.where((z >= rows[..., :1]) & (z < rows[..., 1:]), volume, 0).astype(np.float32)
+
+
+def test_bits_of_edges_weigh_as_written_weights_do(rng: np.random.Generator) -> None:
+    """The finest level against the same graph in the coarser levels' form."""
+    fine = MaskedPoisson(hollow_ball(), GRID.voxel_size_mm).levels[0].graph
+    bits = np.array([1, 2, 4], np.uint8)[:, None, None, None]
+    w = np.where(fine.w & bits, fine.weight[:, None, None, None], np.float32(0))
+    steps = np.zeros(fine.w.shape, np.float32)
+    loops_of_graph.step_sizes(w, steps)
+    written = Graph(w, fine.weight, steps, fine.rows)
+    np.testing.assert_array_equal(steps, fine.steps[fine.w])
+    u, b = (inside_rows(rng.standard_normal(steps.shape), fine.rows) for _ in range(2))
+    for loop in (loops_of_graph.smooth, lambda *a: loops_of_graph.apply_graph(a[0], *a[2:])):
+        one, two = np.zeros_like(u), np.zeros_like(u)
+        loop(u, b, fine, one)
+        loop(u, b, written, two)
+        np.testing.assert_array_equal(one, two)
+    one, two = (np.zeros((3, *((n - 1) // 2 + 2 for n in steps.shape)), np.float32) for _ in range(2))
+    loops_of_graph.coarsen(fine.w, fine.weight, one)
+    loops_of_graph.coarsen(w, fine.weight, two)
     np.testing.assert_array_equal(one, two)
-    bend = laplacian_loops.apply_graph(b, level.w, level.rows, one)
-    assert bend == pytest.approx(float((b * one)[1:-1, 1:-1, 1:-1].sum(dtype=float)), rel=1e-5)
+
+
+def test_edges_come_in_order_of_their_roughness(rng: np.random.Generator) -> None:
+    mask = np.zeros((6, 7, 8), bool)
+    mask[1:-1, 1:-1, 1:-1] = rng.random((4, 5, 6)) < 0.8
+    rough = (mask * rng.gamma(1.0, 3.0, mask.shape)).astype(np.float32)
+    stride = np.array([56, 8, 1])
+    found = loops.sorted_edges(mask.ravel(), rough.ravel(), stride)
+    edges, keys = [], []
+    for axis, step in enumerate(stride):
+        start = np.flatnonzero(mask)
+        start = start[mask.ravel()[start + step]]
+        edges.append(3 * start + axis)
+        keys.append((rough.ravel()[start] + rough.ravel()[start + step]).view(np.uint32) >> 15)
+    order = np.argsort(np.concatenate(keys), kind="stable")
+    np.testing.assert_array_equal(found, np.concatenate(edges)[order])
 
 
 def test_second_differences_are_their_plain_twin(rng: np.random.Generator) -> None:

@@ -26,12 +26,13 @@ def distance2_along_z(mask: Any, step: Any, cap2: Any, out: Any) -> None:
 
 
 @compiled(parallel=True)
-def distance2_across_lines(squared: Any, step: Any, reach: Any, out: Any) -> None:
-    """Lower envelope of parabolas along the second axis, from `reach` voxels on either side; edges are outside.
+def distance2_across_lines(squared: Any, axis: Any, step: Any, reach: Any, out: Any) -> None:
+    """Lower envelope of parabolas along the first or second axis, from `reach` voxels on either side; edges are out.
 
     Outside the mask the distance is 0 and stays so: each row is worked on from its first to its last voxel inside.
     """
     nx, ny, nz = squared.shape
+    size = nx if axis == 0 else ny
     for x in prange(nx):
         for y in range(ny):
             own, first, last = squared[x, y], 0, nz
@@ -42,13 +43,23 @@ def distance2_across_lines(squared: Any, step: Any, reach: Any, out: Any) -> Non
                 last -= 1
             best = out[x, y, first:last]
             best[:] = own[first:last]
-            for j in range(max(y - reach, -1), min(y + reach, ny) + 1):
-                away = step * np.float32(j - y)
+            here = x if axis == 0 else y
+            for j in range(max(here - reach, -1), min(here + reach, size) + 1):
+                away = step * np.float32(j - here)
                 away2 = away * away
-                if 0 <= j < ny:
-                    beside = squared[x, j, first:last]
+                if 0 <= j < size:
+                    beside = squared[j, y, first:last] if axis == 0 else squared[x, j, first:last]
                     for z in range(best.size):
                         best[z] = min(best[z], beside[z] + away2)
                 else:
                     for z in range(best.size):
                         best[z] = min(best[z], away2)
+
+
+@compiled(parallel=True)
+def root(volume: Any) -> None:
+    """Square root, in place."""
+    for x in prange(volume.shape[0]):
+        for y in range(volume.shape[1]):
+            for z in range(volume.shape[2]):
+                volume[x, y, z] = np.sqrt(volume[x, y, z])

@@ -45,11 +45,13 @@ def capped_distance_inside_mm(mask: BoolArray, voxel_size_mm: Triple, cap_mm: fl
     """
     first, second = np.empty((2, *mask.shape), np.float32)
     sx, sy, sz = (np.float32(v) for v in voxel_size_mm)
-    reach = [int(np.ceil(cap_mm / v)) for v in voxel_size_mm]
+    # A step of the cap or more lowers nothing.
+    reach = [int(np.ceil(cap_mm / v)) - 1 for v in voxel_size_mm]
     loops.distance2_along_z(mask, sz, np.float32(cap_mm**2), first)
-    loops.distance2_across_lines(first, sy, reach[1], second)
-    loops.distance2_across_lines(second.swapaxes(0, 1), sx, reach[0], first.swapaxes(0, 1))
-    return np.sqrt(first, out=first)
+    loops.distance2_across_lines(first, 1, sy, reach[1], second)
+    loops.distance2_across_lines(second, 0, sx, reach[0], first)
+    loops.root(first)
+    return first
 
 
 def erode(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray:

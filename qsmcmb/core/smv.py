@@ -22,18 +22,28 @@ def smv_ball(voxel_size_mm: tuple[float, float, float], radius_mm: float) -> Flo
     >>> smv_ball((1.0, 1.0, 1.0), 2.0).shape
     (7, 7, 7)
     """
+    octant = _octant(voxel_size_mm, radius_mm)
+    for axis in range(3):
+        part = np.moveaxis(octant, axis, 0)
+        octant = np.moveaxis(np.concatenate([part[:0:-1], part]), 0, axis)
+    return octant
+
+
+def _octant(voxel_size_mm: tuple[float, float, float], radius_mm: float) -> FloatArray:
+    """Return the ball's voxels at and beyond the middle along each axis; the others mirror them."""
     check_radius("radius_mm", radius_mm, voxel_size_mm)
     half = [int(np.ceil(radius_mm / v)) + (0 if radius_mm / v % 1 else 1) for v in voxel_size_mm]
     offsets = (np.arange(SUBSAMPLES) + 0.5) / SUBSAMPLES - 0.5
     axes = [
-        (((np.arange(-h, h + 1)[:, None] + offsets).ravel()) * v) ** 2
+        (((np.arange(h + 1)[:, None] + offsets).ravel()) * v) ** 2
         for h, v in zip(half, voxel_size_mm, strict=True)
     ]
     inside = axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :] <= radius_mm**2
-    sizes = [2 * h + 1 for h in half]
+    sizes = [h + 1 for h in half]
     split = inside.reshape(sizes[0], SUBSAMPLES, sizes[1], SUBSAMPLES, sizes[2], SUBSAMPLES)
-    ball = split.mean(axis=(1, 3, 5), dtype=np.float64)
-    return (ball / ball.sum()).astype(np.float32)
+    octant = split.mean(axis=(1, 3, 5), dtype=np.float64)
+    twice = [np.where(np.arange(n) > 0, 2.0, 1.0) for n in sizes]
+    return (octant / np.einsum("xyz,x,y,z", octant, *twice)).astype(np.float32)
 
 
 def smv_kernel_k(shape: Shape, voxel_size_mm: tuple[float, float, float], radius_mm: float) -> FloatArray:
@@ -78,10 +88,7 @@ def smv_factors(
         (x, n) and (n, y, z // 2 + 1), float32, with n planes of the ball's octant.
     """
     # The ball is even along each axis: its transform is a cosine sum over one octant, an axis at a time.
-    octant = smv_ball(voxel_size_mm, radius_mm)
-    for axis in range(3):
-        octant = np.moveaxis(octant, axis, 0)
-        octant = np.moveaxis(octant[octant.shape[0] // 2 :], 0, axis)
+    octant = _octant(voxel_size_mm, radius_mm)
     lengths = (shape[0], shape[1], shape[2] // 2 + 1)
     bases = []
     for n, reach, length in zip(shape, octant.shape, lengths, strict=True):

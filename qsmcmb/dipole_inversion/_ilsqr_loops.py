@@ -31,22 +31,25 @@ def _along_row(here: Any, flat: Any, weight: Any, steps: Any, out: Any) -> None:
 
 
 @compiled(parallel=True)
-def flat_differences(v: Any, flat: Any, weights: Any, out: Any) -> Any:
+def flat_differences(v: Any, start: Any, flat: Any, weights: Any, out: Any) -> Any:
     """Gradient, kept where its bit is set, and its adjoint; return by plane the weighted sum of its squares.
 
-    No bit is set where there is no voxel ahead.
+    `flat` and `out` are of a box that begins at `start` in `v`. No bit is set where there is no voxel of it ahead.
     """
-    nx, ny, nz = v.shape
+    nx, ny, nz = flat.shape
+    sx, sy, sz = start
     wx, wy, wz = weights
     sums = np.zeros(nx)
     for x in prange(nx):
         parts, steps, none = np.zeros(nz), np.zeros(nz + 1, np.float32), np.zeros(nz, np.uint8)
+        ahead_x, behind_x = min(x + 1, nx - 1) + sx, max(x - 1, 0) + sx
         for y in range(ny):
-            here, bits, row = v[x, y], flat[x, y], out[x, y]
+            here, bits, row = v[x + sx, y + sy, sz : sz + nz], flat[x, y], out[x, y]
             _along_row(here, bits, wz, steps, row)
-            rows = (here, v[min(x + 1, nx - 1), y], v[max(x - 1, 0), y])
+            rows = (here, v[ahead_x, y + sy, sz : sz + nz], v[behind_x, y + sy, sz : sz + nz])
             _across_row(rows, bits, flat[x - 1, y] if x > 0 else none, 1, wx, row)
-            rows = (here, v[x, min(y + 1, ny - 1)], v[x, max(y - 1, 0)])
+            ahead_y, behind_y = min(y + 1, ny - 1) + sy, max(y - 1, 0) + sy
+            rows = (here, v[x + sx, ahead_y, sz : sz + nz], v[x + sx, behind_y, sz : sz + nz])
             _across_row(rows, bits, flat[x, y - 1] if y > 0 else none, 2, wy, row)
             for z in range(nz):
                 parts[z] += here[z] * row[z]
@@ -55,47 +58,95 @@ def flat_differences(v: Any, flat: Any, weights: Any, out: Any) -> Any:
 
 
 @compiled(parallel=True)
-def shrink_residual(tables: Any, edge: Any, even: Any, length: Any, spectrum: Any, cg: Any) -> Any:
-    """Take `length` times the product in `spectrum` from the residual; return by plane residual over S, squared.
+def place(box: Any, start: Any, out: Any) -> None:
+    """Put a box to where it begins in `out`, whose rest becomes 0."""
+    nx, ny, nz = box.shape
+    sx, sy, sz = start
+    for x in prange(out.shape[0]):
+        for y in range(out.shape[1]):
+            row = out[x, y]
+            row[:] = np.float32(0)
+            if sx <= x < sx + nx and sy <= y < sy + ny:
+                row[sz : sz + nz] = box[x - sx, y - sy]
 
-    `cg` holds residual, direction and solution, 0 outside the cone |D| < `edge`; the solution goes on by `length`.
-    """
+
+@compiled(parallel=True)
+def count_cone(tables: Any, edge: Any, counts: Any) -> None:
+    """How many samples of each plane lie in the cone |D| < `edge`."""
     tx, ty, tz = tables
-    residual, way, found = cg
-    nx, ny, nz = spectrum.shape
-    sums = np.zeros(nx)
-    for x in prange(nx):
-        parts = np.zeros(nz)
-        for y in range(ny):
+    for x in prange(counts.size):
+        count = 0
+        for y in range(ty.shape[1]):
+            k2, along, extra = tx[0, x] + ty[0, y], tx[1, x] + ty[1, y], tx[2, x] + ty[2, y]
+            for z in range(tz.shape[1]):
+                d = dipole_at(k2 + tz[0, z], along + tz[1, z], extra + tz[2, z])
+                count += 1 if abs(d) < edge else 0
+        counts[x] = count
+
+
+@compiled(parallel=True)
+def list_cone(tables: Any, edge: Any, even: Any, begins: Any, places: Any, inverse: Any, shares: Any) -> None:
+    """Where in its plane each sample of the cone lies, 1 / S there, and that times the samples that it stands for."""
+    tx, ty, tz = tables
+    nz = tz.shape[1]
+    for x in prange(begins.size - 1):
+        n = begins[x]
+        for y in range(ty.shape[1]):
             k2, along, extra = tx[0, x] + ty[0, y], tx[1, x] + ty[1, y], tx[2, x] + ty[2, y]
             s = tx[3, x] + ty[3, y]
             for z in range(nz):
                 d = dipole_at(k2 + tz[0, z], along + tz[1, z], extra + tz[2, z])
-                inside = np.float32(1) if abs(d) < edge else np.float32(0)
-                factor = np.float32(1) / max(s + tz[3, z], TINY)
-                found[x, y, z] += length * way[x, y, z]
-                r = inside * (residual[x, y, z] - length * spectrum[x, y, z])
-                residual[x, y, z] = r
-                parts[z] += factor * (r.real * r.real + r.imag * r.imag)
-        total = 2.0 * parts.sum() - parts[0]
-        sums[x] = total - parts[-1] if even else total
+                if abs(d) < edge:
+                    single = z == 0 or (even and z == nz - 1)
+                    places[n] = y * nz + z
+                    inverse[n] = np.float32(1) / max(s + tz[3, z], TINY)
+                    shares[n] = inverse[n] if single else np.float32(2) * inverse[n]
+                    n += 1
+
+
+@compiled(parallel=True)
+def shrink_residual(cone: Any, length: Any, spectrum: Any, cg: Any) -> Any:
+    """Take `length` times the product in `spectrum` from the residual; return by plane residual over S, squared.
+
+    `cg` holds residual, direction and solution in the cone's order; the solution goes on by `length`.
+    """
+    begins, places, _, shares = cone
+    residual, way, found = cg
+    sums = np.zeros(begins.size - 1)
+    for x in prange(begins.size - 1):
+        plane, total = spectrum[x].reshape(-1), 0.0
+        for n in range(begins[x], begins[x + 1]):
+            found[n] += length * way[n]
+            r = residual[n] - length * plane[places[n]]
+            residual[n] = r
+            total += shares[n] * (r.real * r.real + r.imag * r.imag)
+        sums[x] = total
     return sums
 
 
 @compiled(parallel=True)
-def turn_direction(tables: Any, keep: Any, scale: Any, spectrum: Any, cg: Any) -> None:
-    """New direction, and times `scale` into `spectrum`; both are 0 where the residual is, outside the cone."""
-    tx, ty, tz = tables
+def turn_direction(cone: Any, keep: Any, scale: Any, spectrum: Any, cg: Any) -> None:
+    """New direction, and times `scale` into `spectrum`, which is 0 outside the cone."""
+    begins, places, inverse, _ = cone
     residual, way, _ = cg
-    nx, ny, nz = spectrum.shape
-    for x in prange(nx):
-        for y in range(ny):
-            s = tx[3, x] + ty[3, y]
-            for z in range(nz):
-                inverse = np.float32(1) / max(s + tz[3, z], TINY)
-                new = residual[x, y, z] * inverse + keep * way[x, y, z]
-                way[x, y, z] = new
-                spectrum[x, y, z] = scale * new
+    for x in prange(begins.size - 1):
+        plane = spectrum[x].reshape(-1)
+        plane[:] = np.complex64(0)
+        for n in range(begins[x], begins[x + 1]):
+            new = residual[n] * inverse[n] + keep * way[n]
+            way[n] = new
+            plane[places[n]] = scale * new
+
+
+@compiled(parallel=True)
+def spread_cone(cone: Any, values: Any, spectrum: Any) -> None:
+    """Fill a spectrum that is `values` in the cone and 0 outside."""
+    begins, places, _, _ = cone
+    for x in prange(begins.size - 1):
+        plane = spectrum[x].reshape(-1)
+        plane[:] = np.complex64(0)
+        for n in range(begins[x], begins[x + 1]):
+            plane[places[n]] = values[n]
 
 
 @compiled(parallel=True)

@@ -2,18 +2,19 @@
 
 Li et al. 2015, doi 10.1016/j.neuroimage.2014.12.043. First the weighted least squares map, by the preconditioned
 conjugate gradients of `descent` (in exact arithmetic the iterates of LSQR), 1 to 20 transform pairs; then, in the
-cone alone, the k-space samples that make the map's gradient smallest away from its edges, about 8 pairs. Memory: 9
-float32 volumes (field or map, weight, misfit, three spectra of the conjugate gradients, one volume of the stencil, the
-transform's two buffers) and one of bytes.
+cone alone, the k-space samples that make the map's gradient smallest away from its edges, about 20 pairs. Memory: 8
+float32 volumes (field or map, weight, misfit, two spectra of the first conjugate gradients, the transform's two
+buffers, the result); the second keeps the cone's samples, a sixth of a spectrum, and the mask's box.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from qsmcmb.core.dipole import spectral_tables
+from qsmcmb.core.dipole import Triple, spectral_tables
 from qsmcmb.core.fft import engine
-from qsmcmb.core.memory import zeros
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _closed_form_loops as closed_form
@@ -92,55 +93,77 @@ def invert_ilsqr(
     del weight2
     chi = np.empty(grid.shape, np.float32)
     closed_form.scale_inside(found, mask, np.float32(1.0), chi)
-    streaks = _streaks(chi, flat_bits(chi, mask, grid, edges), grid, cone, stop)
+    box = bounding_box(mask)
+    flat = flat_bits(chi[box], mask[box], grid.voxel_size_mm, edges)
+    streaks = _streaks(chi, flat, (box[0].start, box[1].start, box[2].start), grid, cone=cone, stop=stop)
     loops.subtract_inside(chi, streaks, mask, np.float32(1.0), chi)
     return chi
 
 
-def flat_bits(chi: FloatArray, mask: BoolArray, grid: Grid, edges: float) -> IntArray:
+def flat_bits(chi: FloatArray, mask: BoolArray, voxel_size_mm: Triple, edges: float) -> IntArray:
     """Return where the forward differences along x (bit 1), y (2), z (4) lie in the mask and are no edge."""
-    bits = np.zeros(grid.shape, np.uint8)
-    box = bounding_box(mask)
-    inner, chi, found = mask[box], chi[box], bits[box]
-    for axis, edge_mm in enumerate(grid.voxel_size_mm):
+    bits = np.zeros(chi.shape, np.uint8)
+    for axis, edge_mm in enumerate(voxel_size_mm):
         low = tuple(slice(0, -1) if a == axis else slice(None) for a in range(3))
         high = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
-        inside = inner[low] & inner[high]
+        inside = mask[low] & mask[high]
         size = np.subtract(chi[high], chi[low])
         size *= np.float32(1 / edge_mm)
         np.abs(size, out=size)
         values = size[inside]
         if values.size:
             limit = np.quantile(values[:: max(1, values.size // SAMPLES)], 1.0 - edges)
-            found[low] |= (inside & (size <= limit)).astype(np.uint8) << axis
+            bits[low] |= (inside & (size <= limit)).astype(np.uint8) << axis
     return bits
 
 
-def _streaks(chi: FloatArray, flat: IntArray, grid: Grid, cone: float, stop: Stop) -> FloatArray:
-    """Return, in the transform's buffer, what lies in the cone and explains the gradient where it is flat."""
-    eng = engine(grid.shape)
+class _Cone(NamedTuple):
+    """Samples of the half spectrum near the zeros of the kernel, plane by plane."""
+
+    begins: IntArray
+    places: IntArray
+    inverse: FloatArray
+    shares: FloatArray
+
+
+def _cone(grid: Grid, edge: float) -> _Cone:
     tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
+    counts = np.zeros(grid.shape[0], np.int64)
+    loops.count_cone(tables, np.float32(edge), counts)
+    begins = np.concatenate([[0], np.cumsum(counts)])
+    places = np.empty(begins[-1], np.int32)
+    inverse, shares = np.empty((2, places.size), np.float32)
+    loops.list_cone(tables, np.float32(edge), grid.shape[2] % 2 == 0, begins, places, inverse, shares)
+    return _Cone(begins, places, inverse, shares)
+
+
+def _streaks(
+    chi: FloatArray, flat: IntArray, start: tuple[int, int, int], grid: Grid, *, cone: float, stop: Stop
+) -> FloatArray:
+    """Return, in the transform's buffer, what lies in the cone and explains the gradient where it is flat.
+
+    `flat` is of a box that begins at `start`; the conjugate gradients keep the samples of the cone alone.
+    """
+    eng, samples = engine(grid.shape), tuple(_cone(grid, cone))
     weights = tuple(np.float32(v**-2) for v in grid.voxel_size_mm)
-    even, edge, scale = grid.shape[2] % 2 == 0, np.float32(cone), np.float32(1.0 / eng.size)
-    cg = zeros((3, *eng.spectrum.shape), np.complex64)
-    product = np.empty(grid.shape, np.float32)
-    loops.flat_differences(chi, flat, weights, product)
+    scale = np.float32(1.0 / eng.size)
+    cg = np.zeros((3, samples[1].size), np.complex64)
+    product = np.empty(flat.shape, np.float32)
+    loops.flat_differences(chi, start, flat, weights, product)
     length, norm, first = np.float32(-1.0), 0.0, 0.0
     for iteration in range(stop.iterations):
-        np.copyto(eng.real, product)
-        new_norm = (
-            float(loops.shrink_residual(tables, edge, even, length, eng.forward(), cg).sum()) / eng.size
-        )
+        loops.place(product, start, eng.real)
+        new_norm = float(loops.shrink_residual(samples, length, eng.forward(), cg).sum()) / eng.size
         first = first or new_norm
         if new_norm <= stop.fall**2 * first:
             break
         keep = np.float32(new_norm / norm if iteration else 0.0)
         norm = new_norm
-        loops.turn_direction(tables, keep, scale, eng.spectrum, cg)
-        bend = float(loops.flat_differences(eng.inverse(normalise=False), flat, weights, product).sum())
+        loops.turn_direction(samples, keep, scale, eng.spectrum, cg)
+        image = eng.inverse(normalise=False)
+        bend = float(loops.flat_differences(image, start, flat, weights, product).sum())
         length = np.float32(norm / bend if bend > 0 else 0.0)
     else:
-        cg[1] *= length
-        cg[2] += cg[1]
-    np.copyto(eng.spectrum, cg[2])
+        cg[2] += length * cg[1]
+    loops.spread_cone(samples, cg[2], eng.spectrum)
     return eng.inverse()

@@ -43,16 +43,32 @@ def test_flat_differences_are_their_plain_twin(flat, rng):
     v = rng.standard_normal(GRID.shape).astype(np.float32)
     out = np.empty_like(v)
     weights = tuple(np.float32(s**-2) for s in GRID.voxel_size_mm)
-    energy = loops.flat_differences(v, flat, weights, out).sum()
+    energy = loops.flat_differences(v, (0, 0, 0), flat, weights, out).sum()
     slow = slow_differences(v, flat, GRID)
     np.testing.assert_allclose(out, slow, atol=1e-5)
     assert energy == pytest.approx((v * slow).sum(), rel=1e-5)
 
 
+def test_differences_of_a_box_are_those_of_the_volume(flat, rng):
+    v = rng.standard_normal((20, 17, 19)).astype(np.float32)
+    start, out, placed = (3, 4, 2), np.empty(GRID.shape, np.float32), np.full(v.shape, np.float32(7))
+    box = tuple(slice(s, s + n) for s, n in zip(start, GRID.shape, strict=True))
+    weights = tuple(np.float32(s**-2) for s in GRID.voxel_size_mm)
+    energy = loops.flat_differences(v, start, flat, weights, out)
+    alone = np.empty_like(out)
+    own = loops.flat_differences(np.ascontiguousarray(v[box]), (0, 0, 0), flat, weights, alone)
+    np.testing.assert_array_equal(out, alone)
+    np.testing.assert_array_equal(energy, own)
+    loops.place(out, start, placed)
+    np.testing.assert_array_equal(placed[box], out)
+    placed[box] = 0
+    assert not placed.any()
+
+
 def test_streaks_leave_no_gradient_that_the_cone_could_take(flat, rng):
     chi = rng.standard_normal(GRID.shape).astype(np.float32)
     cone = 0.15
-    streaks = _streaks(chi, flat, GRID, cone, Stop(0.0, 1e-5, 300)).copy()
+    streaks = _streaks(chi, flat, (0, 0, 0), GRID, cone=cone, stop=Stop(0.0, 1e-5, 300)).copy()
     inside = np.abs(dipole_kernel_k(GRID.shape, GRID.voxel_size_mm, GRID.b0_dir)) < cone
     inside[0, 0, 0] = False
     assert np.abs(np.fft.rfftn(streaks)[~inside]).max() < 1e-3 * np.abs(np.fft.rfftn(streaks)).max()
@@ -66,7 +82,7 @@ def test_flat_bits_stay_in_the_mask_and_leave_the_largest_out():
     chi[6:] = 1.0
     mask = np.zeros(GRID.shape, bool)
     mask[2:10, 2:9, 3:12] = True
-    bits = flat_bits(chi, mask, GRID, 0.2)
+    bits = flat_bits(chi, mask, GRID.voxel_size_mm, 0.2)
     assert not (bits[5] & 1).any()
     assert (bits[3, 3:8, 4:11] & 1).all()
     assert not bits[~mask].any()

@@ -120,7 +120,7 @@ def solve_poisson(
     top = levels[0]
     inner = tuple(slice(2, 2 + s.stop - s.start) for s in box)
     top.rhs[inner] = np.where(mask[box], rhs[box], 0)
-    wanted = tolerance**2 * float((top.rhs.astype(np.float64) ** 2).sum())
+    wanted = tolerance**2 * float(np.square(top.rhs).sum(dtype=np.float64))
     for _ in range(max_cycles):
         _cycle(levels, 0)
         if _residual(top) <= wanted:

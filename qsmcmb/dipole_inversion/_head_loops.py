@@ -1,4 +1,4 @@
-"""Loop of data weights."""
+"""Loops of data weights and of the magnitude of all echoes."""
 
 from typing import Any
 
@@ -20,3 +20,21 @@ def weigh_signal(variance: Any, sd: Any, usable: Any, out: Any) -> None:
                 noise = sd[x, y, z]
                 part = variance / max(variance + noise * noise, TINY)
                 out[x, y, z] = part if usable[x, y, z] else np.float32(0)
+
+
+@compiled(parallel=True)
+def combine_echoes(echoes: Any, start: Any, size: Any, place: Any, out: Any) -> None:
+    """Root of the sum of squares of a box of the echoes, which begins at `start` in them and at `place` in `out`."""
+    sx, sy, sz = start
+    px, py, pz = place
+    for x in prange(size[0]):
+        for y in range(size[1]):
+            row = out[x + px, y + py, pz : pz + size[2]]
+            row[:] = np.float32(0)
+            for e in range(echoes.shape[0]):
+                echo = echoes[e, x + sx, y + sy, sz : sz + size[2]]
+                for z in range(row.size):
+                    value = np.float32(echo[z])
+                    row[z] += value * value
+            for z in range(row.size):
+                row[z] = np.sqrt(row[z])

@@ -13,6 +13,7 @@ from qsmcmb.core.methods import call_method, resolve
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
 from qsmcmb.dipole_inversion import METHODS, STARTS_FROM
+from qsmcmb.dipole_inversion._head_loops import combine_echoes
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
@@ -137,10 +138,8 @@ class _Frame:
     def combined(self, magnitude: FloatArray) -> FloatArray:
         """Return the root of the sum of squares of the echoes in the frame, 0 outside the box."""
         out = np.zeros(self.grid.shape, np.float32)
-        inside = out[self.inner]
-        for echo in magnitude if magnitude.ndim == 4 else magnitude[None]:
-            inside += np.square(echo[self.box], dtype=np.float32)
-        np.sqrt(inside, out=inside)
+        echoes = magnitude if magnitude.ndim == 4 else magnitude[None]
+        combine_echoes(echoes, self.start, self.inside.shape, self.place, out)
         return out
 
     def unpadded(self, padded: FloatArray, grid: Grid) -> FloatArray:

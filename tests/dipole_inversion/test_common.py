@@ -12,6 +12,7 @@ import qsmcmb as qc
 from qsmcmb.core.dipole import forward_field
 from qsmcmb.core.methods import resolve
 from qsmcmb.dipole_inversion import METHODS
+from qsmcmb.dipole_inversion._head_loops import combine_echoes
 from qsmcmb.dipole_inversion.head import starting_point
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
@@ -108,3 +109,12 @@ def test_no_iteration_is_refused(method, field, mask, grid):
 def test_a_direction_that_is_no_unit_vector_is_refused():
     with pytest.raises(InvalidInputError, match="b0_dir"):
         Grid(SHAPE, (1.0, 1.1, 1.2), (0.0, 0.5, 0.5))
+
+
+def test_echoes_are_combined_in_their_box(rng: np.random.Generator) -> None:
+    echoes, out = rng.standard_normal((3, 9, 8, 7)), np.zeros((12, 11, 10), np.float32)
+    combine_echoes(echoes, (2, 1, 0), (5, 6, 7), (4, 3, 2), out)
+    box = echoes[:, 2:7, 1:7, 0:7]
+    np.testing.assert_allclose(out[4:9, 3:9, 2:9], np.sqrt((box**2).sum(axis=0)), rtol=1e-6)
+    out[4:9, 3:9, 2:9] = 0
+    assert not out.any()

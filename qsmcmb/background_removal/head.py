@@ -10,6 +10,7 @@ import numpy as np
 
 from qsmcmb.background_removal import METHODS
 from qsmcmb.core import _box_loops as loops
+from qsmcmb.core.memory import sparse_zeros
 from qsmcmb.core.methods import call_method, resolve
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
@@ -77,7 +78,7 @@ def remove_background(
     field = np.empty(inside.shape, np.float32)
     loops.copy_inside(field_hz, start, inside, np.float32(0), (0, 0, 0), field)
     local, eroded = call_method(METHODS, method, options, field, inside, small, context=context)
-    out = LocalField(np.zeros(grid.shape, np.float32), np.zeros(grid.shape, bool))
+    out = LocalField(sparse_zeros(grid.shape), np.zeros(grid.shape, bool))
     loops.copy_inside(local, (0, 0, 0), eroded, np.float32(0), start, out.local_field_hz)
     out.mask[box] = eroded
     return out

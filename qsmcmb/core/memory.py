@@ -59,7 +59,8 @@ def sparse_zeros(shape: tuple[int, ...]) -> AnyArray:
     -----
     `numpy.zeros` asks the system for pages of 2 MiB: some rows of a brain's box in each are enough for whole planes
     to be taken. Pages of 4 KiB hold little beside the box: of five echoes of 256 x 256 x 160 voxels, with a brain of
-    140 x 176 x 120 in them, they take 75 MiB, not 120.
+    140 x 176 x 120 in them, they take 75 MiB, not 120. And they take the same time always: large pages that the system
+    must first put together took 12 ms for such a box, those at hand 1, small ones 4.
 
     Examples
     --------

@@ -9,6 +9,7 @@ import numpy as np
 
 from qsmcmb.core import _box_loops as loops
 from qsmcmb.core.fft import fast_shape
+from qsmcmb.core.memory import sparse_zeros
 from qsmcmb.core.methods import call_method, resolve
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
@@ -130,7 +131,7 @@ class _Frame:
     def padded(self, volume: AnyArray) -> FloatArray:
         """Return a volume (or echoes) of the whole grid in the frame, float32, 0 outside the mask."""
         # The system gives pages that are only read no memory.
-        out = np.zeros((*volume.shape[:-3], *self.grid.shape), np.float32)
+        out = sparse_zeros((*volume.shape[:-3], *self.grid.shape))
         for echo in np.ndindex(volume.shape[:-3]):
             loops.copy_inside(volume[echo], self.start, self.inside, np.float32(0), self.place, out[echo])
         return out
@@ -145,7 +146,7 @@ class _Frame:
     def unpadded(self, padded: FloatArray, grid: Grid) -> FloatArray:
         """Return a map of the frame on the whole grid, its mean over the mask taken out, 0 outside."""
         mean = loops.sum_inside(padded, self.inside, self.place).sum() / self.count
-        out = np.zeros(grid.shape, np.float32)
+        out = sparse_zeros(grid.shape)
         loops.copy_inside(padded, self.place, self.inside, np.float32(mean), self.start, out)
         return out
 

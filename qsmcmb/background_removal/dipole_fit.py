@@ -85,7 +85,9 @@ class DipoleFit:
         kernel *= self.engine.scale
         weight2 = data_weights(field_sd, mask)
         weight2 *= weight2
-        self.prior = np.ones(shape, np.float32)
+        # One block, which goes back to the system as a whole.
+        self.prior, self.unknown = zeros((2, *shape))
+        self.prior.fill(1)
         self.prior[self.box][mask] = fit.inside
         self.system = NormalSystem(self.engine, kernel, self.prior, weight2, fit.damping)
         self.mean = float(field.sum(dtype=np.float64) / mask.sum())
@@ -94,7 +96,6 @@ class DipoleFit:
         if self.scale <= 1e-6 * abs(self.mean):
             self.scale = 0.0
         self.field /= np.float32(self.scale or np.inf)
-        self.unknown = zeros(shape)
         self.iterations = 0
 
     def solve(self) -> None:

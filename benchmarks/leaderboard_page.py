@@ -66,8 +66,9 @@ numbers are in [leaderboard/results.json](leaderboard/results.json).
   the calls, which compares machines; *floor*, in pairs too: the transforms that the method makes on its own grids, as
   fast as any run has met them, and the bytes that its loops must move over the bandwidth of a copy. Between two
   transforms each array that loops touch counts once, read or written; of the arrays of the mask's box counts the
-  share that the mask fills; what NumPy moves does not count. *Volumes*: memory beyond the input, in float32 volumes
-  of the working grid.
+  share that the mask fills; what NumPy moves does not count. Nor does mapping fresh memory, which for methods of one or
+  two transforms takes about as long as they do. *Volumes*: memory beyond the input, results of all echoes included, in
+  float32 volumes of the working grid: that of the transforms, the mask's box without any, all of the grid for masking.
 - **Peers** are other open implementations of the same method on the same phantom, as measured on another machine:
   compare pairs. *Faster*: than the fastest peer, in pairs; of unwrapping, in pairs an echo.
 """

@@ -25,8 +25,9 @@ def pictures(rows: list[Record], peers: dict[str, Any], results: Path, folder: P
     family = rows[0]["family"]
     stem = f"{group}-{family}"
     out = []
-    if any(r["pairs"] for r in rows):
-        out.append(_error_by_time(rows, peers, folder / f"{stem}.png"))
+    timed = [r for r in rows if r["pairs"]]
+    if timed:
+        out.append(_error_by_time(timed, peers, folder / f"{stem}.png"))
     elif rows[0]["scores"].get("nrmse") is not None:
         out.append(_error_by_error(rows, folder / f"{stem}.png"))
     else:

@@ -62,7 +62,7 @@ def _ball(ball: Any, xyz: Any, b0_dir: Any, edge: Any, parts: Any) -> None:
 
 
 @compiled(fused=True)
-def _seen(parts: Any, constant: Any, core: Any, turn: Any, seen: Any) -> None:
+def seen_at(parts: Any, constant: Any, core: Any, turn: Any, seen: Any) -> None:
     """Fill turn and signal (2, point) of one ball at one echo."""
     for i in range(parts.shape[1]):
         phase = wrap(constant * parts[FIELD, i])
@@ -84,7 +84,7 @@ def _times(a: Any, b: Any) -> None:
 
 
 @compiled(fused=True)
-def _slope(
+def slope_by(
     parts: Any,
     by_field: Any,
     by_edge: Any,
@@ -106,7 +106,7 @@ def _slope(
 
 
 @compiled(fused=True)
-def _weighted(value: Any, weight: Any, out: Any) -> None:
+def weighted(value: Any, weight: Any, out: Any) -> None:
     """Fill `out` (2, point) with the weighted factor - 1."""
     for i in range(weight.size):
         out[0, i] = weight[i] * (value[0, i] - ONE)
@@ -114,7 +114,7 @@ def _weighted(value: Any, weight: Any, out: Any) -> None:
 
 
 @compiled(fused=True)
-def _add_core(parts: Any, others: Any, weight: Any, by_decay: Any, out: Any) -> None:
+def add_core(parts: Any, others: Any, weight: Any, by_decay: Any, out: Any) -> None:
     """Add to `out` (2, point) the derivative of one ball's inside by the decay."""
     for i in range(weight.size):
         inside = weight[i] * (ONE - parts[OUTSIDE, i]) * by_decay
@@ -130,7 +130,7 @@ def _slopes(parts: Any, turn: Any, others: Any, weight: Any, constant: Any, core
         # M moves no edge, the radius no field.
         by_field = parts[BY_TOTAL + p] if p < PER_BALL - 1 else nothing
         by_edge = parts[EDGE_BY_CENTRE + p - 1] if p > 0 else nothing
-        _slope(parts, by_field, by_edge, turn, others, weight, constant, core, out[:, p])
+        slope_by(parts, by_field, by_edge, turn, others, weight, constant, core, out[:, p])
 
 
 @compiled
@@ -157,15 +157,15 @@ def _chunk(
         _ball(balls[b], xyz, b0_dir, edge, parts[b])
     for e in range(constants.size):
         for b in range(n_balls):
-            _seen(parts[b], constants[e], core[0, e], turn[b], seen[b])
+            seen_at(parts[b], constants[e], core[0, e], turn[b], seen[b])
         _product(seen, n_balls, others)
-        _weighted(others, weight, out[:, 0, e])
+        weighted(others, weight, out[:, 0, e])
         if out.shape[1] > 1:
             by_core = out[:, 1 + PER_BALL * n_balls, e]
             by_core[:] = ZERO
             for b in range(n_balls):
                 _product(seen, b, others)
-                _add_core(parts[b], others, weight, core[1, e], by_core)
+                add_core(parts[b], others, weight, core[1, e], by_core)
                 slopes = out[:, 1 + PER_BALL * b : 1 + PER_BALL * (b + 1), e]
                 _slopes(parts[b], turn[b], others, weight, constants[e], core[0, e], slopes)
 

@@ -33,6 +33,8 @@ MODEL_SD = 0.1
 """Of the logarithm of the power: tissue is no power law."""
 BELIEVED = 40.0
 """Least drop of the cost for a window, in units of what the window's own fit leaves a sample."""
+HOPELESS = 0.5
+"""Part of that drop which the freest window must reach before others are tried: starts may end beside the optimum."""
 SIMPLER = 6.0
 """Largest rise of the cost for a filter with fewer free parameters."""
 LEVELS = 12.0
@@ -157,11 +159,17 @@ def _explained(spectra: list[_Spectrum | None]) -> list[KSpaceWindow]:
 def _fits(spectrum: _Spectrum) -> list[tuple[float, KSpaceWindow]]:
     """Return cost and window of each kind of filter; nothing where none is believed."""
     problem = _Problem(spectrum)
-    fits = []
-    for kind in KINDS:
+
+    def fitted(kind: tuple[_Filter, ...]) -> tuple[float, KSpaceWindow]:
         best = [min((problem.fit(f, start) for start in f.starts), key=lambda fit: fit[0]) for f in kind]
-        fits.append(next(fit for fit in best if fit[0] < best[-1][0] + SIMPLER))
+        return next(fit for fit in best if fit[0] < best[-1][0] + SIMPLER)
+
     alone = problem.fit(ALONE, ())[0]
+    anything = fitted(ANY)
+    # Any window explains a spectrum at least as well as one of the simpler kinds.
+    if alone - anything[0] < HOPELESS * BELIEVED:
+        return []
+    fits = [*(fitted(kind) for kind in KINDS[:-1]), anything]
     # Some window out of the free ones always explains a little more.
     least = min(cost for cost, _ in fits[:-1])
     # What is no tissue (balls in water) fits neither; there the one that fits less badly says nothing.

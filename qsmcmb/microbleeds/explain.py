@@ -127,7 +127,8 @@ def _fit_record(detail: Detail) -> dict[str, Any]:
             "ball_radius_mm": near.radius_mm,
         },
         "fit": {
-            "balls_ppm_mm3_mm": [[float(v) for v in row] for row in fit.balls],
+            "shape": fit.optimum.model.shape.name,
+            "sources_ppm_mm3_mm": [[float(v) for v in row] for row in fit.optimum.rows],
             "residual": _finite(fit.residual),
             "core_residual": _finite(fit.core_residual),
             "sd": _finite(fit.sd_ppm_mm3),

@@ -18,7 +18,7 @@ from qsmcmb.microbleeds.lesion_model import Core, LesionModel, Source
 from qsmcmb.microbleeds.misfit import Linear, evaluate, inverse_row, linearise, priors
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.microbleeds.optimum import Optimum, optimise, triple
-from qsmcmb.microbleeds.source_shape import AXES, ONE_BALL, TWO_BALLS
+from qsmcmb.microbleeds.source_shape import AXES, ONE_BALL, SPHEROID, TWO_BALLS
 from qsmcmb.microbleeds.uncertainty import bound_of, influence_of, places_sd, sandwich_sd
 from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
@@ -51,9 +51,11 @@ CORE_RESIDUAL = 0.6
 PAIR_SHRINK = 0.8
 """Radius of two balls that fill the volume of one, and half their distance when they touch."""
 BADLY = 1.0
-"""Above this one both ways to start a pair are followed to their end."""
-PAIR_GAIN = 15.0
-"""Least drop of the cost for a pair: the evidence that three more parameters must bring."""
+"""Above this one a pair is looked for in all directions, too."""
+SHAPE_GAIN = 15.0
+"""Least drop of the cost for another shape: the evidence that three more parameters must bring."""
+DRAWN_OUT = 1.0
+"""Focal distance over radius from which a spheroid is started: half as long again as wide."""
 WEAK_SD = 5.0
 """Total susceptibility over its SD below which a fit is doubted."""
 DOUBTFUL_CORE = 1.0
@@ -67,7 +69,7 @@ POOR_TRUST = 0.02
 SMALL_PPM_MM3 = 1.0
 """Size of the lesions, of either sign, that a doubtful fit must beat."""
 CORE_LEFT = 0.93
-"""Largest weighted residual that a pair may leave around each of its balls, over what one ball leaves there."""
+"""Largest weighted residual that another shape may leave around each of its bodies, over what one ball leaves."""
 
 
 class LesionFit(NamedTuple):
@@ -89,12 +91,8 @@ class LesionFit(NamedTuple):
     """The same within 3 mm of the centre, all echoes."""
     blur: Estimate
     """Width of the box that widens the point spread, mm."""
-    balls: FloatArray
-    """Rows of total susceptibility (ppm mm3), centre (mm, 3) and radius (mm)."""
     decay_hz: float
     """R2* inside the lesion above the tissue's, 1/s."""
-    half_axis_mm: tuple[float, float, float] | None
-    """From the centre to each of two balls; None for one ball."""
     optimum: Optimum
 
     @property
@@ -155,12 +153,25 @@ def rough_fit(
     one = optimise(model, first)
     if one.core_residual() < CORE_RESIDUAL or abs(one.parameters[0]) < 3 * one.sandwich():
         return one
-    two = _fit_pair(one)
-    gain = one.misfit.cost - two.misfit.cost
-    # A second ball that describes something else nearby lowers the cost, but leaves what is around it as it is.
-    balls = [triple(ball[1:4]) for ball in two.balls]
-    left = max(two.core_residual(ball) / max(one.core_residual(ball), 1e-9) for ball in balls)
-    return two if gain > PAIR_GAIN and left < CORE_LEFT else one
+    spheroid = _fit_spheroid(one)
+    best = _best_of(one, [spheroid, _fit_pair_along(spheroid)])
+    return best if best.core_residual() < BADLY else _best_of(one, [best, *_fit_pairs(one)])
+
+
+def _best_of(one: Optimum, others: Sequence[Optimum]) -> Optimum:
+    """Return the fit that explains a lesion best; one ball where the others do not explain more."""
+    return min([one, *(o for o in others if _explains_more(o, one))], key=lambda fit: fit.misfit.cost)
+
+
+def _explains_more(other: Optimum, one: Optimum) -> bool:
+    """Whether another shape explains a lesion better than one ball: the scan, and what is around each of its bodies.
+
+    A second ball that describes something else nearby lowers the cost, but leaves what is around it as it is.
+    """
+    if one.misfit.cost - other.misfit.cost < SHAPE_GAIN:
+        return False
+    centres = [triple(row[1:4]) for row in other.rows]
+    return all(other.core_residual(c) < CORE_LEFT * one.core_residual(c) for c in centres)
 
 
 def dark_core(b0_tesla: float) -> Core:
@@ -232,18 +243,33 @@ def _usual_radius(source: Source) -> float:
     return float((3 * max(abs(source.total_chi_ppm_mm3), 0.2) / (4 * np.pi * ONE_BALL.dchi_ppm)) ** (1 / 3))
 
 
-def _fit_pair(one: Optimum) -> Optimum:
-    """Fit two equal balls in place of the ball fitted, or beside it where that one is half of the lesion."""
+def _fit_pair_along(spheroid: Optimum) -> Optimum:
+    """Fit two equal balls that lie along a spheroid, in its place."""
+    p = spheroid.parameters
+    half_axis = PAIR_SHRINK * np.exp(p[4]) * p[7:10] / np.linalg.norm(p[7:10])
+    start = _pair_start(np.delete(p, np.s_[7:10]), half_axis, p[0], centre=p[1:4])
+    return optimise(spheroid.model.with_shape(TWO_BALLS), start, give_up_above=spheroid.misfit.cost)
+
+
+def _fit_pairs(one: Optimum) -> list[Optimum]:
+    """Fit two equal balls in place of the ball fitted, and beside it: that one may be half of the lesion."""
     model, p = one.model.with_shape(TWO_BALLS), one.parameters
     whole, half = PAIR_SHRINK * np.exp(p[4]), np.exp(p[4])
     beside = [
         _pair_start(p, half * u, 2 * p[0], centre=p[1:4] + sign * half * u) for u in AXES for sign in (1, -1)
     ]
     instead = [_pair_start(p, whole * u, p[0], centre=p[1:4]) for u in AXES]
-    sorts = [beside, instead] if one.core_residual() > BADLY else [beside + instead]
-    best = [min(starts, key=lambda p: evaluate(model, p).cost) for starts in sorts]
-    pairs = [optimise(model, start, give_up_above=one.misfit.cost) for start in best]
-    return min(pairs, key=lambda pair: pair.misfit.cost)
+    best = [min(starts, key=lambda p: evaluate(model, p).cost) for starts in (beside, instead)]
+    return [optimise(model, start, give_up_above=one.misfit.cost) for start in best]
+
+
+def _fit_spheroid(one: Optimum) -> Optimum:
+    """Fit a spheroid of the ball's volume in its place."""
+    model, p = one.model.with_shape(SPHEROID), one.parameters
+    focus = DRAWN_OUT * np.exp(p[4])
+    starts = [np.concatenate([p[:7], focus * u, p[7:]]) for u in AXES]
+    first = min(starts, key=lambda p: evaluate(model, p).cost)
+    return optimise(model, first, give_up_above=one.misfit.cost)
 
 
 def _pair_start(one: FloatArray, half_axis: FloatArray, total: float, *, centre: FloatArray) -> FloatArray:
@@ -283,9 +309,7 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
         residual=residual,
         core_residual=core,
         blur=Estimate(optimum.blur_mm, _blur_sd(linear), "mm"),
-        balls=optimum.balls,
         decay_hz=optimum.decay_hz,
-        half_axis_mm=triple(p[7:10]) if model.shape is TWO_BALLS else None,
         optimum=optimum,
     )
 

@@ -40,8 +40,8 @@ class Optimum(NamedTuple):
         return Source(float(p[0]), triple(p[1:4]), float(np.exp(p[4])))
 
     @property
-    def balls(self) -> FloatArray:
-        """Rows of total susceptibility (ppm mm3), centre (mm, 3) and radius (mm)."""
+    def rows(self) -> FloatArray:
+        """Rows of total susceptibility (ppm mm3), centre (mm, 3), radius (mm) and what the shape adds."""
         return self.model.shape.rows(self.parameters)
 
     @property

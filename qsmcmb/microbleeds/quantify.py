@@ -220,9 +220,11 @@ def _neighbours(
         centre = shift + other.source.centre_mm
         if own is not None and np.linalg.norm(centre - own.source.centre_mm) < SAME_LESION_MM:
             continue
-        balls = other.balls + np.array([0.0, *shift, 0.0])
-        spread = PointSpread(near, other.source.total_chi_ppm_mm3, centre, other.balls[:, 4].max())
-        this = 1 + spread.factor(balls, other.decay_hz, other.blur_mm)[0].reshape(-1)
+        rows = other.rows
+        rows[:, 1:4] += shift
+        spread = PointSpread(near, other.source.total_chi_ppm_mm3, centre, rows[:, 4].max())
+        this = spread.factor(rows, other.decay_hz, other.blur_mm, shape=other.model.shape)[0]
+        this = 1 + this.reshape(-1)
         factor = this if factor is None else factor * this
     return factor
 

@@ -1,4 +1,4 @@
-"""What a lesion's model may look like: one ball, two equal balls, or the cylinder of a vein in their place.
+"""What a lesion's model may look like: one ball, two equal balls, a spheroid, or the cylinder of a vein in their place.
 
 A shape says how many parameters it has, which rows the loop over points reads, how their derivatives become those of
 the parameters, and what is known of it beforehand. The first seven parameters of all shapes are alike: strength,
@@ -15,6 +15,7 @@ import numpy as np
 
 from qsmcmb.microbleeds._cylinder_signal_loops import PER_CYLINDER, cylinder_factor
 from qsmcmb.microbleeds._lesion_signal_loops import PER_BALL, lesion_factor
+from qsmcmb.microbleeds._spheroid_signal_loops import PER_SPHEROID, spheroid_factor
 from qsmcmb.typing import ComplexArray, FloatArray
 
 COMMON = 7
@@ -22,6 +23,9 @@ BALL_MM3 = 4 / 3 * np.pi
 LEAST_STRENGTH = 0.05
 APART_LOG_SD = 0.4
 """Of the distance of two balls over the distance at which they touch."""
+FOCUS_SD = 1.2
+"""Of a spheroid's focal distance over the radius of the ball of its volume: 1.4 where it is twice as long as wide."""
+NEWTON_STEPS = 8
 UNIT_SD = 0.1
 """Of the length of an axis whose length means nothing."""
 
@@ -29,6 +33,7 @@ UNIT_SD = 0.1
 class SourceShape(ABC):
     """One kind of source."""
 
+    name: ClassVar[str]
     n_source: ClassVar[int]
     per_row: ClassVar[int]
     """Derivatives by a row's own parameters."""
@@ -66,6 +71,7 @@ class SourceShape(ABC):
 class OneBall(SourceShape):
     """A ball: strength is total susceptibility, ppm mm3."""
 
+    name = "ball"
     n_source, per_row, loop = COMMON, PER_BALL, staticmethod(lesion_factor)
     size, dchi_ppm = (BALL_MM3, 3), 1.0
 
@@ -81,6 +87,7 @@ class OneBall(SourceShape):
 class TwoBalls(SourceShape):
     """Two equal balls around the centre: strength is that of both; the half axis (3, mm) follows the common."""
 
+    name = "pair"
     n_source, per_row, loop = COMMON + 3, PER_BALL, staticmethod(lesion_factor)
     size, dchi_ppm = (2 * BALL_MM3, 3), 1.0
 
@@ -105,9 +112,50 @@ class TwoBalls(SourceShape):
         return float((distance - p[4]) / APART_LOG_SD), slopes
 
 
+class Spheroid(SourceShape):
+    """A ball drawn out along an axis: the radius is that of its volume; from the centre to a focus (3, mm) follows."""
+
+    name = "spheroid"
+    n_source, per_row, loop = COMMON + 3, PER_SPHEROID, staticmethod(spheroid_factor)
+    size, dchi_ppm = (BALL_MM3, 3), 1.0
+
+    def rows(self, p: FloatArray) -> FloatArray:
+        """Return total susceptibility, centre, radius across and focus."""
+        return np.array([[*p[:4], np.sqrt(_across2(p)), *p[7:10]]])
+
+    def chain(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
+        """Return the derivatives by the parameters."""
+        square = _across2(p)
+        # Volume: square^3 + focus^2 square^2 = radius^6.
+        steep = 1 / (2 * np.sqrt(square) * (3 * square**2 + 2 * float(p[7:10] @ p[7:10]) * square))
+        by_focus = by_row[5:8] - np.multiply.outer(2 * square**2 * steep * p[7:10], by_row[4])
+        return np.concatenate(
+            [by_row[:4], by_row[4:5] * (6 * np.exp(6 * p[4]) * steep), by_row[:-3:-1], by_focus]
+        )
+
+    def known(self, p: FloatArray) -> tuple[float, FloatArray]:
+        """Return how far it is from a ball."""
+        focus = max(float(np.linalg.norm(p[7:10])), 1e-3)
+        size = FOCUS_SD * np.exp(p[4])
+        slopes = np.zeros(self.n_source)
+        slopes[4], slopes[7:10] = -focus / size, p[7:10] / focus / size
+        return focus / size, slopes
+
+
+def _across2(p: FloatArray) -> float:
+    """Return the squared radius across a spheroid of the volume of a ball of radius exp(p[4]) with its focus at p[7:10]."""
+    focus2, volume2 = float(p[7:10] @ p[7:10]), float(np.exp(6 * p[4]))
+    square = float(np.exp(2 * p[4]))
+    # Convex and rising: from above Newton's steps only fall.
+    for _ in range(NEWTON_STEPS):
+        square -= (square**3 + focus2 * square**2 - volume2) / (3 * square**2 + 2 * focus2 * square)
+    return square
+
+
 class Cylinder(SourceShape):
     """A long cylinder: strength is susceptibility times cross-section, ppm mm2; its direction (3) follows."""
 
+    name = "cylinder"
     n_source, per_row, loop = COMMON + 3, PER_CYLINDER, staticmethod(cylinder_factor)
     size, dchi_ppm, endless = (np.pi, 2), 0.4, True
 
@@ -140,4 +188,4 @@ class Cylinder(SourceShape):
 _CORNERS = np.array([d for d in np.ndindex(3, 3, 3) if d > (1, 1, 1)], dtype=float) - 1.0
 AXES = _CORNERS / np.linalg.norm(_CORNERS, axis=1)[:, None]
 
-ONE_BALL, TWO_BALLS, CYLINDER = OneBall(), TwoBalls(), Cylinder()
+ONE_BALL, TWO_BALLS, SPHEROID, CYLINDER = OneBall(), TwoBalls(), Spheroid(), Cylinder()

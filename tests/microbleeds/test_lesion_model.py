@@ -114,7 +114,7 @@ def test_total_susceptibility_is_found_within_two_percent(
     fit = fit_lesion(near, Source(0.7 * truth, (0.0, 0.0, 0.0), 1.2))
     assert fit.converged
     assert fit.source.total_chi_ppm_mm3 == pytest.approx(truth, rel=0.02)
-    assert (fit.half_axis_mm is not None) == (len(rows) == 2)
+    assert (fit.optimum.model.shape is TWO_BALLS) == (len(rows) == 2)
     assert fit.cramer_rao_sd_ppm_mm3 < fit.sd_ppm_mm3
 
 
@@ -137,7 +137,7 @@ def test_a_strong_source_nearby_is_not_taken_for_half_of_the_lesion(other: list[
     near = scanned(np.array([[20.0, 0.3, -0.4, 0.2, 1.6], other]))
     fit = fit_lesion(near, Source(15.0, (0.0, 0.0, 0.0), 1.2))
     # As a pair it would read 60.
-    assert fit.half_axis_mm is None
+    assert fit.optimum.model.shape is not TWO_BALLS
     assert abs(fit.source.total_chi_ppm_mm3 - 20.0) < 1.96 * fit.sd_ppm_mm3
     assert fit.core_residual > POOR_FIT
 

@@ -171,6 +171,14 @@ def _chunk(
 
 
 @compiled(parallel=True)
+def turn_by(values: Any, turn: Any) -> None:
+    """Multiply complex values (2, n, echo, point) by numbers (2, echo, point) in place."""
+    for k in prange(values.shape[1] * values.shape[2]):
+        n, e = k // values.shape[2], k % values.shape[2]
+        _times(values[:, n, e], turn[:, e])
+
+
+@compiled(parallel=True)
 def lesion_factor(
     balls: Any, points: Any, weight: Any, b0_dir: Any, constants: Any, core: Any, edge: Any, out: Any
 ) -> None:

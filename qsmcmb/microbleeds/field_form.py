@@ -6,6 +6,7 @@ Starts the complex fit and checks it; truncation ringing of the void costs it 5 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from qsmcmb.microbleeds.lesion_model import Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood, polynomials
 from qsmcmb.typing import BoolArray, FloatArray
-from qsmcmb.units import hz_to_ppm
+from qsmcmb.units import hz_to_ppm, ppm_to_hz
 
 VOID = 0.6
 """Voxels darker than this part of the local median are in the void."""
@@ -80,6 +81,16 @@ def _best_ball(
                 ball.strength, (float(shift[0]), float(shift[1]), float(shift[2])), radii_mm[ball.number]
             )
     return best
+
+
+def with_background(near: Neighbourhood, source: Source) -> Neighbourhood:
+    """Return a neighbourhood that knows the field that a source leaves: a cubic through usable voxels."""
+    usable = usable_voxels(near)
+    xyz = near.coordinates_mm[:, usable]
+    offset = xyz - np.array(source.centre_mm)[:, None]
+    own = source.total_chi_ppm_mm3 * dipole(offset, np.array(near.grid.b0_dir))
+    values = near.field_hz[usable] - ppm_to_hz(own, near.b0_tesla)
+    return replace(near, others=np.linalg.pinv(polynomials(xyz / near.radius_mm, 3)) @ values)
 
 
 class Residue(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qsmcmb.microbleeds.field_form import fit_ball_form, fit_field_form
+from qsmcmb.microbleeds.field_form import fit_ball_form, fit_field_form, with_background
 from qsmcmb.microbleeds.lesion_fit import KEPT, rough_fit
 from qsmcmb.microbleeds.lesion_model import Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
@@ -20,6 +20,7 @@ NEAR_BY_SD = 1.5
 
 def first_fit(near: Neighbourhood) -> Optimum:
     """Fit a lesion from the field alone: dark inside or, where that explains the scan better, with its signal kept."""
+    near = with_background(near, fit_field_form(near, near.field_hz))
     return _kept_instead(near, _dark_fit(near))
 
 

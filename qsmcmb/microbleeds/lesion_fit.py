@@ -170,7 +170,7 @@ def _explains_more(other: Optimum, one: Optimum) -> bool:
     """
     if one.misfit.cost - other.misfit.cost < SHAPE_GAIN:
         return False
-    centres = [triple(row[1:4]) for row in other.rows]
+    centres = [one.source.centre_mm, *(triple(row[1:4]) for row in other.rows)]
     return all(other.core_residual(c) < CORE_LEFT * one.core_residual(c) for c in centres)
 
 
@@ -185,10 +185,10 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
     Without the processes a weak lesion may have run away to a patch of tissue nearby. A fit that is in doubt must beat
     small lesions at the point itself; those that come near it in cost are part of the SD.
     """
-    found = optimise(*rough.model.with_process(rough.parameters, blur))
+    near, neighbours = rough.model.near_as_found(rough.parameters), rough.model.neighbours
+    found = optimise(*rough.model.seen_by(near, rough.source).with_process(rough.parameters, blur))
     if not _in_doubt(found):
         return found
-    near, neighbours = rough.model.near, rough.model.neighbours
     trials = [found]
     for total in (SMALL_PPM_MM3, -SMALL_PPM_MM3):
         small = Source(total, (0.0, 0.0, 0.0), 0.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -122,6 +123,12 @@ class LesionModel:
         return LesionModel(
             near, source, blur=self.blur, core=self.core, neighbours=self.neighbours, shape=self.shape
         )
+
+    def near_as_found(self, p: FloatArray) -> Neighbourhood:
+        """Return the neighbourhood with the others' field that polynomials found beside the lesion."""
+        phase, _ = self._split(p)
+        at = self.plain.phase.slices[-1]
+        return replace(self.near, others=phase[at] / (2 * np.pi * max(self.near.te_s)))
 
     def with_process(self, p: FloatArray, blur: Estimate) -> tuple[LesionModel, FloatArray]:
         """Return the same model with the tissue's processes, and its parameters at 0 processes."""

@@ -68,7 +68,7 @@ POOR_TRUST = 0.02
 """Part of a difference of costs that counts where the model does not hold: its cost can't choose well."""
 SMALL_PPM_MM3 = 1.0
 """Size of the lesions, of either sign, that a doubtful fit must beat."""
-CORE_LEFT = 0.93
+CORE_LEFT = 0.87
 """Largest weighted residual that another shape may leave around each of its bodies, over what one ball leaves."""
 
 

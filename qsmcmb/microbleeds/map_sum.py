@@ -78,8 +78,10 @@ def sum_over_map(
     MapSum
     """
     grid = maps.grid
-    radii = np.arange(max(SMALLEST_MM, 1.5 * max(grid.voxel_size_mm)), LARGEST_MM + STEP_MM / 2, STEP_MM)
-    box, distance = _around(grid, place_mm, LARGEST_MM + GAP_VOXELS * max(grid.voxel_size_mm) + SHELL_MM)
+    smallest = max(SMALLEST_MM, 1.5 * max(grid.voxel_size_mm))
+    # Of slices of 5 mm the smallest ball is larger than the largest of others.
+    radii = np.arange(smallest, max(smallest, LARGEST_MM) + STEP_MM / 2, STEP_MM)
+    box, distance = _around(grid, place_mm, radii[-1] + GAP_VOXELS * max(grid.voxel_size_mm) + SHELL_MM)
     parts = [_weights(distance, maps.mask[box], r, grid) for r in radii]
     growth = np.array([_sum(maps.chi_ppm[box], p) for p in parts])
     shown = np.array([_sum(maps.response_ppm[box], p) for p in parts])

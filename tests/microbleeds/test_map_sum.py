@@ -43,6 +43,17 @@ def test_growth_reaches_the_total_above_any_reference() -> None:
     assert total.corrected.value == pytest.approx(6.0, rel=0.01)
 
 
+def test_slices_thicker_than_the_largest_ball_have_a_sum() -> None:
+    grid = Grid((48, 46, 10), (1.0, 1.0, 5.0))
+    chi = np.zeros(grid.shape, np.float32)
+    chi[24, 22, 5] = 2.0
+    maps = Maps(chi, chi, np.ones(grid.shape, bool), grid)
+    total = sum_over_map(maps, np.asarray(grid.to_world(np.array([24.0, 22.0, 5.0]))), 10.0)
+    assert total.radius_mm > 5.0
+    assert total.corrected is not None
+    assert total.corrected.value == pytest.approx(10.0, rel=0.05)
+
+
 def test_what_the_pipeline_loses_is_put_back() -> None:
     maps = Maps(0.7 * blob(6.0) + tissue(), 0.7 * blob(5.5), MASK, GRID)
     total = sum_over_map(maps, world(PLACE), 5.5)

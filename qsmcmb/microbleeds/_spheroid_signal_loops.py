@@ -1,7 +1,7 @@
 """Signal of an elongated spheroid and its field at points, with its derivatives.
 
-Outside a uniform prolate spheroid the field is that of dipoles along its focal line, dense as 1 - s^2: three of them, at
-Gauss' nodes for that density, have its field up to the fifth multipole.
+Outside a uniform prolate spheroid the field is that of dipoles along its focal line, dense as 1 - s^2: three of them,
+at Gauss' nodes for that density, have its field up to the fifth multipole.
 """
 
 import math
@@ -135,7 +135,7 @@ def spheroid_factor(
 ) -> None:
     """Fill `out` (2, 1 or 2 + PER_SPHEROID, echo, point) with the weighted factor - 1 and its derivatives.
 
-    As `lesion_factor`, for one row: M (ppm mm3), centre (mm, 3), radius across (mm), and from the centre to a focus (mm, 3).
+    As `lesion_factor`, for one row: M (ppm mm3), centre (mm, 3), radius across (mm), from the centre to a focus (mm, 3).
     """
     n = points.shape[0]
     for c in prange((n + CHUNK - 1) // CHUNK):

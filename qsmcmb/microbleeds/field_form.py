@@ -84,13 +84,13 @@ def _best_ball(
 
 
 def with_background(near: Neighbourhood, source: Source) -> Neighbourhood:
-    """Return a neighbourhood that knows the field that a source leaves: a cubic through usable voxels."""
+    """Return a neighbourhood that knows its background: a cubic through what a source leaves of the field."""
     usable = usable_voxels(near)
     xyz = near.coordinates_mm[:, usable]
     offset = xyz - np.array(source.centre_mm)[:, None]
     own = source.total_chi_ppm_mm3 * dipole(offset, np.array(near.grid.b0_dir))
     values = near.field_hz[usable] - ppm_to_hz(own, near.b0_tesla)
-    return replace(near, others=np.linalg.pinv(polynomials(xyz / near.radius_mm, 3)) @ values)
+    return replace(near, background=np.linalg.pinv(polynomials(xyz / near.radius_mm, 3)) @ values)
 
 
 class Residue(NamedTuple):

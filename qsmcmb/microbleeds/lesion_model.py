@@ -125,10 +125,10 @@ class LesionModel:
         )
 
     def near_as_found(self, p: FloatArray) -> Neighbourhood:
-        """Return the neighbourhood with the others' field that polynomials found beside the lesion."""
+        """Return the neighbourhood with the background field that polynomials have beside the lesion."""
         phase, _ = self._split(p)
-        at = self.plain.phase.slices[-1]
-        return replace(self.near, others=phase[at] / (2 * np.pi * max(self.near.te_s)))
+        cubic = phase[self.plain.phase.slices[-1]]
+        return replace(self.near, background=cubic / (2 * np.pi * max(self.near.te_s)))
 
     def with_process(self, p: FloatArray, blur: Estimate) -> tuple[LesionModel, FloatArray]:
         """Return the same model with the tissue's processes, and its parameters at 0 processes."""

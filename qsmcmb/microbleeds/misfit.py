@@ -17,8 +17,8 @@ from qsmcmb.units import GAMMA_MHZ_PER_T
 
 ROBUST = 2.5
 """Residuals beyond this many SDs count less."""
-STEEP, STEEP_POWER = 1.0, 6
-"""Step of the others' phase, over the largest that k-space holds, at which nothing of a voxel's signal is sure."""
+STEEP_POWER = 6
+"""Where the background's phase is as steep as k-space holds, nothing of a voxel is sure; soon below, all is."""
 DCHI_LOG_SD = 0.6
 """Of a bleed's susceptibility against its surroundings, which ties the core's radius to the total."""
 
@@ -46,7 +46,7 @@ def evaluate(model: LesionModel, p: FloatArray, *, slopes: bool = False) -> Misf
     near, texture = model.near, model.tissue.texture
     te = np.repeat(near.te_s, int(near.inside.sum()))
     turn = 2 * np.pi * GAMMA_MHZ_PER_T * near.b0_tesla * texture.field_ppm * te
-    lost = (near.steep.ravel() / STEEP) ** STEEP_POWER
+    lost = near.steepness.ravel() ** STEEP_POWER
     common = near.noise**2 + ((texture.core + lost) * np.abs(signal.background)) ** 2
     radial = 1 / np.sqrt(common + (texture.magnitude * size) ** 2)
     along = 1 / np.sqrt(common + (texture.offset_rad**2 + turn**2) * size**2)

@@ -71,8 +71,8 @@ class Neighbourhood:
     """How much the tissue of the scan differs from place to place, over a brain's: 0 in a liquid."""
     slices: SliceProfile | None = None
     """How the scan was made of slices; None where k-space was sampled along all axes."""
-    others: FloatArray | None = None
-    """Coefficients of a cubic, the others' field (Hz): a slope moves the lesion's signal in k-space; None for none."""
+    background: FloatArray | None = None
+    """Coefficients of a cubic (`polynomials` of places over `radius_mm`): the background field, Hz; None for none."""
 
     @property
     def profiles(self) -> list[KSpaceWindow | SliceProfile]:
@@ -107,32 +107,37 @@ class Neighbourhood:
     def within(self, radius_mm: float) -> Neighbourhood:
         """Return the same with the voxels of a smaller ball."""
         near = (self.coordinates_mm**2).sum(axis=0) < radius_mm**2
-        return replace(self, inside=self.inside & near, radius_mm=radius_mm, others=self._others_within(radius_mm))
+        return replace(
+            self,
+            inside=self.inside & near,
+            radius_mm=radius_mm,
+            background=self._background_within(radius_mm),
+        )
 
-    def _others_within(self, radius_mm: float) -> FloatArray | None:
-        if self.others is None:
+    def _background_within(self, radius_mm: float) -> FloatArray | None:
+        if self.background is None:
             return None
-        return self.others * polynomials(np.full((3, 1), radius_mm / self.radius_mm), 3)[0]
+        return self.background * polynomials(np.full((3, 1), radius_mm / self.radius_mm), 3)[0]
 
-    def others_hz(self, xyz_mm: FloatArray) -> FloatArray:
-        """Return the others' field at (3, n) places, Hz."""
-        if self.others is None:
+    def background_hz(self, xyz_mm: FloatArray) -> FloatArray:
+        """Return the background field at (3, n) places, Hz."""
+        if self.background is None:
             return np.zeros(xyz_mm.shape[1])
-        return np.asarray(polynomials(xyz_mm / self.radius_mm, 3) @ self.others)
+        return np.asarray(polynomials(xyz_mm / self.radius_mm, 3) @ self.background)
 
     @cached_property
-    def others_turn(self) -> FloatArray:
-        """Turn of the others' phase from voxel to voxel, over half a turn, (axis, echo, voxel inside)."""
+    def background_turn(self) -> FloatArray:
+        """Turn of the background's phase from voxel to voxel, over half a turn, (axis, echo, voxel inside)."""
         xyz = self.coordinates_mm[:, self.inside]
         half = 0.5 * np.diag(self.grid.voxel_size_mm)[:, :, None]
-        step = np.stack([self.others_hz(xyz + h) - self.others_hz(xyz - h) for h in half])
-        return np.asarray(2 * np.array(self.te_s)[None, :, None] * step[:, None])
+        step = np.stack([self.background_hz(xyz + h) - self.background_hz(xyz - h) for h in half])
+        return np.asarray(2 * np.array(self.te_s)[:, None] * step[:, None])
 
-    @property
-    def steep(self) -> FloatArray:
-        """Largest turn of the others' phase over what k-space holds, (echo, voxel inside)."""
+    @cached_property
+    def steepness(self) -> FloatArray:
+        """Largest turn of the background's phase over what k-space holds, (echo, voxel inside)."""
         edges = np.array([w.edge for w in self.windows])[:, None, None]
-        return np.asarray(np.abs(self.others_turn / edges).max(axis=0))
+        return np.asarray(np.abs(self.background_turn / edges).max(axis=0))
 
     def block_labels(self) -> np.ndarray:
         """Return for each voxel inside the number of its block of BLOCK_MM."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from qsmcmb.microbleeds.background_phase import BLUR_STEP_MM, BackgroundPhase
 from qsmcmb.microbleeds.k_space_window import KSpaceWindow
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood, SliceProfile
-from qsmcmb.microbleeds._lesion_signal_loops import turn_by
 from qsmcmb.microbleeds.source_shape import ONE_BALL, SourceShape
 from qsmcmb.typing import ComplexArray, FloatArray
 
@@ -26,9 +26,6 @@ TAPER_VOXELS = 2.5
 TAPER_SLICES = 1.0
 """The same along slices, whose profile ends."""
 TYPICAL_BLUR_MM = 0.4
-LEAST_TURN = 0.06
-"""Turn of the others' phase from voxel to voxel, over half a turn, from which it counts."""
-LEAST_LEFT = 0.3
 LEAST_WEIGHT = 0.05
 """Of the smooth part in a voxel that counts."""
 CELL_MM = 0.5
@@ -36,7 +33,6 @@ CORE_PARTS = (2, 3)
 """Into how many a core cell is divided along each axis: more where the core is small."""
 SMALL_CORE_MM = 2.6
 LARGEST_MM = 9.0
-BLUR_STEP_MM = 0.02
 BLUR_POINTS = 6
 
 
@@ -94,7 +90,7 @@ class PointSpread:
         self._levels = (coarse, fine)
         self._sampled: dict[int, tuple[float, list[FloatArray]]] = {}
         self._smooth, self._direct = self._smooth_part()
-        self._others = _Others.of(near, [level.points for level in self._levels])
+        self._background = BackgroundPhase.of(near, [level.points for level in self._levels])
 
     def _smooth_part(self) -> tuple[FloatArray, FloatArray]:
         """Return where a voxel sees the smooth part of the signal, and with what weight.
@@ -175,8 +171,8 @@ class PointSpread:
         for number, level in enumerate(self._levels):
             part = np.empty((2, count, echoes, len(level.points)), np.float32)
             shape.loop(rows, level.points, level.weight, *args, np.float32(level.cell_mm), part)
-            if self._others is not None:
-                turn_by(part, self._others.at_levels[number])
+            if self._background is not None:
+                self._background.put_on(part, number)
             matrices = self._matrices(number, blur_mm)
             seen[:, :count] += level.sample(part, matrices)[..., near.inside]
             if derivatives:
@@ -187,8 +183,8 @@ class PointSpread:
                         for a, (m, w) in enumerate(zip(matrices, wider, strict=True))
                     ]
                     seen[:, count] += level.sample(part[:, 0], mixed)[..., near.inside]
-        if self._others is not None:
-            self._others.undo(seen, blur_mm, derivatives=derivatives)
+        if self._background is not None:
+            self._background.take_off(seen, blur_mm, derivatives=derivatives)
         direct = np.empty_like(seen[:, :count])
         shape.loop(rows, self._smooth, self._direct, *args, np.float32(CELL_MM), direct)
         seen[:, :count] += direct
@@ -210,47 +206,6 @@ class PointSpread:
                 near.axes_mm, level.middles, level.widths, near.grid.voxel_size_mm, near.profiles, strict=True
             )
         ]
-
-
-class _Others:
-    """The phase of the others' field at a lesion: where it is steep, it moves the signal in k-space, against what was acquired.
-
-    With it the signal is sampled, then taken out again; tissue has lost as much of its own.
-    """
-
-    def __init__(self, near: Neighbourhood, levels: list[FloatArray]) -> None:
-        self._near = near
-        self.at_levels = [self._turn(points.T) for points in levels]
-        self._back = self._turn(near.coordinates_mm[:, near.inside], -1)
-        kept = [p.weight(turn) for p, turn in zip(near.profiles, near.others_turn, strict=True)]
-        self._kept = np.prod(kept, axis=0)
-
-    @classmethod
-    def of(cls, near: Neighbourhood, levels: list[FloatArray]) -> _Others | None:
-        """Return those of a neighbourhood; None where they move nothing that counts."""
-        return cls(near, levels) if np.median(near.steep[-1]) > LEAST_TURN else None
-
-    def _turn(self, xyz: FloatArray, sign: int = 1) -> FloatArray:
-        """Return cosine and sine (2, echo, point) of the phase at (3, point)."""
-        phase = 2 * np.pi * sign * np.outer(self._near.te_s, self._near.others_hz(xyz))
-        return np.stack([np.cos(phase), np.sin(phase)]).astype(np.float32)
-
-    def undo(self, seen: FloatArray, blur_mm: float, *, derivatives: bool) -> None:
-        """Take the phase out of (2, n, echo, voxel) sampled values, relative to what is left of the tissue.
-
-        The last of the n is the derivative by the blur.
-        """
-        left = self._left(blur_mm)
-        if derivatives:
-            slope = (self._left(blur_mm + BLUR_STEP_MM) / left - 1) / BLUR_STEP_MM
-            seen[:, -1] -= slope.astype(np.float32) * seen[:, 0]
-        turn_by(seen, self._back / left.astype(np.float32))
-
-    def _left(self, blur_mm: float) -> FloatArray:
-        """Return what is left of uniform tissue, (echo, voxel)."""
-        size = np.array(self._near.grid.voxel_size_mm)[:, None, None]
-        blurred = np.sinc(0.5 * self._near.others_turn * blur_mm / size).prod(axis=0)
-        return np.asarray(np.maximum(self._kept * blurred, LEAST_LEFT))
 
 
 class _Level:

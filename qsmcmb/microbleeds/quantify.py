@@ -133,8 +133,9 @@ def quantify_lesions(
     def fit_together(group: IntArray) -> None:
         """Fit lesions that see each other one after another, each with what is known of the others."""
         for i in group:
-            near, optimum = nears[i], optima[i]
-            if near is not None and optimum is not None:
+            optimum = optima[i]
+            if optimum is not None:
+                near = optimum.model.near
                 others = np.flatnonzero(in_reach[i])
                 around = _neighbours(i, others, places_mm, optima, near)
                 if around is not None:

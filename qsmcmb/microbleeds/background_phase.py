@@ -1,0 +1,70 @@
+"""The phase of the background field at a lesion: where it is steep, it moves the signal in k-space.
+
+What was acquired does not move with it: of a lesion on a slope more spatial frequencies are lost on one side than on
+the other. So the signal is sampled with the background's phase on it, which then comes off again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from qsmcmb.microbleeds._lesion_signal_loops import turn_by
+from qsmcmb.microbleeds.neighbourhood import Neighbourhood
+from qsmcmb.typing import FloatArray
+
+LEAST_TURN = 0.06
+"""Turn from voxel to voxel, over half a turn, from which it counts."""
+LEAST_LEFT = 0.3
+BLUR_STEP_MM = 0.02
+
+
+class BackgroundPhase:
+    """The phase of a neighbourhood's background at the points of a grid and at its voxels.
+
+    Parameters
+    ----------
+    near : Neighbourhood
+        Knows its background.
+    levels : sequence of ndarray of shape (n, 3)
+        Points of each level of the grid, mm.
+    """
+
+    def __init__(self, near: Neighbourhood, levels: Sequence[FloatArray]) -> None:
+        self._near = near
+        self._at_levels = [self._turn(points.T) for points in levels]
+        self._back = self._turn(near.coordinates_mm[:, near.inside], -1)
+        profiles = zip(near.profiles, near.background_turn, strict=True)
+        self._kept = np.prod([profile.weight(turn) for profile, turn in profiles], axis=0)
+
+    @classmethod
+    def of(cls, near: Neighbourhood, levels: Sequence[FloatArray]) -> BackgroundPhase | None:
+        """Return a neighbourhood's; None where it moves nothing that counts."""
+        return cls(near, levels) if np.median(near.steepness[-1]) > LEAST_TURN else None
+
+    def put_on(self, values: FloatArray, level: int) -> None:
+        """Turn (2, n, echo, point) values of a level in place."""
+        turn_by(values, self._at_levels[level])
+
+    def take_off(self, seen: FloatArray, blur_mm: float, *, derivatives: bool) -> None:
+        """Turn (2, n, echo, voxel) sampled values back in place, relative to what is left of the tissue's signal.
+
+        With derivatives the last of the n is that by the blur.
+        """
+        left = self._left(blur_mm)
+        if derivatives:
+            slope = (self._left(blur_mm + BLUR_STEP_MM) / left - 1) / BLUR_STEP_MM
+            seen[:, -1] -= slope.astype(np.float32) * seen[:, 0]
+        turn_by(seen, self._back / left.astype(np.float32))
+
+    def _turn(self, xyz: FloatArray, sign: int = 1) -> FloatArray:
+        """Return cosine and sine (2, echo, point) of the phase at (3, point) places."""
+        phase = 2 * np.pi * sign * np.outer(self._near.te_s, self._near.background_hz(xyz))
+        return np.stack([np.cos(phase), np.sin(phase)]).astype(np.float32)
+
+    def _left(self, blur_mm: float) -> FloatArray:
+        """Return what is left of uniform tissue, (echo, voxel)."""
+        size = np.array(self._near.grid.voxel_size_mm)[:, None, None]
+        blurred = np.sinc(0.5 * self._near.background_turn * blur_mm / size).prod(axis=0)
+        return np.asarray(np.maximum(self._kept * blurred, LEAST_LEFT))

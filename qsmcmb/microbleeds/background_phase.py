@@ -17,7 +17,6 @@ from qsmcmb.typing import FloatArray
 LEAST_TURN = 0.06
 """Turn from voxel to voxel, over half a turn, from which it counts."""
 LEAST_LEFT = 0.3
-BLUR_STEP_MM = 0.02
 
 
 class BackgroundPhase:
@@ -47,15 +46,17 @@ class BackgroundPhase:
         """Turn (2, n, echo, point) values of a level in place."""
         turn_by(values, self._at_levels[level])
 
-    def take_off(self, seen: FloatArray, blur_mm: float, *, derivatives: bool) -> None:
+    def take_off(self, seen: FloatArray, blur_mm: float, slope: tuple[float, float] | None = None) -> None:
         """Turn (2, n, echo, voxel) sampled values back in place, relative to what is left of the tissue's signal.
 
-        With derivatives the last of the n is that by the blur.
+        The last of the n is the derivative by the squared blur where `slope` is given: another blur, and the
+        difference of their squares.
         """
         left = self._left(blur_mm)
-        if derivatives:
-            slope = (self._left(blur_mm + BLUR_STEP_MM) / left - 1) / BLUR_STEP_MM
-            seen[:, -1] -= slope.astype(np.float32) * seen[:, 0]
+        if slope is not None:
+            wider, difference = slope
+            rise = (self._left(wider) / left - 1) / difference
+            seen[:, -1] -= rise.astype(np.float32) * seen[:, 0]
         turn_by(seen, self._back / left.astype(np.float32))
 
     def _turn(self, xyz: FloatArray, sign: int = 1) -> FloatArray:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.core.workers import run_each
 from qsmcmb.microbleeds.lesion_model import Core, LesionModel, Source
 from qsmcmb.microbleeds.misfit import Linear, evaluate, inverse_row, linearise, priors
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
@@ -23,9 +24,12 @@ from qsmcmb.microbleeds.uncertainty import bound_of, influence_of, places_sd, sa
 from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
 
-BLUR = Estimate(0.4, 0.2, "mm")
-BLUR_SPREAD_MM = 0.03
+BLUR = Estimate(0.16, 0.16, "mm2")
+"""Squared width of the box that widens the point spread, before a scan is seen."""
+BLUR_SPREAD_MM2 = 0.03
 """From lesion to lesion of a scan."""
+BLUR_LESIONS = 6
+"""Those of a scan that say most of its blur."""
 MEDIAN_EFFICIENCY = 2 / np.pi
 """Precision of a median over that of a mean."""
 DARK_PER_TESLA = Core(35.0, 0.8)
@@ -90,7 +94,7 @@ class LesionFit(NamedTuple):
     core_residual: float
     """The same within 3 mm of the centre, all echoes."""
     blur: Estimate
-    """Width of the box that widens the point spread, mm."""
+    """Squared width of the box that widens the point spread, mm2."""
     decay_hz: float
     """R2* inside the lesion above the tissue's, 1/s."""
     optimum: Optimum
@@ -124,7 +128,7 @@ def fit_lesion(
     neighbours : ndarray, optional
         Factor of other lesions on the signal, over (echo and voxel inside).
     blur : Estimate, optional
-        What is known of the blur beyond the k-space crop, mm.
+        What is known of the squared blur beyond the k-space crop, mm2.
 
     Returns
     -------
@@ -185,10 +189,10 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
     Without the processes a weak lesion may have run away to a patch of tissue nearby. A fit that is in doubt must beat
     small lesions at the point itself; those that come near it in cost are part of the SD.
     """
-    near, neighbours = rough.model.near_as_found(rough.parameters), rough.model.neighbours
-    found = optimise(*rough.model.seen_by(near, rough.source).with_process(rough.parameters, blur))
+    found = _among_tissue(rough, blur)
     if not _in_doubt(found):
         return found
+    near, neighbours = found.model.near, found.model.neighbours
     trials = [found]
     for total in (SMALL_PPM_MM3, -SMALL_PPM_MM3):
         small = Source(total, (0.0, 0.0, 0.0), 0.0)
@@ -205,6 +209,11 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
     return best._replace(rivals_sd_ppm_mm3=float(np.sqrt((chance * moved**2).sum() / chance.sum())))
 
 
+def _among_tissue(rough: Optimum, blur: Estimate) -> Optimum:
+    model = rough.model.seen_by(rough.model.near_as_found(rough.parameters), rough.source)
+    return optimise(*model.with_process(rough.parameters, blur))
+
+
 def _in_doubt(found: Optimum) -> bool:
     """Whether a fit is weak, does not hold at its core, or is unlike what is expected of a lesion at the point."""
     weak = abs(found.parameters[0]) < WEAK_SD * CLUTTER_SCALE * found.sandwich()
@@ -217,12 +226,19 @@ def _unlike(found: Optimum) -> FloatArray:
     return known[[0, 1, 2, 3, 5]]
 
 
+def scan_blur(rough: Sequence[Optimum]) -> Estimate:
+    """Return a scan's squared blur (mm2) as the lesions that say most of it have it among their tissue."""
+    converged = [o for o in rough if o.converged]
+    telling = sorted(converged, key=lambda o: _blur_sd(linearise(*o[:3])))[:BLUR_LESIONS]
+    return pooled_blur(run_each(lambda o: _among_tissue(o, BLUR), telling))
+
+
 def pooled_blur(optima: Sequence[Optimum]) -> Estimate:
     """Return what the lesions of a scan say together of its blur: it is the scan's, not the lesion's.
 
     Their weighted median, since a lesion that is no ball shows it as blur, and what was known before.
     """
-    found = np.array([[o.blur_mm, _blur_sd(linearise(*o[:3]))] for o in optima if o.converged]).reshape(-1, 2)
+    found = np.array([[o.blur_mm2, _blur_sd(linearise(*o[:3]))] for o in optima if o.converged]).reshape(-1, 2)
     # Each was found with the same knowledge; it may enter once.
     precision = found[:, 1] ** -2 - BLUR.sd**-2
     telling = precision > 0.5 * BLUR.sd**-2
@@ -230,13 +246,13 @@ def pooled_blur(optima: Sequence[Optimum]) -> Estimate:
         return BLUR
     value, precision = found[telling, 0], precision[telling]
     value = value + (value - BLUR.value) * BLUR.sd**-2 / precision
-    weight = 1 / (1 / precision + BLUR_SPREAD_MM**2)
+    weight = 1 / (1 / precision + BLUR_SPREAD_MM2**2)
     order = np.argsort(value)
     middle = float(value[order][np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)])
     together = weight.sum() * MEDIAN_EFFICIENCY
     everything = together + BLUR.sd**-2
     pooled = (middle * together + BLUR.value * BLUR.sd**-2) / everything
-    return Estimate(float(pooled), float(np.hypot(everything**-0.5, BLUR_SPREAD_MM)), "mm")
+    return Estimate(float(pooled), float(np.hypot(everything**-0.5, BLUR_SPREAD_MM2)), "mm2")
 
 
 def _usual_radius(source: Source) -> float:
@@ -308,7 +324,7 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
         sandwich_sd_ppm_mm3=sandwich,
         residual=residual,
         core_residual=core,
-        blur=Estimate(optimum.blur_mm, _blur_sd(linear), "mm"),
+        blur=Estimate(optimum.blur_mm2, _blur_sd(linear), "mm2"),
         decay_hz=optimum.decay_hz,
         optimum=optimum,
     )

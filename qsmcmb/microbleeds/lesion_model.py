@@ -66,7 +66,7 @@ class Signal(NamedTuple):
 class LesionModel:
     """Signal model around one lesion.
 
-    Parameters: those of the source's shape (M in ppm mm3, centre, log radius, blur, log decay of the core, and what
+    Parameters: those of the source's shape (M in ppm mm3, centre, log radius, squared blur, log decay of the core, and what
     the shape adds), then the coefficients of phase and log magnitude.
 
     Parameters
@@ -76,7 +76,7 @@ class LesionModel:
     source : Source
         What is expected: sets the fine grid.
     blur : Estimate
-        What is known of the blur beyond the k-space crop, mm.
+        What is known of the squared blur beyond the k-space crop, mm2.
     core : Core
         What is known of the lesion's inside.
     neighbours : ndarray of shape (echo and voxel,), optional

@@ -107,17 +107,10 @@ class Neighbourhood:
     def within(self, radius_mm: float) -> Neighbourhood:
         """Return the same with the voxels of a smaller ball."""
         near = (self.coordinates_mm**2).sum(axis=0) < radius_mm**2
-        return replace(
-            self,
-            inside=self.inside & near,
-            radius_mm=radius_mm,
-            background=self._background_within(radius_mm),
-        )
-
-    def _background_within(self, radius_mm: float) -> FloatArray | None:
-        if self.background is None:
-            return None
-        return self.background * polynomials(np.full((3, 1), radius_mm / self.radius_mm), 3)[0]
+        background = self.background
+        if background is not None:
+            background = background * polynomials(np.full((3, 1), radius_mm / self.radius_mm), 3)[0]
+        return replace(self, inside=self.inside & near, radius_mm=radius_mm, background=background)
 
     def background_hz(self, xyz_mm: FloatArray) -> FloatArray:
         """Return the background field at (3, n) places, Hz."""

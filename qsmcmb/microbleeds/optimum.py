@@ -11,7 +11,7 @@ from qsmcmb.microbleeds.misfit import Misfit, evaluate, gradient_of, linearise, 
 from qsmcmb.microbleeds.uncertainty import influence_of, sandwich_sd
 from qsmcmb.typing import FloatArray
 
-MAX_BLUR_MM = 3.0
+MAX_BLUR_MM2 = 9.0
 DECAY_HZ = (0.5, 3000.0)
 MAX_SHIFT_MM = 2.5
 MAX_HALF_AXIS_MM = 3.5
@@ -45,8 +45,8 @@ class Optimum(NamedTuple):
         return self.model.shape.rows(self.parameters)
 
     @property
-    def blur_mm(self) -> float:
-        """Width of the box that widens the point spread."""
+    def blur_mm2(self) -> float:
+        """Squared width of the box that widens the point spread."""
         return float(self.parameters[5])
 
     @property
@@ -120,7 +120,7 @@ def _normal_equations(model: LesionModel, p: FloatArray, misfit: Misfit) -> tupl
 def _bounded(trial: FloatArray, start_centre: FloatArray, n_source: int) -> FloatArray:
     trial[1:4] = start_centre + np.clip(trial[1:4] - start_centre, -MAX_SHIFT_MM, MAX_SHIFT_MM)
     trial[4] = np.clip(trial[4], np.log(RADII_MM[0]), np.log(RADII_MM[1]))
-    trial[5] = np.clip(trial[5], 0.02, MAX_BLUR_MM)
+    trial[5] = np.clip(trial[5], 0.0, MAX_BLUR_MM2)
     trial[6] = np.clip(trial[6], np.log(DECAY_HZ[0]), np.log(DECAY_HZ[1]))
     trial[7:n_source] = np.clip(trial[7:n_source], -MAX_HALF_AXIS_MM, MAX_HALF_AXIS_MM)
     return trial

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qsmcmb.microbleeds.background_phase import BLUR_STEP_MM, BackgroundPhase
+from qsmcmb.microbleeds.background_phase import BackgroundPhase
 from qsmcmb.microbleeds.k_space_window import KSpaceWindow
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood, SliceProfile
 from qsmcmb.microbleeds.source_shape import ONE_BALL, SourceShape
@@ -33,6 +33,8 @@ CORE_PARTS = (2, 3)
 """Into how many a core cell is divided along each axis: more where the core is small."""
 SMALL_CORE_MM = 2.6
 LARGEST_MM = 9.0
+BLUR_STEP_MM2 = 0.02
+"""Of the squared blur: near 0 the blur itself has no slope."""
 BLUR_POINTS = 6
 
 
@@ -132,7 +134,7 @@ class PointSpread:
         self,
         rows: FloatArray,
         decay_hz: float,
-        blur_mm: float,
+        blur_mm2: float,
         *,
         shape: SourceShape = ONE_BALL,
         derivatives: bool = False,
@@ -145,18 +147,19 @@ class PointSpread:
             What the shape's loop reads: of balls M (ppm mm3), centre (mm, 3), radius (mm).
         decay_hz : float
             R2* inside above the tissue's, 1/s.
-        blur_mm : float
-            Width of a box that widens the spread of the k-space crop along each axis: filters, decay, motion.
+        blur_mm2 : float
+            Squared width of a box that widens the spread of the k-space crop along each axis: filters, decay, motion.
         shape : SourceShape, optional
             Of the rows; balls by default.
         derivatives : bool, optional
-            Also by the rows' parameters, by the logarithm of the decay, and by the blur.
+            Also by the rows' parameters, by the logarithm of the decay, and by the squared blur.
 
         Returns
         -------
         ndarray of shape (1 or 3 + k n, echo, voxel inside), complex64
         """
         near = self._near
+        blur_mm, wider_mm = np.sqrt([blur_mm2, blur_mm2 + BLUR_STEP_MM2])
         count = 2 + shape.per_row * len(rows) if derivatives else 1
         decay = decay_hz * np.array(near.te_s)
         core = np.stack([np.exp(-decay), -decay * np.exp(-decay)])
@@ -176,15 +179,15 @@ class PointSpread:
             matrices = self._matrices(number, blur_mm)
             seen[:, :count] += level.sample(part, matrices)[..., near.inside]
             if derivatives:
-                wider = self._made_matrices(level, blur_mm + BLUR_STEP_MM)
+                wider = self._made_matrices(level, wider_mm)
                 for axis in range(3):
                     mixed = [
-                        (w - m) / np.float32(BLUR_STEP_MM) if a == axis else m
+                        (w - m) / np.float32(BLUR_STEP_MM2) if a == axis else m
                         for a, (m, w) in enumerate(zip(matrices, wider, strict=True))
                     ]
                     seen[:, count] += level.sample(part[:, 0], mixed)[..., near.inside]
         if self._background is not None:
-            self._background.take_off(seen, blur_mm, derivatives=derivatives)
+            self._background.take_off(seen, blur_mm, (wider_mm, BLUR_STEP_MM2) if derivatives else None)
         direct = np.empty_like(seen[:, :count])
         shape.loop(rows, self._smooth, self._direct, *args, np.float32(CELL_MM), direct)
         seen[:, :count] += direct

@@ -16,7 +16,7 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.field_form import fit_ball_form
 from qsmcmb.microbleeds.first_fit import first_fit
 from qsmcmb.microbleeds.k_space_window import WHOLE, Windows
-from qsmcmb.microbleeds.lesion_fit import LesionFit, describe_fit, pooled_blur, refine, rough_fit
+from qsmcmb.microbleeds.lesion_fit import LesionFit, describe_fit, refine, rough_fit, scan_blur
 from qsmcmb.microbleeds.lesion_model import Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood, lesion_free_places
 from qsmcmb.microbleeds.optimum import Optimum
@@ -123,7 +123,7 @@ def quantify_lesions(
     labels = np.zeros(scan.grid.shape, np.int32)
     nears = with_slices(_with_texture([_near(scan, v, data) for v in voxels], scan, voxels, data))
     optima = run_each(lambda near: None if near is None else first_fit(near), nears)
-    blur = pooled_blur([o for o in optima if o is not None])
+    blur = scan_blur([o for o in optima if o is not None])
     fits: list[LesionFit | None] = [None] * len(nears)
     veins: list[Vein | None] = [None] * len(nears)
     places_mm = voxels * np.array(scan.grid.voxel_size_mm)
@@ -224,7 +224,7 @@ def _neighbours(
         rows = other.rows
         rows[:, 1:4] += shift
         spread = PointSpread(near, other.source.total_chi_ppm_mm3, centre, rows[:, 4].max())
-        this = spread.factor(rows, other.decay_hz, other.blur_mm, shape=other.model.shape)[0]
+        this = spread.factor(rows, other.decay_hz, other.blur_mm2, shape=other.model.shape)[0]
         this = 1 + this.reshape(-1)
         factor = this if factor is None else factor * this
     return factor

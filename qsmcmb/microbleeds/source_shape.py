@@ -2,7 +2,7 @@
 
 A shape says how many parameters it has, which rows the loop over points reads, how their derivatives become those of
 the parameters, and what is known of it beforehand. The first seven parameters of all shapes are alike: strength,
-centre (3, mm), log radius, blur (mm), log decay of the inside (1/s).
+centre (3, mm), log radius, squared blur (mm2), log decay of the inside (1/s).
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Spheroid(SourceShape):
 
 
 def _across2(p: FloatArray) -> float:
-    """Return the squared radius across a spheroid of the volume of a ball of radius exp(p[4]) with its focus at p[7:10]."""
+    """Return the squared radius across a spheroid with its focus at p[7:10] and a ball's volume of radius exp(p[4])."""
     focus2, volume2 = float(p[7:10] @ p[7:10]), float(np.exp(6 * p[4]))
     square = float(np.exp(2 * p[4]))
     # Convex and rising: from above Newton's steps only fall.

@@ -30,7 +30,7 @@ LEAST_TEXTURE = 0.1
 
 
 class Term(NamedTuple):
-    """Functions of space (voxel, n) times one function, not negative, of echo time (echo,); SD of their coefficients."""
+    """Functions of space (voxel, n) times one function of echo time (echo,), not negative; SD of their coefficients."""
 
     along_te: FloatArray
     basis: FloatArray

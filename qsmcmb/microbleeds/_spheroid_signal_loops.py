@@ -135,7 +135,7 @@ def spheroid_factor(
 ) -> None:
     """Fill `out` (2, 1 or 2 + PER_SPHEROID, echo, point) with the weighted factor - 1 and its derivatives.
 
-    As `lesion_factor`, for one row: M (ppm mm3), centre (mm, 3), radius across (mm), from the centre to a focus (mm, 3).
+    As `lesion_factor`, for one row: M (ppm mm3), centre (mm, 3), radius across and from the centre to a focus (mm, 3).
     """
     n = points.shape[0]
     for c in prange((n + CHUNK - 1) // CHUNK):

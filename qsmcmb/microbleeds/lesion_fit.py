@@ -37,17 +37,19 @@ DARK_PER_TESLA = Core(35.0, 0.8)
 KEPT = Core(3.0, 1.5)
 """A lesion that keeps its signal."""
 RADIUS_STARTS = (0.75, 1.0, 1.3)
-MODEL_ERROR = 0.004
+MODEL_ERROR = 0.001
 FLOOR_PPM_MM3 = 0.01
-CLUTTER_SCALE = 2.5
-USUAL_RESIDUAL = 0.8
+CLUTTER_SCALE = 1.75
+PLACES_POWER = 0.8
+USUAL_RESIDUAL = 0.5
 CORE_POWER = 4
 THICK_POWER = 0.75
-"""The SD of noise and clutter, in units of what the fit and the places around it say together (their geometric mean),
-and not below a floor; more where the fit, the core's above all, is poorer than usual, and the longer a voxel is.
+"""The SD of noise and clutter, in units of what the fit and the places around it say together (their geometric mean,
+the places' part of it the larger), and not below a floor; more where the fit, the core's above all, is poorer than
+usual, and the longer a voxel is.
 
 Set so that the 95 % interval holds 95 % of the lesions of heads made for this, over all field strengths: both say less
-than is true, since neither knows of a core that is no ball.
+than is true, since neither knows of tissue that looks like a part of the lesion.
 """
 
 CORE_RESIDUAL = 0.6
@@ -309,7 +311,8 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     influence = influence_of(model, linear)
     sandwich = sandwich_sd(model.near, misfit, influence)
     clutter = places_sd(model, misfit, influence, places)
-    around = np.hypot(sandwich if np.isnan(clutter) else np.sqrt(sandwich * clutter), FLOOR_PPM_MM3)
+    places = sandwich if np.isnan(clutter) else clutter
+    around = np.hypot(sandwich ** (1 - PLACES_POWER) * places**PLACES_POWER, FLOOR_PPM_MM3)
     residual, core = optimum.residual, optimum.core_residual()
     poorer = max(1.0, residual / USUAL_RESIDUAL, (core / USUAL_RESIDUAL) ** CORE_POWER)
     size = model.near.grid.voxel_size_mm

@@ -66,8 +66,8 @@ class Signal(NamedTuple):
 class LesionModel:
     """Signal model around one lesion.
 
-    Parameters: those of the source's shape (M in ppm mm3, centre, log radius, squared blur, log decay of the core, and what
-    the shape adds), then the coefficients of phase and log magnitude.
+    Parameters: those of the source's shape (M in ppm mm3, centre, log radius, squared blur, log decay of the core, and
+    what the shape adds), then the coefficients of phase and log magnitude.
 
     Parameters
     ----------

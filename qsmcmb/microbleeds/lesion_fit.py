@@ -37,12 +37,12 @@ DARK_PER_TESLA = Core(35.0, 0.8)
 KEPT = Core(3.0, 1.5)
 """A lesion that keeps its signal."""
 RADIUS_STARTS = (0.75, 1.0, 1.3)
-MODEL_ERROR = 0.001
-FLOOR_PPM_MM3 = 0.01
-CLUTTER_SCALE = 1.75
-PLACES_POWER = 0.8
+MODEL_ERROR = 0.002
+FLOOR_PPM_MM3 = 0.005
+CLUTTER_SCALE = 2.1
+PLACES_POWER = 0.7
 USUAL_RESIDUAL = 0.5
-CORE_POWER = 4
+CORE_POWER = 2
 THICK_POWER = 0.75
 """The SD of noise and clutter, in units of what the fit and the places around it say together (their geometric mean,
 the places' part of it the larger), and not below a floor; more where the fit, the core's above all, is poorer than
@@ -240,7 +240,9 @@ def pooled_blur(optima: Sequence[Optimum]) -> Estimate:
 
     Their weighted median, since a lesion that is no ball shows it as blur, and what was known before.
     """
-    found = np.array([[o.blur_mm2, _blur_sd(linearise(*o[:3]))] for o in optima if o.converged]).reshape(-1, 2)
+    found = np.array([[o.blur_mm2, _blur_sd(linearise(*o[:3]))] for o in optima if o.converged]).reshape(
+        -1, 2
+    )
     # Each was found with the same knowledge; it may enter once.
     precision = found[:, 1] ** -2 - BLUR.sd**-2
     telling = precision > 0.5 * BLUR.sd**-2
@@ -254,7 +256,7 @@ def pooled_blur(optima: Sequence[Optimum]) -> Estimate:
     together = weight.sum() * MEDIAN_EFFICIENCY
     everything = together + BLUR.sd**-2
     pooled = (middle * together + BLUR.value * BLUR.sd**-2) / everything
-    return Estimate(float(pooled), float(np.hypot(everything**-0.5, BLUR_SPREAD_MM2)), "mm2")
+    return Estimate(max(float(pooled), 0.0), float(np.hypot(everything**-0.5, BLUR_SPREAD_MM2)), "mm2")
 
 
 def _usual_radius(source: Source) -> float:
@@ -311,8 +313,8 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     influence = influence_of(model, linear)
     sandwich = sandwich_sd(model.near, misfit, influence)
     clutter = places_sd(model, misfit, influence, places)
-    places = sandwich if np.isnan(clutter) else clutter
-    around = np.hypot(sandwich ** (1 - PLACES_POWER) * places**PLACES_POWER, FLOOR_PPM_MM3)
+    by_places = sandwich if np.isnan(clutter) else clutter
+    around = np.hypot(sandwich * np.power(by_places / sandwich, PLACES_POWER), FLOOR_PPM_MM3)
     residual, core = optimum.residual, optimum.core_residual()
     poorer = max(1.0, residual / USUAL_RESIDUAL, (core / USUAL_RESIDUAL) ** CORE_POWER)
     size = model.near.grid.voxel_size_mm

@@ -143,7 +143,8 @@ def quantify_lesions(
                     optimum = rough_fit(near, optimum.source, neighbours=around, blur=blur, core=core)
                 optima[i] = refined = refine(optimum, blur)
                 fits[i] = fit = describe_fit(refined, _places(scan, near, voxels, data))
-                if abs(fit.source.total_chi_ppm_mm3) > FOUND_SD * fit.sd_ppm_mm3:
+                # A vein is a poor lesion: its SD is no reason not to look.
+                if abs(fit.source.total_chi_ppm_mm3) > FOUND_SD * fit.sandwich_sd_ppm_mm3:
                     veins[i] = find_vein(refined)
             if progress:
                 progress(next(done), len(nears))

@@ -43,7 +43,7 @@ def lines_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("SD", f"{_unit(fit['sd'])}; noise and clutter alone {_unit(fit['noise_and_clutter_sd'])}"),
             ("Cramer-Rao bound of the SD (white noise alone)", _unit(fit["cramer_rao_sd"])),
             ("weighted residual; within 3 mm", f"{show(fit['residual'])}; {show(fit['core_residual'])}"),
-            ("balls: total (ppm mm3), radius (mm)", _balls(fit["balls_ppm_mm3_mm"])),
+            (f"{fit['shape']}: total (ppm mm3), radius (mm)", _sources(fit["sources_ppm_mm3_mm"])),
             (
                 "voxels",
                 f"{voxels['used']} used, {voxels['left_out']} left out (outside mask or volume) within "
@@ -72,7 +72,7 @@ def lines_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def _balls(rows: list[list[float]]) -> str:
+def _sources(rows: list[list[float]]) -> str:
     return "; ".join(f"{show(row[0])}, {show(row[4])}" for row in rows)
 
 

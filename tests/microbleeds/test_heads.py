@@ -21,17 +21,20 @@ def truth(shared_data: Path, session: str) -> tuple[np.ndarray, np.ndarray, list
     return points, np.array([float(r["S_ppm_mm3"] or 0) for r in rows]), [str(r["kind"]) for r in rows]
 
 
-@pytest.mark.parametrize("session", ["15T", "3T", "7T"])
-def test_lesion_fit_on_heads_of_other_code(shared_data: Path, session: str) -> None:
-    scan = qc.load_scan(shared_data / "heads", participant="dev01", session=session)
-    points, total, _ = truth(shared_data, session)
-    frame = qc.quantify(scan, points).to_dataframe()
-    strong = np.abs(total) > 2
-    error = np.abs(frame["total_chi_ppm_mm3"].to_numpy() / total - 1)[strong]
-    assert np.median(error) < 0.08
-    low, high = (frame[f"total_chi_{end}_ppm_mm3"].to_numpy() for end in ("low", "high"))
-    assert np.mean((low <= total) & (total <= high)) > 0.85
-    assert (np.sign(frame["total_chi_ppm_mm3"]) == np.sign(total))[strong].all()
+def test_lesion_fit_on_heads_of_other_code(shared_data: Path) -> None:
+    held: list[bool] = []
+    for session in ("15T", "3T", "7T"):
+        scan = qc.load_scan(shared_data / "heads", participant="dev01", session=session)
+        points, total, _ = truth(shared_data, session)
+        frame = qc.quantify(scan, points).to_dataframe()
+        strong = np.abs(total) > 2
+        error = np.abs(frame["total_chi_ppm_mm3"].to_numpy() / total - 1)[strong]
+        assert np.median(error) < 0.02
+        assert error.max() < 0.08
+        low, high = (frame[f"total_chi_{end}_ppm_mm3"].to_numpy() for end in ("low", "high"))
+        held += list((low <= total) & (total <= high))
+        assert (np.sign(frame["total_chi_ppm_mm3"]) == np.sign(total))[strong].all()
+    assert np.mean(held) > 0.9
 
 
 def test_whole_scan_finds_the_lesions_and_the_map_has_their_sign(shared_data: Path) -> None:

@@ -14,7 +14,7 @@ from qsmcmb.microbleeds.lesion_model import LesionModel, Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.microbleeds.quantify import POOR_FIT
 from qsmcmb.microbleeds.source_shape import TWO_BALLS
-from qsmcmb.model import Estimate, Grid
+from qsmcmb.model import Grid
 
 TE_S = (0.006, 0.013, 0.020)
 B0_DIR = np.array([0.6, 0.0, 0.8])
@@ -78,7 +78,7 @@ def test_loop_agrees_with_a_plain_twin(n_balls: int, rng: np.random.Generator) -
 def test_slopes_are_differences(pair: bool) -> None:
     near = scanned(np.array([[5.0, 0.3, -0.4, 0.2, 1.1]]))
     source = Source(5.0, (0.0, 0.0, 0.0), 1.1)
-    one = LesionModel(near, source, blur=Estimate(0.4, 0.2, "mm"), core=dark_core(3.0))
+    one = LesionModel(near, source, blur=BLUR, core=dark_core(3.0))
     p = one.start(Source(5.0, (0.1, 0.05, -0.1), 1.1))
     model = one.with_shape(TWO_BALLS) if pair else one
     if pair:

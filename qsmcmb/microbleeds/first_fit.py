@@ -20,12 +20,12 @@ NEAR_BY_SD = 1.5
 
 def first_fit(near: Neighbourhood) -> Optimum:
     """Fit a lesion from the field alone: dark inside or, where that explains the scan better, with its signal kept."""
-    near = with_background(near, fit_field_form(near, near.field_hz))
-    return _kept_instead(near, _dark_fit(near))
-
-
-def _dark_fit(near: Neighbourhood) -> Optimum:
     start = fit_field_form(near, near.field_hz)
+    near = with_background(near, start)
+    return _kept_instead(near, _dark_fit(near, start))
+
+
+def _dark_fit(near: Neighbourhood, start: Source) -> Optimum:
     if np.linalg.norm(start.centre_mm / near.point_sd_mm) > NEAR_BY_SD:
         start = start._replace(centre_mm=(0.0, 0.0, 0.0))
     fit = rough_fit(near, start)

@@ -32,6 +32,7 @@ CELL_MM = 0.5
 CORE_PARTS = (2, 3)
 """Into how many a core cell is divided along each axis: more where the core is small."""
 SMALL_CORE_MM = 2.6
+END = np.float32(1 / 24)
 LARGEST_MM = 9.0
 BLUR_STEP_MM2 = 0.02
 """Of the squared blur: near 0 the blur itself has no slope."""
@@ -75,20 +76,19 @@ class PointSpread:
             width[near.slices.axis] = TAPER_SLICES * size[near.slices.axis]
         self._outer_mm = self._inner_mm + width
         core = max(min((turn * CELL_MM / FINE_TURN) ** 0.25, 5.0), radius_mm + 2 * CELL_MM)
+        cells = np.minimum(CELL_MM, size / 2)
+        # Cells of the taper surround the core.
+        core = min(core, float((self._outer_mm - 2 * cells).min()))
         self._centre = np.asarray(centre_mm, dtype=float)
-        self._edges = [
-            _cells(reach, min(CELL_MM, v / 2)) for reach, v in zip(self._outer_mm, size, strict=True)
-        ]
+        self._edges = [_cells(reach, cell) for reach, cell in zip(self._outer_mm, cells, strict=True)]
         self._core = [e[np.searchsorted(e, [-core, core])] for e in self._edges]
         coarse = self._level(self._edges, CELL_MM)
         parts = CORE_PARTS[int(core < SMALL_CORE_MM)]
         fine_edges = [_divided(e, c, parts) for e, c in zip(self._edges, self._core, strict=True)]
         fine = self._level(fine_edges, CELL_MM / parts)
-        inside_core = np.ones(len(coarse.points), bool)
-        for axis, (low, high) in enumerate(self._core):
-            at = coarse.points[:, axis] - self._centre[axis]
-            inside_core &= (at > low) & (at < high)
-        coarse.weight[inside_core] = 0.0
+        # The sum over coarse cells outside the core is that over all less that over the core.
+        in_core = [_ended(e, c) for e, c in zip(self._edges, self._core, strict=True)]
+        coarse.weight[:] *= 1 - (in_core[0][:, None, None] * in_core[1][:, None] * in_core[2]).ravel()
         self._levels = (coarse, fine)
         self._sampled: dict[int, tuple[float, list[FloatArray]]] = {}
         self._smooth, self._direct = self._smooth_part()
@@ -238,6 +238,20 @@ class _Level:
 def _cells(reach_mm: float, cell_mm: float) -> FloatArray:
     half = int(np.ceil(reach_mm / cell_mm))
     return np.asarray(np.arange(-half, half + 1) * cell_mm)
+
+
+def _ended(edges: FloatArray, core: FloatArray) -> FloatArray:
+    """Return the weights of the cells along an axis in a sum that ends at the core's edges.
+
+    Cut off, a sum over middles lacks a part of the slope at its ends (Euler-Maclaurin): the cells on both sides of an
+    end have it.
+    """
+    inside = (edges[:-1] >= core[0]) & (edges[1:] <= core[1])
+    first, last = np.flatnonzero(inside)[[0, -1]]
+    weights = inside.astype(np.float32)
+    weights[[first, last]] -= END
+    weights[[first - 1, last + 1]] += END
+    return weights
 
 
 def _divided(edges: FloatArray, core: FloatArray, parts: int) -> FloatArray:

@@ -74,6 +74,8 @@ POOR_TRUST = 0.02
 """Part of a difference of costs that counts where the model does not hold: its cost can't choose well."""
 SMALL_PPM_MM3 = 1.0
 """Size of the lesions, of either sign, that a doubtful fit must beat."""
+RIVAL_SD = 0.6
+"""SD over the difference that a shape in doubt makes: its total susceptibility is within the 95 % interval."""
 CORE_LEFT = 0.87
 """Largest weighted residual that another shape may leave around each of its bodies, over what one ball leaves."""
 
@@ -160,24 +162,43 @@ def rough_fit(
     if one.core_residual() < CORE_RESIDUAL or abs(one.parameters[0]) < 3 * one.sandwich():
         return one
     spheroid = _fit_spheroid(one)
-    best = _best_of(one, [spheroid, _fit_pair_along(spheroid)])
-    return best if best.core_residual() < BADLY else _best_of(one, [best, *_fit_pairs(one)])
+    tried = [spheroid, _fit_pair_along(spheroid)]
+    best = _best_of(one, tried)
+    if best is one or best.core_residual() > BADLY:
+        tried += _fit_pairs(one)
+        best = _best_of(one, tried)
+    return _with_rivals(one, tried) if best is one else best
 
 
 def _best_of(one: Optimum, others: Sequence[Optimum]) -> Optimum:
     """Return the fit that explains a lesion best; one ball where the others do not explain more."""
-    return min([one, *(o for o in others if _explains_more(o, one))], key=lambda fit: fit.misfit.cost)
+    more = [
+        other for other in others if _left_around(other, one) < CORE_LEFT and _gain(other, one) > SHAPE_GAIN
+    ]
+    return min([one, *more], key=lambda fit: fit.misfit.cost)
 
 
-def _explains_more(other: Optimum, one: Optimum) -> bool:
-    """Whether another shape explains a lesion better than one ball: the scan, and what is around each of its bodies.
+def _gain(other: Optimum, one: Optimum) -> float:
+    return one.misfit.cost - other.misfit.cost
+
+
+def _left_around(other: Optimum, one: Optimum) -> float:
+    """Return the most that another shape leaves around the ball and around each of its bodies, over what the ball does.
 
     A second ball that describes something else nearby lowers the cost, but leaves what is around it as it is.
     """
-    if one.misfit.cost - other.misfit.cost < SHAPE_GAIN:
-        return False
     centres = [one.source.centre_mm, *(triple(row[1:4]) for row in other.rows)]
-    return all(other.core_residual(c) < CORE_LEFT * one.core_residual(c) for c in centres)
+    return max(other.core_residual(c) / max(one.core_residual(c), 1e-9) for c in centres)
+
+
+def _with_rivals(one: Optimum, others: Sequence[Optimum]) -> Optimum:
+    """Return a ball whose SD knows of shapes that lower the cost, and may or may not be right."""
+    moved = [
+        abs(other.parameters[0] - one.parameters[0])
+        for other in others
+        if _gain(other, one) > SHAPE_GAIN and _left_around(other, one) < 1
+    ]
+    return one._replace(rivals_sd_ppm_mm3=RIVAL_SD * float(max(moved, default=0.0)))
 
 
 def dark_core(b0_tesla: float) -> Core:
@@ -193,7 +214,7 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
     """
     found = _among_tissue(rough, blur)
     if not _in_doubt(found):
-        return found
+        return found._replace(rivals_sd_ppm_mm3=rough.rivals_sd_ppm_mm3)
     near, neighbours = found.model.near, found.model.neighbours
     trials = [found]
     for total in (SMALL_PPM_MM3, -SMALL_PPM_MM3):
@@ -208,7 +229,8 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
     trust = 1.0 if best.core_residual() < DOUBTFUL_CORE else POOR_TRUST
     chance = np.exp(-0.5 * trust * (costs - costs.min()))
     moved = np.array([trial.parameters[0] - best.parameters[0] for trial in trials])
-    return best._replace(rivals_sd_ppm_mm3=float(np.sqrt((chance * moved**2).sum() / chance.sum())))
+    rivals = np.hypot(rough.rivals_sd_ppm_mm3, np.sqrt((chance * moved**2).sum() / chance.sum()))
+    return best._replace(rivals_sd_ppm_mm3=float(rivals))
 
 
 def _among_tissue(rough: Optimum, blur: Estimate) -> Optimum:

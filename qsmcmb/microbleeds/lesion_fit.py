@@ -76,6 +76,8 @@ SMALL_PPM_MM3 = 1.0
 """Size of the lesions, of either sign, that a doubtful fit must beat."""
 RIVAL_SD = 0.6
 """SD over the difference that a shape in doubt makes: its total susceptibility is within the 95 % interval."""
+LARGEST_RIVAL = 1.5
+"""Largest such difference, over the ball's total susceptibility: what is several times as large is something else."""
 CORE_LEFT = 0.87
 """Largest weighted residual that another shape may leave around each of its bodies, over what one ball leaves."""
 
@@ -193,8 +195,9 @@ def _left_around(other: Optimum, one: Optimum) -> float:
 
 def _with_rivals(one: Optimum, others: Sequence[Optimum]) -> Optimum:
     """Return a ball whose SD knows of shapes that lower the cost, and may or may not be right."""
+    total = one.parameters[0]
     moved = [
-        abs(other.parameters[0] - one.parameters[0])
+        min(abs(other.parameters[0] - total), LARGEST_RIVAL * abs(total))
         for other in others
         if _gain(other, one) > SHAPE_GAIN and _left_around(other, one) < 1
     ]

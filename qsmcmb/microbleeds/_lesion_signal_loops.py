@@ -63,7 +63,7 @@ def _ball(ball: Any, xyz: Any, b0_dir: Any, edge: Any, parts: Any) -> None:
 
 @compiled(fused=True)
 def seen_at(parts: Any, constant: Any, core: Any, turn: Any, seen: Any) -> None:
-    """Fill turn and signal (2, point) of one ball at one echo."""
+    """Fill turn and signal (2, point) of one body at one echo."""
     for i in range(parts.shape[1]):
         phase = wrap(constant * parts[FIELD, i])
         real, imaginary = cosine(phase), phase * sinc(phase)
@@ -95,7 +95,7 @@ def slope_by(
     core: Any,
     out: Any,
 ) -> None:
-    """Fill `out` (2, point) with the derivative by one of a ball's parameters."""
+    """Fill `out` (2, point) with the derivative by one of a body's parameters."""
     for i in range(weight.size):
         field = weight[i] * constant * parts[OUTSIDE, i] * by_field[i]
         edge = weight[i] * by_edge[i]
@@ -115,7 +115,7 @@ def weighted(value: Any, weight: Any, out: Any) -> None:
 
 @compiled(fused=True)
 def add_core(parts: Any, others: Any, weight: Any, by_decay: Any, out: Any) -> None:
-    """Add to `out` (2, point) the derivative of one ball's inside by the decay."""
+    """Add to `out` (2, point) the derivative of one body's inside by the decay."""
     for i in range(weight.size):
         inside = weight[i] * (ONE - parts[OUTSIDE, i]) * by_decay
         out[0, i] += inside * others[0, i]

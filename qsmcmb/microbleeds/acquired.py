@@ -166,7 +166,7 @@ def _fits(spectrum: _Spectrum) -> list[tuple[float, KSpaceWindow]]:
 
     alone = problem.fit(ALONE, ())[0]
     anything = fitted(ANY)
-    # Any window explains a spectrum at least as well as one of the simpler kinds.
+    # The freest window explains a spectrum at least as well as the simpler kinds, which are some of it.
     if alone - anything[0] < HOPELESS * BELIEVED:
         return []
     fits = [*(fitted(kind) for kind in KINDS[:-1]), anything]

@@ -2,9 +2,9 @@
 
 Errors are not alike in all directions: the magnitude carries tissue texture, the phase carries the field of nearby
 tissue, which grows with echo time; both are weighed as what they are. A rough fit, with polynomials for the tissue,
-finds the lesion's shape: where the core does not fit, two equal balls with a free axis take the ball's place. All
-lesions of a scan together say how far its point spread is wider than its voxels. The fit is then refined with the
-tissue's processes. The field form (dipole on an unwrapped field map) starts it and stands by as a check.
+finds the lesion's shape: where the core does not fit, a spheroid or two equal balls with a free axis take the ball's
+place. Lesions of a scan together say how far its point spread is wider than its voxels. The fit is then refined with
+the tissue's processes. The field form (dipole on an unwrapped field map) starts it and stands by as a check.
 """
 
 from __future__ import annotations

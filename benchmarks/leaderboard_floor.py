@@ -1,4 +1,4 @@
-"""What a method's floor is made of: the transforms that it makes, and the bytes that its loops cannot but move."""
+"""What a method's floor is made of: the transforms that it makes, the bytes that its loops cannot but move, its result."""
 
 from __future__ import annotations
 
@@ -83,6 +83,24 @@ def bandwidth(shape: tuple[int, int, int]) -> float:
         copy(source, out)
         times.append(time.perf_counter() - start)
     return 2 * source.nbytes / min(times)
+
+
+def mapping_seconds(mask: Any) -> float:
+    """Return what the system takes to map the memory of a result that is written in the mask's box alone."""
+    from qsmcmb.core.memory import sparse_zeros
+    from qsmcmb.core.morphology import bounding_box
+    from qsmcmb.dipole_inversion._admm_loops import copy
+
+    box = bounding_box(mask)
+    source, times = np.ones([s.stop - s.start for s in box], np.float32), []
+    for _ in range(6):
+        out = sparse_zeros(mask.shape)[box]
+        start = time.perf_counter()
+        copy(source, out)
+        between = time.perf_counter()
+        copy(source, out)
+        times.append(2 * between - start - time.perf_counter())
+    return max(min(times), 0.0)
 
 
 class Traffic:

@@ -66,9 +66,10 @@ numbers are in [leaderboard/results.json](leaderboard/results.json).
   the calls, which compares machines; *floor*, in pairs too: the transforms that the method makes on its own grids, as
   fast as any run has met them, and the bytes that its loops must move over the bandwidth of a copy. Between two
   transforms each array that loops touch counts once, read or written; of the arrays of the mask's box counts the
-  share that the mask fills; what NumPy moves does not count. Nor does mapping fresh memory, which for methods of one or
-  two transforms takes about as long as they do. *Volumes*: memory beyond the input, results of all echoes included, in
-  float32 volumes of the working grid: that of the transforms, the mask's box without any, all of the grid for masking.
+  share that the mask fills; what NumPy moves does not count. To that comes mapping the memory of one result, as fast
+  as any run has met it, for a result cannot lie where an earlier one does. Nothing counts of what loops compute.
+  *Volumes*: memory beyond the input, results of all echoes included, in float32 volumes of the working grid: that of
+  the transforms, the mask's box without any, all of the grid for masking.
 - **Peers** are other open implementations of the same method on the same phantom, as measured on another machine:
   compare pairs. *Faster*: than the fastest peer, in pairs; of unwrapping, in pairs an echo.
 """
@@ -108,7 +109,7 @@ def gather(results: Path, kept: Path) -> list[Record]:
     new = {_key(r): r for r in (json.loads(p.read_text()) for p in results.glob("*/*.json"))}
     for key, record in new.items():
         if record["seconds"] is None and key in old:
-            record.update({name: old[key][name] for name in SPEED})
+            record.update({name: old[key].get(name) for name in SPEED})
     known = {family: methods_of(family) for family in TITLES}
     return [r for key, r in sorted((old | new).items()) if r["method"] in known[r["family"]]]
 
@@ -132,11 +133,17 @@ def add_costs(records: list[Record]) -> None:
     for record in records:
         record |= dict.fromkeys(("full_pair_s", "pairs", "floor_s", "floor_ratio"))
     bytes_per_s = max((r["bytes_per_s"] for r in timed), default=1.0)
+    mapping_s: dict[str, float] = {}
+    for record in timed:
+        if record.get("mapping_s") is not None:
+            case = record["case"]
+            mapping_s[case] = min(record["mapping_s"], mapping_s.get(case, np.inf))
     for record in timed:
         record["full_pair_s"] = pair_s[record["grid"]]
         record["pairs"] = record["call_pairs"] or record["seconds"] / record["full_pair_s"]
         pairs = sum(number * pair_s.get(shape, np.inf) for shape, number in record["transform_pairs"].items())
-        floor = pairs + record["moved_bytes"] / bytes_per_s if 0 < pairs < np.inf else None
+        moved = record["moved_bytes"] / bytes_per_s + mapping_s.get(record["case"], 0.0)
+        floor = pairs + moved if 0 < pairs < np.inf else None
         record["floor_s"] = floor
         record["floor_ratio"] = record["pairs"] * record["full_pair_s"] / floor if floor else None
 

@@ -18,12 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qsmcmb.background_removal import _lbv_loops as lbv_loops
 from qsmcmb.background_removal import _normal_loops as loops
 from qsmcmb.background_removal.normal import NormalSystem
 from qsmcmb.core.dipole import dipole_kernel_k
 from qsmcmb.core.fft import Shape, engine, fast_shape
-from qsmcmb.core.memory import zeros
-from qsmcmb.core.robust import inverse_sd_weights, median_inside
+from qsmcmb.core.memory import empty, zeros
+from qsmcmb.core.robust import inverse_sd_weights, mean_inside, median_inside, std_inside
 from qsmcmb.core.validate import check_range
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -85,14 +86,14 @@ class DipoleFit:
         kernel *= self.engine.scale
         weight2 = data_weights(field_sd, mask)
         weight2 *= weight2
-        # One block, which goes back to the system as a whole.
-        self.prior, self.unknown = zeros((2, *shape))
+        self.prior, self.unknown = empty(shape), zeros(shape)
         self.prior.fill(1)
         self.prior[self.box][mask] = fit.inside
         self.system = NormalSystem(self.engine, kernel, self.prior, weight2, fit.damping)
-        self.mean = float(field.sum(dtype=np.float64) / mask.sum())
-        self.field = np.where(mask, field - np.float32(self.mean), np.float32(0))
-        self.scale = float(np.sqrt(np.square(self.field).sum(dtype=np.float64) / mask.sum()))
+        self.mean = mean_inside(field, mask)
+        self.field = empty(mask.shape)
+        lbv_loops.shift(field, np.float32(-self.mean), mask, self.field)
+        self.scale = std_inside(field, mask)
         if self.scale <= 1e-6 * abs(self.mean):
             self.scale = 0.0
         self.field /= np.float32(self.scale or np.inf)
@@ -100,7 +101,7 @@ class DipoleFit:
 
     def solve(self) -> None:
         """Run conjugate gradients from the present sources."""
-        residual = np.empty(self.system.engine.shape, np.float32)
+        residual = empty(self.system.engine.shape)
         square, data = self.system.start(self.field, self.unknown, residual)
         self.iterations += self.system.solve(
             self.unknown, residual, square=square, goal=self.fit.tolerance**2 * data,
@@ -111,26 +112,28 @@ class DipoleFit:
         """Give strong sources inside, such as microbleeds, a prior as wide as they are."""
         prior, unknown = self.prior[self.box], self.unknown[self.box]
         unknown *= prior
-        strength = np.abs(unknown)
+        strength = np.abs(unknown, out=empty(unknown.shape))
         threshold = np.float32(STRONG / 0.6745 * median_inside(strength, self.mask))
         loops.widen_prior(strength, self.mask, threshold, np.float32(self.fit.inside), prior)
         np.divide(unknown, prior, out=unknown, where=prior > 0)
 
-    def strong_field(self) -> FloatArray:
-        """Return the field of the strong sources inside, in the input's unit."""
+    def without_strong(self, field: FloatArray) -> FloatArray:
+        """Return a field, in the input's unit, without that of the strong sources inside; 0 outside the mask."""
         prior, sources = self.prior[self.box], self.engine.real
         sources[...] = 0
         strong = self.mask & (prior > np.float32(self.fit.inside))
         np.multiply(prior, self.unknown[self.box], out=sources[self.box], where=strong)
-        return self.system.convolve()[self.box] * np.float32(self.scale)
+        calm = np.multiply(self.system.convolve()[self.box], np.float32(self.scale), out=empty(field.shape))
+        lbv_loops.difference(field, calm, self.mask, calm)
+        return calm
 
     def local_field(self) -> FloatArray:
-        """Return the field without that of the sources outside, 0 outside the mask."""
+        """Turn the field, for no fit after this, into that without the sources outside; 0 outside the mask."""
         loops.multiply(self.prior, self.unknown, self.engine.real)
         self.engine.real[self.box][self.mask] = 0
-        background = self.system.convolve()[self.box]
-        local = (self.field - background) * np.float32(self.scale)
-        return np.where(self.mask, local, np.float32(0))
+        self.field -= self.system.convolve()[self.box]
+        lbv_loops.scale(self.field, np.float32(self.scale), self.mask)
+        return self.field
 
 
 def data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatArray:

@@ -10,10 +10,10 @@ import numpy as np
 
 from qsmcmb.background_removal import METHODS
 from qsmcmb.core import _box_loops as loops
-from qsmcmb.core.memory import sparse_zeros
+from qsmcmb.core.memory import empty, sparse_zeros
 from qsmcmb.core.methods import call_method, resolve
 from qsmcmb.core.morphology import bounding_box
-from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
+from qsmcmb.core.validate import check_mask, check_volume, refuse_not_finite
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -68,15 +68,15 @@ def remove_background(
         check_volume("field_sd_hz", field_sd_hz, grid)
     box = bounding_box(mask)
     inside = np.ascontiguousarray(mask[box])
-    check_finite_inside("field_hz", field_hz[box], inside)
     start = tuple(s.start for s in box)
+    field = empty(inside.shape)
+    broken = loops.copy_inside(field_hz, start, inside, np.float32(0), (0, 0, 0), field)
+    refuse_not_finite("field_hz", int(broken.sum()))
     small = grid.cropped(start, inside.shape)
     # What a method does not ask for is not copied.
     wanted = "field_sd_hz" in signature(resolve(METHODS, method)).parameters
     sd = None if field_sd_hz is None or not wanted else np.ascontiguousarray(field_sd_hz[box])
     context = {"field_sd_hz": sd}
-    field = np.empty(inside.shape, np.float32)
-    loops.copy_inside(field_hz, start, inside, np.float32(0), (0, 0, 0), field)
     local, eroded = call_method(METHODS, method, options, field, inside, small, context=context)
     out = LocalField(sparse_zeros(grid.shape), np.zeros(grid.shape, bool))
     loops.copy_inside(local, (0, 0, 0), eroded, np.float32(0), start, out.local_field_hz)

@@ -13,8 +13,9 @@ import numpy as np
 from qsmcmb.background_removal import _spheres_loops as loops
 from qsmcmb.background_removal.normal import NormalSystem
 from qsmcmb.core.fft import engine, fast_shape
-from qsmcmb.core.memory import zeros
+from qsmcmb.core.memory import empty, zeros
 from qsmcmb.core.morphology import capped_distance_inside_mm
+from qsmcmb.core.robust import mean_inside
 from qsmcmb.core.smv import smv_kernel_k
 from qsmcmb.core.validate import check_erosion, check_radius, check_range
 from qsmcmb.model import Grid
@@ -76,12 +77,12 @@ def remove_ismv(
     system = NormalSystem(eng, kernel, unknown.copy(), None, 0.0)
     # The local field is what the total field needs to become its own mean: it solves the system with the total
     # field's high-pass on the right, and is 0 on the rim.
-    mean = np.float32(field_hz.sum(dtype=np.float64) / mask.sum())
+    mean = np.float32(mean_inside(field_hz, mask))
     loops.place(field_hz, mask, mean, eng.real)
     residual = system.convolve() * system.prior
     unknown[...] = 0
     square = float(np.square(residual).sum(dtype=np.float64))
     system.solve(unknown, residual, square=square, goal=tolerance**2 * square, max_iterations=max_iterations)
-    local = np.empty(grid.shape, np.float32)
+    local = empty(grid.shape)
     loops.crop(unknown, inner, local)
     return local, inner

@@ -2,7 +2,7 @@
 
 Zhou et al. 2014, doi 10.1002/nbm.3064. Multigrid: red-black Gauss-Seidel, full weighting, linear interpolation; an
 axis is coarsened while its spacing is the finest, or nearly. The coarser mask is every second voxel of the finer: a
-coarse point is unknown where the fine voxel is. Four volumes on the finest level, a seventh of that on all others.
+coarse point is unknown where the fine voxel is. Three volumes on the finest level, a seventh of that on all others.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import numpy as np
 
 from qsmcmb.background_removal import _lbv_loops as loops
 from qsmcmb.core.compiled import threads_for
-from qsmcmb.core.memory import zeros
+from qsmcmb.core.memory import empty, zeros
 from qsmcmb.core.poisson import Unknowns, relax, residual, unknowns
+from qsmcmb.core.robust import mean_inside
 from qsmcmb.core.validate import check_inside, check_range
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -55,18 +56,18 @@ class Level:
 
 
 def solve_laplace(
-    boundary: FloatArray,
+    field: FloatArray,
     inside: BoolArray,
     spacing_mm: tuple[float, float, float],
     *,
     tolerance: float,
     max_cycles: int,
 ) -> FloatArray:
-    """Return the field that is harmonic on `inside` and `boundary` elsewhere.
+    """Make the field, in place, harmonic on `inside`; return it.
 
     Parameters
     ----------
-    boundary : ndarray of shape (x, y, z), float32
+    field : ndarray of shape (x, y, z), float32
         Values around the unknown voxels; inside them the first guess.
     inside : ndarray of bool
         Unknown voxels; none at the edge of the volume.
@@ -81,7 +82,7 @@ def solve_laplace(
     -------
     ndarray of shape (x, y, z), float32
     """
-    levels = _hierarchy(boundary, inside, spacing_mm)
+    levels = _hierarchy(field, inside, spacing_mm)
     top = levels[0]
     start = square = top.residual()
     for _ in range(max_cycles):
@@ -92,11 +93,8 @@ def solve_laplace(
     return top.u
 
 
-def _hierarchy(
-    boundary: FloatArray, inside: BoolArray, spacing_mm: tuple[float, float, float]
-) -> list[Level]:
-    levels = [_level(inside, spacing_mm)]
-    levels[0].u[...] = boundary
+def _hierarchy(field: FloatArray, inside: BoolArray, spacing_mm: tuple[float, float, float]) -> list[Level]:
+    levels = [_level(field, inside, spacing_mm)]
     while True:
         fine = levels[-1]
         least = min(fine.spacing_mm)
@@ -115,12 +113,11 @@ def _hierarchy(
             return levels
         sx, sy, sz = (s * f for s, f in zip(fine.spacing_mm, factors, strict=True))
         fine.factors = factors  # type: ignore[assignment]
-        levels.append(_level(coarse, (sx, sy, sz)))
+        levels.append(_level(zeros(coarse.shape), coarse, (sx, sy, sz)))
 
 
-def _level(inside: BoolArray, spacing_mm: tuple[float, float, float]) -> Level:
-    u, source, rest = zeros((3, *inside.shape))
-    return Level(inside, unknowns(inside), spacing_mm, u, source, rest)
+def _level(u: FloatArray, inside: BoolArray, spacing_mm: tuple[float, float, float]) -> Level:
+    return Level(inside, unknowns(inside), spacing_mm, u, zeros(inside.shape), zeros(inside.shape))
 
 
 def _cycle(levels: list[Level], depth: int) -> None:
@@ -203,10 +200,10 @@ def harmonic_part(
     ndarray of shape grid.shape, float32
     """
     # A field without its mean keeps more digits in float32; a constant is harmonic.
-    mean = np.float32(field.sum(dtype=np.float64) / mask.sum())
-    boundary = np.empty_like(field)
-    loops.shift(field, -mean, mask, boundary)
-    found = solve_laplace(boundary, inside, grid.voxel_size_mm, tolerance=tolerance, max_cycles=max_cycles)
+    mean = np.float32(mean_inside(field, mask))
+    found = empty(field.shape)
+    loops.shift(field, -mean, mask, found)
+    solve_laplace(found, inside, grid.voxel_size_mm, tolerance=tolerance, max_cycles=max_cycles)
     loops.shift(found, mean, mask, found)
     return found
 

@@ -11,8 +11,9 @@ import numpy as np
 from qsmcmb.background_removal import _spheres_loops as loops
 from qsmcmb.background_removal.normal import NormalSystem
 from qsmcmb.core.fft import engine, fast_shape
-from qsmcmb.core.memory import zeros
+from qsmcmb.core.memory import empty, zeros
 from qsmcmb.core.morphology import capped_distance_inside_mm
+from qsmcmb.core.robust import mean_inside
 from qsmcmb.core.smv import smv_kernel_k
 from qsmcmb.core.validate import check_erosion, check_radius, check_range
 from qsmcmb.model import Grid
@@ -74,14 +75,14 @@ def remove_resharp(
     kernel *= eng.scale
     prior = zeros(eng.shape)
     prior[box] = mask
-    mean = np.float32(field_hz.sum(dtype=np.float64) / mask.sum())
+    mean = np.float32(mean_inside(field_hz, mask))
     loops.place(field_hz, mask, mean, eng.real)
     system = NormalSystem(eng, kernel, prior, inner.astype(np.float32), damping)
     field = system.convolve()[box].copy()
-    unknown, residual = zeros(eng.shape), np.empty(eng.shape, np.float32)
+    unknown, residual = zeros(eng.shape), empty(eng.shape)
     square, _ = system.start(field, unknown, residual)
     del field
     system.solve(unknown, residual, square=square, goal=tolerance**2 * square, max_iterations=max_iterations)
-    local = np.empty(grid.shape, np.float32)
+    local = empty(grid.shape)
     loops.crop(unknown, inner, local)
     return local, inner

@@ -12,7 +12,9 @@ import numpy as np
 
 from qsmcmb.background_removal import _spheres_loops as loops
 from qsmcmb.core.fft import engine, fast_shape
+from qsmcmb.core.memory import empty
 from qsmcmb.core.morphology import capped_distance_inside_mm
+from qsmcmb.core.robust import mean_inside
 from qsmcmb.core.smv import smv_factors
 from qsmcmb.core.validate import check_erosion, check_radius, check_range
 from qsmcmb.model import Grid
@@ -62,11 +64,11 @@ def remove_sharp(
     eng = engine(fast_shape(grid.shape))
     ball = smv_factors(eng.shape, grid.voxel_size_mm, radius_mm)
     # Without its mean a field leaks less where a ball's partly covered edge reaches out of the mask.
-    mean = np.float32(field_hz.sum(dtype=np.float64) / mask.sum())
+    mean = np.float32(mean_inside(field_hz, mask))
     loops.place(field_hz, mask, mean, eng.real)
     loops.high_pass(eng.forward(), *ball, eng.scale, eng.spectrum)
     loops.place(eng.inverse(normalise=False), inner, np.float32(0), eng.real)
     loops.deconvolve(eng.forward(), *ball, np.float32(threshold), eng.scale)
-    local = np.empty(grid.shape, np.float32)
+    local = empty(grid.shape)
     loops.crop(eng.inverse(normalise=False), inner, local)
     return local, inner

@@ -145,17 +145,15 @@ def _without_strong_sources(
     field_hz: FloatArray, mask: BoolArray, edge: Edge, grid: Grid, field_sd_hz: FloatArray | None, run: Fit
 ) -> FloatArray:
     """Return the total field without that of the strong sources inside; the fit's volumes are free again."""
-    fit = DipoleFit(
-        field_hz - edge.harmonic(field_hz, tolerance=COARSE),
-        mask,
-        grid,
-        field_sd=field_sd_hz,
-        fit=replace(run, tolerance=min(LOOSE * run.tolerance, 1.0)),
-    )
+    rest = edge.harmonic(field_hz, tolerance=COARSE)
+    np.subtract(field_hz, rest, out=rest)
+    loose = replace(run, tolerance=min(LOOSE * run.tolerance, 1.0))
+    fit = DipoleFit(rest, mask, grid, field_sd=field_sd_hz, fit=loose)
+    del rest
     if fit.scale == 0:
         return field_hz
     fit.solve()
     fit.widen_strong()
     fit.fit = run
     fit.solve()
-    return np.where(mask, field_hz - fit.strong_field(), np.float32(0))
+    return fit.without_strong(field_hz)

@@ -11,6 +11,7 @@ from qsmcmb.background_removal import _spheres_loops as loops
 from qsmcmb.core.fft import engine, fast_shape
 from qsmcmb.core.memory import zeros
 from qsmcmb.core.morphology import capped_distance_inside_mm
+from qsmcmb.core.robust import mean_inside
 from qsmcmb.core.smv import smv_factors
 from qsmcmb.core.validate import check_erosion, check_radius, check_range
 from qsmcmb.errors import ConfigError
@@ -74,7 +75,7 @@ def remove_vsharp(
     # Where a ball fits into the mask its mean does not see the other side of the periodic volume: no frame.
     eng = engine(fast_shape(grid.shape))
     # Without its mean a field leaks less where a ball's partly covered edge reaches out of the mask.
-    mean = np.float32(field_hz.sum(dtype=np.float64) / mask.sum())
+    mean = np.float32(mean_inside(field_hz, mask))
     loops.place(field_hz, mask, mean, eng.real)
     spectrum = eng.forward().copy()
     high_pass = zeros(grid.shape)

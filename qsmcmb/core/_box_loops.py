@@ -46,17 +46,24 @@ def sum_inside(volume: Any, mask: Any, start: Any) -> Any:
 
 
 @compiled(parallel=True)
-def copy_inside(volume: Any, start: Any, mask: Any, offset: Any, place: Any, out: Any) -> None:
+def copy_inside(volume: Any, start: Any, mask: Any, offset: Any, place: Any, out: Any) -> Any:
     """Copy the box of the mask, which begins at `start` in the volume, less `offset` to `place` in `out`.
 
-    In the box, 0 outside the mask; what lies outside the box is left alone. Products would keep NaN.
+    In the box, 0 outside the mask; what lies outside the box is left alone. Products would keep NaN. Return by plane
+    how many values in the mask are not finite.
     """
     nx, ny, nz = mask.shape
     sx, sy, sz = start
     px, py, pz = place
+    broken = np.zeros(nx, np.int64)
     for x in prange(nx):
+        bad = np.int32(0)
         for y in range(ny):
             source, inside = volume[x + sx, y + sy, sz : sz + nz], mask[x, y]
             row = out[x + px, y + py, pz : pz + nz]
             for z in range(nz):
-                row[z] = source[z] - offset if inside[z] else np.float32(0)
+                value = np.float32(source[z] - offset) if inside[z] else np.float32(0)
+                row[z] = value
+                bad += np.int32(value - value != np.float32(0))
+        broken[x] = bad
+    return broken

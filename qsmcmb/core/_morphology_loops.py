@@ -12,17 +12,23 @@ from qsmcmb.core.compiled import compiled
 def distance2_along_z(mask: Any, step: Any, cap2: Any, out: Any) -> None:
     """Squared distance along z to the nearest voxel outside the mask or the edge, at most `cap2`."""
     nx, ny, nz = mask.shape
+    # Sums of whole numbers wait for each other less than those of lengths.
+    squares = np.empty(nz + 1, np.float32)
+    length = np.float32(0.0)
+    for n in range(nz + 1):
+        squares[n] = min(length * length, cap2)
+        length += step
     for x in prange(nx):
+        before = np.empty(nz, np.int32)
         for y in range(ny):
-            run = np.float32(0.0)
+            inside, row, run = mask[x, y], out[x, y], np.int32(0)
             for z in range(nz):
-                run = run + step if mask[x, y, z] else np.float32(0.0)
-                out[x, y, z] = run
-            run = np.float32(0.0)
+                run = run + np.int32(1) if inside[z] else np.int32(0)
+                before[z] = run
+            run = np.int32(0)
             for z in range(nz - 1, -1, -1):
-                run = run + step if mask[x, y, z] else np.float32(0.0)
-                nearest = min(run, out[x, y, z])
-                out[x, y, z] = min(nearest * nearest, cap2)
+                run = run + np.int32(1) if inside[z] else np.int32(0)
+                row[z] = squares[min(run, before[z])]
 
 
 @compiled(parallel=True)

@@ -23,7 +23,7 @@ def _key(value: Any, centre: Any, fold: Any) -> Any:
 def count_high(volume: Any, mask: Any, centre: Any, fold: Any) -> Any:
     """Count inside the mask by the upper half of the key; integers, so that blocks may differ from threads."""
     nx, ny, nz = volume.shape
-    counts = np.zeros((BLOCKS, HALF_KEYS), np.int64)
+    counts = np.zeros((BLOCKS, HALF_KEYS), np.int32)
     for block in prange(BLOCKS):
         for x in range(block * nx // BLOCKS, (block + 1) * nx // BLOCKS):
             for y in range(ny):
@@ -38,7 +38,7 @@ def count_high(volume: Any, mask: Any, centre: Any, fold: Any) -> Any:
 def count_low(volume: Any, mask: Any, centre: Any, fold: Any, high: Any) -> Any:
     """Count by the lower half of the key those whose upper half is `high`."""
     nx, ny, nz = volume.shape
-    counts = np.zeros((BLOCKS, HALF_KEYS), np.int64)
+    counts = np.zeros((BLOCKS, HALF_KEYS), np.int32)
     for block in prange(BLOCKS):
         for x in range(block * nx // BLOCKS, (block + 1) * nx // BLOCKS):
             for y in range(ny):
@@ -83,10 +83,12 @@ def mark_positive(volume: Any, mask: Any, out: Any) -> Any:
 
 
 @compiled(parallel=True)
-def divide_capped(middle: Any, sd: Any, usable: Any, cap: Any, out: Any) -> None:
-    """Middle over SD, at most the cap; 0 where not usable."""
+def divide_capped(middle: Any, sd: Any, usable: Any, cap: Any, squared: Any, out: Any) -> None:
+    """Middle over SD, at most the cap, or that squared; 0 where not usable."""
     nx, ny, nz = sd.shape
+    one = np.float32(1)
     for x in prange(nx):
         for y in range(ny):
             for z in range(nz):
-                out[x, y, z] = min(middle / sd[x, y, z], cap) if usable[x, y, z] else np.float32(0)
+                part = min(middle / sd[x, y, z], cap)
+                out[x, y, z] = part * (part if squared else one) if usable[x, y, z] else np.float32(0)

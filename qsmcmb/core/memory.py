@@ -1,9 +1,14 @@
-"""Working volumes whose memory is there before the loops come, and results of which only the mask's box is written."""
+"""Working volumes whose memory is there before the loops come, and results of which only the mask's box is written.
+
+The system clears each page that it maps: a fresh volume costs as much as a transform of it, and more where large pages
+must first be put together. So what working volumes leave is kept, up to a bound, and given to the next.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import mmap
+import threading
 from typing import Any
 
 import numpy as np
@@ -11,9 +16,108 @@ import numpy as np
 from qsmcmb.core import _memory_loops as loops
 from qsmcmb.typing import AnyArray
 
+BYTES_KEPT = 256 * 1024**2
+"""Unused memory that is kept: what a method of few transforms works in at 256 x 256 x 160."""
+LEAST = 4 * 1024**2
+"""Bytes below which a volume is left to NumPy: of those the heap keeps enough, and large pages fill them badly."""
+LARGEST_WASTE = 1.25
+"""Memory of a volume over what it needs."""
+
+
+class _Pool:
+    """Memory that no volume holds; the one unused for longest goes first."""
+
+    def __init__(self) -> None:
+        self._idle: dict[int, AnyArray] = {}
+        # Collecting garbage may end a volume while its thread is here.
+        self._lock = threading.RLock()
+
+    def take(self, nbytes: int) -> AnyArray:
+        """Return memory of at least so many bytes, kept or fresh, that nothing else holds."""
+        with self._lock:
+            fitting = [m for m in self._idle.values() if nbytes <= m.nbytes <= LARGEST_WASTE * nbytes]
+            best = min(fitting, key=lambda m: m.nbytes, default=None)
+            if best is not None and self._idle.pop(id(best), None) is not None:
+                return best
+            # Fresh memory takes the place of what is kept: a method needs no more than without.
+            self._keep(self.nbytes - nbytes)
+        return _mapped(nbytes, "MADV_HUGEPAGE")
+
+    def give(self, memory: AnyArray) -> None:
+        """Keep memory that nothing holds any more."""
+        with self._lock:
+            self._idle[id(memory)] = memory
+            self._keep(BYTES_KEPT)
+
+    def clear(self) -> None:
+        """Give all of it back to the system."""
+        with self._lock:
+            self._keep(0)
+
+    def _keep(self, most: int) -> None:
+        while self._idle and self.nbytes > most:
+            self._idle.pop(next(iter(self._idle)), None)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept."""
+        return sum(m.nbytes for m in self._idle.values())
+
+
+class _Lease:
+    """What an array and all views of it hold: when the last of them is gone the memory goes back."""
+
+    def __init__(self, memory: AnyArray, shape: tuple[int, ...], dtype: Any) -> None:
+        self._memory = memory
+        self.__array_interface__ = {
+            "version": 3, "shape": shape, "typestr": np.dtype(dtype).str, "data": (memory.ctypes.data, False),
+        }  # fmt: skip
+
+    def __del__(self) -> None:
+        _pool.give(self._memory)
+
+
+_pool = _Pool()
+
+
+def empty(shape: tuple[int, ...], dtype: Any = np.float32) -> AnyArray:
+    """Return a working volume with whatever is in it, in kept memory where there is some.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Any number of axes.
+    dtype : dtype, optional
+        Any.
+
+    Returns
+    -------
+    ndarray
+        As `numpy.empty` gives one; its memory is kept for others when it and all views of it are gone.
+
+    Examples
+    --------
+    >>> empty((2, 3)).shape
+    (2, 3)
+    """
+    nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if nbytes < LEAST:
+        return np.empty(shape, dtype)
+    return np.asarray(_Lease(_pool.take(nbytes), shape, dtype))
+
+
+def kept_bytes() -> int:
+    """Return how much memory is kept that no volume holds."""
+    return _pool.nbytes
+
+
+def release() -> None:
+    """Give kept memory back to the system."""
+    _pool.clear()
+
 
 def zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> AnyArray:
-    """Return a volume of zeros, written.
+    """Return a working volume of zeros, written.
 
     Parameters
     ----------
@@ -25,7 +129,7 @@ def zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> AnyArray:
     Returns
     -------
     ndarray
-        Aligned as NumPy does.
+        As `empty` gives one.
 
     Notes
     -----
@@ -38,7 +142,7 @@ def zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> AnyArray:
     >>> float(zeros((2, 3)).sum())
     0.0
     """
-    out = np.empty(shape, dtype)
+    out = empty(shape, dtype)
     loops.clear(out.reshape(-1).view(np.float32))
     return out
 
@@ -68,10 +172,17 @@ def sparse_zeros(shape: tuple[int, ...]) -> AnyArray:
     0.0
     """
     count = int(np.prod(shape))
-    if not count or not hasattr(mmap, "MAP_ANONYMOUS"):
+    if not count:
         return np.zeros(shape, np.float32)
-    memory = mmap.mmap(-1, 4 * count, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return _mapped(4 * count, "MADV_NOHUGEPAGE").view(np.float32).reshape(shape)
+
+
+def _mapped(nbytes: int, pages: str) -> AnyArray:
+    """Return memory of zeros of its own, which goes back to the system as a whole: freed parts of a heap may not."""
+    if not hasattr(mmap, "MAP_ANONYMOUS"):
+        return np.zeros(nbytes, np.uint8)
+    memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with contextlib.suppress(OSError, AttributeError):
         # Refused by systems that have no large pages.
-        memory.madvise(mmap.MADV_NOHUGEPAGE)
-    return np.frombuffer(memory, np.float32).reshape(shape)
+        memory.madvise(getattr(mmap, pages))
+    return np.frombuffer(memory, np.uint8)

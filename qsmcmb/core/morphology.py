@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from qsmcmb.core import _box_loops as boxes
 from qsmcmb.core import _morphology_loops as loops
+from qsmcmb.core.memory import empty
 from qsmcmb.typing import BoolArray, FloatArray
 
 Triple = tuple[float, float, float]
@@ -43,7 +44,7 @@ def capped_distance_inside_mm(mask: BoolArray, voxel_size_mm: Triple, cap_mm: fl
     >>> capped_distance_inside_mm(np.ones((3, 3, 3), bool), (1.0, 1.0, 1.0), 9.0)[1, 1].tolist()
     [1.0, 2.0, 1.0]
     """
-    first, second = np.empty((2, *mask.shape), np.float32)
+    first, second = empty(mask.shape), empty(mask.shape)
     sx, sy, sz = (np.float32(v) for v in voxel_size_mm)
     # A step of the cap or more lowers nothing.
     reach = [int(np.ceil(cap_mm / v)) - 1 for v in voxel_size_mm]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from qsmcmb.core import _box_loops as boxes
 from qsmcmb.core import _robust_loops as loops
+from qsmcmb.core.memory import empty
 from qsmcmb.typing import BoolArray, FloatArray
 
 
@@ -52,6 +54,18 @@ def _median(volume: FloatArray, mask: BoolArray, centre: np.float32, *, fold: bo
     return float(np.mean(values, dtype=np.float32))
 
 
+def mean_inside(volume: FloatArray, mask: BoolArray) -> float:
+    """Return the mean over a mask that is not empty, accumulated in float64.
+
+    Examples
+    --------
+    >>> volume = np.array([[[1, 3, 9]]], np.float32)
+    >>> mean_inside(volume, volume < 5)
+    2.0
+    """
+    return float(boxes.sum_inside(volume, mask, (0, 0, 0)).sum() / np.count_nonzero(mask))
+
+
 def std_inside(volume: FloatArray, mask: BoolArray) -> float:
     """Return the standard deviation over a mask that is not empty, accumulated in float64.
 
@@ -67,7 +81,7 @@ def std_inside(volume: FloatArray, mask: BoolArray) -> float:
 
 def positive_inside(volume: FloatArray, mask: BoolArray) -> BoolArray | None:
     """Return where in the mask a volume is positive and finite; None where it is so nowhere."""
-    out = np.empty(mask.shape, bool)
+    out = empty(mask.shape, bool)
     return out if loops.mark_positive(volume, mask, out).any() else None
 
 
@@ -92,13 +106,13 @@ def inverse_sd_weights(field_sd: FloatArray | None, mask: BoolArray, cap: float)
 
 
 def weights_and_median(
-    field_sd: FloatArray | None, mask: BoolArray, cap: float
+    field_sd: FloatArray | None, mask: BoolArray, cap: float, *, squared: bool = False
 ) -> tuple[FloatArray, float | None]:
-    """Return `inverse_sd_weights` and the median SD that they hold for 1; None where no SD is usable."""
+    """Return `inverse_sd_weights`, or their squares, and the median SD that counts 1; None where no SD is usable."""
     usable = None if field_sd is None else positive_inside(field_sd, mask)
     if field_sd is None or usable is None:
         return mask.astype(np.float32), None
-    weight = np.empty(mask.shape, np.float32)
+    weight = empty(mask.shape)
     middle = median_inside(field_sd, usable)
-    loops.divide_capped(np.float32(middle), field_sd, usable, np.float32(cap), weight)
+    loops.divide_capped(np.float32(middle), field_sd, usable, np.float32(cap), squared, weight)
     return weight, middle

@@ -38,9 +38,12 @@ def check_mask(mask: AnyArray, grid: Grid) -> None:
 def check_finite_inside(name: str, array: AnyArray, mask: AnyArray) -> None:
     """Raise if any value of `array` inside the mask is NaN or infinite."""
     finite = np.isfinite(array)
-    if finite.all():
-        return
-    bad = int(np.count_nonzero(~finite[..., mask]))
+    if not finite.all():
+        refuse_not_finite(name, int(np.count_nonzero(~finite[..., mask])))
+
+
+def refuse_not_finite(name: str, bad: int) -> None:
+    """Raise if so many values inside the mask, found while it was copied, are NaN or infinite."""
     if bad:
         raise _invalid(
             name, f"{bad} values that are not finite", "finite values inside the mask",

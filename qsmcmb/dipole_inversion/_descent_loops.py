@@ -5,17 +5,24 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from qsmcmb.core._angle_loops import cosine, sinc, wrap
 from qsmcmb.core._dipole_loops import dipole_at
 from qsmcmb.core.compiled import compiled
 
+HALF, FOUR = np.float32(0.5), np.float32(4.0)
 
-@compiled(parallel=True)
-def scaled(volume: Any, factor: Any, out: Any) -> None:
-    nx, ny, nz = volume.shape
-    for x in prange(nx):
-        for y in range(ny):
-            for z in range(nz):
-                out[x, y, z] = factor * volume[x, y, z]
+
+@compiled(fused=True)
+def _bend(forward: Any, difference: Any, weight2: Any, nonlinear: Any, parts: Any) -> None:
+    if nonlinear:
+        for z in range(parts.size):
+            d = forward[z]
+            # Where the phase is off by more than a right angle the cost is concave: half is a safe step.
+            parts[z] += weight2[z] * max(cosine(wrap(difference[z])), HALF) * d * d
+    else:
+        for z in range(parts.size):
+            d = forward[z]
+            parts[z] += weight2[z] * d * d
 
 
 @compiled(parallel=True)
@@ -24,41 +31,50 @@ def curvature(forward: Any, difference: Any, weight2: Any, nonlinear: Any) -> An
     nx, ny, nz = forward.shape
     total = np.zeros(nx)
     for x in prange(nx):
-        t = 0.0
+        parts = np.zeros(nz)
         for y in range(ny):
-            for z in range(nz):
-                w = weight2[x, y, z]
-                if w > 0:
-                    d = forward[x, y, z]
-                    # Where the phase is off by more than a right angle the cost is concave: half is a safe step.
-                    bend = max(np.cos(difference[x, y, z]), np.float32(0.5)) if nonlinear else np.float32(1)
-                    t += w * bend * d * d
-        total[x] = t
+            _bend(forward[x, y], difference[x, y], weight2[x, y], nonlinear, parts)
+        total[x] = parts.sum()
     return total
 
 
+@compiled(fused=True)
+def _advance_row(
+    base: Any, gain: Any, forward: Any, length: Any, weight2: Any, nonlinear: Any, rows: Any
+) -> None:
+    """One row of `step`; `rows` are the difference's and, for sums by z, the cost's."""
+    difference, parts = rows
+    for z in range(parts.size):
+        difference[z] = gain * base[z] + length * forward[z]
+    if nonlinear:
+        for z in range(parts.size):
+            d = wrap(difference[z])
+            half = HALF * d * sinc(HALF * d)
+            forward[z] = weight2[z] * d * sinc(d)
+            parts[z] += FOUR * weight2[z] * half * half
+    else:
+        for z in range(parts.size):
+            weighted = weight2[z] * difference[z]
+            parts[z] += weighted * difference[z]
+            forward[z] = weighted
+
+
 @compiled(parallel=True)
-def step(forward: Any, length: Any, weight2: Any, nonlinear: Any, difference: Any) -> Any:
-    """Advance the model minus the field; leave the weighted residual in `forward`; return the cost by plane."""
+def step(
+    base: Any, gain: Any, forward: Any, length: Any, weight2: Any, nonlinear: Any, difference: Any
+) -> Any:
+    """Model minus field is `gain` times `base`, which may be `difference`, and `length` times `forward` more.
+
+    Leave the weighted residual in `forward`; return the cost by plane, summed by z first for vector registers.
+    """
     nx, ny, nz = forward.shape
     cost = np.zeros(nx)
     for x in prange(nx):
-        c = 0.0
+        parts = np.zeros(nz)
         for y in range(ny):
-            for z in range(nz):
-                w = weight2[x, y, z]
-                d = difference[x, y, z] + length * forward[x, y, z]
-                difference[x, y, z] = d
-                if w > 0:
-                    if nonlinear:
-                        forward[x, y, z] = w * np.sin(d)
-                        c += w * (np.float32(2) - np.float32(2) * np.cos(d))
-                    else:
-                        forward[x, y, z] = w * d
-                        c += w * d * d
-                else:
-                    forward[x, y, z] = np.float32(0)
-        cost[x] = c
+            rows = difference[x, y], parts
+            _advance_row(base[x, y], gain, forward[x, y], length, weight2[x, y], nonlinear, rows)
+        cost[x] = parts.sum()
     return cost
 
 
@@ -117,10 +133,10 @@ def turn(
 
 
 @compiled(parallel=True)
-def advance(length: Any, way: Any, chi: Any, scale: Any, out: Any) -> None:
-    """Last step, into the transform's buffer."""
+def advance(length: Any, way: Any, keep: Any, chi: Any, scale: Any, out: Any) -> None:
+    """Last step from `keep` times the map, into the transform's buffer."""
     nx, ny, nz = chi.shape
     for x in prange(nx):
         for y in range(ny):
             for z in range(nz):
-                out[x, y, z] = scale * (chi[x, y, z] + length * way[x, y, z])
+                out[x, y, z] = scale * (keep * chi[x, y, z] + length * way[x, y, z])

@@ -12,6 +12,10 @@ from numba import prange
 
 from qsmcmb.core.compiled import compiled
 
+AXES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+"""Axes of each component of the symmetrised gradient."""
+TENSOR = ((0, 3, 4), (3, 1, 5), (4, 5, 2))
+"""Its component by row and column."""
 HALF = np.float32(0.5)
 TWO = np.float32(2.0)
 
@@ -21,96 +25,117 @@ def _clip(value: Any, t: Any) -> Any:
     return min(max(value, -t), t)
 
 
-@compiled(parallel=True)
-def follow(chi: Any, g: Any, v: Any, rest: Any, rows: Any, start: Any, parameters: Any) -> None:
-    """Move v down the slope of both splittings.
-
-    `rest` is the symmetrised gradient of v less what its splitting aims at; `parameters` are the inverse voxel
-    edges, the threshold of the first splitting, the step and the second penalty, both over the first.
-    """
-    ix, iy, iz, t, step, ratio = parameters
-    for x in prange(rows.shape[0]):
-        for y in range(rows.shape[1]):
-            for z in range(rows[x, y, 0], rows[x, y, 1]):
-                fx, fy, fz = x + start[0], y + start[1], z + start[2]
-                i, j, k = x + 1, y + 1, z + 1
-                here = chi[fx, fy, fz]
-                # Adjoint of the symmetrised gradient; components off the diagonal stand for two halves.
-                ax = (rest[0, i - 1, j, k] - rest[0, i, j, k]) * ix + (
-                    rest[3, i, j - 1, k] - rest[3, i, j, k]
-                ) * iy
-                ax += (rest[4, i, j, k - 1] - rest[4, i, j, k]) * iz
-                ay = (rest[1, i, j - 1, k] - rest[1, i, j, k]) * iy + (
-                    rest[3, i - 1, j, k] - rest[3, i, j, k]
-                ) * ix
-                ay += (rest[5, i, j, k - 1] - rest[5, i, j, k]) * iz
-                az = (rest[2, i, j, k - 1] - rest[2, i, j, k]) * iz + (
-                    rest[4, i - 1, j, k] - rest[4, i, j, k]
-                ) * ix
-                az += (rest[5, i, j - 1, k] - rest[5, i, j, k]) * iy
-                gx, gy, gz = g[0, i, j, k], g[1, i, j, k], g[2, i, j, k]
-                bx = v[0, i, j, k] - (chi[fx + 1, fy, fz] - here) * ix + gx - TWO * _clip(gx, t)
-                by = v[1, i, j, k] - (chi[fx, fy + 1, fz] - here) * iy + gy - TWO * _clip(gy, t)
-                bz = v[2, i, j, k] - (chi[fx, fy, fz + 1] - here) * iz + gz - TWO * _clip(gz, t)
-                v[0, i, j, k] -= step * (bx + ratio * ax)
-                v[1, i, j, k] -= step * (by + ratio * ay)
-                v[2, i, j, k] -= step * (bz + ratio * az)
+@compiled
+def _differences(here: Any, ahead: Any, inverse_mm: Any, out: Any) -> None:
+    for z in range(out.size):
+        out[z] = (ahead[z] - here[z]) * inverse_mm
 
 
-@compiled(parallel=True)
-def update_first(chi: Any, g: Any, v: Any, rows: Any, start: Any, t: Any, inverse_mm: Any, relax: Any) -> Any:
-    """Splitting of grad chi - v; squared change and norm of z + v by plane."""
-    nx, ny = rows.shape[:2]
+@compiled
+def _mixed_differences(ends: Any, others: Any, inverse_mm: Any, other_mm: Any, out: Any) -> None:
+    """Half the sum of two components' differences."""
+    (here, ahead), (there, beyond) = ends, others
+    for z in range(out.size):
+        out[z] = HALF * ((ahead[z] - here[z]) * inverse_mm + (beyond[z] - there[z]) * other_mm)
+
+
+@compiled
+def _divergence(along_x: Any, along_y: Any, along_z: Any, inverse_mm: Any, out: Any) -> None:
+    """Adjoint of the symmetrised gradient for one component of v: each pair is the row behind and the row itself."""
+    (x0, x1), (y0, y1), (z0, z1) = along_x, along_y, along_z
     ix, iy, iz = inverse_mm
+    for z in range(out.size):
+        out[z] = (x0[z] - x1[z]) * ix + (y0[z] - y1[z]) * iy + (z0[z] - z1[z]) * iz
+
+
+@compiled
+def _first_row(slope: Any, pull: Any, g: Any, v: Any, scale: Any, sums: Any) -> None:
+    """Step of v and splitting of slope - v in one row; `sums` by z are those of `update_first`."""
+    t, step, ratio, relax = scale
+    change, norm = sums
     keep = np.float32(1.0) - relax
-    sums = np.zeros((nx, 2))
+    for z in range(g.size):
+        old = g[z]
+        u = _clip(old, t)
+        vector = v[z] - step * (v[z] - slope[z] + old - TWO * u + ratio * pull[z])
+        new = relax * (slope[z] - vector) + keep * (old - u) + u
+        v[z], g[z] = vector, new
+        moved = new - _clip(new, t) - old + u
+        change[z] += moved * moved
+        norm[z] += slope[z] * slope[z]
+
+
+@compiled(parallel=True)
+def update_first(
+    chi: Any, g: Any, v: Any, rest: Any, rows: Any, start: Any, scale: Any, inverse_mm: Any
+) -> Any:
+    """Move v down the slope of both splittings, then the one of grad chi - v; return squared change and norm by plane.
+
+    The change of the split gradient, the norm of the map's. `rest` is the symmetrised gradient of v less what its
+    splitting aims at; `scale` holds the threshold, the step, the second penalty over the first and the relaxation.
+    Sums are taken by z first, for vector registers.
+    """
+    nx, ny = rows.shape[:2]
+    totals = np.zeros((nx, 2))
     for x in prange(nx):
+        lines, sums = np.empty((2, g.shape[3]), np.float32), np.zeros((2, g.shape[3]))
         for y in range(ny):
-            for z in range(rows[x, y, 0], rows[x, y, 1]):
-                fx, fy, fz = x + start[0], y + start[1], z + start[2]
-                i, j, k = x + 1, y + 1, z + 1
-                here = chi[fx, fy, fz]
-                for axis in range(3):
-                    if axis == 0:
-                        slope = (chi[fx + 1, fy, fz] - here) * ix
-                    elif axis == 1:
-                        slope = (chi[fx, fy + 1, fz] - here) * iy
-                    else:
-                        slope = (chi[fx, fy, fz + 1] - here) * iz
-                    old = g[axis, i, j, k]
-                    u = _clip(old, t)
-                    new = relax * (slope - v[axis, i, j, k]) + keep * (old - u) + u
-                    g[axis, i, j, k] = new
-                    split = new - _clip(new, t)
-                    sums[x, 0] += (split - old + u) ** 2
-                    sums[x, 1] += slope * slope
-    return sums
+            low, high = rows[x, y, 0], rows[x, y, 1]
+            if low >= high:
+                continue
+            a, b, i, j = low + 1, high + 1, x + 1, y + 1
+            first, last = start[2] + low, start[2] + high
+            here = chi[x + start[0], y + start[1], first:last]
+            slope, pull = lines[0, : b - a], lines[1, : b - a]
+            parts = sums[0, : b - a], sums[1, : b - a]
+            for axis in range(3):
+                ax, ay, az = int(axis == 0), int(axis == 1), int(axis == 2)
+                ahead = chi[x + start[0] + ax, y + start[1] + ay, first + az : last + az]
+                # Components off the diagonal stand for two halves.
+                rx, ry, rz = rest[TENSOR[axis][0]], rest[TENSOR[axis][1]], rest[TENSOR[axis][2]]
+                along_x = rx[i - 1, j, a:b], rx[i, j, a:b]
+                along_y = ry[i, j - 1, a:b], ry[i, j, a:b]
+                along_z = rz[i, j, a - 1 : b - 1], rz[i, j, a:b]
+                _differences(here, ahead, inverse_mm[axis], slope)
+                _divergence(along_x, along_y, along_z, inverse_mm, pull)
+                _first_row(slope, pull, g[axis, i, j, a:b], v[axis, i, j, a:b], scale, parts)
+        totals[x, 0], totals[x, 1] = sums[0].sum(), sums[1].sum()
+    return totals
+
+
+@compiled
+def _second_row(e: Any, h: Any, rest: Any, t: Any, relax: Any) -> None:
+    keep = np.float32(1.0) - relax
+    for z in range(e.size):
+        u = _clip(h[z], t)
+        new = relax * e[z] + keep * (h[z] - u) + u
+        h[z] = new
+        rest[z] = e[z] - new + TWO * _clip(new, t)
 
 
 @compiled(parallel=True)
 def update_second(v: Any, h: Any, rest: Any, rows: Any, t: Any, inverse_mm: Any, relax: Any) -> None:
-    """Splitting of the symmetrised gradient of v; leaves in `rest` what `follow` needs."""
-    ix, iy, iz = inverse_mm
-    keep = np.float32(1.0) - relax
+    """Splitting of the symmetrised gradient of v; leaves in `rest` what the next step of v needs."""
     for x in prange(rows.shape[0]):
+        line = np.empty(v.shape[3], np.float32)
         for y in range(rows.shape[1]):
-            for z in range(rows[x, y, 0], rows[x, y, 1]):
-                i, j, k = x + 1, y + 1, z + 1
-                vx, vy, vz = v[0, i, j, k], v[1, i, j, k], v[2, i, j, k]
-                e = (
-                    (v[0, i + 1, j, k] - vx) * ix,
-                    (v[1, i, j + 1, k] - vy) * iy,
-                    (v[2, i, j, k + 1] - vz) * iz,
-                    HALF * ((v[0, i, j + 1, k] - vx) * iy + (v[1, i + 1, j, k] - vy) * ix),
-                    HALF * ((v[0, i, j, k + 1] - vx) * iz + (v[2, i + 1, j, k] - vz) * ix),
-                    HALF * ((v[1, i, j, k + 1] - vy) * iz + (v[2, i, j + 1, k] - vz) * iy),
-                )
-                for part in range(6):
-                    old = h[part, i, j, k]
-                    u = _clip(old, t)
-                    new = relax * e[part] + keep * (old - u) + u
-                    h[part, i, j, k] = new
-                    rest[part, i, j, k] = e[part] - new + TWO * _clip(new, t)
+            low, high = rows[x, y, 0], rows[x, y, 1]
+            if low >= high:
+                continue
+            a, b, i, j = low + 1, high + 1, x + 1, y + 1
+            e = line[: b - a]
+            for part in range(6):
+                # Component p differentiated along q, and q along p.
+                p, q = AXES[part]
+                px, py, pz = int(q == 0), int(q == 1), int(q == 2)
+                here, ahead = v[p, i, j, a:b], v[p, i + px, j + py, a + pz : b + pz]
+                if p == q:
+                    _differences(here, ahead, inverse_mm[q], e)
+                else:
+                    qx, qy, qz = int(p == 0), int(p == 1), int(p == 2)
+                    others = v[q, i, j, a:b], v[q, i + qx, j + qy, a + qz : b + qz]
+                    _mixed_differences((here, ahead), others, inverse_mm[q], inverse_mm[p], e)
+                _second_row(e, h[part, i, j, a:b], rest[part, i, j, a:b], t, relax)
 
 
 @compiled(parallel=True)

@@ -15,7 +15,8 @@ NEAR_CONE = (np.float32(0.05), np.float32(0.15))
 WELL_CONDITIONED = np.float32(0.3)
 
 PER_OCTAVE = np.float32(12.0 * np.log10(2.0))
-ONE, MANTISSA, TOP = np.float32(1.0), 0x7FFFFF, np.float32(BINS - 1)
+ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+MANTISSA, TOP = 0x7FFFFF, np.float32(BINS - 1)
 LOG2 = tuple(
     np.float32(c) for c in (0.5849625, 0.9618208, -0.3206130, 0.1417247, -0.0707969, 0.0439075, -0.0245685)
 )
@@ -61,28 +62,51 @@ def _add_amplitude(d: Any, energy: Any, twice: Any, place: Any, out: Any) -> Non
         out[3, place] += twice
 
 
+@compiled
+def _add_row(place: Any, energy: Any, energies: Any, counts: Any) -> None:
+    """Add a row's energy and two samples each to the bins; neighbours apart, for a sum waits for the one before it."""
+    first, second, few, many = energies[0], energies[1], counts[0], counts[1]
+    for pair in range(place.size // 2):
+        i, j = np.uint32(place[2 * pair]), np.uint32(place[2 * pair + 1])
+        first[i] += energy[2 * pair]
+        second[j] += energy[2 * pair + 1]
+        few[i] += 2
+        many[j] += 2
+    if place.size % 2:
+        first[place[-1]] += energy[-1]
+        few[place[-1]] += 2
+
+
 @compiled(parallel=True)
 def histogram(tx: Any, ty: Any, tz: Any, order: Any, low: Any, high: Any, even: Any, spectrum: Any) -> Any:
     """By plane and bin of log10(D^2 / S^order): energy, samples, |F / D| near the cone and away, and their samples.
 
-    The last four where low < S < high.
-
-    A weight acts on all samples of a bin alike, so any number of weights costs one pass.
+    The last four where low < S < high. A weight acts on all samples of a bin alike, so any number of weights costs one
+    pass. Samples of the half spectrum stand for two, but for those of the planes that mirror themselves.
     """
     nx, ny, nz = spectrum.shape
     out = np.zeros((nx, 6, BINS))
     for x in prange(nx):
         place, energy = np.empty(nz, np.int32), np.empty(nz, np.float32)
+        energies, counts = np.zeros((2, BINS)), np.zeros((2, BINS), np.int64)
         for y in range(ny):
             sums = (tx[0, x] + ty[0, y], tx[1, x] + ty[1, y], tx[2, x] + ty[2, y], tx[3, x] + ty[3, y])
             _fill_row(spectrum[x, y], tz, sums, order, place, energy)
-            for z in range(int(x + y == 0), nz):
-                twice = 1.0 if z == 0 or (even and z == nz - 1) else 2.0
-                out[x, 0, place[z]] += twice * energy[z]
-                out[x, 1, place[z]] += twice
-                if low < sums[3] + tz[3, z] < high:
-                    d = abs(dipole_at(sums[0] + tz[0, z], sums[1] + tz[1, z], sums[2] + tz[2, z]))
-                    _add_amplitude(d, energy[z], twice, place[z], out[x])
+            if low < high:
+                for z in range(int(x + y == 0), nz):
+                    if low < sums[3] + tz[3, z] < high:
+                        twice = 1.0 if z == 0 or (even and z == nz - 1) else 2.0
+                        d = abs(dipole_at(sums[0] + tz[0, z], sums[1] + tz[1, z], sums[2] + tz[2, z]))
+                        _add_amplitude(d, energy[z], twice, place[z], out[x])
+            energy[0] *= HALF if x + y else ZERO
+            counts[0, place[0]] -= 1 if x + y else 2
+            if even:
+                energy[-1] *= HALF
+                counts[0, place[-1]] -= 1
+            _add_row(place, energy, energies, counts)
+        for b in range(BINS):
+            out[x, 0, b] = 2.0 * (energies[0, b] + energies[1, b])
+            out[x, 1, b] = counts[0, b] + counts[1, b]
     return out
 
 

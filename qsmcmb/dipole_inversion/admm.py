@@ -18,7 +18,7 @@ import numpy as np
 
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
-from qsmcmb.core.memory import zeros
+from qsmcmb.core.memory import empty, zeros
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops as loops
@@ -124,7 +124,7 @@ def _row_ranges(mask: BoolArray) -> IntArray:
 
 def inside(chi: FloatArray, mask: BoolArray, unit: float = 1.0) -> FloatArray:
     """Return a map times `unit` inside the mask and 0 outside, as a fresh volume."""
-    out = np.empty(mask.shape, np.float32)
+    out = empty(mask.shape)
     scale_inside(chi, mask, np.float32(unit), out)
     return out
 
@@ -255,7 +255,7 @@ def minimise(
     """Return the minimiser for any splitting of the gradient and any model, as `minimise_tv` does."""
     eng = engine(model.grid_shape)
     mu_gradient = np.float32(penalties.regularisation / penalties.shrink)
-    data_k = np.empty_like(eng.spectrum)
+    data_k = empty(eng.spectrum.shape, np.complex64)
     eng.real[...] = 0
     # Against a map of 0: what the data alone ask for.
     data_step(eng.real)

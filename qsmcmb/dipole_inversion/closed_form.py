@@ -9,6 +9,7 @@ import numpy as np
 
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
+from qsmcmb.core.memory import empty
 from qsmcmb.dipole_inversion import _closed_form_loops as loops
 from qsmcmb.dipole_inversion._admm_loops import copy
 from qsmcmb.model import Grid
@@ -53,6 +54,6 @@ def divide_spectrum(
     total = divide(*tables, *parameters, grid.shape[2] % 2 == 0, spectrum).sum()
     spectrum[0, 0, 0] = 0.0
     response = total / eng.size if correct else 1.0
-    chi = np.empty(grid.shape, np.float32)
+    chi = empty(grid.shape)
     loops.scale_inside(eng.inverse(normalise=False), mask, np.float32(1.0 / (eng.size * response)), chi)
     return chi

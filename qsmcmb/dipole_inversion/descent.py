@@ -14,7 +14,7 @@ import numpy as np
 
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine, half_shape
-from qsmcmb.core.memory import zeros
+from qsmcmb.core.memory import empty, zeros
 from qsmcmb.dipole_inversion import _descent_loops as loops
 from qsmcmb.model import Grid
 from qsmcmb.typing import FloatArray
@@ -67,17 +67,20 @@ def descend(
     eng = engine(grid.shape)
     tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
     even, size = grid.shape[2] % 2 == 0, np.float32(1.0 / eng.size)
-    chi: Any = zeros(half_shape(grid.shape), np.complex64)
-    way: Any = np.empty(chi.shape, np.complex64)
-    difference = np.empty(grid.shape, np.float32)
-    loops.scaled(field, np.float32(-gain), difference)
+    way: Any = empty(half_shape(grid.shape), np.complex64)
+    # A map of one step is its direction.
+    chi, kept = way, np.float32(0.0)
+    difference = empty(grid.shape)
     # The first step is the closed form: what the weights hide from it would leave streaks that never go.
     spectrum, length = eng.spectrum, np.float32(1.0)
     spectrum[0, 0, 0] = 0.0
     loops.start(tables, np.float32(damping), size, np.float32(gain), spectrum, way)
-    cost = float(loops.step(eng.inverse(normalise=False), length, weight2, nonlinear, difference).sum())
+    forward = eng.inverse(normalise=False)
+    cost = float(loops.step(field, np.float32(-gain), forward, length, weight2, nonlinear, difference).sum())
     norm, done = 0.0, 1
     while done < stop.iterations and cost > stop.cost:
+        if chi is way:
+            chi, kept = zeros(way.shape, np.complex64), np.float32(1.0)
         spectrum = eng.forward()
         spectrum[0, 0, 0] = 0.0
         new_norm = float(loops.gradient_norm(*tables, np.float32(damping), even, spectrum).sum()) / eng.size
@@ -88,9 +91,9 @@ def descend(
         bend = float(loops.curvature(forward, difference, weight2, nonlinear).sum())
         length = np.float32(norm / bend if bend > 0 else 0.0)
         before = cost
-        cost = float(loops.step(forward, length, weight2, nonlinear, difference).sum())
+        cost = float(loops.step(difference, kept, forward, length, weight2, nonlinear, difference).sum())
         done += 1
         if before - cost <= stop.fall * before:
             break
-    loops.advance(length, way, chi, size, eng.spectrum)
+    loops.advance(length, way, kept, chi, size, eng.spectrum)
     return eng.inverse(normalise=False), done

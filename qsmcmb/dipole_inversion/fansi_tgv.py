@@ -124,9 +124,7 @@ class _SecondOrder(GradientSplitting):
         ratio = second_order_mm * edge_mm
         # The squared norm of the symmetrised gradient is at most that of the gradient.
         norm = 4.0 * sum(1.0 / v**2 for v in grid.voxel_size_mm)
-        self.parameters = (
-            *self.inverse_mm, self.shrink, np.float32(1.0 / (1.0 + ratio * norm)), np.float32(ratio),
-        )  # fmt: skip
+        self.scale = (self.shrink, np.float32(1.0 / (1.0 + ratio * norm)), np.float32(ratio), RELAXATION)
         shape = region.shape
         self.v = zeros((3, *(n + 2 for n in shape)))
         self.second = zeros((6, *(n + 1 for n in shape)))
@@ -134,9 +132,8 @@ class _SecondOrder(GradientSplitting):
 
     def update(self, chi: FloatArray) -> FloatArray:
         rows, start = self.region.rows, self.region.start
-        loops.follow(chi, self.vectors, self.v, self.rest, rows, start, self.parameters)
         sums = loops.update_first(
-            chi, self.vectors, self.v, rows, start, self.shrink, self.inverse_mm, RELAXATION
+            chi, self.vectors, self.v, self.rest, rows, start, self.scale, self.inverse_mm
         )
         loops.update_second(
             self.v, self.second, self.rest, rows, self.second_shrink, self.inverse_mm, RELAXATION

@@ -9,10 +9,10 @@ import numpy as np
 
 from qsmcmb.core import _box_loops as loops
 from qsmcmb.core.fft import fast_shape
-from qsmcmb.core.memory import sparse_zeros
+from qsmcmb.core.memory import sparse_zeros, zeros
 from qsmcmb.core.methods import call_method, resolve
 from qsmcmb.core.morphology import bounding_box
-from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
+from qsmcmb.core.validate import check_mask, check_volume, refuse_not_finite
 from qsmcmb.dipole_inversion import METHODS, STARTS_FROM
 from qsmcmb.dipole_inversion._head_loops import combine_echoes
 from qsmcmb.errors import InvalidInputError
@@ -90,7 +90,8 @@ def invert(
     if magnitude is not None:
         check_volume("magnitude", magnitude, grid, echoes=magnitude.shape[0] if magnitude.ndim == 4 else None)
     frame = _Frame(mask, grid)
-    check_finite_inside("local_field_ppm", local_field_ppm[(..., *frame.box)], frame.inside)
+    field, broken = frame.padded(local_field_ppm)
+    refuse_not_finite("local_field_ppm", broken)
     # What a method does not ask for is not brought into the frame: a copy costs as much as a transform.
     wanted = inspect.signature(resolve(METHODS, method)).parameters
     sd = field_sd_ppm if "field_sd_ppm" in wanted else None
@@ -98,14 +99,13 @@ def invert(
     by_echo = magnitude if "echo_magnitude" in wanted else None
     context = {
         # 0 outside: not positive is as unusable as infinite.
-        "field_sd_ppm": None if sd is None else frame.padded(sd),
+        "field_sd_ppm": None if sd is None else frame.padded(sd)[0],
         "magnitude": None if edges is None else frame.combined(edges),
-        "echo_magnitude": None if by_echo is None else frame.padded(by_echo),
+        "echo_magnitude": None if by_echo is None else frame.padded(by_echo)[0],
         "radians_per_ppm": _radians_per_ppm(te_s, b0_tesla),
         "te_s": te_s,
         "b0_tesla": b0_tesla,
     }
-    field = frame.padded(local_field_ppm)
     padded = call_method(METHODS, method, options, field, frame.mask, frame.grid, context=context)
     return frame.unpadded(padded, grid)
 
@@ -128,17 +128,23 @@ class _Frame:
         self.mask[self.inner] = self.inside
         self.count = int(np.count_nonzero(self.inside))
 
-    def padded(self, volume: AnyArray) -> FloatArray:
-        """Return a volume (or echoes) of the whole grid in the frame, float32, 0 outside the mask."""
-        # The system gives pages that are only read no memory.
-        out = sparse_zeros((*volume.shape[:-3], *self.grid.shape))
+    def padded(self, volume: AnyArray) -> tuple[FloatArray, int]:
+        """Return a volume (or echoes) of the whole grid in the frame, float32, 0 outside the mask.
+
+        And how many of its values in the mask are not finite.
+        """
+        # Of many echoes the empty part of the frame would take too much memory.
+        make = zeros if volume.ndim == len(self.grid.shape) else sparse_zeros
+        out = make((*volume.shape[:-3], *self.grid.shape))
+        broken = 0
         for echo in np.ndindex(volume.shape[:-3]):
-            loops.copy_inside(volume[echo], self.start, self.inside, np.float32(0), self.place, out[echo])
-        return out
+            copied = volume[echo], self.start, self.inside, np.float32(0), self.place, out[echo]
+            broken += int(loops.copy_inside(*copied).sum())
+        return out, broken
 
     def combined(self, magnitude: FloatArray) -> FloatArray:
         """Return the root of the sum of squares of the echoes in the frame, 0 outside the box."""
-        out = np.zeros(self.grid.shape, np.float32)
+        out = zeros(self.grid.shape)
         echoes = magnitude if magnitude.ndim == 4 else magnitude[None]
         combine_echoes(echoes, self.start, self.inside.shape, self.place, out)
         return out

@@ -15,12 +15,13 @@ import numpy as np
 
 from qsmcmb.core.dipole import Triple, spectral_tables
 from qsmcmb.core.fft import engine
+from qsmcmb.core.memory import empty, zeros
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _closed_form_loops as closed_form
 from qsmcmb.dipole_inversion import _ilsqr_loops as loops
 from qsmcmb.dipole_inversion.descent import Stop, descend
-from qsmcmb.dipole_inversion.noise import weights_and_noise
+from qsmcmb.dipole_inversion.noise import squared_weights_and_noise
 from qsmcmb.dipole_inversion.regularisation import tikhonov_weight
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
@@ -84,14 +85,13 @@ def invert_ilsqr(
     check_range("edges", edges, 0.0, 0.9)
     check_range("tolerance", tolerance, 0.0, 1.0)
     check_range("max_iterations", max_iterations, 1, 1000)
-    weight2, noise = weights_and_noise(local_field_ppm, mask, field_sd_ppm)
-    weight2 *= weight2
+    weight2, noise = squared_weights_and_noise(local_field_ppm, mask, field_sd_ppm)
     stop = Stop(noise**2 * int(mask.sum()), tolerance, max_iterations)
     # Leaves the field's spectrum where the descent begins.
     damping = DAMPING * tikhonov_weight(local_field_ppm, mask, grid, order=0)
     found, _ = descend(local_field_ppm, weight2, grid, damping=damping, stop=stop)
     del weight2
-    chi = np.empty(grid.shape, np.float32)
+    chi = empty(grid.shape)
     closed_form.scale_inside(found, mask, np.float32(1.0), chi)
     box = bounding_box(mask)
     flat = flat_bits(chi[box], mask[box], grid.voxel_size_mm, edges)
@@ -131,8 +131,8 @@ def _cone(grid: Grid, edge: float) -> _Cone:
     counts = np.zeros(grid.shape[0], np.int64)
     loops.count_cone(tables, np.float32(edge), counts)
     begins = np.concatenate([[0], np.cumsum(counts)])
-    places = np.empty(begins[-1], np.int32)
-    inverse, shares = np.empty((2, places.size), np.float32)
+    places = empty((int(begins[-1]),), np.int32)
+    inverse, shares = empty((2, places.size))
     loops.list_cone(tables, np.float32(edge), grid.shape[2] % 2 == 0, begins, places, inverse, shares)
     return _Cone(begins, places, inverse, shares)
 
@@ -147,8 +147,8 @@ def _streaks(
     eng, samples = engine(grid.shape), tuple(_cone(grid, cone))
     weights = tuple(np.float32(v**-2) for v in grid.voxel_size_mm)
     scale = np.float32(1.0 / eng.size)
-    cg = np.zeros((3, samples[1].size), np.complex64)
-    product = np.empty(flat.shape, np.float32)
+    cg = zeros((3, samples[1].size), np.complex64)
+    product = empty(flat.shape)
     loops.flat_differences(chi, start, flat, weights, product)
     length, norm, first = np.float32(-1.0), 0.0, 0.0
     for iteration in range(stop.iterations):

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from qsmcmb.core.memory import empty
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _closed_form_loops as closed_form
 from qsmcmb.dipole_inversion.closed_form import transform_field
 from qsmcmb.dipole_inversion.descent import Stop, descend
-from qsmcmb.dipole_inversion.noise import weights_and_noise
+from qsmcmb.dipole_inversion.noise import squared_weights_and_noise
 from qsmcmb.dipole_inversion.regularisation import tikhonov_weight
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -77,8 +78,7 @@ def invert_ndi(
     check_range("radians_per_ppm", radians_per_ppm, 1e-6, 1e6)
     check_range("tolerance", tolerance, 0.0, 1.0)
     check_range("max_iterations", max_iterations, 1, 1000)
-    weight2, noise = weights_and_noise(local_field_ppm, mask, field_sd_ppm)
-    weight2 *= weight2
+    weight2, noise = squared_weights_and_noise(local_field_ppm, mask, field_sd_ppm)
     level = noise * radians_per_ppm
     stop = Stop(level**2 * int(np.count_nonzero(mask)), tolerance, max_iterations)
     # Either leaves the field's spectrum where the descent begins.
@@ -90,6 +90,6 @@ def invert_ndi(
     found, _ = descend(
         local_field_ppm, weight2, grid, damping=damping, stop=stop, gain=radians_per_ppm, nonlinear=True
     )
-    chi = np.empty(grid.shape, np.float32)
+    chi = empty(grid.shape)
     closed_form.scale_inside(found, mask, np.float32(1.0 / radians_per_ppm), chi)
     return chi

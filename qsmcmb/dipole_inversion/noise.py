@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from qsmcmb.core.memory import empty
 from qsmcmb.core.robust import (
     inverse_sd_weights,
     median_inside,
@@ -47,16 +48,16 @@ def signal_weights(field: FloatArray, mask: BoolArray, field_sd: FloatArray | No
     usable = None if field_sd is None else positive_inside(field_sd, mask)
     if field_sd is None or usable is None:
         return mask.astype(np.float32)
-    weights = np.empty(mask.shape, np.float32)
+    weights = empty(mask.shape)
     loops.weigh_signal(np.float32(std_inside(field, usable) ** 2), field_sd, usable, weights)
     return weights
 
 
-def weights_and_noise(
+def squared_weights_and_noise(
     field: FloatArray, mask: BoolArray, field_sd: FloatArray | None = None
 ) -> tuple[FloatArray, float]:
-    """Return `data_weights` and `noise_level` of a field, the SD map's statistics taken once."""
-    weights, middle = weights_and_median(field_sd, mask, MAX_WEIGHT)
+    """Return squared `data_weights` and `noise_level` of a field, the SD map's statistics taken once."""
+    weights, middle = weights_and_median(field_sd, mask, MAX_WEIGHT, squared=True)
     return weights, noise_level(field, mask) if middle is None else middle
 
 

@@ -57,7 +57,7 @@ class HarmonicStep:
         self._inverse2 = tuple(np.float32(v**-2) for v in grid.voxel_size_mm)
         self._ratio = np.float32(PENALTY * beta / MU_DATA)
         self._part = np.float32(PENALTY / (PENALTY + 1.0))
-        self.harmonic, self._model, self._reflected = zeros((3, *grid.shape))
+        self.harmonic, self._model, self._reflected = (zeros(grid.shape) for _ in range(3))
 
     def __call__(self, real: FloatArray) -> None:
         """Take one step, in place: `real` is the engine's buffer."""
@@ -135,7 +135,10 @@ def invert_wh(
     phase = region.cut(local_field_ppm)
     phase *= np.float32(radians_per_ppm)
     penalties = Penalties(regularisation * radians_per_ppm, SHRINK * scale * radians_per_ppm)
-    inner = PhaseStep(phase, region.cut(data_weights(field_sd_ppm, mask) ** 2), region, penalties.mu_data)
-    step = HarmonicStep(inner, mask, grid, beta)
+    weight2 = region.cut(data_weights(field_sd_ppm, mask))
+    weight2 *= weight2
+    step = HarmonicStep(PhaseStep(phase, weight2, region, penalties.mu_data), mask, grid, beta)
     chi_rad = minimise_tv(step, region, grid, penalties, stopping=Stopping(tolerance, max_iterations))
+    # The map's volume takes the place of the splittings'.
+    del step, phase, weight2
     return inside(chi_rad, mask, 1 / radians_per_ppm)

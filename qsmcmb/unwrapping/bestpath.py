@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from qsmcmb.core.memory import sparse_zeros
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.unwrapping import _bestpath_loops as loops
@@ -65,14 +66,15 @@ def unwrap_bestpath(
 
 def _join_groups(phase_rad: FloatArray, mask: BoolArray) -> FloatArray:
     padded, phase = np.pad(mask, 1), np.pad(phase_rad, 1)
-    rough = np.zeros(padded.shape, np.float32)
+    # Both go back to the system as a whole, before the other echoes' results are written.
+    rough = sparse_zeros(padded.shape)
     loops.second_differences(phase, padded, rough)
     stride = np.array([padded.shape[1] * padded.shape[2], padded.shape[2], 1], np.int64)
     flat = phase.ravel()
     order = loops.sorted_edges(padded.ravel(), rough.ravel(), stride)
     del rough
     parent = np.arange(flat.size, dtype=np.int32)
-    turns = np.zeros(flat.size, np.int32)
+    turns = sparse_zeros((flat.size,)).view(np.int32)
     loops.join_edges(flat, order, stride, parent, turns)
     del order
     loops.turn_voxels(flat, padded.ravel(), parent, turns)

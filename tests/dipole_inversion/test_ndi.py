@@ -59,10 +59,10 @@ def test_descent_is_its_plain_twin(nonlinear, ball_case, rng):
 def test_a_whole_turn_is_no_misfit():
     ones = np.ones((4, 4, 4), np.float32)
     residual, away = np.zeros_like(ones), np.full_like(ones, 2 * np.pi)
-    cost = loops.step(residual, np.float32(1), ones, True, away).sum()
+    cost = loops.step(away, np.float32(1), residual, np.float32(1), ones, True, away).sum()
     assert abs(residual).max() < 1e-6
     assert cost < 1e-6
-    cost = loops.step(residual, np.float32(0), ones, False, away).sum()
+    cost = loops.step(away, np.float32(1), residual, np.float32(0), ones, False, away).sum()
     assert cost == pytest.approx(64 * (2 * np.pi) ** 2, rel=1e-5)
 
 

@@ -119,13 +119,18 @@ def test_splittings_of_second_order_are_their_plain_twins(region, split, chi, rn
     inner = v[:, 1:-1, 1:-1, 1:-1].astype(float)
     slope = boxed(differences(chi), region)
     u, w = (np.clip(a[INNER], -T, T) for a in (g, h))
+    before = g[INNER] - u
     first = RELAX * (slope - inner) + (1 - RELAX) * (g[INNER] - u) + u
     e = symmetrised(inner)
     other = np.where(split, RELAX * e + (1 - RELAX) * (h[INNER] - w) + w, 0)
     rest = np.zeros_like(h)
-    second.update_first(chi, g, v, region.rows, region.start, T, INVERSE_MM, RELAX)
+    still = (T, np.float32(0.0), np.float32(2.0), RELAX)
+    sums = second.update_first(chi, g, v, rest, region.rows, region.start, still, INVERSE_MM)
     second.update_second(v, h, rest, region.rows, T, INVERSE_MM, RELAX)
     np.testing.assert_allclose(g[INNER], np.where(split, first, 0), atol=5e-6)
+    change = np.where(split, first - np.clip(first, -T, T) - before, 0)
+    expected = [(change**2).sum(), np.where(split, slope**2, 0).sum()]
+    np.testing.assert_allclose(sums.sum(axis=0), expected, rtol=1e-5)
     np.testing.assert_allclose(h[INNER], other, atol=5e-6)
     expected = np.where(split, e - other + 2 * np.clip(other, -T, T), 0)
     np.testing.assert_allclose(rest[INNER], expected, atol=5e-6)
@@ -137,9 +142,9 @@ def test_v_goes_down_the_slope_of_both_splittings(region, split, chi, rng):
     v[:, 1:-1, 1:-1, 1:-1] = np.where(split, rng.standard_normal((3, *region.shape)), 0)
     before = v[:, 1:-1, 1:-1, 1:-1].astype(float)
     step, ratio = np.float32(0.1), np.float32(2.0)
-    second.follow(chi, g, v, rest, region.rows, region.start, (*INVERSE_MM, T, step, ratio))
-    moved = (before - v[:, 1:-1, 1:-1, 1:-1]) / step
     aim = g[INNER] - 2 * np.clip(g[INNER], -T, T)
+    second.update_first(chi, g, v, rest, region.rows, region.start, (T, step, ratio, RELAX), INVERSE_MM)
+    moved = (before - v[:, 1:-1, 1:-1, 1:-1]) / step
     probe = np.where(split, rng.standard_normal(before.shape), 0)
     twice = np.array([1, 1, 1, 2, 2, 2]).reshape(6, 1, 1, 1)
     slope = np.vdot(before - boxed(differences(chi), region) + aim, probe)

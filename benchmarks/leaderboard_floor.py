@@ -1,4 +1,4 @@
-"""What a method's floor is made of: the transforms that it makes, the bytes that its loops cannot but move, its result."""
+"""What a method's floor is made of: its transforms, the bytes that its loops cannot but move, its result's memory."""
 
 from __future__ import annotations
 

@@ -19,15 +19,30 @@ def _key(value: Any, centre: Any, fold: Any) -> Any:
     return bits ^ ((bits >> 31) & 0x7FFFFFFF)
 
 
+@compiled
+def _span(inside: Any) -> Any:
+    """Where the mask's part of a row begins and ends."""
+    some = np.uint8(0)
+    for z in range(inside.size):
+        some |= inside[z]
+    first, last = 0, inside.size if some else 0
+    while first < last and not inside[first]:
+        first += 1
+    while last > first and not inside[last - 1]:
+        last -= 1
+    return first, last
+
+
 @compiled(parallel=True)
 def count_high(volume: Any, mask: Any, centre: Any, fold: Any) -> Any:
     """Count inside the mask by the upper half of the key; integers, so that blocks may differ from threads."""
-    nx, ny, nz = volume.shape
+    nx, ny, _ = volume.shape
     counts = np.zeros((BLOCKS, HALF_KEYS), np.int32)
     for block in prange(BLOCKS):
         for x in range(block * nx // BLOCKS, (block + 1) * nx // BLOCKS):
             for y in range(ny):
-                for z in range(nz):
+                first, last = _span(mask[x, y])
+                for z in range(first, last):
                     if mask[x, y, z]:
                         key = _key(volume[x, y, z], centre, fold)
                         counts[block, (key >> 16) + HALF_KEYS // 2] += 1
@@ -37,12 +52,13 @@ def count_high(volume: Any, mask: Any, centre: Any, fold: Any) -> Any:
 @compiled(parallel=True)
 def count_low(volume: Any, mask: Any, centre: Any, fold: Any, high: Any) -> Any:
     """Count by the lower half of the key those whose upper half is `high`."""
-    nx, ny, nz = volume.shape
+    nx, ny, _ = volume.shape
     counts = np.zeros((BLOCKS, HALF_KEYS), np.int32)
     for block in prange(BLOCKS):
         for x in range(block * nx // BLOCKS, (block + 1) * nx // BLOCKS):
             for y in range(ny):
-                for z in range(nz):
+                first, last = _span(mask[x, y])
+                for z in range(first, last):
                     if mask[x, y, z]:
                         key = _key(volume[x, y, z], centre, fold)
                         if (key >> 16) + HALF_KEYS // 2 == high:
@@ -74,11 +90,14 @@ def mark_positive(volume: Any, mask: Any, out: Any) -> Any:
     nx, ny, nz = volume.shape
     counts = np.zeros(nx, np.int64)
     for x in prange(nx):
+        count = np.int32(0)
         for y in range(ny):
             for z in range(nz):
-                good = mask[x, y, z] and np.float32(0) < volume[x, y, z] < np.float32(np.inf)
+                value = volume[x, y, z]
+                good = mask[x, y, z] & (value > np.float32(0)) & (value < np.float32(np.inf))
                 out[x, y, z] = good
-                counts[x] += good
+                count += np.int32(good)
+        counts[x] = count
     return counts
 
 

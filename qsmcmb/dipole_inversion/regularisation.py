@@ -53,9 +53,9 @@ class Spectrum(NamedTuple):
     well_conditioned: FloatArray
     bands: tuple[float, float]
 
-    def kept(self, weight: float) -> FloatArray:
-        """Return the part of each bin's field that the map of this weight explains."""
-        return np.asarray(self.ratio / (self.ratio + weight))
+    def kept(self) -> FloatArray:
+        """Return the part of each bin's field that the map of each of `WEIGHTS` explains, by weight."""
+        return np.asarray(self.ratio / (self.ratio + WEIGHTS[:, None]))
 
 
 def tikhonov_weight(
@@ -211,11 +211,11 @@ def _spectrum(grid: Grid, order: int, middle: tuple[float, float]) -> Spectrum:
 
 
 def _residual(spectrum: Spectrum) -> FloatArray:
-    return np.array([(spectrum.energy * (1 - spectrum.kept(w)) ** 2).sum() for w in WEIGHTS])
+    return np.asarray((spectrum.energy * (1 - spectrum.kept()) ** 2).sum(axis=1))
 
 
 def _cross_validation(spectrum: Spectrum) -> float:
-    free = [((1 - spectrum.kept(w)) * spectrum.samples).sum() for w in WEIGHTS]
+    free = ((1 - spectrum.kept()) * spectrum.samples).sum(axis=1)
     return float(WEIGHTS[np.argmin(_residual(spectrum) / np.square(free))])
 
 
@@ -228,8 +228,8 @@ def _discrepancy(spectrum: Spectrum, expected: float) -> float:
 def _l_curve(spectrum: Spectrum) -> float:
     """Point of largest curvature of log residual against log regulariser."""
     tiny = np.finfo(float).tiny
-    norm = [(spectrum.energy * spectrum.kept(w) ** 2 / spectrum.ratio).sum() for w in WEIGHTS]
-    x, y = np.log(_residual(spectrum) + tiny), np.log(np.array(norm) + tiny)
+    norm = (spectrum.energy * spectrum.kept() ** 2 / spectrum.ratio).sum(axis=1)
+    x, y = np.log(_residual(spectrum) + tiny), np.log(norm + tiny)
     dx, dy = np.gradient(x), np.gradient(y)
     speed = np.maximum(dx**2 + dy**2, tiny) ** 1.5
     curvature = (dx * np.gradient(dy) - dy * np.gradient(dx)) / speed
@@ -240,7 +240,7 @@ def _l_curve(spectrum: Spectrum) -> float:
 def _frequency_balance(spectrum: Spectrum) -> float:
     """Weight at which the map's mean amplitude near the cone is that of the well-conditioned frequencies."""
     near, well = (
-        np.array([(band * spectrum.kept(w)).sum() for w in WEIGHTS]) / n
+        (band * spectrum.kept()).sum(axis=1) / n
         for band, n in zip((spectrum.near_cone, spectrum.well_conditioned), spectrum.bands, strict=True)
     )
     return float(WEIGHTS[np.argmax(near <= well)])

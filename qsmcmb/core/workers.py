@@ -26,19 +26,20 @@ def run_each(task: Callable[[T], R], items: Iterable[T]) -> list[R]:
 
     Notes
     -----
-    The first item is done before the others, its loops on all threads: it loads them, and says which runtime their
-    threads have. The others' loops run on one thread each. Where the runtime does not let two threads start loops at
-    a time, all items are done one after another.
+    Each item's loops run on one thread. Where no loop has run yet the first item is done before the others: it says
+    which runtime the threads of loops have. Where that does not let two threads start loops at a time, all items are
+    done one after another.
 
     Examples
     --------
     >>> run_each(lambda n: n * n, [1, 2, 3])
     [1, 4, 9]
     """
-    rest = list(items)
-    out = [task(item) for item in rest[:1]]
-    workers = min(loop_threads(), MOST_WORKERS, len(rest) - 1)
+    rest, out = list(items), []
+    if rest and not loops_may_meet():
+        out.append(task(rest.pop(0)))
+    workers = min(loop_threads(), MOST_WORKERS, len(rest))
     if workers < 2 or not loops_may_meet():
-        return out + [task(item) for item in rest[1:]]
+        return out + [task(item) for item in rest]
     with ThreadPoolExecutor(workers, initializer=use_loop_threads, initargs=(1,)) as pool:
-        return out + list(pool.map(task, rest[1:]))
+        return out + list(pool.map(task, rest))

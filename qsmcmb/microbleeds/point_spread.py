@@ -176,16 +176,11 @@ class PointSpread:
             shape.loop(rows, level.points, level.weight, *args, np.float32(level.cell_mm), part)
             if self._background is not None:
                 self._background.put_on(part, number)
-            matrices = self._matrices(number, blur_mm)
-            seen[:, :count] += level.sample(part, matrices)[..., near.inside]
+            sampled = level.sample(part, self._matrices(number, blur_mm))
+            seen[:, :count] += sampled[..., near.inside]
             if derivatives:
-                wider = self._made_matrices(level, wider_mm)
-                for axis in range(3):
-                    mixed = [
-                        (w - m) / np.float32(BLUR_STEP_MM2) if a == axis else m
-                        for a, (m, w) in enumerate(zip(matrices, wider, strict=True))
-                    ]
-                    seen[:, count] += level.sample(part[:, 0], mixed)[..., near.inside]
+                wider = level.sample(part[:, 0], self._made_matrices(level, wider_mm))
+                seen[:, count] += (wider - sampled[:, 0])[..., near.inside] / np.float32(BLUR_STEP_MM2)
         if self._background is not None:
             self._background.take_off(seen, blur_mm, (wider_mm, BLUR_STEP_MM2) if derivatives else None)
         direct = np.empty_like(seen[:, :count])

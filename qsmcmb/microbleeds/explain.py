@@ -114,7 +114,8 @@ def totals_per_echo(detail: Detail) -> list[Estimate]:
 
 
 def _fit_record(detail: Detail) -> dict[str, Any]:
-    near, fit, loss, vein = detail
+    _, fit, loss, vein = detail
+    near = fit.near
     radius = np.sqrt((near.coordinates_mm**2).sum(axis=0))
     robust = fit.optimum.misfit.robust.reshape(len(near.te_s), -1) ** 2
     used = int(near.inside.sum())
@@ -196,7 +197,7 @@ def _finite(value: float) -> float | None:
 
 
 def _slices(detail: Detail) -> Slices:
-    near, misfit = detail.near, detail.fit.optimum.misfit
+    near, misfit = detail.fit.near, detail.fit.optimum.misfit
     inside = near.inside
     z = int(np.argmin(np.abs(near.axes_mm[2] - detail.fit.source.centre_mm[2])))
     level = float(np.median(np.abs(near.signal[0][inside])))

@@ -20,6 +20,7 @@ from qsmcmb.microbleeds.misfit import Linear, evaluate, inverse_row, linearise, 
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.microbleeds.optimum import Optimum, optimise, triple
 from qsmcmb.microbleeds.source_shape import AXES, ONE_BALL, SPHEROID, TWO_BALLS
+from qsmcmb.microbleeds.tissue import LEAST_TEXTURE
 from qsmcmb.microbleeds.uncertainty import bound_of, influence_of, places_sd, sandwich_sd
 from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
@@ -37,21 +38,20 @@ DARK_PER_TESLA = Core(35.0, 0.8)
 KEPT = Core(3.0, 1.5)
 """A lesion that keeps its signal."""
 RADIUS_STARTS = (0.75, 1.0, 1.3)
-MODEL_ERROR = 0.002
+MODEL_ERROR = 0.004
 FLOOR_PPM_MM3 = 0.005
-CLUTTER_SCALE = 2.0
-PLACES_POWER = 0.7
+PROCESS_PART = 0.75
 USUAL_RESIDUAL = 0.5
 CORE_POWER = 2
 THICK_POWER = 0.75
-"""The SD of noise and clutter, in units of what the fit and the places around it say together (their geometric mean,
-the places' part of it the larger), and not below a floor; more where the fit, the core's above all, is poorer than
-usual, and the longer a voxel is.
+"""The SD of noise and clutter: this part of what the tissue's processes leave open (a brain differs less from place to
+place than they allow), what the residual or the places around it say where that is more, and not below a floor; more
+where the fit, the core's above all, is poorer than usual, and the longer a voxel is."""
 
-Set so that the 95 % interval holds 95 % of the lesions of heads made for this, over all field strengths: both say less
-than is true, since neither knows of tissue that looks like a part of the lesion.
-"""
-
+TISSUE_MM = 7.0
+"""Radius of the ball in which a lesion is refined among tissue: what is further out says little of it."""
+LARGE_MM = 3.0
+"""Radius of the lesions for which this is too little."""
 CORE_RESIDUAL = 0.6
 """Above this weighted residual within CORE_MM one ball does not describe the lesion."""
 PAIR_SHRINK = 0.8
@@ -62,8 +62,8 @@ SHAPE_GAIN = 15.0
 """Least drop of the cost for another shape: the evidence that three more parameters must bring."""
 DRAWN_OUT = 1.0
 """Focal distance over radius from which a spheroid is started: half as long again as wide."""
-WEAK_SD = 5.0
-"""Total susceptibility over its SD below which a fit is doubted."""
+WEAK_SD = 10.0
+"""Total susceptibility over the SD that its residual tells below which a fit is doubted."""
 DOUBTFUL_CORE = 1.0
 """Weighted residual of the core from which a fit is doubted."""
 UNLIKELY = 4.0
@@ -95,6 +95,8 @@ class LesionFit(NamedTuple):
     """SD that the fit's own residual tells."""
     clutter_sd_ppm_mm3: float
     """SD that lesion-free places around would have caused; NaN with too few of them."""
+    posterior_sd_ppm_mm3: float
+    """SD that noise and the tissue's processes leave open."""
     residual: float
     """Root mean square of the weighted residual; about 1 where the model holds."""
     core_residual: float
@@ -104,6 +106,11 @@ class LesionFit(NamedTuple):
     decay_hz: float
     """R2* inside the lesion above the tissue's, 1/s."""
     optimum: Optimum
+
+    @property
+    def near(self) -> Neighbourhood:
+        """What of the scan was fitted."""
+        return self.optimum.model.near
 
     @property
     def kept(self) -> bool:
@@ -237,13 +244,16 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
 
 
 def _among_tissue(rough: Optimum, blur: Estimate) -> Optimum:
-    model = rough.model.seen_by(rough.model.near_as_found(rough.parameters), rough.source)
-    return optimise(*model.with_process(rough.parameters, blur))
+    near = rough.model.near_as_found(rough.parameters)
+    if near.texture > LEAST_TEXTURE and rough.source.radius_mm < LARGE_MM:
+        near = near.within(TISSUE_MM)
+    model = rough.model.seen_by(near, rough.source)
+    return optimise(*model.with_process(model.surrounded(rough.parameters), blur))
 
 
 def _in_doubt(found: Optimum) -> bool:
     """Whether a fit is weak, does not hold at its core, or is unlike what is expected of a lesion at the point."""
-    weak = abs(found.parameters[0]) < WEAK_SD * CLUTTER_SCALE * found.sandwich()
+    weak = abs(found.parameters[0]) < WEAK_SD * found.sandwich()
     return weak or found.core_residual() >= DOUBTFUL_CORE or float(np.linalg.norm(_unlike(found))) >= UNLIKELY
 
 
@@ -256,7 +266,7 @@ def _unlike(found: Optimum) -> FloatArray:
 def scan_blur(rough: Sequence[Optimum]) -> Estimate:
     """Return a scan's squared blur (mm2) as the lesions that say most of it have it among their tissue."""
     converged = [o for o in rough if o.converged]
-    telling = sorted(converged, key=lambda o: _blur_sd(linearise(*o[:3])))[:BLUR_LESIONS]
+    telling = sorted(converged, key=lambda o: _blur_sd(o.model, linearise(*o[:3])))[:BLUR_LESIONS]
     return pooled_blur(run_each(lambda o: _among_tissue(o, BLUR), telling))
 
 
@@ -265,9 +275,9 @@ def pooled_blur(optima: Sequence[Optimum]) -> Estimate:
 
     Their weighted median, since a lesion that is no ball shows it as blur, and what was known before.
     """
-    found = np.array([[o.blur_mm2, _blur_sd(linearise(*o[:3]))] for o in optima if o.converged]).reshape(
-        -1, 2
-    )
+    found = np.array(
+        [[o.blur_mm2, _blur_sd(o.model, linearise(*o[:3]))] for o in optima if o.converged]
+    ).reshape(-1, 2)
     # Each was found with the same knowledge; it may enter once.
     precision = found[:, 1] ** -2 - BLUR.sd**-2
     telling = precision > 0.5 * BLUR.sd**-2
@@ -338,13 +348,13 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     influence = influence_of(model, linear)
     sandwich = sandwich_sd(model.near, misfit, influence)
     clutter = places_sd(model, misfit, influence, places)
-    by_places = sandwich if np.isnan(clutter) else clutter
-    around = np.hypot(sandwich ** (1 - PLACES_POWER) * by_places**PLACES_POWER, FLOOR_PPM_MM3)
+    left_open = float(np.sqrt(influence.variance))
+    around = np.nanmax([PROCESS_PART * left_open, sandwich, clutter, FLOOR_PPM_MM3])
     residual, core = optimum.residual, optimum.core_residual()
     poorer = max(1.0, residual / USUAL_RESIDUAL, (core / USUAL_RESIDUAL) ** CORE_POWER)
     size = model.near.grid.voxel_size_mm
     thicker = (max(size) / min(size)) ** THICK_POWER
-    noise_sd = CLUTTER_SCALE * float(around) * poorer * thicker / model.near.covered
+    noise_sd = float(around) * poorer * thicker / model.near.covered
     return LesionFit(
         source=optimum.source,
         sd_ppm_mm3=float(np.linalg.norm([noise_sd, MODEL_ERROR * p[0], optimum.rivals_sd_ppm_mm3])),
@@ -352,13 +362,14 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
         cramer_rao_sd_ppm_mm3=bound_of(model, misfit),
         clutter_sd_ppm_mm3=clutter,
         sandwich_sd_ppm_mm3=sandwich,
+        posterior_sd_ppm_mm3=left_open,
         residual=residual,
         core_residual=core,
-        blur=Estimate(optimum.blur_mm2, _blur_sd(linear), "mm2"),
+        blur=Estimate(optimum.blur_mm2, _blur_sd(model, linear), "mm2"),
         decay_hz=optimum.decay_hz,
         optimum=optimum,
     )
 
 
-def _blur_sd(linear: Linear) -> float:
-    return float(np.sqrt(inverse_row(linear.normal, 5)[5]))
+def _blur_sd(model: LesionModel, linear: Linear) -> float:
+    return float(np.sqrt(inverse_row(model, linear.normal, 5)[5]))

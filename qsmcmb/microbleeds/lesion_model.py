@@ -119,9 +119,13 @@ class LesionModel:
         return out
 
     def seen_by(self, near: Neighbourhood, source: Source) -> LesionModel:
-        """Return the same model of the same voxels as another scanner sees them."""
+        """Return the same model of the same voxels, or of fewer, as another scanner sees them."""
+        neighbours = self.neighbours
+        if neighbours is not None:
+            kept = near.inside[self.near.inside]
+            neighbours = neighbours.reshape(len(near.te_s), -1)[:, kept].reshape(-1)
         return LesionModel(
-            near, source, blur=self.blur, core=self.core, neighbours=self.neighbours, shape=self.shape
+            near, source, blur=self.blur, core=self.core, neighbours=neighbours, shape=self.shape
         )
 
     def near_as_found(self, p: FloatArray) -> Neighbourhood:
@@ -171,9 +175,14 @@ class LesionModel:
                 *own,
             ]
         )
+        return self.surrounded(first)
+
+    def surrounded(self, p: FloatArray) -> FloatArray:
+        """Return parameters of the source with polynomials fitted to what it leaves; others are not looked at."""
+        source = p[: self.n_source]
         rest = np.zeros(self.tissue.phase.size + self.tissue.amplitude.size)
-        factor = self.signal(np.concatenate([first, rest])).factor
-        return np.concatenate([first, *self.plain.fitted(self.near, factor)])
+        factor = self.signal(np.concatenate([source, rest])).factor
+        return np.concatenate([source, *self.plain.fitted(self.near, factor)])
 
     @property
     def precision(self) -> FloatArray:

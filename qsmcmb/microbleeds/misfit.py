@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from qsmcmb.microbleeds.lesion_model import LesionModel, Signal
 from qsmcmb.microbleeds.source_shape import LEAST_STRENGTH
@@ -17,6 +18,8 @@ from qsmcmb.units import GAMMA_MHZ_PER_T
 
 ROBUST = 2.5
 """Residuals beyond this many SDs count less."""
+LOADING = 1e-9
+"""Part by which the diagonal of a normal matrix is raised for its inverse."""
 STEEP_POWER = 6
 """Where the background's phase is as steep as k-space holds, nothing of a voxel is sure; soon below, all is."""
 DCHI_LOG_SD = 0.6
@@ -142,14 +145,32 @@ def gradient_of(model: LesionModel, p: FloatArray, misfit: Misfit, linear: Linea
     return out
 
 
-def inverse_row(normal: FloatArray, parameter: int) -> FloatArray:
+def solved(model: LesionModel, normal: FloatArray, right: FloatArray, *, damping: float) -> FloatArray:
+    """Return the solution of normal equations whose diagonal is raised by a part of it.
+
+    Phase and log magnitude know of each other through the source alone: both are eliminated by themselves.
+    """
+    n, n_phase = model.n_source, model.tissue.phase.size
+    damped = normal.copy()
+    damped.flat[:: len(normal) + 1] *= 1 + damping
+    source = damped[:n, :n].copy()
+    blocks = [slice(n, n + n_phase), slice(n + n_phase, None)]
+    own = np.column_stack([source, right[:n]])
+    eliminated = []
+    for block in blocks:
+        factor = cho_factor(damped[block, block], lower=True, overwrite_a=True, check_finite=False)
+        step = cho_solve(factor, np.column_stack([damped[block, :n], right[block]]), check_finite=False)
+        own -= damped[:n, block] @ step
+        eliminated.append(step)
+    first = np.linalg.solve(own[:, :n], own[:, n])
+    return np.concatenate([first, *(step[:, n] - step[:, :n] @ first for step in eliminated)])
+
+
+def inverse_row(model: LesionModel, normal: FloatArray, parameter: int) -> FloatArray:
     """Return one row of a normal matrix' inverse; of what the data do not tell, the least."""
-    scale = 1 / np.sqrt(np.diag(normal))
     wanted = np.zeros(len(normal))
-    wanted[parameter] = scale[parameter]
-    return np.asarray(
-        scale * np.linalg.solve(scale * normal * scale[:, None] + 1e-9 * np.eye(len(normal)), wanted)
-    )
+    wanted[parameter] = 1
+    return solved(model, normal, wanted, damping=LOADING)
 
 
 def applied(model: LesionModel, linear: Linear, row: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -106,11 +106,15 @@ class Neighbourhood:
 
     def within(self, radius_mm: float) -> Neighbourhood:
         """Return the same with the voxels of a smaller ball."""
-        near = (self.coordinates_mm**2).sum(axis=0) < radius_mm**2
+        inside = self.inside & ((self.coordinates_mm**2).sum(axis=0) < radius_mm**2)
+        kept = inside.sum() / max(int(self.inside.sum()), 1)
+        covered = self.covered * kept * (self.radius_mm / radius_mm) ** 3
         background = self.background
         if background is not None:
             background = background * polynomials(np.full((3, 1), radius_mm / self.radius_mm), 3)[0]
-        return replace(self, inside=self.inside & near, radius_mm=radius_mm, background=background)
+        return replace(
+            self, inside=inside, radius_mm=radius_mm, covered=float(covered), background=background
+        )
 
     def background_hz(self, xyz_mm: FloatArray) -> FloatArray:
         """Return the background field at (3, n) places, Hz."""
@@ -239,7 +243,9 @@ def lesion_free_places(
             if np.mean(usable[near.inside]) < PLACE_COVERED:
                 continue
             phase = scan.phase_rad[(slice(None), *box)] - offset_rad[box]
-            signal = (magnitude * np.exp(1j * phase)).astype(np.complex64)
+            signal = np.empty(phase.shape, np.complex64)
+            # Where single precision has a fast sine, the complex exponential has not.
+            signal.real, signal.imag = magnitude * np.cos(phase), magnitude * np.sin(phase)
             found.append(replace(near, signal=signal, field_hz=field_hz[box], box=box))
             break
         if len(found) == MAX_PLACES:

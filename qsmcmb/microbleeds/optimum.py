@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.microbleeds.lesion_model import LesionModel, Source
-from qsmcmb.microbleeds.misfit import Misfit, evaluate, gradient_of, linearise, priors
+from qsmcmb.microbleeds.misfit import Misfit, evaluate, gradient_of, linearise, priors, solved
 from qsmcmb.microbleeds.uncertainty import influence_of, sandwich_sd
 from qsmcmb.typing import FloatArray
 
@@ -97,8 +97,8 @@ def optimise(model: LesionModel, p: FloatArray, *, give_up_above: float = np.inf
     for iteration in range(ITERATIONS):
         if iteration == TRIAL_STEPS and misfit.cost > give_up_above:
             break
-        damped = normal + damping * np.diag(np.diag(normal)) + 1e-12 * np.eye(len(p))
-        trial = _bounded(p - np.linalg.solve(damped, gradient), start_centre, model.n_source)
+        step = solved(model, normal, gradient, damping=damping)
+        trial = _bounded(p - step, start_centre, model.n_source)
         new = evaluate(model, trial, slopes=True)
         converged = _settled(p, trial) or 0 <= misfit.cost - new.cost < SETTLED_COST
         if new.cost < misfit.cost:

@@ -142,7 +142,7 @@ def quantify_lesions(
                     core = optimum.model.core
                     optimum = rough_fit(near, optimum.source, neighbours=around, blur=blur, core=core)
                 optima[i] = refined = refine(optimum, blur)
-                fits[i] = fit = describe_fit(refined, _places(scan, near, voxels, data))
+                fits[i] = fit = describe_fit(refined, _places(scan, refined.model.near, voxels, data))
                 # A vein is a poor lesion: its SD is no reason not to look.
                 if abs(fit.source.total_chi_ppm_mm3) > FOUND_SD * fit.sandwich_sd_ppm_mm3:
                     veins[i] = find_vein(refined)
@@ -151,7 +151,8 @@ def quantify_lesions(
 
     # Directly or through others: what one group fits no other reads.
     n_groups, group_of = connected_components(in_reach, directed=False)
-    run_each(fit_together, [np.flatnonzero(group_of == g) for g in range(n_groups)])
+    groups = [np.flatnonzero(group_of == g) for g in range(n_groups)]
+    run_each(fit_together, sorted(groups, key=len, reverse=True))
     lesions: list[Microbleed] = []
     details: list[Detail | None] = []
     for i, (near, fit) in enumerate(zip(nears, fits, strict=True)):
@@ -196,7 +197,8 @@ def _with_texture(
 ) -> list[Neighbourhood | None]:
     """Return neighbourhoods that know how much the scan's tissue differs from place to place."""
     some = [n for n in nears if n is not None][:TELLING]
-    texture = texture_of([place for near in some for place in _places(scan, near, voxels, data)])
+    places = run_each(lambda near: _places(scan, near, voxels, data), some)
+    texture = texture_of([place for around in places for place in around])
     return [None if n is None else replace(n, texture=texture) for n in nears]
 
 

@@ -2,8 +2,9 @@
 
 Polynomials follow what varies over centimetres (coil, receive phase, background field). What sulci, vessels and
 borders add varies over millimetres, and no low order follows it: it is a Gaussian process of known size and length
-(Rasmussen and Williams 2006, chapter 2), written as bumps on a lattice whose heights have a prior. Left to the white
-error, many far voxels would outvote the few near the core, or else count too little for their number.
+(Rasmussen and Williams 2006, chapter 2), written as bumps on a lattice whose heights have a prior; of susceptibility
+where it makes the field, which no tissue can shape otherwise. Left to the white error, many far voxels would outvote
+the few near the core, or else count too little for their number.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.core.workers import run_each
+from qsmcmb.microbleeds.bumps import bump_fields, bump_lattice, bumps
 from qsmcmb.microbleeds.neighbourhood import MIN_PLACES, Neighbourhood, polynomials
 from qsmcmb.typing import ComplexArray, FloatArray
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
-BUMP_MM = 2.0
-"""SD of a bump; the process's correlation length is 1.4 times this."""
-LATTICE_MM = 2.6
+MARGIN_MM = 0.5
+"""How far beyond the neighbourhood there are bumps."""
 MAGNITUDE_SD = 0.12
-FIELD_SD_PPM = 0.006
+CHI_SD_PPM = 0.015
 R2STAR_SD_PER_TESLA_HZ = 1.5
 BRAIN = 0.02
 """What polynomials leave of a brain's magnitude within 8 mm at the first echo, relative, at least."""
@@ -72,8 +74,8 @@ class Smooth:
             for two, t in zip(self.terms[: i + 1], self.slices, strict=False):
                 over_te = ((one.along_te * two.along_te) @ weight2)[:, None]
                 if one.basis is two.basis:
-                    # A matrix times its own transpose takes half of a product's time.
-                    root = np.sqrt(over_te) * one.basis
+                    # A matrix times its own transpose takes half of a product's time, in single precision a quarter.
+                    root = np.sqrt(over_te, dtype=np.float32) * one.basis.astype(np.float32)
                     out[s, t] = root.T @ root
                 else:
                     out[s, t] = one.basis.T @ (over_te * two.basis)
@@ -110,7 +112,7 @@ class Texture(NamedTuple):
 ROUGH = Texture(0.06, 0.006, 0.02, 0.02)
 """With polynomials alone. Larger than what single voxels show, since texture is correlated: taken at its face value,
 many far voxels would outvote the few near the core, which know more."""
-FINE = Texture(0.03, 0.003, 0.01, 0.04)
+FINE = Texture(0.02, 0.002, 0.01, 0.04)
 """With the processes."""
 
 
@@ -164,13 +166,15 @@ def tissue_around(near: Neighbourhood, *, process: bool = False) -> Tissue:
         phase.insert(0, Term(ones, linear, np.inf))
         amplitude.append(Term(te, linear, np.inf))
     if process and near.texture > LEAST_TEXTURE:
-        bumps = _bumps(xyz, near.radius_mm)
+        middles = bump_lattice(near.radius_mm + MARGIN_MM)
+        bump = bumps(xyz, middles)
+        fields = bump_fields(xyz, middles, near.grid.b0_dir)
         turn = 2 * np.pi * GAMMA_MHZ_PER_T * near.b0_tesla * echoes.max()
-        phase.append(Term(te, bumps, near.texture * FIELD_SD_PPM * turn))
-        amplitude.append(Term(ones, bumps, near.texture * MAGNITUDE_SD))
+        phase.append(Term(te, fields, near.texture * CHI_SD_PPM * turn))
+        amplitude.append(Term(ones, bump, near.texture * MAGNITUDE_SD))
         if len(echoes) > 1:
             r2star = R2STAR_SD_PER_TESLA_HZ * near.b0_tesla * echoes.max()
-            amplitude.append(Term(te, bumps, near.texture * r2star))
+            amplitude.append(Term(te, bump, near.texture * r2star))
     return Tissue(Smooth(phase), Smooth(amplitude), FINE if process else ROUGH)
 
 
@@ -182,23 +186,12 @@ def texture_of(places: Sequence[Neighbourhood]) -> float:
     """
     if len(places) < MIN_PLACES:
         return 1.0
-    excess = []
-    for place in places:
-        size = np.abs(place.signal[0, place.inside])
-        rest = tissue_around(place).residual(place)[: len(size)].real
-        excess.append(np.mean(rest**2 - (place.noise / np.maximum(size, 1e-12)) ** 2))
+    excess = run_each(_beyond_noise, places)
     return float(np.clip(np.sqrt(max(float(np.median(excess)), 0.0)) / BRAIN, 0, 1))
 
 
-def _bumps(xyz: FloatArray, reach_mm: float) -> FloatArray:
-    """Return Gaussian bumps (voxel, n) on a lattice, scaled so that unit coefficients make a process of unit SD."""
-    half = int(np.ceil(reach_mm / LATTICE_MM))
-    lattice = LATTICE_MM * (
-        np.stack(np.meshgrid(*[np.arange(-half, half + 1)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    )
-    lattice = lattice[(lattice**2).sum(axis=1) < (reach_mm + 0.5 * LATTICE_MM) ** 2]
-    size = (LATTICE_MM / (np.sqrt(np.pi) * BUMP_MM)) ** 1.5
-    factors = [
-        np.exp(-0.5 * ((x[:, None] - at) / BUMP_MM) ** 2) for x, at in zip(xyz, lattice.T, strict=True)
-    ]
-    return np.asarray(size * factors[0] * factors[1] * factors[2])
+def _beyond_noise(place: Neighbourhood) -> float:
+    """Return the mean square of what polynomials and noise leave of the first echo's log magnitude."""
+    size = np.abs(place.signal[0, place.inside])
+    rest = tissue_around(place).residual(place)[: len(size)].real
+    return float(np.mean(rest**2 - (place.noise / np.maximum(size, 1e-12)) ** 2))

@@ -1,6 +1,7 @@
 """What the total susceptibility of a fitted lesion is worth: noise, clutter of the tissue around, choice of the model.
 
-A small disturbance of the signal moves the estimate by its product with the fit's influence function. Applied to the
+The tissue around a lesion is a Gaussian process; how much of a lesion it can feign is in the inverse normal matrix. A
+small disturbance of the signal moves the estimate by its product with the fit's influence function. Applied to the
 fit's own residual in blocks, it gives the sandwich estimate; applied to the signal of lesion-free places around, it
 tells what tissue of this kind would have done to this fit.
 """
@@ -24,11 +25,14 @@ class Influence(NamedTuple):
 
     radial: FloatArray
     along: FloatArray
+    variance: float
+    """Of M (ppm2 mm6): what noise and the tissue's processes leave open."""
 
 
 def influence_of(model: LesionModel, linear: Linear) -> Influence:
     """Return how the fit's total susceptibility answers to errors of the signal."""
-    return Influence(*applied(model, linear, inverse_row(linear.normal, 0)))
+    row = inverse_row(model, linear.normal, 0)
+    return Influence(*applied(model, linear, row), float(row[0]))
 
 
 def sandwich_sd(near: Neighbourhood, misfit: Misfit, influence: Influence) -> float:

@@ -83,25 +83,16 @@ def find_vein(lesion: Optimum) -> Vein | None:
     lines, explained = _likely_lines(near, left)
     if explained <= _explained_by_dipole(near, left):
         return None
-    neighbours = lesion.model.neighbours
-    if neighbours is not None:
-        kept = near.inside[lesion.model.near.inside]
-        neighbours = neighbours.reshape(len(near.te_s), -1)[:, kept].reshape(-1)
     blur, p = lesion.model.blur, lesion.parameters
-    ball = LesionModel(
-        near,
-        lesion.source,
-        blur=blur,
-        core=lesion.model.core,
-        neighbours=neighbours,
-        shape=lesion.model.shape,
-    )
-    again = optimise(*ball.with_process(ball.start(lesion.source, p[7 : ball.n_source]), blur))
+    ball = lesion.model.seen_by(near, lesion.source)
+    again = optimise(*ball.with_process(ball.surrounded(p), blur))
     if lesion.model.shape is TWO_BALLS:
         axis = p[7:10] / np.linalg.norm(p[7:10])
         lines.append(_Line(float(p[0]) / PAIR_LENGTH_MM, p[1:4], axis))
     core = VENOUS_PER_TESLA.at(near.b0_tesla)
-    model = LesionModel(near, lines[0].source(), blur=blur, core=core, neighbours=neighbours, shape=CYLINDER)
+    model = LesionModel(
+        near, lines[0].source(), blur=blur, core=core, neighbours=ball.neighbours, shape=CYLINDER
+    )
     starts = sorted(
         (model.start(line.source(), line.axis) for line in lines), key=lambda p: evaluate(model, p).cost
     )

@@ -46,7 +46,7 @@ def test_record_is_json_with_the_tables_numbers(detail: Detail) -> None:
     again = json.loads(json.dumps(record, allow_nan=False))
     assert lesion.total_chi_ppm_mm3 is not None
     assert again["total_chi"]["value"] == pytest.approx(lesion.total_chi_ppm_mm3.value)
-    assert again["voxels"]["used"] == int(detail.near.inside.sum())
+    assert again["voxels"]["used"] == int(detail.fit.near.inside.sum())
     assert 0 < again["fit"]["cramer_rao_sd"] <= again["fit"]["sd"]
     assert [r["te_s"] for r in again["per_echo"]] == list(detail.near.te_s)
     assert again["estimators_agree"] is True

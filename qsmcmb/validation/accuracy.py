@@ -17,6 +17,7 @@ from qsmcmb.validation.claims import (
     percentile,
     within,
 )
+from qsmcmb.validation.visible import SEEN_MM3
 
 GOAL = "goal"
 REFERENCE = "3T"
@@ -147,8 +148,8 @@ def repeat_claim(rows: Rows) -> Claim:
 def seen_claims(rows: Rows) -> list[Claim]:
     """Return how many lesions are seen at the field strengths and on thick slices, and how many are measured."""
     names = ("15T", "3T", "7T", "thick15T")
-    seen = {n: column([r for r in rows if r["session"] == n], "t2s_mm3") >= 3 for n in names}
-    swi = {n: column([r for r in rows if r["session"] == n], "swi_mm3") >= 3 for n in names}
+    seen = {n: column([r for r in rows if r["session"] == n], "t2s_mm3") >= SEEN_MM3 for n in names}
+    swi = {n: column([r for r in rows if r["session"] == n], "swi_mm3") >= SEEN_MM3 for n in names}
     low, mid, high, thick = (float(seen[n].sum()) for n in names)
     thin = float(swi["3T"].sum())
     return [

@@ -17,6 +17,7 @@ from qsmcmb.validation.experiments import FULL, QUICK, Experiment, all_experimen
 from qsmcmb.validation.literature import literature_claims
 from qsmcmb.validation.measure import COLUMNS
 from qsmcmb.validation.runner import run_experiment
+from qsmcmb.validation.visible import SEEN_MM3
 
 Report = Callable[[str, str, float], None]
 CLAIM_COLUMNS = ("source", "quantity", "published", "here", "limit", "passed", "note")
@@ -24,7 +25,6 @@ STUDY_COLUMNS = (
     "condition", "lesions", "seen_t2s", "seen_swi", "detected_qsm", "t2s_mm3", "swi_mm3", "qsm_mean_ppm",
     "total_over_truth",
 )  # fmt: skip
-SEEN_MM3 = 3.0
 
 
 class Validation(NamedTuple):

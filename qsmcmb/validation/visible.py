@@ -17,8 +17,8 @@ DARK = 0.7
 """Part of the local tissue's signal below which a lesion is seen on a magnitude image."""
 CHI_PPM = 0.1
 R2STAR_HZ = 25.0
-SEEN_MM3 = 3.0
-"""Least region that a reader calls a microbleed: about 1.8 mm across."""
+SEEN_MM3 = 4 / 3 * np.pi
+"""Least region that a reader calls a microbleed: 2 mm across (Greenberg 2009, doi:10.1016/S1474-4422(09)70013-4)."""
 
 
 class Region(NamedTuple):

@@ -20,6 +20,10 @@ ROBUST = 2.5
 """Residuals beyond this many SDs count less."""
 LOADING = 1e-9
 """Part by which the diagonal of a normal matrix is raised for its inverse."""
+NOTHING = 1e-12
+"""Of the diagonal: what no datum tells of."""
+MORE_DAMPING = 100.0
+"""Where rounding leaves a matrix that is not positive."""
 STEEP_POWER = 6
 """Where the background's phase is as steep as k-space holds, nothing of a voxel is sure; soon below, all is."""
 DCHI_LOG_SD = 0.6
@@ -148,11 +152,23 @@ def gradient_of(model: LesionModel, p: FloatArray, misfit: Misfit, linear: Linea
 def solved(model: LesionModel, normal: FloatArray, right: FloatArray, *, damping: float) -> FloatArray:
     """Return the solution of normal equations whose diagonal is raised by a part of it.
 
-    Phase and log magnitude know of each other through the source alone: both are eliminated by themselves.
+    Phase and log magnitude know of each other through the source alone: both are eliminated by themselves. Raised
+    further where rounding has left it not positive.
     """
+    while True:
+        try:
+            return _eliminated(model, normal, right, damping=damping)
+        except np.linalg.LinAlgError:
+            if damping > 1:
+                raise
+            damping *= MORE_DAMPING
+
+
+def _eliminated(model: LesionModel, normal: FloatArray, right: FloatArray, *, damping: float) -> FloatArray:
     n, n_phase = model.n_source, model.tissue.phase.size
     damped = normal.copy()
-    damped.flat[:: len(normal) + 1] *= 1 + damping
+    diagonal = damped.reshape(-1)[:: len(normal) + 1]
+    diagonal += damping * diagonal + NOTHING
     source = damped[:n, :n].copy()
     blocks = [slice(n, n + n_phase), slice(n + n_phase, None)]
     own = np.column_stack([source, right[:n]])

@@ -74,8 +74,10 @@ class Smooth:
             for two, t in zip(self.terms[: i + 1], self.slices, strict=False):
                 over_te = ((one.along_te * two.along_te) @ weight2)[:, None]
                 if one.basis is two.basis:
-                    # A matrix times its own transpose takes half of a product's time, in single precision a quarter.
-                    root = np.sqrt(over_te, dtype=np.float32) * one.basis.astype(np.float32)
+                    # A matrix times its own transpose takes half of a product's time, in single precision a quarter:
+                    # enough where a prior keeps the matrix far from singular.
+                    kind = np.float32 if np.isfinite(one.sd) else np.float64
+                    root = np.sqrt(over_te).astype(kind) * one.basis.astype(kind, copy=False)
                     out[s, t] = root.T @ root
                 else:
                     out[s, t] = one.basis.T @ (over_te * two.basis)

@@ -9,7 +9,8 @@ import pytest
 from scipy import ndimage
 
 from qsmcmb.microbleeds.lesion_fit import BLUR, Optimum, describe_fit, pooled_blur, refine, rough_fit
-from qsmcmb.microbleeds.lesion_model import Source
+from qsmcmb.microbleeds.lesion_model import Core, LesionModel, Source
+from qsmcmb.microbleeds.misfit import solved
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.microbleeds.tissue import LEAST_TEXTURE, Smooth, texture_of, tissue_around
 from qsmcmb.model import Estimate
@@ -127,3 +128,18 @@ def test_no_process_without_texture(near: Neighbourhood) -> None:
     liquid = dataclasses.replace(near, texture=0.0)
     assert tissue_around(liquid, process=True).phase.size == tissue_around(liquid).phase.size
     assert tissue_around(near, process=True).phase.size > tissue_around(near).phase.size
+
+
+def test_normal_equations_that_rounding_made_singular_are_solved(near: Neighbourhood) -> None:
+    model = LesionModel(near, Source(3.0, (0.0, 0.0, 0.0), 1.0), blur=BLUR, core=Core(100.0, 0.8))
+    size = model.n_source + model.tissue.phase.size + model.tissue.amplitude.size
+    normal = np.eye(size)
+    # Two columns alike, a third that no datum tells of.
+    normal[-2, -1] = normal[-1, -2] = 1 + 1e-7
+    normal[-3, -3] = 0
+    right = np.ones(size)
+    right[-3] = 0
+    found = solved(model, normal, right, damping=1e-9)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[: size - 3], 1.0, rtol=1e-4)
+    assert found[-2] + found[-1] == pytest.approx(1.0, rel=1e-3)

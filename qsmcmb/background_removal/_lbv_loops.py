@@ -38,16 +38,6 @@ def shift(volume: Any, amount: Any, mask: Any, out: Any) -> None:
 
 
 @compiled(parallel=True)
-def scale(volume: Any, factor: Any, mask: Any) -> None:
-    """Volume times `factor` in the mask, 0 outside; in place."""
-    nx, ny, nz = mask.shape
-    for x in prange(nx):
-        for y in range(ny):
-            for z in range(nz):
-                volume[x, y, z] = volume[x, y, z] * factor if mask[x, y, z] else np.float32(0.0)
-
-
-@compiled(parallel=True)
 def difference(volume: Any, taken: Any, mask: Any, out: Any) -> None:
     """Volume less what is `taken` in the mask, 0 outside."""
     nx, ny, nz = out.shape

@@ -21,6 +21,7 @@ import numpy as np
 from qsmcmb.background_removal import _lbv_loops as lbv_loops
 from qsmcmb.background_removal import _normal_loops as loops
 from qsmcmb.background_removal.normal import NormalSystem
+from qsmcmb.core._box_loops import scale_inside
 from qsmcmb.core.dipole import dipole_kernel_k
 from qsmcmb.core.fft import Shape, engine, fast_shape
 from qsmcmb.core.memory import empty, zeros
@@ -132,7 +133,7 @@ class DipoleFit:
         loops.multiply(self.prior, self.unknown, self.engine.real)
         self.engine.real[self.box][self.mask] = 0
         self.field -= self.system.convolve()[self.box]
-        lbv_loops.scale(self.field, np.float32(self.scale), self.mask)
+        scale_inside(self.field, self.mask, np.float32(self.scale), self.field)
         return self.field
 
 

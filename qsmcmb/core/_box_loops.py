@@ -67,3 +67,13 @@ def copy_inside(volume: Any, start: Any, mask: Any, offset: Any, place: Any, out
                 bad += np.int32(value - value != np.float32(0))
         broken[x] = bad
     return broken
+
+
+@compiled(parallel=True)
+def scale_inside(volume: Any, mask: Any, scale: Any, out: Any) -> None:
+    """Write scale times the volume inside the mask, 0 outside."""
+    nx, ny, nz = out.shape
+    for x in prange(nx):
+        for y in range(ny):
+            for z in range(nz):
+                out[x, y, z] = volume[x, y, z] * scale if mask[x, y, z] else np.float32(0.0)

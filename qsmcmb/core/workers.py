@@ -26,9 +26,9 @@ def run_each(task: Callable[[T], R], items: Iterable[T]) -> list[R]:
 
     Notes
     -----
-    Each item's loops run on one thread. Where no loop has run yet the first item is done before the others: it says
-    which runtime the threads of loops have. Where that does not let two threads start loops at a time, all items are
-    done one after another.
+    The loops of items that run beside each other run on one thread each. Where no loop has run yet the first item is
+    done before the others: it says which runtime the threads of loops have. Where that does not let two threads start
+    loops at a time, all items are done one after another.
 
     Examples
     --------

@@ -81,13 +81,3 @@ def project_damped(tx: Any, ty: Any, tz: Any, weight: Any, order: Any, even: Any
                 parts[z] += kept
         response[x] = _whole(parts, even)
     return response
-
-
-@compiled(parallel=True)
-def scale_inside(volume: Any, mask: Any, scale: Any, out: Any) -> None:
-    """Write scale times the volume inside the mask, 0 outside."""
-    nx, ny, nz = out.shape
-    for x in prange(nx):
-        for y in range(ny):
-            for z in range(nz):
-                out[x, y, z] = volume[x, y, z] * scale if mask[x, y, z] else np.float32(0.0)

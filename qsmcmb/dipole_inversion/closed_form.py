@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from qsmcmb.core._box_loops import scale_inside
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
 from qsmcmb.core.memory import empty
-from qsmcmb.dipole_inversion import _closed_form_loops as loops
 from qsmcmb.dipole_inversion._admm_loops import copy
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -55,5 +55,5 @@ def divide_spectrum(
     spectrum[0, 0, 0] = 0.0
     response = total / eng.size if correct else 1.0
     chi = empty(grid.shape)
-    loops.scale_inside(eng.inverse(normalise=False), mask, np.float32(1.0 / (eng.size * response)), chi)
+    scale_inside(eng.inverse(normalise=False), mask, np.float32(1.0 / (eng.size * response)), chi)
     return chi

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.core._box_loops import scale_inside
 from qsmcmb.core.dipole import Triple, spectral_tables
 from qsmcmb.core.fft import engine
 from qsmcmb.core.memory import empty, zeros
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_range
-from qsmcmb.dipole_inversion import _closed_form_loops as closed_form
 from qsmcmb.dipole_inversion import _ilsqr_loops as loops
 from qsmcmb.dipole_inversion.descent import Stop, descend
 from qsmcmb.dipole_inversion.noise import squared_weights_and_noise
@@ -92,7 +92,7 @@ def invert_ilsqr(
     found, _ = descend(local_field_ppm, weight2, grid, damping=damping, stop=stop)
     del weight2
     chi = empty(grid.shape)
-    closed_form.scale_inside(found, mask, np.float32(1.0), chi)
+    scale_inside(found, mask, np.float32(1.0), chi)
     box = bounding_box(mask)
     flat = flat_bits(chi[box], mask[box], grid.voxel_size_mm, edges)
     streaks = _streaks(chi, flat, (box[0].start, box[1].start, box[2].start), grid, cone=cone, stop=stop)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from qsmcmb.core._box_loops import scale_inside
 from qsmcmb.core.memory import empty
 from qsmcmb.core.validate import check_range
-from qsmcmb.dipole_inversion import _closed_form_loops as closed_form
 from qsmcmb.dipole_inversion.closed_form import transform_field
 from qsmcmb.dipole_inversion.descent import Stop, descend
 from qsmcmb.dipole_inversion.noise import squared_weights_and_noise
@@ -91,5 +91,5 @@ def invert_ndi(
         local_field_ppm, weight2, grid, damping=damping, stop=stop, gain=radians_per_ppm, nonlinear=True
     )
     chi = empty(grid.shape)
-    closed_form.scale_inside(found, mask, np.float32(1.0 / radians_per_ppm), chi)
+    scale_inside(found, mask, np.float32(1.0 / radians_per_ppm), chi)
     return chi

@@ -17,7 +17,6 @@ from qsmcmb.validation.claims import (
     percentile,
     within,
 )
-from qsmcmb.validation.visible import SEEN_MM3
 
 GOAL = "goal"
 REFERENCE = "3T"
@@ -148,10 +147,9 @@ def repeat_claim(rows: Rows) -> Claim:
 def seen_claims(rows: Rows) -> list[Claim]:
     """Return how many lesions are seen at the field strengths and on thick slices, and how many are measured."""
     names = ("15T", "3T", "7T", "thick15T")
-    seen = {n: column([r for r in rows if r["session"] == n], "t2s_mm3") >= SEEN_MM3 for n in names}
-    swi = {n: column([r for r in rows if r["session"] == n], "swi_mm3") >= SEEN_MM3 for n in names}
+    seen = {n: column([r for r in rows if r["session"] == n], "seen_t2s") for n in names}
     low, mid, high, thick = (float(seen[n].sum()) for n in names)
-    thin = float(swi["3T"].sum())
+    thin = float(column([r for r in rows if r["session"] == "3T"], "seen_swi").sum())
     return [
         at_least("Stehling", "microbleeds seen on T2*w, 3 T over 1.5 T", "53 over 41 (1.29)", mid / max(low, 1), 1.02,
                  f"{mid:.0f} over {low:.0f} of {seen['3T'].size}"),

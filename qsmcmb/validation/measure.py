@@ -19,7 +19,8 @@ from qsmcmb.validation.visible import CHI_PPM, R2STAR_HZ, bright_region, dark_re
 COLUMNS = (
     "experiment", "head", "session", "b0_tesla", "te_max_s", "voxel_mm3", "lesion", "kind", "shape", "truth_ppm_mm3",
     "estimate_ppm_mm3", "sd_ppm_mm3", "low_ppm_mm3", "high_ppm_mm3", "sum_ppm_mm3", "loss_ppm_mm3", "limit_ppm_mm3",
-    "volume_mm3", "t2s_mm3", "swi_mm3", "r2s_mm3", "qsm_mm3", "qsm_mean_ppm", "roi_ppm", "detected", "seconds", "flags",
+    "volume_mm3", "t2s_mm3", "swi_mm3", "r2s_mm3", "qsm_mm3", "qsm_mean_ppm", "roi_ppm", "seen_t2s", "seen_swi",
+    "detected", "seconds", "flags",
 )  # fmt: skip
 TEXT = ("experiment", "head", "session", "kind", "shape", "flags")
 POINT_ERROR_MM = 0.4
@@ -96,12 +97,15 @@ def _visible_rows(result: ScanResult, lesions: tuple[TruthRow, ...]) -> list[dic
     for truth in lesions:
         point = np.array([truth.x_mm, truth.y_mm, truth.z_mm])
         chi = bright_region(np.sign(truth.S_ppm_mm3) * result.chi_ppm, grid, point, above=CHI_PPM)
+        t2s, swi = (dark_region(image, grid, point) for image in (scan.magnitude[-1], result.swi))
         row: dict[str, Any] = {
-            "t2s_mm3": dark_region(scan.magnitude[-1], grid, point).volume_mm3,
-            "swi_mm3": dark_region(result.swi, grid, point).volume_mm3,
+            "t2s_mm3": t2s.volume_mm3,
+            "swi_mm3": swi.volume_mm3,
             "qsm_mm3": chi.volume_mm3,
             "qsm_mean_ppm": chi.mean,
             "roi_ppm": mean_in_ball(result.chi_ppm, grid, point, radius_mm=ROI_MM),
+            "seen_t2s": int(t2s.seen),
+            "seen_swi": int(swi.seen),
             "detected": int(
                 len(places) > 0 and np.linalg.norm(places - point, axis=1).min() < SAME_LESION_MM
             ),

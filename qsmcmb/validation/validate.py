@@ -17,7 +17,6 @@ from qsmcmb.validation.experiments import FULL, QUICK, Experiment, all_experimen
 from qsmcmb.validation.literature import literature_claims
 from qsmcmb.validation.measure import COLUMNS
 from qsmcmb.validation.runner import run_experiment
-from qsmcmb.validation.visible import SEEN_MM3
 
 Report = Callable[[str, str, float], None]
 CLAIM_COLUMNS = ("source", "quantity", "published", "here", "limit", "passed", "note")
@@ -131,8 +130,8 @@ def _condition(rows: Rows) -> dict[str, Any]:
     ratio = values("estimate_ppm_mm3") / values("truth_ppm_mm3")
     return {
         "lesions": len(rows),
-        "seen_t2s": int((values("t2s_mm3") >= SEEN_MM3).sum()) if mapped else None,
-        "seen_swi": int((values("swi_mm3") >= SEEN_MM3).sum()) if mapped else None,
+        "seen_t2s": int(np.nansum(values("seen_t2s"))) if mapped else None,
+        "seen_swi": int(np.nansum(values("seen_swi"))) if mapped else None,
         "detected_qsm": int(np.nansum(values("detected"))) if mapped else None,
         "t2s_mm3": median("t2s_mm3") if mapped else median("volume_mm3"),
         "swi_mm3": median("swi_mm3"),

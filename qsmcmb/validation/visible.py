@@ -17,20 +17,25 @@ DARK = 0.7
 """Part of the local tissue's signal below which a lesion is seen on a magnitude image."""
 CHI_PPM = 0.1
 R2STAR_HZ = 25.0
-SEEN_MM3 = 4 / 3 * np.pi
-"""Least region that a reader calls a microbleed: 2 mm across (Greenberg 2009, doi:10.1016/S1474-4422(09)70013-4)."""
+SEEN_ACROSS_MM = 2.0
+"""Least diameter of what a reader calls a microbleed (Greenberg 2009, doi:10.1016/S1474-4422(09)70013-4)."""
 
 
 class Region(NamedTuple):
-    """Volume (mm3) of the visible region, 0 where there is none, and the mean of the image over the local tissue."""
+    """Volume (mm3) and diameter (mm) of the visible region, 0 where there is none, and its mean over local tissue."""
 
     volume_mm3: float
+    across_mm: float
+    """Of the disc that is as large as the region in the slice that shows most of it."""
     mean: float
 
     @property
     def seen(self) -> bool:
         """Whether a reader would count it."""
-        return self.volume_mm3 >= SEEN_MM3
+        return self.across_mm >= SEEN_ACROSS_MM
+
+
+NOTHING = Region(0.0, 0.0, float("nan"))
 
 
 def dark_region(image: FloatArray, grid: Grid, point_mm: FloatArray) -> Region:
@@ -68,14 +73,19 @@ def _box(image: FloatArray, grid: Grid, point_mm: FloatArray) -> tuple[FloatArra
 def _region(image: FloatArray, grid: Grid, point_mm: FloatArray, rule: object) -> Region:
     box, distance = _box(image, grid, point_mm)
     if not box.size:
-        return Region(0.0, float("nan"))
+        return NOTHING
     shell = (distance > SHELL_MM) & (distance < REACH_MM)
     tissue = float(np.median(box[shell]))
     assert callable(rule)
     labels, count = ndimage.label(rule(box, tissue) & (distance < REACH_MM - 1))
     near = np.where(labels > 0, distance, np.inf)
     if not count or near.min() > SEED_MM:
-        return Region(0.0, float("nan"))
+        return NOTHING
     region = labels == labels[np.unravel_index(np.argmin(near), near.shape)]
     mean = float(np.mean(box[region], dtype=np.float64)) - tissue
-    return Region(float(region.sum() * grid.voxel_volume_mm3), mean)
+    # Readers look at slices, which lie across the voxels' longest edge; axial ones of a volume.
+    size = grid.voxel_size_mm
+    across = max((2, 1, 0), key=lambda axis: size[axis])
+    slices = region.sum(axis=tuple(axis for axis in range(3) if axis != across))
+    area = float(slices.max()) * grid.voxel_volume_mm3 / size[across]
+    return Region(float(region.sum() * grid.voxel_volume_mm3), 2 * float(np.sqrt(area / np.pi)), mean)

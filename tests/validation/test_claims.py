@@ -99,7 +99,7 @@ def test_published_results_read_from_known_tables() -> None:
 def test_counts_of_what_is_seen() -> None:
     seen = {"15T": 4, "3T": 6, "7T": 8, "thick15T": 2}
     rows = [
-        lesion(s, n, 2.0, 2.0, t2s_mm3=9.0 if n < k else 0.0, swi_mm3=9.0 if n < k else 0.0)
+        lesion(s, n, 2.0, 2.0, seen_t2s=float(n < k), seen_swi=float(n < k))
         for s, k in seen.items() for n in range(10)
     ]  # fmt: skip
     assert [c.here for c in seen_claims(rows)] == pytest.approx([1.5, 2.0, 1 / 3])

@@ -87,6 +87,13 @@ def test_regions_are_found_and_measured() -> None:
     found = dark_region(image, grid, np.array([1.0, 0.0, 0.0]))
     assert found.volume_mm3 == ball.sum()
     assert found.seen
+    assert found.across_mm == pytest.approx(2 * np.sqrt(13 / np.pi))
+    slices = Grid(grid.shape, (1.0, 1.0, 5.0))
+    spot = np.full(grid.shape, 100.0)
+    spot[16, 16, 16] = 10.0
+    one = dark_region(spot, slices, slices.to_world(np.array([16.0, 16.0, 16.0])))
+    assert one.volume_mm3 == 5
+    assert not one.seen
     chi = bright_region(np.where(ball, 0.5, 0.1), grid, np.zeros(3), above=0.1)
     assert chi.mean == pytest.approx(0.4)
     assert dark_region(image, grid, np.array([11.0, 0.0, 0.0])).volume_mm3 == 0

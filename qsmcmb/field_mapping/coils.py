@@ -11,7 +11,7 @@ import numpy as np
 
 from qsmcmb.core.validate import check_mask, check_range, check_volume
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.field_mapping.offset import Unwrapper, smooth_phasor
+from qsmcmb.field_mapping.offset import Unwrapper, smooth_phase
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -77,7 +77,7 @@ def combine_coils(
     total = np.zeros((len(te_s), *grid.shape), np.complex64)
     square = np.zeros(total.shape, np.float32)
     for phase, mag in zip(phase_rad, magnitude, strict=True):
-        offset = smooth_phasor(phase[0] - field_phase, mag[0] * mag[1] * mask, grid, sigma_mm)
+        offset = smooth_phase(phase[0] - field_phase, mag[0] * mag[1], mask, grid, sigma_mm)
         for e in range(len(te_s)):
             square[e] += mag[e] ** 2
             total[e] += mag[e] ** 2 * np.exp(1j * (phase[e] - offset)).astype(np.complex64)

@@ -11,9 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_range
+from qsmcmb.field_mapping import _offset_loops as loops
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
+
+TRUNCATE = 3.0
+"""Half-width of the smoothing window, sigma."""
 
 Unwrapper = Callable[[FloatArray, FloatArray], FloatArray]
 
@@ -64,7 +69,7 @@ def remove_phase_offset(
     weight = magnitude[0] * magnitude[1] * mask
     field_phase = unwrapper(difference, np.sqrt(weight))
     offset = phase_rad[0] - field_phase * np.float32(te_s[0] / (te_s[1] - te_s[0]))
-    smooth = smooth_phasor(offset, weight, grid, sigma_mm)
+    smooth = smooth_phase(offset, weight, mask, grid, sigma_mm)
     return OffsetRemoved(wrap(phase_rad - smooth), smooth)
 
 
@@ -74,11 +79,30 @@ def wrap(phase_rad: FloatArray) -> FloatArray:
     return (phase_rad - np.float32(2 * np.pi) * turns).astype(np.float32)
 
 
-def smooth_phasor(offset_rad: FloatArray, weight: FloatArray, grid: Grid, sigma_mm: float) -> FloatArray:
+def smooth_phase(
+    phase_rad: FloatArray, weight: FloatArray, mask: BoolArray, grid: Grid, sigma_mm: float
+) -> FloatArray:
+    """Return a phase smoothed over the mask, rad, wrapped; 0 outside.
+
+    A straight line is fitted in a Gaussian window around each voxel: a window that the mask cuts has its centre of mass
+    inside, and the mean over it would be the phase there.
+    """
+    out = np.zeros(grid.shape, np.float32)
+    if not mask.any():
+        return out
+    box = bounding_box(mask)
+    inside = np.ascontiguousarray(mask[box])
+    weights = np.pad(weight[box] * inside, 1).astype(np.float32)
+    phasor: ComplexArray = weights * np.exp(1j * np.pad(phase_rad[box], 1)).astype(np.complex64)
     sigma = [sigma_mm / v for v in grid.voxel_size_mm]
-    phasor: ComplexArray = weight * np.exp(1j * offset_rad).astype(np.complex64)
-    parts = [
-        ndimage.gaussian_filter(part, sigma, mode="constant", truncate=3)
-        for part in (phasor.real, phasor.imag)
-    ]
-    return np.arctan2(parts[1], parts[0]).astype(np.float32)
+    real, imag, found = (
+        ndimage.gaussian_filter(np.ascontiguousarray(part), sigma, mode="constant", truncate=TRUNCATE)
+        for part in (phasor.real, phasor.imag, weights)
+    )
+    tiny = np.finfo(np.float32).tiny
+    level = np.zeros(inside.shape, np.float32)
+    loops.level(
+        real, imag, np.log(np.maximum(found, tiny)), tuple(np.float32(s) for s in sigma), inside, level
+    )
+    out[box] = wrap(level)
+    return out

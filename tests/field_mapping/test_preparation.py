@@ -10,6 +10,7 @@ import pytest
 import qsmcmb as qc
 from qsmcmb.errors import ConfigError, InvalidInputError
 from qsmcmb.field_mapping.coils import combine_coils
+from qsmcmb.field_mapping.offset import smooth_phase
 from qsmcmb.field_mapping.phase_sign import sign_looks_inverted
 from qsmcmb.field_mapping.preparation import prepare_phase
 from qsmcmb.model import Grid
@@ -114,6 +115,22 @@ def test_channels_are_combined_without_their_offsets(rng: np.random.Generator) -
     assert np.std(left) < 0.08
     expected = np.sqrt(sum(w**2 for w in weights))
     assert np.abs(combined.magnitude[0] / expected - 1)[inner].max() < 0.1
+
+
+def test_a_sloping_phase_is_smoothed_without_bias_at_the_masks_edge(rng: np.random.Generator) -> None:
+    grid = Grid((30, 26, 24), (1.0, 1.2, 1.5), (0.0, 0.0, 1.0), np.diag([1.0, 1.2, 1.5, 1.0]))
+    x, y, z = (a * v for a, v in zip(np.ogrid[:30, :26, :24], grid.voxel_size_mm, strict=True))
+    mask = (x - 14) ** 2 + (y - 15) ** 2 + (z - 17) ** 2 < 11**2
+    # Touches the volume's edge too, and is wrapped.
+    mask[:, :, :12] |= (np.abs(x - 14) < 6)[:, :, 0:1] & (np.abs(y - 15) < 6)[:, :, 0:1]
+    truth = 0.15 * x - 0.1 * y + 0.2 * z + 1.0
+    smooth = smooth_phase(wrap(truth), 1 + 0.1 * np.cos(x / 3) * mask, mask, grid, 3.0)
+    assert not smooth[~mask].any()
+    assert np.abs(wrap(smooth - truth)[mask]).max() < 0.1
+    curved = truth + 0.004 * (x - 14) ** 2
+    noisy = curved + 0.3 * rng.standard_normal(grid.shape)
+    left = wrap(smooth_phase(wrap(noisy), mask.astype(np.float32), mask, grid, 3.0) - curved)[mask]
+    assert np.sqrt((left**2).mean()) < 0.05
 
 
 def test_channels_of_one_echo_are_refused() -> None:

@@ -9,43 +9,49 @@ from qsmcmb.core.compiled import compiled
 
 
 @compiled
-def _passed(across: Any, planes: Any, y: Any, out: Any) -> None:
-    """One row of the high-pass 1 - mean, made where it is used: `across` is the plane's row of the first factor."""
-    out[:] = np.float32(1.0)
-    for r in range(across.size):
-        factor, row = across[r], planes[r, y]
-        for z in range(out.size):
-            out[z] -= factor * row[z]
+def _times(source: Any, out: Any, places: Any, factor: Any) -> None:
+    """Multiply the rows at two places along x and two along y, which may be one, by the same factors.
+
+    Each factor stands twice: as numbers, real and imaginary parts take half the steps that complex values take.
+    """
+    xs, ys = places
+    for i in range(1 if xs[0] == xs[1] else 2):
+        for j in range(1 if ys[0] == ys[1] else 2):
+            row, into = source[xs[i], ys[j]], out[xs[i], ys[j]]
+            for z in range(row.size):
+                into[z] = row[z] * factor[z]
 
 
 @compiled(parallel=True)
-def high_pass(source: Any, across: Any, planes: Any, scale: Any, out: Any) -> None:
+def high_pass(source: Any, mean_k: Any, scale: Any, out: Any) -> None:
     """Spectrum of the field minus its spherical mean, times `scale`; `out` may be `source`.
 
-    `across` and `planes` are those of `qsmcmb.core.smv.smv_factors`.
+    `mean_k` is that of `qsmcmb.core.smv.smv_octant_k`: four rows share its factors.
     """
     nx, ny, nz = source.shape
-    for x in prange(nx):
-        passed = np.empty(nz, np.float32)
-        for y in range(ny):
-            _passed(across[x], planes, y, passed)
-            row, into = source[x, y], out[x, y]
+    numbers, into = source.view(np.float32), out.view(np.float32)
+    for x in prange(nx // 2 + 1):
+        factor = np.empty((nz, 2), np.float32)
+        for y in range(ny // 2 + 1):
             for z in range(nz):
-                into[z] = row[z] * (scale * passed[z])
+                factor[z, 0] = factor[z, 1] = scale * (np.float32(1) - mean_k[x, y, z])
+            places = (np.int64(x), (nx - np.int64(x)) % nx), (y, (ny - y) % ny)
+            _times(numbers, into, places, factor.reshape(2 * nz))
 
 
 @compiled(parallel=True)
-def deconvolve(spectrum: Any, across: Any, planes: Any, threshold: Any, scale: Any) -> None:
+def deconvolve(spectrum: Any, mean_k: Any, threshold: Any, scale: Any) -> None:
     """Undo `high_pass` in place, times `scale`; what it had passed by less than `threshold` becomes 0."""
     nx, ny, nz = spectrum.shape
-    for x in prange(nx):
-        passed = np.empty(nz, np.float32)
-        for y in range(ny):
-            _passed(across[x], planes, y, passed)
-            row = spectrum[x, y]
+    numbers = spectrum.view(np.float32)
+    for x in prange(nx // 2 + 1):
+        factor = np.empty((nz, 2), np.float32)
+        for y in range(ny // 2 + 1):
             for z in range(nz):
-                large = abs(passed[z]) > threshold
-                row[z] *= scale / passed[z] if large else np.float32(0.0)
+                passed = np.float32(1) - mean_k[x, y, z]
+                factor[z, 0] = factor[z, 1] = scale / passed if abs(passed) > threshold else np.float32(0)
+            places = (np.int64(x), (nx - np.int64(x)) % nx), (y, (ny - y) % ny)
+            _times(numbers, numbers, places, factor.reshape(2 * nz))
 
 
 @compiled(parallel=True)
@@ -73,11 +79,28 @@ def crop(volume: Any, mask: Any, out: Any) -> None:
 
 
 @compiled(parallel=True)
-def take_shell(volume: Any, distance: Any, above: Any, upto: Any, out: Any) -> None:
-    """Copy `volume` to `out` where above < distance <= upto."""
+def shells(distance: Any, limits: Any, out: Any) -> None:
+    """Number each voxel by the limits, which descend, that its distance does not exceed."""
     nx, ny, nz = distance.shape
     for x in prange(nx):
         for y in range(ny):
+            row, into = distance[x, y], out[x, y]
+            into[:] = np.uint8(0)
+            for limit in limits:
+                for z in range(nz):
+                    into[z] += np.uint8(row[z] <= limit)
+
+
+@compiled(parallel=True)
+def take_shell(volume: Any, shell: Any, number: Any, out: Any) -> None:
+    """Copy `volume` to `out` in the shell of a number."""
+    nx, ny, nz = shell.shape
+    for x in prange(nx):
+        for y in range(ny):
+            inside, some = shell[x, y], False
             for z in range(nz):
-                if above < distance[x, y, z] <= upto:
-                    out[x, y, z] = volume[x, y, z]
+                some |= inside[z] == number
+            if some:
+                row, into = volume[x, y], out[x, y]
+                for z in range(nz):
+                    into[z] = row[z] if inside[z] == number else into[z]

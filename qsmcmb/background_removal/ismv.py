@@ -14,7 +14,7 @@ from qsmcmb.background_removal import _spheres_loops as loops
 from qsmcmb.background_removal.normal import NormalSystem
 from qsmcmb.core.fft import engine, fast_shape
 from qsmcmb.core.memory import empty, zeros
-from qsmcmb.core.morphology import capped_distance_inside_mm
+from qsmcmb.core.morphology import deeper_than
 from qsmcmb.core.robust import mean_inside
 from qsmcmb.core.smv import smv_kernel_k
 from qsmcmb.core.validate import check_erosion, check_radius, check_range
@@ -65,8 +65,7 @@ def remove_ismv(
     check_radius("radius_mm", radius, grid.voxel_size_mm)
     check_range("tolerance", tolerance, 1e-6, 1.0)
     check_range("max_iterations", max_iterations, 1, 10000)
-    distance = capped_distance_inside_mm(mask, grid.voxel_size_mm, radius + max(grid.voxel_size_mm))
-    inner = distance > np.float32(radius)
+    inner = deeper_than(mask, radius, grid.voxel_size_mm)
     check_erosion("radius_mm", radius, inner)
     eng = engine(fast_shape(grid.shape))
     kernel = smv_kernel_k(eng.shape, grid.voxel_size_mm, radius)

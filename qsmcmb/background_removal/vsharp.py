@@ -9,10 +9,10 @@ import numpy as np
 
 from qsmcmb.background_removal import _spheres_loops as loops
 from qsmcmb.core.fft import engine, fast_shape
-from qsmcmb.core.memory import zeros
+from qsmcmb.core.memory import empty, zeros
 from qsmcmb.core.morphology import capped_distance_inside_mm
 from qsmcmb.core.robust import mean_inside
-from qsmcmb.core.smv import smv_factors
+from qsmcmb.core.smv import smv_octant_k
 from qsmcmb.core.validate import check_erosion, check_radius, check_range
 from qsmcmb.errors import ConfigError
 from qsmcmb.model import Grid
@@ -70,22 +70,24 @@ def remove_vsharp(
     needed = radii + 0.5 * max(grid.voxel_size_mm)
     needed[-1] = smallest
     distance = capped_distance_inside_mm(mask, grid.voxel_size_mm, float(needed[0]) + 1.0)
-    inner = distance > np.float32(smallest)
+    shell = empty(mask.shape, np.uint8)
+    loops.shells(distance, needed.astype(np.float32), shell)
+    del distance
+    inner = shell < n_radii
     check_erosion("min_radius_mm", smallest, inner)
     # Where a ball fits into the mask its mean does not see the other side of the periodic volume: no frame.
     eng = engine(fast_shape(grid.shape))
     # Without its mean a field leaks less where a ball's partly covered edge reaches out of the mask.
     mean = np.float32(mean_inside(field_hz, mask))
     loops.place(field_hz, mask, mean, eng.real)
-    spectrum = eng.forward().copy()
-    high_pass = zeros(grid.shape)
-    upto = np.float32(np.inf)
-    balls = [smv_factors(eng.shape, grid.voxel_size_mm, float(r)) for r in radii]
-    for ball, above in zip(balls, needed.astype(np.float32), strict=True):
-        loops.high_pass(spectrum, *ball, eng.scale, eng.spectrum)
-        loops.take_shell(eng.inverse(normalise=False), distance, above, upto, high_pass)
-        upto = above
+    eng.forward()
+    passed, high_pass = empty(eng.spectrum.shape, np.complex64), zeros(grid.shape)
+    balls = [smv_octant_k(eng.shape, grid.voxel_size_mm, float(r)) for r in radii]
+    for number, mean_k in enumerate(balls):
+        loops.high_pass(eng.spectrum, mean_k, eng.scale, passed)
+        field = eng.inverse(normalise=False, source=passed)
+        loops.take_shell(field, shell, np.uint8(number), high_pass)
     loops.place(high_pass, inner, np.float32(0), eng.real)
-    loops.deconvolve(eng.forward(), *balls[0], np.float32(threshold), eng.scale)
+    loops.deconvolve(eng.forward(), balls[0], np.float32(threshold), eng.scale)
     loops.crop(eng.inverse(normalise=False), inner, high_pass)
     return high_pass, inner

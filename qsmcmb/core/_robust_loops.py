@@ -1,4 +1,4 @@
-"""Loops over the voxels of a mask: counts that find a rank exactly, moments, and weights from a standard deviation."""
+"""Loops over the voxels of a mask: what lies around a rank, moments, and weights from a standard deviation."""
 
 from typing import Any
 
@@ -7,20 +7,9 @@ from numba import prange
 
 from qsmcmb.core.compiled import compiled
 
-BLOCKS = 8
-HALF_KEYS = 2**16
-
 
 @compiled
-def _key(value: Any, centre: Any, fold: Any) -> Any:
-    """Integer with the order of value - centre, or of its size."""
-    away = value - centre
-    bits = np.float32(abs(away) if fold else away).view(np.int32)
-    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
-
-
-@compiled
-def _span(inside: Any) -> Any:
+def span(inside: Any) -> Any:
     """Where the mask's part of a row begins and ends."""
     some = np.uint8(0)
     for z in range(inside.size):
@@ -34,36 +23,58 @@ def _span(inside: Any) -> Any:
 
 
 @compiled(parallel=True)
-def count_high(volume: Any, mask: Any, centre: Any, fold: Any) -> Any:
-    """Count inside the mask by the upper half of the key; integers, so that blocks may differ from threads."""
-    nx, ny, _ = volume.shape
-    counts = np.zeros((BLOCKS, HALF_KEYS), np.int32)
-    for block in prange(BLOCKS):
-        for x in range(block * nx // BLOCKS, (block + 1) * nx // BLOCKS):
-            for y in range(ny):
-                first, last = _span(mask[x, y])
-                for z in range(first, last):
-                    if mask[x, y, z]:
-                        key = _key(volume[x, y, z], centre, fold)
-                        counts[block, (key >> 16) + HALF_KEYS // 2] += 1
-    return counts
+def row_spans(mask: Any, out: Any) -> None:
+    """Where the mask's part of each row begins and ends."""
+    for x in prange(mask.shape[0]):
+        for y in range(mask.shape[1]):
+            out[x, y, 0], out[x, y, 1] = span(mask[x, y])
+
+
+@compiled
+def _counts(value: Any, inside: Any, positive: Any) -> Any:
+    """Whether a value inside the mask is counted: all are, or those that are positive and finite."""
+    return inside & ((not positive) | (np.float32(0) < value) & (value < np.float32(np.inf)))
+
+
+@compiled
+def _gather_row(row: Any, inside: Any, way: Any, limits: Any, out: Any) -> Any:
+    """Put the values between the limits first in `out`; return how many are below, between and in all.
+
+    Each voxel writes, so that no branch is foretold wrong.
+    """
+    centre, fold, positive = way
+    low, high = limits
+    below, between, count = 0, 0, 0
+    for z in range(row.size):
+        away = row[z] - centre
+        value = abs(away) if fold else away
+        good = _counts(row[z], inside[z], positive)
+        out[between] = value
+        below += int(good & (value < low))
+        between += int(good & (low <= value) & (value <= high))
+        count += int(good)
+    return below, between, count
 
 
 @compiled(parallel=True)
-def count_low(volume: Any, mask: Any, centre: Any, fold: Any, high: Any) -> Any:
-    """Count by the lower half of the key those whose upper half is `high`."""
+def gather(volume: Any, mask: Any, way: Any, limits: Any, step: Any, out: Any) -> Any:
+    """Gather by plane what lies between two limits, in every so many rows; return how many below, between, in all.
+
+    `way` is what is taken off, whether sizes count alone, and whether positive, finite values do. A plane of `out` has
+    one place more than a plane has voxels.
+    """
     nx, ny, _ = volume.shape
-    counts = np.zeros((BLOCKS, HALF_KEYS), np.int32)
-    for block in prange(BLOCKS):
-        for x in range(block * nx // BLOCKS, (block + 1) * nx // BLOCKS):
-            for y in range(ny):
-                first, last = _span(mask[x, y])
-                for z in range(first, last):
-                    if mask[x, y, z]:
-                        key = _key(volume[x, y, z], centre, fold)
-                        if (key >> 16) + HALF_KEYS // 2 == high:
-                            counts[block, key & 0xFFFF] += 1
-    return counts
+    found = np.zeros((nx, 3), np.int64)
+    for x in prange(nx):
+        for y in range(ny):
+            if (np.int64(x) * ny + y) % step == 0:
+                a, b = span(mask[x, y])
+                to = out[x, found[x, 1] :]
+                below, between, count = _gather_row(volume[x, y, a:b], mask[x, y, a:b], way, limits, to)
+                found[x, 0] += below
+                found[x, 1] += between
+                found[x, 2] += count
+    return found
 
 
 @compiled(parallel=True)
@@ -102,12 +113,13 @@ def mark_positive(volume: Any, mask: Any, out: Any) -> Any:
 
 
 @compiled(parallel=True)
-def divide_capped(middle: Any, sd: Any, usable: Any, cap: Any, squared: Any, out: Any) -> None:
-    """Middle over SD, at most the cap, or that squared; 0 where not usable."""
+def divide_capped(middle: Any, sd: Any, mask: Any, cap: Any, squared: Any, out: Any) -> None:
+    """Middle over SD, at most the cap, or that squared; 0 outside the mask and where SD is not positive and finite."""
     nx, ny, nz = sd.shape
     one = np.float32(1)
     for x in prange(nx):
         for y in range(ny):
             for z in range(nz):
                 part = min(middle / sd[x, y, z], cap)
-                out[x, y, z] = part * (part if squared else one) if usable[x, y, z] else np.float32(0)
+                usable = _counts(sd[x, y, z], mask[x, y, z], True)
+                out[x, y, z] = part * (part if squared else one) if usable else np.float32(0)

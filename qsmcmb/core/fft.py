@@ -138,16 +138,28 @@ class FftEngine:
             self._forward.execute()
         return self.spectrum
 
-    def inverse(self, *, normalise: bool = True) -> FloatArray:
-        """Transform `spectrum` into `real` and return the latter; not normalised, it lacks the factor `scale`."""
+    def inverse(self, *, normalise: bool = True, source: ComplexArray | None = None) -> FloatArray:
+        """Transform `spectrum` into `real` and return the latter; not normalised, it lacks the factor `scale`.
+
+        With `source`, a half spectrum in memory of its own, transform and destroy that instead: it saves a copy.
+        """
+        spectrum = self.spectrum if source is None else self._aligned(source)
         if self._inverse is None:
             norm = "backward" if normalise else "forward"
-            self.real[...] = scipy.fft.irfftn(self.spectrum, s=self.shape, norm=norm, workers=thread_count())
+            self.real[...] = scipy.fft.irfftn(spectrum, s=self.shape, norm=norm, workers=thread_count())
             return self.real
+        self._inverse.update_arrays(spectrum, self.real)
         self._inverse.execute()
         if normalise:
             self.real *= self.scale
         return self.real
+
+    def _aligned(self, source: ComplexArray) -> ComplexArray:
+        # A plan holds for memory that is aligned as its own buffers are.
+        if self._inverse is None or pyfftw.is_byte_aligned(source, self._inverse.input_alignment):
+            return source
+        self.spectrum[...] = source
+        return self.spectrum
 
 
 def _wisdom_path(shape: Shape, threads: int) -> Path:

@@ -124,7 +124,7 @@ def zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> AnyArray:
     shape : tuple of int
         Any number of axes.
     dtype : dtype, optional
-        float32 or complex64.
+        Of volumes whose bytes divide by 4, any.
 
     Returns
     -------

@@ -44,14 +44,33 @@ def capped_distance_inside_mm(mask: BoolArray, voxel_size_mm: Triple, cap_mm: fl
     >>> capped_distance_inside_mm(np.ones((3, 3, 3), bool), (1.0, 1.0, 1.0), 9.0)[1, 1].tolist()
     [1.0, 2.0, 1.0]
     """
+    distance = _squared_distance(mask, voxel_size_mm, cap_mm)
+    loops.root(distance)
+    return distance
+
+
+def deeper_than(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray:
+    """Return the voxels that lie more than `radius_mm` inside the mask, whose box the volume should be.
+
+    Examples
+    --------
+    >>> deeper_than(np.ones((3, 3, 3), bool), 1.0, (1.0, 1.0, 1.0)).sum()
+    np.int64(1)
+    """
+    out = empty(mask.shape, bool)
+    distance2 = _squared_distance(mask, voxel_size_mm, radius_mm + min(voxel_size_mm))
+    loops.beyond(distance2, np.float32(radius_mm), out)
+    return out
+
+
+def _squared_distance(mask: BoolArray, voxel_size_mm: Triple, cap_mm: float) -> FloatArray:
     first, second = empty(mask.shape), empty(mask.shape)
     sx, sy, sz = (np.float32(v) for v in voxel_size_mm)
     # A step of the cap or more lowers nothing.
     reach = [int(np.ceil(cap_mm / v)) - 1 for v in voxel_size_mm]
     loops.distance2_along_z(mask, sz, np.float32(cap_mm**2), first)
-    loops.distance2_across_lines(first, 1, sy, reach[1], second)
-    loops.distance2_across_lines(second, 0, sx, reach[0], first)
-    loops.root(first)
+    loops.distance2_across_rows(first, sy, reach[1], second)
+    loops.distance2_across_planes(second, sx, reach[0], first)
     return first
 
 
@@ -61,7 +80,7 @@ def erode(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray
     if mask.any():
         box = bounding_box(mask)
         inner = np.ascontiguousarray(mask[box])
-        out[box] = inner & _beyond(inner, radius_mm, voxel_size_mm)
+        out[box] = inner & deeper_than(inner, radius_mm, voxel_size_mm)
     return out
 
 
@@ -74,13 +93,8 @@ def dilate(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArra
         # Distances are taken to the volume's edge too: it is moved out of reach.
         outside = ~np.pad(mask[box], reach)
         inner = tuple(slice(reach, -reach) for _ in range(3))
-        out[box] = ~(outside & _beyond(outside, radius_mm, voxel_size_mm))[inner]
+        out[box] = ~(outside & deeper_than(outside, radius_mm, voxel_size_mm))[inner]
     return out
-
-
-def _beyond(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray:
-    cap_mm = radius_mm + min(voxel_size_mm)
-    return np.asarray(capped_distance_inside_mm(mask, voxel_size_mm, cap_mm) > radius_mm)
 
 
 def close_gaps(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray:
@@ -117,6 +131,24 @@ def largest_component(mask: BoolArray) -> BoolArray:
     sizes[0] = 0
     out = np.zeros(mask.shape, bool)
     out[box] = labels == sizes.argmax()
+    return out
+
+
+def without_surface(mask: BoolArray) -> BoolArray:
+    """Return the voxels of the mask whose six neighbours lie in it; the volume's edge is outside.
+
+    Examples
+    --------
+    >>> int(without_surface(np.ones((3, 3, 3), bool)).sum())
+    1
+    """
+    out = np.zeros(mask.shape, bool)
+    core = (slice(1, -1), slice(1, -1), slice(1, -1))
+    inner = mask[core].copy()
+    for axis in range(3):
+        for side in (slice(None, -2), slice(2, None)):
+            inner &= mask[(*core[:axis], side, *core[axis + 1 :])]
+    out[core] = inner
     return out
 
 

@@ -138,8 +138,11 @@ def _levels(mask: BoolArray, voxel_size_mm: tuple[float, float, float]) -> list[
     framed[tuple(slice(2, 2 + n) for n in mask.shape)] = mask
     levels = [_level(framed, voxel_size_mm)]
     for _ in range(halvings):
-        nx, ny, nz = (n // 2 for n in levels[-1].mask.shape)
-        coarse: BoolArray = np.asarray(levels[-1].mask.reshape(nx, 2, ny, 2, nz, 2).all(axis=(1, 3, 5)))
+        # An axis at a time: NumPy takes ten times as long over many short ones.
+        coarse = levels[-1].mask
+        coarse = coarse[0::2] & coarse[1::2]
+        coarse = coarse[:, 0::2] & coarse[:, 1::2]
+        coarse = coarse[:, :, 0::2] & coarse[:, :, 1::2]
         if not coarse.any():
             break
         voxel_size_mm = (2 * voxel_size_mm[0], 2 * voxel_size_mm[1], 2 * voxel_size_mm[2])

@@ -1,7 +1,7 @@
 """Statistics over a mask without gathering its voxels: exact medians, standard deviation, weights from an SD.
 
-A gathered copy costs as much as a transform, and so does selecting in it. Here the ranks of float32 values are found
-by counting the two halves of their bit patterns, one parallel pass each.
+A gathered copy costs as much as a transform, and so does selecting in it. Here a sample tells between what limits a
+rank lies, and one parallel pass counts what is below them and gathers the few values between.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ from qsmcmb.core import _robust_loops as loops
 from qsmcmb.core.memory import empty
 from qsmcmb.typing import BoolArray, FloatArray
 
+ZERO = np.float32(0)
+ROW_STEP = 101
+"""One row in so many is the sample that a median is looked for by."""
+Limits = tuple[np.float32, np.float32]
+
 
 def median_inside(volume: FloatArray, mask: BoolArray) -> float:
     """Return the median of a float32 volume over a mask that is not empty.
@@ -23,7 +28,21 @@ def median_inside(volume: FloatArray, mask: BoolArray) -> float:
     >>> median_inside(volume, volume > 1)
     4.5
     """
-    return _median(volume, mask, np.float32(0), fold=False)
+    middle = _median(volume, mask)
+    assert middle is not None
+    return middle
+
+
+def positive_median(volume: FloatArray, mask: BoolArray) -> float | None:
+    """Return the median of what is positive and finite inside a mask; None where nothing is.
+
+    Examples
+    --------
+    >>> volume = np.array([[[1, 3, np.inf, -2]]], np.float32)
+    >>> positive_median(volume, volume > -9)
+    2.0
+    """
+    return _median(volume, mask, positive=True)
 
 
 def deviation_inside(volume: FloatArray, mask: BoolArray) -> float:
@@ -35,23 +54,55 @@ def deviation_inside(volume: FloatArray, mask: BoolArray) -> float:
     >>> deviation_inside(volume, volume > 0)
     1.5
     """
-    return _median(volume, mask, np.float32(median_inside(volume, mask)), fold=True)
+    middle = _median(volume, mask, np.float32(median_inside(volume, mask)), fold=True)
+    assert middle is not None
+    return middle
 
 
-def _median(volume: FloatArray, mask: BoolArray, centre: np.float32, *, fold: bool) -> float:
-    high = loops.count_high(volume, mask, centre, fold).sum(axis=0)
-    count = int(high.sum())
-    ranks = sorted({(count - 1) // 2, count // 2})
-    below = np.cumsum(high)
-    values, upper, low = [], -1, high
-    for rank in ranks:
-        found = int(np.searchsorted(below, rank, side="right"))
-        if found != upper:
-            upper, low = found, loops.count_low(volume, mask, centre, fold, found).sum(axis=0)
-        lower = int(np.searchsorted(np.cumsum(low), rank - (below[upper] - high[upper]), side="right"))
-        key = np.int32(((upper - loops.HALF_KEYS // 2) << 16) | lower)
-        values.append(np.int32(key ^ ((key >> 31) & 0x7FFFFFFF)).view(np.float32))
-    return float(np.mean(values, dtype=np.float32))
+def _median(
+    volume: FloatArray,
+    mask: BoolArray,
+    centre: np.float32 = ZERO,
+    *,
+    fold: bool = False,
+    positive: bool = False,
+) -> float | None:
+    way, kept = (centre, fold, positive), empty((len(volume), volume[0].size + 1))
+    everything = np.float32(-np.inf), np.float32(np.inf)
+    # A sample says between what limits the middle lies; should it mislead, everything is gathered.
+    for limits in (_around_middle(_gathered(volume, mask, way, everything, ROW_STEP, kept)[0]), everything):
+        values, below, count = _gathered(volume, mask, way, limits, 1, kept)
+        if not count:
+            return None
+        ranks = [(count - 1) // 2 - below, count // 2 - below]
+        if ranks[0] >= 0 and ranks[1] < values.size:
+            break
+    return float(np.mean(np.partition(values, ranks)[ranks], dtype=np.float32))
+
+
+def _around_middle(sample: FloatArray) -> tuple[np.float32, np.float32]:
+    n = sample.size
+    # Neighbouring voxels are alike: a sample says less than its size.
+    reach = round((0.03 + 2 / np.sqrt(max(n, 1))) * n)
+    low, high = n // 2 - reach, n // 2 + reach
+    if low < 0 or high >= n:
+        return np.float32(-np.inf), np.float32(np.inf)
+    part = np.partition(sample, [low, high])
+    return part[low], part[high]
+
+
+def _gathered(
+    volume: FloatArray,
+    mask: BoolArray,
+    way: tuple[np.float32, bool, bool],
+    limits: Limits,
+    step: int,
+    kept: FloatArray,
+) -> tuple[FloatArray, int, int]:
+    """Return the values between the limits, how many are below, and how many there are in all."""
+    found = loops.gather(volume, mask, way, limits, step, kept)
+    values = np.concatenate([row[:n] for row, n in zip(kept, found[:, 1], strict=True)])
+    return values, int(found[:, 0].sum()), int(found[:, 2].sum())
 
 
 def mean_inside(volume: FloatArray, mask: BoolArray) -> float:
@@ -109,10 +160,9 @@ def weights_and_median(
     field_sd: FloatArray | None, mask: BoolArray, cap: float, *, squared: bool = False
 ) -> tuple[FloatArray, float | None]:
     """Return `inverse_sd_weights`, or their squares, and the median SD that counts 1; None where no SD is usable."""
-    usable = None if field_sd is None else positive_inside(field_sd, mask)
-    if field_sd is None or usable is None:
+    middle = None if field_sd is None else positive_median(field_sd, mask)
+    if field_sd is None or middle is None:
         return mask.astype(np.float32), None
     weight = empty(mask.shape)
-    middle = median_inside(field_sd, usable)
-    loops.divide_capped(np.float32(middle), field_sd, usable, np.float32(cap), squared, weight)
+    loops.divide_capped(np.float32(middle), field_sd, mask, np.float32(cap), squared, weight)
     return weight, middle

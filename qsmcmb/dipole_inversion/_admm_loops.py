@@ -14,7 +14,7 @@ from qsmcmb.core.compiled import compiled
 
 
 @compiled
-def _clip(value: Any, t: Any) -> Any:
+def clip(value: Any, t: Any) -> Any:
     return min(max(value, -t), t)
 
 
@@ -65,47 +65,62 @@ def _vector_row(here: Any, ahead: Any, row: Any, t: Any, inverse_mm: Any, relax:
     keep = np.float32(1.0) - relax
     factor = relax * inverse_mm
     for z in range(row.size):
-        u = _clip(row[z], t)
+        u = clip(row[z], t)
         row[z] = factor * (ahead[z] - here[z]) + keep * (row[z] - u) + u
 
 
 @compiled
-def _row_change(old: Any, new: Any, t: Any) -> Any:
-    change, norm = 0.0, 0.0
+def add_change(old: Any, new: Any, t: Any, change: Any) -> None:
+    """Add the squared change of a row's z to sums by voxel: one sum would keep the loop scalar."""
     for z in range(new.size):
-        split = new[z] - _clip(new[z], t)
-        change += (split - (old[z] - _clip(old[z], t))) ** 2
-        norm += split * split
-    return change, norm
+        moved = new[z] - clip(new[z], t) - (old[z] - clip(old[z], t))
+        change[z] += moved * moved
+
+
+@compiled
+def add_norm(new: Any, t: Any, norm: Any) -> None:
+    """The same of the square of z."""
+    for z in range(new.size):
+        split = new[z] - clip(new[z], t)
+        norm[z] += split * split
+
+
+@compiled
+def add_squares(row: Any, norm: Any) -> None:
+    """The same of the square of the row itself."""
+    for z in range(row.size):
+        norm[z] += row[z] * row[z]
 
 
 @compiled(parallel=True)
 def update_vectors(chi: Any, g: Any, rows: Any, start: Any, t: Any, inverse_mm: Any, relax: Any) -> Any:
     """Gradient splitting; squared change and norm of z, by plane: sums do not depend on threads.
 
-    A sum keeps a loop from running in vector registers: it is taken over every eighth row.
+    Summed over every eighth row.
     """
     nx, ny = rows.shape[:2]
-    sums = np.zeros((nx, 2))
+    totals = np.zeros((nx, 2))
     for x in prange(nx):
+        old, sums = np.empty(g.shape[3], np.float32), np.zeros((2, g.shape[3]))
         for y in range(ny):
             low, high = rows[x, y, 0], rows[x, y, 1]
-            if low < high:
-                first, last = start[2] + low, start[2] + high
-                here = chi[x + start[0], y + start[1], first:last]
-                for axis in range(3):
-                    ax, ay, az = int(axis == 0), int(axis == 1), int(axis == 2)
-                    ahead = chi[x + start[0] + ax, y + start[1] + ay, first + az : last + az]
-                    row = g[axis, x + 1, y + 1, low + 1 : high + 1]
-                    if (x + y) % 8:
-                        _vector_row(here, ahead, row, t, inverse_mm[axis], relax)
-                    else:
-                        old = row.copy()
-                        _vector_row(here, ahead, row, t, inverse_mm[axis], relax)
-                        change, norm = _row_change(old, row, t)
-                        sums[x, 0] += change
-                        sums[x, 1] += norm
-    return sums
+            if low >= high:
+                continue
+            first, last, length = start[2] + low, start[2] + high, high - low
+            here = chi[x + start[0], y + start[1], first:last]
+            for axis in range(3):
+                ax, ay, az = int(axis == 0), int(axis == 1), int(axis == 2)
+                ahead = chi[x + start[0] + ax, y + start[1] + ay, first + az : last + az]
+                row = g[axis, x + 1, y + 1, low + 1 : high + 1]
+                if (x + y) % 8:
+                    _vector_row(here, ahead, row, t, inverse_mm[axis], relax)
+                else:
+                    old[:length] = row
+                    _vector_row(here, ahead, row, t, inverse_mm[axis], relax)
+                    add_change(old[:length], row, t, sums[0])
+                    add_norm(row, t, sums[1])
+        totals[x, 0], totals[x, 1] = sums[0].sum(), sums[1].sum()
+    return totals
 
 
 @compiled(parallel=True)
@@ -128,9 +143,9 @@ def reflected_adjoint(g: Any, start: Any, t: Any, inverse_mm: Any, out: Any) -> 
                 part = row[sz : sz + nz]
                 for z in range(nz):
                     i = z + 1
-                    total = (ax[i] - bx[i] - two * (_clip(ax[i], t) - _clip(bx[i], t))) * ix
-                    total += (ay[i] - by[i] - two * (_clip(ay[i], t) - _clip(by[i], t))) * iy
-                    total += (gz[z] - gz[i] - two * (_clip(gz[z], t) - _clip(gz[i], t))) * iz
+                    total = (ax[i] - bx[i] - two * (clip(ax[i], t) - clip(bx[i], t))) * ix
+                    total += (ay[i] - by[i] - two * (clip(ay[i], t) - clip(by[i], t))) * iy
+                    total += (gz[z] - gz[i] - two * (clip(gz[z], t) - clip(gz[i], t))) * iz
                     part[z] = total
 
 

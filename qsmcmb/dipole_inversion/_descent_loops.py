@@ -26,14 +26,15 @@ def _bend(forward: Any, difference: Any, weight2: Any, nonlinear: Any, parts: An
 
 
 @compiled(parallel=True)
-def curvature(forward: Any, difference: Any, weight2: Any, nonlinear: Any) -> Any:
+def curvature(forward: Any, difference: Any, weight2: Any, nonlinear: Any, rows: Any) -> Any:
     """Return by plane the Gauss-Newton curvature of the cost along a direction whose field is given."""
     nx, ny, nz = forward.shape
     total = np.zeros(nx)
     for x in prange(nx):
         parts = np.zeros(nz)
         for y in range(ny):
-            _bend(forward[x, y], difference[x, y], weight2[x, y], nonlinear, parts)
+            a, b = rows[x, y, 0], rows[x, y, 1]
+            _bend(forward[x, y, a:b], difference[x, y, a:b], weight2[x, y, a:b], nonlinear, parts[: b - a])
         total[x] = parts.sum()
     return total
 
@@ -42,7 +43,7 @@ def curvature(forward: Any, difference: Any, weight2: Any, nonlinear: Any) -> An
 def _advance_row(
     base: Any, gain: Any, forward: Any, length: Any, weight2: Any, nonlinear: Any, rows: Any
 ) -> None:
-    """One row of `step`; `rows` are the difference's and, for sums by z, the cost's."""
+    """One row of `step`; `rows` are the difference's and, for sums by voxel, the cost's."""
     difference, parts = rows
     for z in range(parts.size):
         difference[z] = gain * base[z] + length * forward[z]
@@ -61,19 +62,25 @@ def _advance_row(
 
 @compiled(parallel=True)
 def step(
-    base: Any, gain: Any, forward: Any, length: Any, weight2: Any, nonlinear: Any, difference: Any
+    base: Any, gain: Any, forward: Any, length: Any, weight2: Any, nonlinear: Any, difference: Any, rows: Any
 ) -> Any:
     """Model minus field is `gain` times `base`, which may be `difference`, and `length` times `forward` more.
 
-    Leave the weighted residual in `forward`; return the cost by plane, summed by z first for vector registers.
+    Leave the weighted residual in `forward`, 0 outside `rows`; return the cost by plane, summed along rows last for
+    vector registers.
     """
     nx, ny, nz = forward.shape
     cost = np.zeros(nx)
     for x in prange(nx):
         parts = np.zeros(nz)
         for y in range(ny):
-            rows = difference[x, y], parts
-            _advance_row(base[x, y], gain, forward[x, y], length, weight2[x, y], nonlinear, rows)
+            a, b = rows[x, y, 0], rows[x, y, 1]
+            both = difference[x, y, a:b], parts[: b - a]
+            _advance_row(
+                base[x, y, a:b], gain, forward[x, y, a:b], length, weight2[x, y, a:b], nonlinear, both
+            )
+            forward[x, y, :a] = np.float32(0)
+            forward[x, y, b:] = np.float32(0)
         cost[x] = parts.sum()
     return cost
 
@@ -100,7 +107,10 @@ def gradient_norm(tx: Any, ty: Any, tz: Any, damping: Any, even: Any, spectrum: 
 
 @compiled(parallel=True)
 def start(tables: Any, damping: Any, scale: Any, gain: Any, spectrum: Any, way: Any) -> None:
-    """First direction, down from a map of 0: `gain` times the field's spectrum is the residual's; leave its field's."""
+    """First direction, down from a map of 0: `gain` times the field's spectrum is the residual's; leave its field's.
+
+    The direction, and so the map, is kept times `scale`.
+    """
     tx, ty, tz = tables
     nx, ny, nz = spectrum.shape
     for x in prange(nx):
@@ -108,9 +118,9 @@ def start(tables: Any, damping: Any, scale: Any, gain: Any, spectrum: Any, way: 
             k2, along, extra = tx[0, x] + ty[0, y], tx[1, x] + ty[1, y], tx[2, x] + ty[2, y]
             for z in range(nz):
                 d = dipole_at(k2 + tz[0, z], along + tz[1, z], extra + tz[2, z])
-                new = spectrum[x, y, z] * (gain * d / (d * d + damping))
+                new = spectrum[x, y, z] * (scale * gain * d / (d * d + damping))
                 way[x, y, z] = new
-                spectrum[x, y, z] = new * (d * scale)
+                spectrum[x, y, z] = new * d
 
 
 @compiled(parallel=True)
@@ -127,16 +137,16 @@ def turn(
                 d = dipole_at(k2 + tz[0, z], along + tz[1, z], extra + tz[2, z])
                 old = way[x, y, z]
                 chi[x, y, z] += length * old
-                new = keep * old - spectrum[x, y, z] * (d / (d * d + damping))
+                new = keep * old - spectrum[x, y, z] * (scale * d / (d * d + damping))
                 way[x, y, z] = new
-                spectrum[x, y, z] = new * (d * scale)
+                spectrum[x, y, z] = new * d
 
 
 @compiled(parallel=True)
-def advance(length: Any, way: Any, keep: Any, chi: Any, scale: Any, out: Any) -> None:
-    """Last step from `keep` times the map, into the transform's buffer."""
+def advance(length: Any, way: Any, chi: Any) -> None:
+    """Advance the map along the last direction."""
     nx, ny, nz = chi.shape
     for x in prange(nx):
         for y in range(ny):
             for z in range(nz):
-                out[x, y, z] = scale * (keep * chi[x, y, z] + length * way[x, y, z])
+                chi[x, y, z] += length * way[x, y, z]

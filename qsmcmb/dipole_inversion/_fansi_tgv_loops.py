@@ -11,18 +11,11 @@ import numpy as np
 from numba import prange
 
 from qsmcmb.core.compiled import compiled
+from qsmcmb.dipole_inversion._admm_loops import add_change, add_squares, clip
+from qsmcmb.dipole_inversion._tgv_loops import AXES, TENSOR
 
-AXES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-"""Axes of each component of the symmetrised gradient."""
-TENSOR = ((0, 3, 4), (3, 1, 5), (4, 5, 2))
-"""Its component by row and column."""
 HALF = np.float32(0.5)
 TWO = np.float32(2.0)
-
-
-@compiled
-def _clip(value: Any, t: Any) -> Any:
-    return min(max(value, -t), t)
 
 
 @compiled
@@ -49,20 +42,15 @@ def _divergence(along_x: Any, along_y: Any, along_z: Any, inverse_mm: Any, out: 
 
 
 @compiled
-def _first_row(slope: Any, pull: Any, g: Any, v: Any, scale: Any, sums: Any) -> None:
-    """Step of v and splitting of slope - v in one row; `sums` by z are those of `update_first`."""
+def _first_row(slope: Any, pull: Any, g: Any, v: Any, scale: Any) -> None:
+    """Step of v and splitting of slope - v in one row."""
     t, step, ratio, relax = scale
-    change, norm = sums
     keep = np.float32(1.0) - relax
     for z in range(g.size):
         old = g[z]
-        u = _clip(old, t)
+        u = clip(old, t)
         vector = v[z] - step * (v[z] - slope[z] + old - TWO * u + ratio * pull[z])
-        new = relax * (slope[z] - vector) + keep * (old - u) + u
-        v[z], g[z] = vector, new
-        moved = new - _clip(new, t) - old + u
-        change[z] += moved * moved
-        norm[z] += slope[z] * slope[z]
+        v[z], g[z] = vector, relax * (slope[z] - vector) + keep * (old - u) + u
 
 
 @compiled(parallel=True)
@@ -71,34 +59,40 @@ def update_first(
 ) -> Any:
     """Move v down the slope of both splittings, then the one of grad chi - v; return squared change and norm by plane.
 
-    The change of the split gradient, the norm of the map's. `rest` is the symmetrised gradient of v less what its
-    splitting aims at; `scale` holds the threshold, the step, the second penalty over the first and the relaxation.
-    Sums are taken by z first, for vector registers.
+    The change of the split gradient, the norm of the map's, over every eighth row. `rest` is the symmetrised gradient
+    of v less what its splitting aims at; `scale` holds the threshold, the step, the second penalty over the first and
+    the relaxation. One axis after the other: few long streams come faster than many short ones.
     """
     nx, ny = rows.shape[:2]
     totals = np.zeros((nx, 2))
     for x in prange(nx):
-        lines, sums = np.empty((2, g.shape[3]), np.float32), np.zeros((2, g.shape[3]))
-        for y in range(ny):
-            low, high = rows[x, y, 0], rows[x, y, 1]
-            if low >= high:
-                continue
-            a, b, i, j = low + 1, high + 1, x + 1, y + 1
-            first, last = start[2] + low, start[2] + high
-            here = chi[x + start[0], y + start[1], first:last]
-            slope, pull = lines[0, : b - a], lines[1, : b - a]
-            parts = sums[0, : b - a], sums[1, : b - a]
-            for axis in range(3):
-                ax, ay, az = int(axis == 0), int(axis == 1), int(axis == 2)
+        lines, sums = np.empty((3, g.shape[3]), np.float32), np.zeros((2, g.shape[3]))
+        for axis in range(3):
+            ax, ay, az = int(axis == 0), int(axis == 1), int(axis == 2)
+            # Components off the diagonal stand for two halves.
+            rx, ry, rz = rest[TENSOR[axis][0]], rest[TENSOR[axis][1]], rest[TENSOR[axis][2]]
+            for y in range(ny):
+                low, high = rows[x, y, 0], rows[x, y, 1]
+                if low >= high:
+                    continue
+                a, b, i, j = low + 1, high + 1, x + 1, y + 1
+                first, last = start[2] + low, start[2] + high
+                here = chi[x + start[0], y + start[1], first:last]
                 ahead = chi[x + start[0] + ax, y + start[1] + ay, first + az : last + az]
-                # Components off the diagonal stand for two halves.
-                rx, ry, rz = rest[TENSOR[axis][0]], rest[TENSOR[axis][1]], rest[TENSOR[axis][2]]
+                slope, pull, old = lines[0, : b - a], lines[1, : b - a], lines[2, : b - a]
                 along_x = rx[i - 1, j, a:b], rx[i, j, a:b]
                 along_y = ry[i, j - 1, a:b], ry[i, j, a:b]
                 along_z = rz[i, j, a - 1 : b - 1], rz[i, j, a:b]
                 _differences(here, ahead, inverse_mm[axis], slope)
                 _divergence(along_x, along_y, along_z, inverse_mm, pull)
-                _first_row(slope, pull, g[axis, i, j, a:b], v[axis, i, j, a:b], scale, parts)
+                row = g[axis, i, j, a:b]
+                if (x + y) % 8:
+                    _first_row(slope, pull, row, v[axis, i, j, a:b], scale)
+                else:
+                    old[:] = row
+                    _first_row(slope, pull, row, v[axis, i, j, a:b], scale)
+                    add_change(old, row, scale[0], sums[0])
+                    add_squares(slope, sums[1])
         totals[x, 0], totals[x, 1] = sums[0].sum(), sums[1].sum()
     return totals
 
@@ -107,10 +101,10 @@ def update_first(
 def _second_row(e: Any, h: Any, rest: Any, t: Any, relax: Any) -> None:
     keep = np.float32(1.0) - relax
     for z in range(e.size):
-        u = _clip(h[z], t)
+        u = clip(h[z], t)
         new = relax * e[z] + keep * (h[z] - u) + u
         h[z] = new
-        rest[z] = e[z] - new + TWO * _clip(new, t)
+        rest[z] = e[z] - new + TWO * clip(new, t)
 
 
 @compiled(parallel=True)
@@ -118,16 +112,16 @@ def update_second(v: Any, h: Any, rest: Any, rows: Any, t: Any, inverse_mm: Any,
     """Splitting of the symmetrised gradient of v; leaves in `rest` what the next step of v needs."""
     for x in prange(rows.shape[0]):
         line = np.empty(v.shape[3], np.float32)
-        for y in range(rows.shape[1]):
-            low, high = rows[x, y, 0], rows[x, y, 1]
-            if low >= high:
-                continue
-            a, b, i, j = low + 1, high + 1, x + 1, y + 1
-            e = line[: b - a]
-            for part in range(6):
-                # Component p differentiated along q, and q along p.
-                p, q = AXES[part]
-                px, py, pz = int(q == 0), int(q == 1), int(q == 2)
+        for part in range(6):
+            # Component p differentiated along q, and q along p.
+            p, q = AXES[part]
+            px, py, pz = int(q == 0), int(q == 1), int(q == 2)
+            for y in range(rows.shape[1]):
+                low, high = rows[x, y, 0], rows[x, y, 1]
+                if low >= high:
+                    continue
+                a, b, i, j = low + 1, high + 1, x + 1, y + 1
+                e = line[: b - a]
                 here, ahead = v[p, i, j, a:b], v[p, i + px, j + py, a + pz : b + pz]
                 if p == q:
                     _differences(here, ahead, inverse_mm[q], e)
@@ -156,6 +150,6 @@ def reflected_adjoint(g: Any, v: Any, start: Any, t: Any, inverse_mm: Any, out: 
                     behind, here = g[axis, bx, by, bz : bz + nz], g[axis, x + 1, y + 1, 1 : nz + 1]
                     v_behind, v_here = v[axis, bx, by, bz : bz + nz], v[axis, x + 1, y + 1, 1 : nz + 1]
                     for z in range(nz):
-                        aim = behind[z] - TWO * _clip(behind[z], t) + v_behind[z]
-                        aim -= here[z] - TWO * _clip(here[z], t) + v_here[z]
+                        aim = behind[z] - TWO * clip(behind[z], t) + v_behind[z]
+                        aim -= here[z] - TWO * clip(here[z], t) + v_here[z]
                         part[z] += aim * inverse_mm[axis]

@@ -63,47 +63,62 @@ def _add_amplitude(d: Any, energy: Any, twice: Any, place: Any, out: Any) -> Non
 
 
 @compiled
-def _add_row(place: Any, energy: Any, energies: Any, counts: Any) -> None:
-    """Add a row's energy and two samples each to the bins; neighbours apart, for a sum waits for the one before it."""
+def _row_weight(x: Any, y: Any, nx: Any, ny: Any, step: Any) -> Any:
+    """How many rows a row stands for: each its own near the origin, one in `step` the others elsewhere, 0 if none."""
+    if 8 * min(x, nx - x) < nx and 8 * min(y, ny - y) < ny:
+        return 1
+    return 0 if (x + y) % step else step
+
+
+@compiled
+def _add_row(place: Any, energy: Any, twice: Any, energies: Any, counts: Any) -> None:
+    """Add a row's energy and `twice` samples each to the bins; neighbours apart: a sum waits for the one before it."""
     first, second, few, many = energies[0], energies[1], counts[0], counts[1]
     for pair in range(place.size // 2):
         i, j = np.uint32(place[2 * pair]), np.uint32(place[2 * pair + 1])
         first[i] += energy[2 * pair]
         second[j] += energy[2 * pair + 1]
-        few[i] += 2
-        many[j] += 2
+        few[i] += twice
+        many[j] += twice
     if place.size % 2:
         first[place[-1]] += energy[-1]
-        few[place[-1]] += 2
+        few[place[-1]] += twice
 
 
 @compiled(parallel=True)
-def histogram(tx: Any, ty: Any, tz: Any, order: Any, low: Any, high: Any, even: Any, spectrum: Any) -> Any:
+def histogram(tx: Any, ty: Any, tz: Any, way: Any, low: Any, high: Any, even: Any, spectrum: Any) -> Any:
     """By plane and bin of log10(D^2 / S^order): energy, samples, |F / D| near the cone and away, and their samples.
 
     The last four where low < S < high. A weight acts on all samples of a bin alike, so any number of weights costs one
-    pass. Samples of the half spectrum stand for two, but for those of the planes that mirror themselves.
+    pass. Samples of the half spectrum stand for two, but for those of the planes that mirror themselves. `way` holds
+    the order and the step between rows of high frequency.
     """
     nx, ny, nz = spectrum.shape
+    order, step = way
     out = np.zeros((nx, 6, BINS))
     for x in prange(nx):
         place, energy = np.empty(nz, np.int32), np.empty(nz, np.float32)
         energies, counts = np.zeros((2, BINS)), np.zeros((2, BINS), np.int64)
         for y in range(ny):
+            times = _row_weight(x, y, nx, ny, step)
+            if not times:
+                continue
             sums = (tx[0, x] + ty[0, y], tx[1, x] + ty[1, y], tx[2, x] + ty[2, y], tx[3, x] + ty[3, y])
             _fill_row(spectrum[x, y], tz, sums, order, place, energy)
             if low < high:
                 for z in range(int(x + y == 0), nz):
                     if low < sums[3] + tz[3, z] < high:
-                        twice = 1.0 if z == 0 or (even and z == nz - 1) else 2.0
+                        twice = times * (1.0 if z == 0 or (even and z == nz - 1) else 2.0)
                         d = abs(dipole_at(sums[0] + tz[0, z], sums[1] + tz[1, z], sums[2] + tz[2, z]))
                         _add_amplitude(d, energy[z], twice, place[z], out[x])
             energy[0] *= HALF if x + y else ZERO
-            counts[0, place[0]] -= 1 if x + y else 2
+            counts[0, place[0]] -= times if x + y else 2
             if even:
                 energy[-1] *= HALF
-                counts[0, place[-1]] -= 1
-            _add_row(place, energy, energies, counts)
+                counts[0, place[-1]] -= times
+            if times > 1:
+                energy *= np.float32(times)
+            _add_row(place, energy, 2 * times, energies, counts)
         for b in range(BINS):
             out[x, 0, b] = 2.0 * (energies[0, b] + energies[1, b])
             out[x, 1, b] = counts[0, b] + counts[1, b]

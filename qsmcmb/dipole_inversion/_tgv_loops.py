@@ -11,14 +11,12 @@ from numba import prange
 
 from qsmcmb.core._angle_loops import PER_TURN, ROUND, TURN
 from qsmcmb.core.compiled import compiled
+from qsmcmb.dipole_inversion._admm_loops import add_change, add_norm, clip
 
+AXES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+"""Axes of each component of the tensor."""
 TENSOR = ((0, 3, 4), (3, 1, 5), (4, 5, 2))
 """Component of the tensor by row and column."""
-
-
-@compiled
-def _clip(value: Any, t: Any) -> Any:
-    return min(max(value, -t), t)
 
 
 @compiled
@@ -27,7 +25,7 @@ def _vector_row(gradient: Any, pull: Any, g: Any, v: Any, ahead_v: Any, t: Any, 
     keep = np.float32(1.0) - relax
     factor = np.float32(1.0) / (np.float32(1.0) + rho)
     for z in range(g.size):
-        dual = _clip(g[z], t)
+        dual = clip(g[z], t)
         old = g[z] - dual
         new = (gradient[z] - old + dual + rho * v[z] - pull[z]) * factor
         g[z] = relax * (gradient[z] - new) + keep * old + dual
@@ -36,55 +34,55 @@ def _vector_row(gradient: Any, pull: Any, g: Any, v: Any, ahead_v: Any, t: Any, 
 
 
 @compiled
-def _row_change(old: Any, new: Any, t: Any) -> Any:
-    change, norm = 0.0, 0.0
-    for z in range(new.size):
-        split = new[z] - _clip(new[z], t)
-        change += (split - (old[z] - _clip(old[z], t))) ** 2
-        norm += split * split
-    return change, norm
+def _slopes(ends: Any, along: Any, inverse_mm: Any, axis: Any, gradient: Any, pull: Any) -> None:
+    """Difference of the map along an axis and the tensor's divergence in one row; pairs are a row and the next."""
+    here, ahead = ends
+    (x0, x1), (y0, y1), (z0, z1) = along
+    ix, iy, iz = inverse_mm
+    step = inverse_mm[axis]
+    for z in range(gradient.size):
+        gradient[z] = (ahead[z] - here[z]) * step
+        pull[z] = (x0[z] - x1[z]) * ix + (y0[z] - y1[z]) * iy + (z0[z] - z1[z]) * iz
 
 
 @compiled(parallel=True)
 def update_vectors(
     chi: Any, g: Any, v: Any, ahead_v: Any, w: Any, rows: Any, start: Any, weights: Any
 ) -> Any:
-    """Vector field and gradient splitting; squared change and norm over every eighth row, by plane."""
+    """Vector field and gradient splitting; squared change and norm over every eighth row, by plane.
+
+    One axis after the other: few long streams come faster than many short ones.
+    """
     nx, ny = rows.shape[:2]
     t, relax, rho, ix, iy, iz = weights
-    inverse_mm = (ix, iy, iz)
-    sums = np.zeros((nx, 2))
+    totals = np.zeros((nx, 2))
     for x in prange(nx):
-        gradient = np.empty(g.shape[3], np.float32)
-        pull = np.empty(g.shape[3], np.float32)
-        for y in range(ny):
-            low, high = rows[x, y, 0], rows[x, y, 1]
-            if low >= high:
-                continue
-            first, last = start[2] + low, start[2] + high
-            here = chi[x + start[0], y + start[1], first:last]
-            a, b = low + 1, high + 1
-            for axis in range(3):
-                ax, ay, az = int(axis == 0), int(axis == 1), int(axis == 2)
+        lines, sums = np.empty((3, g.shape[3]), np.float32), np.zeros((2, g.shape[3]))
+        for axis in range(3):
+            ax, ay, az = int(axis == 0), int(axis == 1), int(axis == 2)
+            wx, wy, wz = w[TENSOR[axis][0]], w[TENSOR[axis][1]], w[TENSOR[axis][2]]
+            for y in range(ny):
+                low, high = rows[x, y, 0], rows[x, y, 1]
+                if low >= high:
+                    continue
+                a, b, i, j = low + 1, high + 1, x + 1, y + 1
+                first, last = start[2] + low, start[2] + high
+                here = chi[x + start[0], y + start[1], first:last]
                 ahead = chi[x + start[0] + ax, y + start[1] + ay, first + az : last + az]
-                wx, wy, wz = w[TENSOR[axis][0]], w[TENSOR[axis][1]], w[TENSOR[axis][2]]
-                x0, x1 = wx[x + 1, y + 1, a:b], wx[x + 2, y + 1, a:b]
-                y0, y1 = wy[x + 1, y + 1, a:b], wy[x + 1, y + 2, a:b]
-                z0, z1 = wz[x + 1, y + 1, a:b], wz[x + 1, y + 1, a + 1 : b + 1]
-                for z in range(b - a):
-                    gradient[z] = (ahead[z] - here[z]) * inverse_mm[axis]
-                    pull[z] = (x0[z] - x1[z]) * ix + (y0[z] - y1[z]) * iy + (z0[z] - z1[z]) * iz
-                row = g[axis, x + 1, y + 1, a:b]
-                vector, extrapolated = v[axis, x + 1, y + 1, a:b], ahead_v[axis, x + 1, y + 1, a:b]
+                along_x, along_y = (wx[i, j, a:b], wx[i + 1, j, a:b]), (wy[i, j, a:b], wy[i, j + 1, a:b])
+                along = along_x, along_y, (wz[i, j, a:b], wz[i, j, a + 1 : b + 1])
+                gradient, pull, old = lines[0, : b - a], lines[1, : b - a], lines[2, : b - a]
+                _slopes((here, ahead), along, (ix, iy, iz), axis, gradient, pull)
+                row, vector, extrapolated = g[axis, i, j, a:b], v[axis, i, j, a:b], ahead_v[axis, i, j, a:b]
                 if (x + y) % 8:
                     _vector_row(gradient, pull, row, vector, extrapolated, t, relax, rho)
                 else:
-                    old = row.copy()
+                    old[:] = row
                     _vector_row(gradient, pull, row, vector, extrapolated, t, relax, rho)
-                    change, norm = _row_change(old, row, t)
-                    sums[x, 0] += change
-                    sums[x, 1] += norm
-    return sums
+                    add_change(old, row, t, sums[0])
+                    add_norm(row, t, sums[1])
+        totals[x, 0], totals[x, 1] = sums[0].sum(), sums[1].sum()
+    return totals
 
 
 @compiled(parallel=True)
@@ -100,15 +98,15 @@ def update_tensors(v: Any, w: Any, whole: Any, rows: Any, t: Any, sigma: Any, in
             for k in range(low + 1, high + 1):
                 if whole[i, j, k]:
                     vx, vy, vz = v[0, i, j, k], v[1, i, j, k], v[2, i, j, k]
-                    w[0, i, j, k] = _clip(w[0, i, j, k] + sigma * ix * (vx - v[0, i - 1, j, k]), t)
-                    w[1, i, j, k] = _clip(w[1, i, j, k] + sigma * iy * (vy - v[1, i, j - 1, k]), t)
-                    w[2, i, j, k] = _clip(w[2, i, j, k] + sigma * iz * (vz - v[2, i, j, k - 1]), t)
+                    w[0, i, j, k] = clip(w[0, i, j, k] + sigma * ix * (vx - v[0, i - 1, j, k]), t)
+                    w[1, i, j, k] = clip(w[1, i, j, k] + sigma * iy * (vy - v[1, i, j - 1, k]), t)
+                    w[2, i, j, k] = clip(w[2, i, j, k] + sigma * iz * (vz - v[2, i, j, k - 1]), t)
                     xy = iy * (vx - v[0, i, j - 1, k]) + ix * (vy - v[1, i - 1, j, k])
                     xz = iz * (vx - v[0, i, j, k - 1]) + ix * (vz - v[2, i - 1, j, k])
                     yz = iz * (vy - v[1, i, j, k - 1]) + iy * (vz - v[2, i, j - 1, k])
-                    w[3, i, j, k] = _clip(w[3, i, j, k] + sigma * half * xy, t)
-                    w[4, i, j, k] = _clip(w[4, i, j, k] + sigma * half * xz, t)
-                    w[5, i, j, k] = _clip(w[5, i, j, k] + sigma * half * yz, t)
+                    w[3, i, j, k] = clip(w[3, i, j, k] + sigma * half * xy, t)
+                    w[4, i, j, k] = clip(w[4, i, j, k] + sigma * half * xz, t)
+                    w[5, i, j, k] = clip(w[5, i, j, k] + sigma * half * yz, t)
 
 
 @compiled(parallel=True)
@@ -133,9 +131,9 @@ def reflected_adjoint(g: Any, v: Any, start: Any, t: Any, inverse_mm: Any, out: 
                 part = row[sz : sz + nz]
                 for z in range(nz):
                     i = z + 1
-                    total = (ax[i] - bx[i] + cx[i] - dx[i] - two * (_clip(ax[i], t) - _clip(bx[i], t))) * ix
-                    total += (ay[i] - by[i] + cy[i] - dy[i] - two * (_clip(ay[i], t) - _clip(by[i], t))) * iy
-                    total += (gz[z] - gz[i] + vz[z] - vz[i] - two * (_clip(gz[z], t) - _clip(gz[i], t))) * iz
+                    total = (ax[i] - bx[i] + cx[i] - dx[i] - two * (clip(ax[i], t) - clip(bx[i], t))) * ix
+                    total += (ay[i] - by[i] + cy[i] - dy[i] - two * (clip(ay[i], t) - clip(by[i], t))) * iy
+                    total += (gz[z] - gz[i] + vz[z] - vz[i] - two * (clip(gz[z], t) - clip(gz[i], t))) * iz
                     part[z] = total
 
 

@@ -10,29 +10,24 @@ import numpy as np
 from numba import prange
 
 from qsmcmb.core.compiled import compiled
-
-
-@compiled
-def _clip(value: Any, t: Any) -> Any:
-    return min(max(value, -t), t)
+from qsmcmb.dipole_inversion._admm_loops import clip
 
 
 @compiled
 def _vector_row(here: Any, ahead: Any, row: Any, w: Any, shrink: Any, factor: Any, keep: Any) -> None:
     for z in range(row.size):
-        u = _clip(row[z], shrink * np.float32(w[z]))
+        u = clip(row[z], shrink * np.float32(w[z]))
         row[z] = factor * (ahead[z] - here[z]) + keep * (row[z] - u) + u
 
 
 @compiled
-def _row_change(old: Any, new: Any, w: Any, shrink: Any) -> Any:
-    change, norm = 0.0, 0.0
+def _add_change(old: Any, new: Any, w: Any, shrink: Any, change: Any, norm: Any) -> None:
     for z in range(new.size):
         t = shrink * np.float32(w[z])
-        split = new[z] - _clip(new[z], t)
-        change += (split - (old[z] - _clip(old[z], t))) ** 2
-        norm += split * split
-    return change, norm
+        split = new[z] - clip(new[z], t)
+        moved = split - (old[z] - clip(old[z], t))
+        change[z] += moved * moved
+        norm[z] += split * split
 
 
 @compiled(parallel=True)
@@ -42,34 +37,35 @@ def update_vectors(
     """Gradient splitting; squared change and norm of z over every eighth row, by plane."""
     nx, ny = rows.shape[:2]
     keep = np.float32(1.0) - relax
-    sums = np.zeros((nx, 2))
+    totals = np.zeros((nx, 2))
     for x in prange(nx):
+        old, sums = np.empty(g.shape[3], np.float32), np.zeros((2, g.shape[3]))
         for y in range(ny):
             low, high = rows[x, y, 0], rows[x, y, 1]
-            if low < high:
-                first, last = start[2] + low, start[2] + high
-                here = chi[x + start[0], y + start[1], first:last]
-                for axis in range(3):
-                    ax, ay, az = int(axis == 0), int(axis == 1), int(axis == 2)
-                    ahead = chi[x + start[0] + ax, y + start[1] + ay, first + az : last + az]
-                    row = g[axis, x + 1, y + 1, low + 1 : high + 1]
-                    w = weights[axis % weights.shape[0], x + 1, y + 1, low + 1 : high + 1]
-                    factor = relax * inverse_mm[axis]
-                    if (x + y) % 8:
-                        _vector_row(here, ahead, row, w, shrink, factor, keep)
-                    else:
-                        old = row.copy()
-                        _vector_row(here, ahead, row, w, shrink, factor, keep)
-                        change, norm = _row_change(old, row, w, shrink)
-                        sums[x, 0] += change
-                        sums[x, 1] += norm
-    return sums
+            if low >= high:
+                continue
+            first, last, length = start[2] + low, start[2] + high, high - low
+            here = chi[x + start[0], y + start[1], first:last]
+            for axis in range(3):
+                ax, ay, az = int(axis == 0), int(axis == 1), int(axis == 2)
+                factor = relax * inverse_mm[axis]
+                ahead = chi[x + start[0] + ax, y + start[1] + ay, first + az : last + az]
+                row = g[axis, x + 1, y + 1, low + 1 : high + 1]
+                w = weights[axis % weights.shape[0], x + 1, y + 1, low + 1 : high + 1]
+                if (x + y) % 8:
+                    _vector_row(here, ahead, row, w, shrink, factor, keep)
+                else:
+                    old[:length] = row
+                    _vector_row(here, ahead, row, w, shrink, factor, keep)
+                    _add_change(old[:length], row, w, shrink, sums[0], sums[1])
+        totals[x, 0], totals[x, 1] = sums[0].sum(), sums[1].sum()
+    return totals
 
 
 @compiled
 def _reflected(value: Any, w: Any, shrink: Any) -> Any:
     """Return z - u of a kept sum."""
-    return value - np.float32(2.0) * _clip(value, shrink * np.float32(w))
+    return value - np.float32(2.0) * clip(value, shrink * np.float32(w))
 
 
 @compiled(parallel=True)

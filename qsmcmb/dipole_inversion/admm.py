@@ -266,8 +266,7 @@ def minimise(
         change, norm = splitting.update(eng.inverse(normalise=False))
         if change <= stopping.tolerance**2 * norm or iteration == stopping.max_iterations:
             break
-        loops.copy(data_k, eng.spectrum)
-        data_step(eng.inverse(normalise=False))
+        data_step(eng.inverse(normalise=False, source=data_k))
         model.multiply(eng.forward(), data_k)
         splitting.reflect(eng.real)
         eng.forward()

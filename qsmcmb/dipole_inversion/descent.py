@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from qsmcmb.core._robust_loops import row_spans
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine, half_shape
 from qsmcmb.core.memory import empty, zeros
 from qsmcmb.dipole_inversion import _descent_loops as loops
 from qsmcmb.model import Grid
-from qsmcmb.typing import FloatArray
+from qsmcmb.typing import BoolArray, FloatArray
 
 
 class Stop(NamedTuple):
@@ -31,6 +32,7 @@ class Stop(NamedTuple):
 def descend(
     field: FloatArray,
     weight2: FloatArray,
+    mask: BoolArray,
     grid: Grid,
     *,
     damping: float,
@@ -45,7 +47,9 @@ def descend(
     field : ndarray of shape grid.shape, float32
         Local field; its spectrum must lie in the engine's buffer.
     weight2 : ndarray of shape grid.shape, float32
-        Squared data weight, 0 outside the mask.
+        Squared data weight.
+    mask : ndarray of bool
+        Where it is not 0.
     grid : Grid
         Geometry with the direction of B0.
     damping : float
@@ -69,18 +73,21 @@ def descend(
     even, size = grid.shape[2] % 2 == 0, np.float32(1.0 / eng.size)
     way: Any = empty(half_shape(grid.shape), np.complex64)
     # A map of one step is its direction.
-    chi, kept = way, np.float32(0.0)
+    chi = way
     difference = empty(grid.shape)
+    rows = np.empty((*grid.shape[:2], 2), np.int64)
+    row_spans(mask, rows)
     # The first step is the closed form: what the weights hide from it would leave streaks that never go.
     spectrum, length = eng.spectrum, np.float32(1.0)
     spectrum[0, 0, 0] = 0.0
     loops.start(tables, np.float32(damping), size, np.float32(gain), spectrum, way)
     forward = eng.inverse(normalise=False)
-    cost = float(loops.step(field, np.float32(-gain), forward, length, weight2, nonlinear, difference).sum())
+    misfit = weight2, nonlinear, difference, rows
+    cost = float(loops.step(field, np.float32(-gain), forward, length, *misfit).sum())
     norm, done = 0.0, 1
     while done < stop.iterations and cost > stop.cost:
         if chi is way:
-            chi, kept = zeros(way.shape, np.complex64), np.float32(1.0)
+            chi = zeros(way.shape, np.complex64)
         spectrum = eng.forward()
         spectrum[0, 0, 0] = 0.0
         new_norm = float(loops.gradient_norm(*tables, np.float32(damping), even, spectrum).sum()) / eng.size
@@ -88,12 +95,13 @@ def descend(
         norm = new_norm
         loops.turn(tables, np.float32(damping), size, length, keep, spectrum, chi, way)
         forward = eng.inverse(normalise=False)
-        bend = float(loops.curvature(forward, difference, weight2, nonlinear).sum())
+        bend = float(loops.curvature(forward, difference, weight2, nonlinear, rows).sum())
         length = np.float32(norm / bend if bend > 0 else 0.0)
         before = cost
-        cost = float(loops.step(difference, kept, forward, length, weight2, nonlinear, difference).sum())
+        cost = float(loops.step(difference, np.float32(1.0), forward, length, *misfit).sum())
         done += 1
         if before - cost <= stop.fall * before:
             break
-    loops.advance(length, way, kept, chi, size, eng.spectrum)
-    return eng.inverse(normalise=False), done
+    if chi is not way:
+        loops.advance(length, way, chi)
+    return eng.inverse(normalise=False, source=chi), done

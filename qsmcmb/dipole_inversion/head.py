@@ -124,7 +124,7 @@ class _Frame:
         first = [s - p for s, p in zip(self.start, self.place, strict=True)]
         self.grid = grid.cropped((first[0], first[1], first[2]), shape)
         self.inside: BoolArray = np.ascontiguousarray(mask[self.box])
-        self.mask: BoolArray = np.zeros(shape, bool)
+        self.mask: BoolArray = zeros(shape, bool)
         self.mask[self.inner] = self.inside
         self.count = int(np.count_nonzero(self.inside))
 

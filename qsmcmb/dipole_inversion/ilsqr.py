@@ -89,7 +89,7 @@ def invert_ilsqr(
     stop = Stop(noise**2 * int(mask.sum()), tolerance, max_iterations)
     # Leaves the field's spectrum where the descent begins.
     damping = DAMPING * tikhonov_weight(local_field_ppm, mask, grid, order=0)
-    found, _ = descend(local_field_ppm, weight2, grid, damping=damping, stop=stop)
+    found, _ = descend(local_field_ppm, weight2, mask, grid, damping=damping, stop=stop)
     del weight2
     chi = empty(grid.shape)
     scale_inside(found, mask, np.float32(1.0), chi)

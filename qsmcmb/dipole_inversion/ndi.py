@@ -88,7 +88,7 @@ def invert_ndi(
         check_range("damping", damping, 1e-7, 10.0)
         transform_field(local_field_ppm, grid)
     found, _ = descend(
-        local_field_ppm, weight2, grid, damping=damping, stop=stop, gain=radians_per_ppm, nonlinear=True
+        local_field_ppm, weight2, mask, grid, damping=damping, stop=stop, gain=radians_per_ppm, nonlinear=True
     )
     chi = empty(grid.shape)
     scale_inside(found, mask, np.float32(1.0 / radians_per_ppm), chi)

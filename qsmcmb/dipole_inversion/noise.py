@@ -7,8 +7,8 @@ import numpy as np
 from qsmcmb.core.memory import empty
 from qsmcmb.core.robust import (
     inverse_sd_weights,
-    median_inside,
     positive_inside,
+    positive_median,
     std_inside,
     weights_and_median,
 )
@@ -79,9 +79,9 @@ def noise_level(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None 
         Positive.
     """
     if field_sd is not None:
-        usable = positive_inside(field_sd, mask)
-        if usable is not None:
-            return median_inside(field_sd, usable)
+        middle = positive_median(field_sd, mask)
+        if middle is not None:
+            return middle
     # A mixed third difference takes all smooth fields out; of white noise it is sqrt(8) times the SD.
     rough = np.diff(np.diff(np.diff(field, axis=0), axis=1), axis=2)
     inside = mask[:-1, :-1, :-1] & mask[1:, 1:, 1:]

@@ -11,9 +11,8 @@ iterations; memory: MEDI's, and 5 volumes of the mask's box before it begins.
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
-from qsmcmb.core.morphology import bounding_box
+from qsmcmb.core.morphology import bounding_box, without_surface
 from qsmcmb.core.poisson import laplacian_inside, solve_poisson
 from qsmcmb.dipole_inversion.medi import invert_medi
 from qsmcmb.model import Grid
@@ -89,7 +88,7 @@ def invert_tfi(
 def without_harmonic(field: FloatArray, mask: BoolArray, grid: Grid) -> FloatArray:
     """Return the field less the harmonic function that equals it on the mask's outer layer of voxels."""
     box, size = bounding_box(mask, 1), grid.voxel_size_mm
-    inner = ndimage.binary_erosion(mask[box])
+    inner = without_surface(mask[box])
     out = np.zeros(field.shape, np.float32)
     out[box] = solve_poisson(laplacian_inside(field[box], inner, size), inner, size)
     return out

@@ -15,9 +15,9 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from scipy import ndimage
 
 from qsmcmb.core.memory import zeros
+from qsmcmb.core.morphology import without_surface
 from qsmcmb.core.poisson import solve_poisson
 from qsmcmb.core.robust import std_inside
 from qsmcmb.dipole_inversion import _admm_loops
@@ -45,9 +45,6 @@ SECOND_ORDER = 2.0
 """Weight of the vector field's derivative over that of the gradient, voxel edges."""
 ASCENT = 0.25
 """Step of the dual tensor, squared voxel edges: sets the speed, not the solution."""
-
-TENSOR_PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-"""Axes of the tensor's components in their order."""
 
 
 def invert_tgv(
@@ -140,7 +137,7 @@ def field_of_phase(
     phase_rad: FloatArray, magnitude: FloatArray, mask: BoolArray, grid: Grid, *, radians: FloatArray
 ) -> FloatArray:
     """Return the field (ppm) whose Laplacian the wrapped phase has, 0 on the mask's outer layer of voxels."""
-    inner = ndimage.binary_erosion(mask)
+    inner = without_surface(mask)
     laplacian = zeros(mask.shape)
     weights = tuple(np.float32(1 / v**2) for v in grid.voxel_size_mm)
     loops.phase_laplacian(phase_rad, magnitude, radians, inner, weights, laplacian)
@@ -157,7 +154,7 @@ class TgvSplitting(GradientSplitting):
     def __init__(self, region: Region, grid: Grid, shrink: float) -> None:
         super().__init__(region, grid, shrink)
         self.v, self.ahead = region.vectors(), region.vectors()
-        self.w = zeros((len(TENSOR_PAIRS), *self.v.shape[1:]))
+        self.w = zeros((len(loops.AXES), *self.v.shape[1:]))
         edge_mm = grid.voxel_volume_mm3 ** (1 / 3)
         self.limit = np.float32(SECOND_ORDER * edge_mm * shrink)
         self.sigma = np.float32(ASCENT * edge_mm**2)

@@ -46,6 +46,25 @@ def test_inverse_leaves_the_scale_to_the_caller(with_pyfftw, rng, monkeypatch):
     fft.release()
 
 
+@pytest.mark.parametrize("with_pyfftw", [True, False])
+def test_inverse_of_other_memory_leaves_the_buffer(with_pyfftw, rng, monkeypatch):
+    if not with_pyfftw:
+        monkeypatch.setattr(fft, "pyfftw", None)
+    fft.release()
+    eng = fft.engine((8, 12, 16))
+    volume = rng.standard_normal(eng.shape).astype(np.float32)
+    eng.real[...] = volume
+    other = 2 * eng.forward()
+    odd = np.empty(2 * other.size + 1, np.float32)[1:].view(np.complex64).reshape(other.shape)
+    odd[...] = other
+    for source in (other, odd):
+        np.testing.assert_allclose(eng.inverse(source=source), 2 * volume, atol=1e-5)
+    eng.real[...] = volume
+    eng.forward()
+    np.testing.assert_allclose(eng.inverse(), volume, atol=1e-5)
+    fft.release()
+
+
 def test_sizes_are_on_a_short_ladder():
     sizes = {fft.fast_size(n) for n in range(1, 513)}
     assert len(sizes) < 50

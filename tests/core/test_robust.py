@@ -5,6 +5,7 @@ import pytest
 
 from qsmcmb.core import _robust_loops as loops
 from qsmcmb.core.robust import (
+    ROW_STEP,
     deviation_inside,
     inverse_sd_weights,
     median_inside,
@@ -35,11 +36,24 @@ def test_a_rank_in_another_bin(rng):
     assert median_inside(volume, volume < 0) == np.median(np.array([-3.0, -1e-30], np.float32))
 
 
-def test_counts_are_those_of_the_keys(some):
+def test_a_rank_that_the_sample_misses(rng):
+    volume = rng.standard_normal((60, 40, 30)).astype(np.float32)
+    mask = volume < 9
+    # The rows of the sample alone are far off.
+    volume.reshape(-1, 30)[::ROW_STEP] += 50
+    assert median_inside(volume, mask) == np.median(volume)
+
+
+def test_what_lies_between_limits_is_gathered(some):
     volume, mask = some
-    counts = loops.count_high(volume, mask, np.float32(0), False).sum(axis=0)
-    assert counts.sum() == mask.sum()
-    assert counts[: loops.HALF_KEYS // 2].sum() == np.signbit(volume[mask]).sum()
+    out = np.empty((len(volume), volume[0].size + 1), np.float32)
+    low, high = np.float32(-5e-4), np.float32(1e-3)
+    found = loops.gather(volume, mask, (np.float32(0), False, False), (low, high), 1, out)
+    values = volume[mask]
+    inside = (low <= values) & (values <= high)
+    assert found.sum(axis=0).tolist() == [(values < low).sum(), inside.sum(), mask.sum()]
+    kept = np.concatenate([row[:n] for row, n in zip(out, found[:, 1], strict=True)])
+    np.testing.assert_array_equal(kept, values[inside])
 
 
 def test_standard_deviation(some):

@@ -49,7 +49,14 @@ def test_descent_is_its_plain_twin(nonlinear, ball_case, rng):
     field = ball_case.field.astype(np.float32)
     transform_field(field, grid)
     found, done = descend(
-        field, weight2, grid, damping=0.02, stop=Stop(0.0, 0.0, 5), gain=8.0, nonlinear=nonlinear
+        field,
+        weight2,
+        ball_case.mask,
+        grid,
+        damping=0.02,
+        stop=Stop(0.0, 0.0, 5),
+        gain=8.0,
+        nonlinear=nonlinear,
     )
     slow = slow_descent(8 * field, weight2, grid, 0.02, 5, nonlinear)
     assert done == 5
@@ -59,10 +66,11 @@ def test_descent_is_its_plain_twin(nonlinear, ball_case, rng):
 def test_a_whole_turn_is_no_misfit():
     ones = np.ones((4, 4, 4), np.float32)
     residual, away = np.zeros_like(ones), np.full_like(ones, 2 * np.pi)
-    cost = loops.step(away, np.float32(1), residual, np.float32(1), ones, True, away).sum()
+    rows = np.full((4, 4, 2), (0, 4))
+    cost = loops.step(away, np.float32(1), residual, np.float32(1), ones, True, away, rows).sum()
     assert abs(residual).max() < 1e-6
     assert cost < 1e-6
-    cost = loops.step(away, np.float32(1), residual, np.float32(0), ones, False, away).sum()
+    cost = loops.step(away, np.float32(1), residual, np.float32(0), ones, False, away, rows).sum()
     assert cost == pytest.approx(64 * (2 * np.pi) ** 2, rel=1e-5)
 
 

@@ -44,7 +44,7 @@ def test_histogram_is_its_plain_twin(order, rng):
     energy = np.abs(spectrum) ** 2
     low, high = np.float32(0.2), np.float32(5.0)
     band = (s > low) & (s < high)
-    rows = loops.histogram(*tables, order, low, high, True, spectrum).sum(axis=0)
+    rows = loops.histogram(*tables, (order, 1), low, high, True, spectrum).sum(axis=0)
     near = band & (d > 0.05) & (d < 0.15)
     well = band & (d > loops.WELL_CONDITIONED)
     amplitude = np.sqrt(energy) / np.maximum(d, 1e-9)

@@ -1,0 +1,23 @@
+"""The loop that a ball's spectrum is made by."""
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from qsmcmb.core.compiled import compiled
+
+
+@compiled
+def _add(factor: Any, plane: Any, out: Any) -> None:
+    for i in range(out.size):
+        out[i] += factor * plane[i]
+
+
+@compiled(parallel=True)
+def combine_planes(factors: Any, planes: Any, out: Any) -> None:
+    """Matrix product of factors and planes: NumPy's own would wake threads that then wait on this machine's cores."""
+    for x in prange(factors.shape[0]):
+        out[x] = np.float32(0)
+        for r in range(factors.shape[1]):
+            _add(factors[x, r], planes[r], out[x])

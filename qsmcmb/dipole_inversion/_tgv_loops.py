@@ -45,68 +45,98 @@ def _slopes(ends: Any, along: Any, inverse_mm: Any, axis: Any, gradient: Any, pu
         pull[z] = (x0[z] - x1[z]) * ix + (y0[z] - y1[z]) * iy + (z0[z] - z1[z]) * iz
 
 
-@compiled(parallel=True)
-def update_vectors(
-    chi: Any, g: Any, v: Any, ahead_v: Any, w: Any, rows: Any, start: Any, weights: Any
-) -> Any:
-    """Vector field and gradient splitting; squared change and norm over every eighth row, by plane.
+@compiled
+def _move_vectors(
+    x: Any, chi: Any, state: Any, ahead: Any, rows: Any, start: Any, weights: Any, total: Any
+) -> None:
+    """Vector field and gradient splitting of one plane; its extrapolated vectors into `ahead`.
 
     One axis after the other: few long streams come faster than many short ones.
     """
-    nx, ny = rows.shape[:2]
-    t, relax, rho, ix, iy, iz = weights
-    totals = np.zeros((nx, 2))
-    for x in prange(nx):
-        lines, sums = np.empty((3, g.shape[3]), np.float32), np.zeros((2, g.shape[3]))
-        for axis in range(3):
-            ax, ay, az = int(axis == 0), int(axis == 1), int(axis == 2)
-            wx, wy, wz = w[TENSOR[axis][0]], w[TENSOR[axis][1]], w[TENSOR[axis][2]]
-            for y in range(ny):
-                low, high = rows[x, y, 0], rows[x, y, 1]
-                if low >= high:
-                    continue
-                a, b, i, j = low + 1, high + 1, x + 1, y + 1
-                first, last = start[2] + low, start[2] + high
-                here = chi[x + start[0], y + start[1], first:last]
-                ahead = chi[x + start[0] + ax, y + start[1] + ay, first + az : last + az]
-                along_x, along_y = (wx[i, j, a:b], wx[i + 1, j, a:b]), (wy[i, j, a:b], wy[i, j + 1, a:b])
-                along = along_x, along_y, (wz[i, j, a:b], wz[i, j, a + 1 : b + 1])
-                gradient, pull, old = lines[0, : b - a], lines[1, : b - a], lines[2, : b - a]
-                _slopes((here, ahead), along, (ix, iy, iz), axis, gradient, pull)
-                row, vector, extrapolated = g[axis, i, j, a:b], v[axis, i, j, a:b], ahead_v[axis, i, j, a:b]
-                if (x + y) % 8:
-                    _vector_row(gradient, pull, row, vector, extrapolated, t, relax, rho)
-                else:
-                    old[:] = row
-                    _vector_row(gradient, pull, row, vector, extrapolated, t, relax, rho)
-                    add_change(old, row, t, sums[0])
-                    add_norm(row, t, sums[1])
-        totals[x, 0], totals[x, 1] = sums[0].sum(), sums[1].sum()
-    return totals
+    g, v, w = state
+    t, relax, rho, _, _, ix, iy, iz = weights
+    inverse_mm = (ix, iy, iz)
+    lines, sums = np.empty((3, g.shape[3]), np.float32), np.zeros((2, g.shape[3]))
+    for axis in range(3):
+        ax, ay, az = int(axis == 0), int(axis == 1), int(axis == 2)
+        wx, wy, wz = w[TENSOR[axis][0]], w[TENSOR[axis][1]], w[TENSOR[axis][2]]
+        for y in range(rows.shape[1]):
+            low, high = rows[x, y, 0], rows[x, y, 1]
+            if low >= high:
+                continue
+            a, b, i, j = low + 1, high + 1, x + 1, y + 1
+            first, last = start[2] + low, start[2] + high
+            here = chi[x + start[0], y + start[1], first:last]
+            beyond = chi[x + start[0] + ax, y + start[1] + ay, first + az : last + az]
+            along_x, along_y = (wx[i, j, a:b], wx[i + 1, j, a:b]), (wy[i, j, a:b], wy[i, j + 1, a:b])
+            along = along_x, along_y, (wz[i, j, a:b], wz[i, j, a + 1 : b + 1])
+            gradient, pull, old = lines[0, : b - a], lines[1, : b - a], lines[2, : b - a]
+            _slopes((here, beyond), along, inverse_mm, axis, gradient, pull)
+            row, vector, extrapolated = g[axis, i, j, a:b], v[axis, i, j, a:b], ahead[axis, j, a:b]
+            if (x + y) % 8:
+                _vector_row(gradient, pull, row, vector, extrapolated, t, relax, rho)
+            else:
+                old[:] = row
+                _vector_row(gradient, pull, row, vector, extrapolated, t, relax, rho)
+                add_change(old, row, t, sums[0])
+                add_norm(row, t, sums[1])
+    total[0], total[1] = sums[0].sum(), sums[1].sum()
+
+
+@compiled
+def _move_tensors(x: Any, here: Any, behind: Any, w: Any, whole: Any, rows: Any, weights: Any) -> None:
+    """Ascend in one plane along the symmetric derivative of its vectors and those of the plane behind.
+
+    Where all differences exist; clipped to the weight.
+    """
+    _, _, _, t, sigma, ix, iy, iz = weights
+    half, i = np.float32(0.5), x + 1
+    for y in range(rows.shape[1]):
+        j = y + 1
+        for k in range(rows[x, y, 0] + 1, rows[x, y, 1] + 1):
+            if whole[i, j, k]:
+                vx, vy, vz = here[0, j, k], here[1, j, k], here[2, j, k]
+                w[0, i, j, k] = clip(w[0, i, j, k] + sigma * ix * (vx - behind[0, j, k]), t)
+                w[1, i, j, k] = clip(w[1, i, j, k] + sigma * iy * (vy - here[1, j - 1, k]), t)
+                w[2, i, j, k] = clip(w[2, i, j, k] + sigma * iz * (vz - here[2, j, k - 1]), t)
+                xy = iy * (vx - here[0, j - 1, k]) + ix * (vy - behind[1, j, k])
+                xz = iz * (vx - here[0, j, k - 1]) + ix * (vz - behind[2, j, k])
+                yz = iz * (vy - here[1, j, k - 1]) + iy * (vz - here[2, j - 1, k])
+                w[3, i, j, k] = clip(w[3, i, j, k] + sigma * half * xy, t)
+                w[4, i, j, k] = clip(w[4, i, j, k] + sigma * half * xz, t)
+                w[5, i, j, k] = clip(w[5, i, j, k] + sigma * half * yz, t)
 
 
 @compiled(parallel=True)
-def update_tensors(v: Any, w: Any, whole: Any, rows: Any, t: Any, sigma: Any, inverse_mm: Any) -> None:
-    """Ascend along the vector field's symmetric derivative where all its differences exist; clip to the weight."""
-    nx, ny = rows.shape[:2]
-    ix, iy, iz = inverse_mm
-    half = np.float32(0.5)
-    for x in prange(nx):
-        for y in range(ny):
-            low, high = rows[x, y, 0], rows[x, y, 1]
-            i, j = x + 1, y + 1
-            for k in range(low + 1, high + 1):
-                if whole[i, j, k]:
-                    vx, vy, vz = v[0, i, j, k], v[1, i, j, k], v[2, i, j, k]
-                    w[0, i, j, k] = clip(w[0, i, j, k] + sigma * ix * (vx - v[0, i - 1, j, k]), t)
-                    w[1, i, j, k] = clip(w[1, i, j, k] + sigma * iy * (vy - v[1, i, j - 1, k]), t)
-                    w[2, i, j, k] = clip(w[2, i, j, k] + sigma * iz * (vz - v[2, i, j, k - 1]), t)
-                    xy = iy * (vx - v[0, i, j - 1, k]) + ix * (vy - v[1, i - 1, j, k])
-                    xz = iz * (vx - v[0, i, j, k - 1]) + ix * (vz - v[2, i - 1, j, k])
-                    yz = iz * (vy - v[1, i, j, k - 1]) + iy * (vz - v[2, i, j - 1, k])
-                    w[3, i, j, k] = clip(w[3, i, j, k] + sigma * half * xy, t)
-                    w[4, i, j, k] = clip(w[4, i, j, k] + sigma * half * xz, t)
-                    w[5, i, j, k] = clip(w[5, i, j, k] + sigma * half * yz, t)
+def update(chi: Any, state: Any, whole: Any, rows: Any, start: Any, weights: Any, ends: Any) -> Any:
+    """Step of gradient splitting, vector field and tensor; squared change and norm over every eighth row, by plane.
+
+    `state` holds the three; `ends` room for the extrapolated vectors of each block's first and last plane. Inside a
+    block a plane's tensor follows its vectors at once, so that those of two planes are all that is kept; the next
+    block's vectors need the old tensor of its first plane, which therefore comes last.
+    """
+    w, blocks, nx = state[2], ends.shape[0], whole.shape[0] - 1
+    totals = np.zeros((nx, 2))
+    for b in prange(blocks):
+        block = np.int64(b)
+        low, high = block * nx // blocks, (block + 1) * nx // blocks
+        first, last = ends[block, 0], ends[block, 1]
+        between = np.empty_like(first)
+        for x in range(low, high):
+            # By turns; the first plane keeps its own, the last must end in `last`.
+            even = (high - 1 - x) % 2 == 0
+            here = first if x == low else (last if even else between)
+            behind = first if x - 1 == low else (between if even else last)
+            _move_vectors(x, chi, state, here, rows, start, weights, totals[x])
+            if x > low:
+                _move_tensors(x, here, behind, w, whole, rows, weights)
+        if high - low == 1:
+            last[:] = first
+    for b in prange(1, blocks):
+        block = np.int64(b)
+        x = block * nx // blocks
+        _move_tensors(x, ends[block, 0], ends[block - 1, 1], w, whole, rows, weights)
+    return totals
 
 
 @compiled(parallel=True)

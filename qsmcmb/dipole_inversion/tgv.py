@@ -6,7 +6,7 @@ background removal comes before. The paper's residual, of which the Laplacian is
 misfit of the field up to a function that is harmonic inside the mask. Where the paper takes a thousand primal-dual
 iterations to invert the Laplacian and the dipole together, here a multigrid solve inverts the Laplacian once, and
 the splitting of `qsmcmb.dipole_inversion.admm` the dipole; the harmonic function is the field of the sources that
-its map has outside the mask. About 40 iterations of two transform pairs. Memory: 3 volumes of the frame and 18 of
+its map has outside the mask. About 40 iterations of two transform pairs. Memory: 3 volumes of the frame and 15 of
 the mask's box.
 """
 
@@ -43,6 +43,8 @@ from qsmcmb.units import GAMMA_MHZ_PER_T
 
 SECOND_ORDER = 2.0
 """Weight of the vector field's derivative over that of the gradient, voxel edges."""
+BLOCKS = 16
+"""Of planes that a thread takes one after the other; the result does not depend on it."""
 ASCENT = 0.25
 """Step of the dual tensor, squared voxel edges: sets the speed, not the solution."""
 
@@ -153,7 +155,7 @@ class TgvSplitting(GradientSplitting):
 
     def __init__(self, region: Region, grid: Grid, shrink: float) -> None:
         super().__init__(region, grid, shrink)
-        self.v, self.ahead = region.vectors(), region.vectors()
+        self.v = region.vectors()
         self.w = zeros((len(loops.AXES), *self.v.shape[1:]))
         edge_mm = grid.voxel_volume_mm3 ** (1 / 3)
         self.limit = np.float32(SECOND_ORDER * edge_mm * shrink)
@@ -161,13 +163,13 @@ class TgvSplitting(GradientSplitting):
         # Product of both steps times the squared norm of the derivative: 1.
         self.rho = np.float32(self.sigma * 4 * sum(1 / v**2 for v in grid.voxel_size_mm))
         self.whole = _whole(region)
+        blocks = max(1, min(BLOCKS, region.shape[0] // 2))
+        self.ends = zeros((blocks, 2, 3, *self.v.shape[2:]))
 
     def update(self, chi: FloatArray) -> FloatArray:
-        rows, weights = self.region.rows, (self.shrink, RELAXATION, self.rho, *self.inverse_mm)
-        sums = loops.update_vectors(
-            chi, self.vectors, self.v, self.ahead, self.w, rows, self.region.start, weights
-        )
-        loops.update_tensors(self.ahead, self.w, self.whole, rows, self.limit, self.sigma, self.inverse_mm)
+        state, region = (self.vectors, self.v, self.w), self.region
+        weights = (self.shrink, RELAXATION, self.rho, self.limit, self.sigma, *self.inverse_mm)
+        sums = loops.update(chi, state, self.whole, region.rows, region.start, weights, self.ends)
         return np.asarray(sums.sum(axis=0))
 
     def reflect(self, out: FloatArray) -> None:

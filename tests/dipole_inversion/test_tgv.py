@@ -45,47 +45,39 @@ def derivative(v):
     return np.stack([(d[i][j] + d[j][i]) / 2 for i, j in loops.AXES])
 
 
-def test_vector_step_is_its_plain_twin(splitting, rng):
-    split = fill(splitting, rng)
-    chi = rng.standard_normal(GRID.shape).astype(np.float32)
-    g, v, w = splitting.vectors.copy(), splitting.v.copy(), splitting.w.copy()
-    # The adjoint of the derivative, tested by its definition: <w, E v> with off-diagonals twice.
-    units = np.zeros_like(v)
-    pull = np.zeros_like(v)
+def divergence(w):
+    """Adjoint of `derivative`, off-diagonals twice, by its definition."""
     double = np.array([1, 1, 1, 2, 2, 2]).reshape(6, 1, 1, 1)
-    for at in [(0, 4, 5, 6), (1, 5, 4, 3), (2, 3, 6, 5)]:
-        units[...] = 0
-        units[at] = 1
-        pull[at] = (double * w * derivative(units)).sum()
-    weights = (T, RELAX, splitting.rho, *INVERSE_MM)
-    loops.update_vectors(
-        chi, splitting.vectors, splitting.v, splitting.ahead, splitting.w, splitting.region.rows,
-        splitting.region.start, weights,
-    )  # fmt: skip
-    start = splitting.region.start
-    for at in [(0, 4, 5, 6), (1, 5, 4, 3), (2, 3, 6, 5)]:
-        assert split[at[1:]]
-        voxel = tuple(i - 1 + s for i, s in zip(at[1:], start, strict=True))
-        ahead = tuple(n + (axis == at[0]) for axis, n in enumerate(voxel))
-        gradient = (chi[ahead] - chi[voxel]) * INVERSE_MM[at[0]]
-        dual = np.clip(g[at], -T, T)
-        old = g[at] - dual
-        new = (gradient - old + dual + splitting.rho * v[at] - pull[at]) / (1 + splitting.rho)
-        assert splitting.v[at] == pytest.approx(new, abs=1e-5)
-        assert splitting.ahead[at] == pytest.approx(2 * new - v[at], abs=1e-5)
-        assert splitting.vectors[at] == pytest.approx(
-            RELAX * (gradient - new) + (1 - RELAX) * old + dual, abs=1e-5
-        )
+    out, unit = np.zeros((3, *w.shape[1:])), np.zeros((3, *w.shape[1:]))
+    for at in np.argwhere(np.ones(out.shape, bool)):
+        # A voxel's derivative reaches to its neighbours alone.
+        near = tuple(slice(max(n - 1, 0), n + 2) for n in at[1:])
+        unit[tuple(at)] = 1
+        patch = np.pad(unit[(slice(None), *near)], ((0, 0), (1, 0), (1, 0), (1, 0)))
+        out[tuple(at)] = (double * w[(slice(None), *near)] * derivative(patch)[:, 1:, 1:, 1:]).sum()
+        unit[tuple(at)] = 0
+    return out
 
 
-def test_tensor_step_is_its_plain_twin(splitting, rng):
-    fill(splitting, rng)
-    expected = np.clip(splitting.w + splitting.sigma * derivative(splitting.v), -T, T)
-    expected = np.where(splitting.whole, expected, 0)
-    loops.update_tensors(
-        splitting.v, splitting.w, splitting.whole, splitting.region.rows, T, splitting.sigma, INVERSE_MM
-    )
-    np.testing.assert_allclose(splitting.w, expected, atol=1e-5)
+@pytest.mark.parametrize("blocks", [1, 3, 4])
+def test_a_step_is_its_plain_twin_however_planes_are_shared_out(blocks, splitting, rng):
+    split = fill(splitting, rng)
+    splitting.ends = splitting.ends[:1].repeat(blocks, axis=0)
+    chi = rng.standard_normal(GRID.shape).astype(np.float32)
+    g, v, w = (a.astype(float) for a in (splitting.vectors, splitting.v, splitting.w))
+    gradient = np.stack([(np.roll(chi, -1, a) - chi) * INVERSE_MM[a] for a in range(3)])
+    gradient = np.pad(gradient[(slice(None), *splitting.region.box)], ((0, 0), (1, 0), (1, 0), (1, 0)))
+    dual = np.clip(g, -T, T)
+    old = g - dual
+    new = (gradient - old + dual + splitting.rho * v - divergence(w)) / (1 + splitting.rho)
+    new = np.where(split, new, 0)
+    ahead = np.where(split, 2 * new - v, 0)
+    tensor = np.clip(w + splitting.sigma * derivative(ahead), -splitting.limit, splitting.limit)
+    splitting.update(chi)
+    np.testing.assert_allclose(splitting.v, new, atol=2e-5)
+    relaxed = RELAX * (gradient - new) + (1 - RELAX) * old + dual
+    np.testing.assert_allclose(splitting.vectors, np.where(split, relaxed, 0), atol=2e-5)
+    np.testing.assert_allclose(splitting.w, np.where(splitting.whole, tensor, 0), atol=2e-5)
 
 
 def test_reflected_adjoint_is_the_adjoint(splitting, rng):

@@ -10,7 +10,7 @@ import numpy as np
 
 from qsmcmb.core import _box_loops as boxes
 from qsmcmb.core import _robust_loops as loops
-from qsmcmb.core.memory import empty
+from qsmcmb.core.memory import empty, sparse_zeros
 from qsmcmb.typing import BoolArray, FloatArray
 
 ZERO = np.float32(0)
@@ -67,7 +67,8 @@ def _median(
     fold: bool = False,
     positive: bool = False,
 ) -> float | None:
-    way, kept = (centre, fold, positive), empty((len(volume), volume[0].size + 1))
+    # Of what a plane could hold little is written.
+    way, kept = (centre, fold, positive), sparse_zeros((len(volume), volume[0].size + 1))
     everything = np.float32(-np.inf), np.float32(np.inf)
     # A sample says between what limits the middle lies; should it mislead, everything is gathered.
     for limits in (_around_middle(_gathered(volume, mask, way, everything, ROW_STEP, kept)[0]), everything):

@@ -144,7 +144,8 @@ class _Frame:
 
     def combined(self, magnitude: FloatArray) -> FloatArray:
         """Return the root of the sum of squares of the echoes in the frame, 0 outside the box."""
-        out = zeros(self.grid.shape)
+        # Read alone, and by methods of many transforms: it need not take memory beside the box.
+        out = sparse_zeros(self.grid.shape)
         echoes = magnitude if magnitude.ndim == 4 else magnitude[None]
         combine_echoes(echoes, self.start, self.inside.shape, self.place, out)
         return out

@@ -14,7 +14,7 @@ from qsmcmb.core._angle_loops import cosine, sinc, wrap
 from qsmcmb.core.compiled import compiled
 
 PER_BALL = 5
-CHUNK = 512
+CHUNK = 128
 ONE, ZERO, HALF = np.float32(1.0), np.float32(0.0), np.float32(0.5)
 THREE, SIX, FIFTEEN = np.float32(3.0), np.float32(6.0), np.float32(15.0)
 LEAST = np.float32(1e-4)

@@ -26,19 +26,19 @@ class BackgroundPhase:
     ----------
     near : Neighbourhood
         Knows its background.
-    levels : sequence of ndarray of shape (n, 3)
-        Points of each level of the grid, mm.
+    levels : sequence of sequence of ndarray
+        Points of each level of the grid along each axis, mm.
     """
 
-    def __init__(self, near: Neighbourhood, levels: Sequence[FloatArray]) -> None:
+    def __init__(self, near: Neighbourhood, levels: Sequence[Sequence[FloatArray]]) -> None:
         self._near = near
-        self._at_levels = [self._turn(points.T) for points in levels]
-        self._back = self._turn(near.coordinates_mm[:, near.inside], -1)
+        self._at_levels = [self._turn(near.background_on_grid_hz(*axes)) for axes in levels]
+        self._back = self._turn(-near.background_hz(near.coordinates_mm[:, near.inside]))
         profiles = zip(near.profiles, near.background_turn, strict=True)
         self._kept = np.prod([profile.weight(turn) for profile, turn in profiles], axis=0)
 
     @classmethod
-    def of(cls, near: Neighbourhood, levels: Sequence[FloatArray]) -> BackgroundPhase | None:
+    def of(cls, near: Neighbourhood, levels: Sequence[Sequence[FloatArray]]) -> BackgroundPhase | None:
         """Return a neighbourhood's; None where it moves nothing that counts."""
         return cls(near, levels) if np.median(near.steepness[-1]) > LEAST_TURN else None
 
@@ -59,10 +59,10 @@ class BackgroundPhase:
             seen[:, -1] -= rise.astype(np.float32) * seen[:, 0]
         turn_by(seen, self._back / left.astype(np.float32))
 
-    def _turn(self, xyz: FloatArray, sign: int = 1) -> FloatArray:
-        """Return cosine and sine (2, echo, point) of the phase at (3, point) places."""
-        phase = 2 * np.pi * sign * np.outer(self._near.te_s, self._near.background_hz(xyz))
-        return np.stack([np.cos(phase), np.sin(phase)]).astype(np.float32)
+    def _turn(self, field_hz: FloatArray) -> FloatArray:
+        """Return cosine and sine (2, echo, point) of the phase of a field."""
+        phase = (2 * np.pi * np.outer(self._near.te_s, field_hz)).astype(np.float32)
+        return np.stack([np.cos(phase), np.sin(phase)])
 
     def _left(self, blur_mm: float) -> FloatArray:
         """Return what is left of uniform tissue, (echo, voxel)."""

@@ -19,6 +19,7 @@ from qsmcmb.microbleeds.lesion_model import Core, LesionModel, Source
 from qsmcmb.microbleeds.misfit import Linear, evaluate, inverse_row, linearise, priors
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.microbleeds.optimum import Optimum, optimise, triple
+from qsmcmb.microbleeds.point_spread import ROUGH_CELL_MM
 from qsmcmb.microbleeds.source_shape import AXES, ONE_BALL, SPHEROID, TWO_BALLS
 from qsmcmb.microbleeds.tissue import LEAST_TEXTURE
 from qsmcmb.microbleeds.uncertainty import bound_of, influence_of, places_sd, sandwich_sd
@@ -38,15 +39,17 @@ DARK_PER_TESLA = Core(35.0, 0.8)
 KEPT = Core(3.0, 1.5)
 """A lesion that keeps its signal."""
 RADIUS_STARTS = (0.75, 1.0, 1.3)
-MODEL_ERROR = 0.004
+MODEL_ERROR = 0.0025
 FLOOR_PPM_MM3 = 0.005
-PROCESS_PART = 0.75
-USUAL_RESIDUAL = 0.5
+PROCESS_PART = 0.25
+AROUND_PART = 1.1
+USUAL_RESIDUAL = 0.6
 CORE_POWER = 2
+FIELD_POWER = 0.2
 THICK_POWER = 0.75
-"""The SD of noise and clutter: this part of what the tissue's processes leave open (a brain differs less from place to
-place than they allow), what the residual or the places around it say where that is more, and not below a floor; more
-where the fit, the core's above all, is poorer than usual, and the longer a voxel is."""
+"""The variance of noise and clutter: what the tissue's processes leave open, in part (a brain differs less from place
+to place than they allow), what the residual and what the places around say, and a floor; more where the fit, the
+core's above all, is poorer than usual, at a stronger field than 3 T, and the longer a voxel is."""
 
 TISSUE_MM = 7.0
 """Radius of the ball in which a lesion is refined among tissue: what is further out says little of it."""
@@ -72,6 +75,8 @@ FAR_SD = 4.0
 """Distance of a centre from the point, in the point's SDs, from which it is not the lesion's."""
 POOR_TRUST = 0.02
 """Part of a difference of costs that counts where the model does not hold: its cost can't choose well."""
+DOUBT_MM = 5.0
+"""Radius of the ball in which a doubtful fit and its rivals are compared."""
 SMALL_PPM_MM3 = 1.0
 """Size of the lesions, of either sign, that a doubtful fit must beat."""
 RIVAL_SD = 0.6
@@ -163,7 +168,8 @@ def rough_fit(
     Parameters as for `fit_lesion`; `core` is what is expected of the inside, dark by default. A dark core hides its
     size: only there the radius of `source` says less than its total susceptibility.
     """
-    model = LesionModel(near, source, blur=blur, core=core or dark_core(near.b0_tesla), neighbours=neighbours)
+    core = core or dark_core(near.b0_tesla)
+    model = LesionModel(near, source, blur=blur, core=core, neighbours=neighbours, cell_mm=ROUGH_CELL_MM)
     radius = source.radius_mm if core == KEPT else _usual_radius(source)
     starts = [model.start(source._replace(radius_mm=scale * radius)) for scale in RADIUS_STARTS]
     first = min(starts, key=lambda p: evaluate(model, p).cost)
@@ -174,7 +180,7 @@ def rough_fit(
     tried = [spheroid, _fit_pair_along(spheroid)]
     best = _best_of(one, tried)
     if best is one or best.core_residual() > BADLY:
-        tried += _fit_pairs(one)
+        tried.append(_fit_pair_beside(one))
         best = _best_of(one, tried)
     return _with_rivals(one, tried) if best is one else best
 
@@ -219,28 +225,37 @@ def dark_core(b0_tesla: float) -> Core:
 def refine(rough: Optimum, blur: Estimate) -> Optimum:
     """Return a rough fit's optimum with the tissue's processes and what is known of the scan's blur.
 
-    Without the processes a weak lesion may have run away to a patch of tissue nearby. A fit that is in doubt must beat
-    small lesions at the point itself; those that come near it in cost are part of the SD.
+    Without the processes a weak lesion may have run away to a patch of tissue or to a sinus nearby. A fit that is in
+    doubt must beat small lesions at the point itself, where the lesion is: further out a sinus has more to say. Those
+    that come near it in cost are part of the SD.
     """
     found = _among_tissue(rough, blur)
     if not _in_doubt(found):
         return found._replace(rivals_sd_ppm_mm3=rough.rivals_sd_ppm_mm3)
-    near, neighbours = found.model.near, found.model.neighbours
-    trials = [found]
+    near = found.model.near
+    if near.texture > LEAST_TEXTURE or found.model.core != KEPT:
+        near = near.within(DOUBT_MM)
+    again = found.model.seen_by(near, found.source)
+    trials = [optimise(*again.with_process(again.surrounded(found.parameters), blur))]
     for total in (SMALL_PPM_MM3, -SMALL_PPM_MM3):
         small = Source(total, (0.0, 0.0, 0.0), 0.0)
         small = small._replace(radius_mm=_usual_radius(small))
-        model = LesionModel(near, small, blur=blur, core=dark_core(near.b0_tesla), neighbours=neighbours)
+        model = LesionModel(
+            near, small, blur=blur, core=dark_core(near.b0_tesla), neighbours=again.neighbours
+        )
         trials.append(optimise(*model.with_process(model.start(small), blur)))
+    first = trials[0]
     # What ends far from the point is something else: a sinus, another lesion.
-    trials = [trial for trial in trials if np.linalg.norm(_unlike(trial)[:3]) < FAR_SD] or trials
+    trials = [t for t in trials if not t.outside and np.linalg.norm(_unlike(t)[:3]) < FAR_SD] or trials
     costs = np.array([trial.evidence_cost() for trial in trials])
     best = trials[int(costs.argmin())]
     trust = 1.0 if best.core_residual() < DOUBTFUL_CORE else POOR_TRUST
     chance = np.exp(-0.5 * trust * (costs - costs.min()))
     moved = np.array([trial.parameters[0] - best.parameters[0] for trial in trials])
-    rivals = np.hypot(rough.rivals_sd_ppm_mm3, np.sqrt((chance * moved**2).sum() / chance.sum()))
-    return best._replace(rivals_sd_ppm_mm3=float(rivals))
+    rivals = float(np.sqrt((chance * moved**2).sum() / chance.sum()))
+    if best is first:
+        return found._replace(rivals_sd_ppm_mm3=float(np.hypot(rough.rivals_sd_ppm_mm3, rivals)))
+    return best._replace(rivals_sd_ppm_mm3=rivals)
 
 
 def _among_tissue(rough: Optimum, blur: Estimate) -> Optimum:
@@ -252,9 +267,10 @@ def _among_tissue(rough: Optimum, blur: Estimate) -> Optimum:
 
 
 def _in_doubt(found: Optimum) -> bool:
-    """Whether a fit is weak, does not hold at its core, or is unlike what is expected of a lesion at the point."""
+    """Whether a fit is weak, poor at its core or without one, or unlike what is expected of a lesion at the point."""
     weak = abs(found.parameters[0]) < WEAK_SD * found.sandwich()
-    return weak or found.core_residual() >= DOUBTFUL_CORE or float(np.linalg.norm(_unlike(found))) >= UNLIKELY
+    poor = found.outside or found.core_residual() >= DOUBTFUL_CORE
+    return weak or poor or float(np.linalg.norm(_unlike(found))) >= UNLIKELY
 
 
 def _unlike(found: Optimum) -> FloatArray:
@@ -306,16 +322,15 @@ def _fit_pair_along(spheroid: Optimum) -> Optimum:
     return optimise(spheroid.model.with_shape(TWO_BALLS), start, give_up_above=spheroid.misfit.cost)
 
 
-def _fit_pairs(one: Optimum) -> list[Optimum]:
-    """Fit two equal balls in place of the ball fitted, and beside it: that one may be half of the lesion."""
+def _fit_pair_beside(one: Optimum) -> Optimum:
+    """Fit the ball and another of its size beside it: it may be half of the lesion."""
     model, p = one.model.with_shape(TWO_BALLS), one.parameters
-    whole, half = PAIR_SHRINK * np.exp(p[4]), np.exp(p[4])
-    beside = [
+    half = np.exp(p[4])
+    starts = [
         _pair_start(p, half * u, 2 * p[0], centre=p[1:4] + sign * half * u) for u in AXES for sign in (1, -1)
     ]
-    instead = [_pair_start(p, whole * u, p[0], centre=p[1:4]) for u in AXES]
-    best = [min(starts, key=lambda p: evaluate(model, p).cost) for starts in (beside, instead)]
-    return [optimise(model, start, give_up_above=one.misfit.cost) for start in best]
+    first = min(starts, key=lambda p: evaluate(model, p).cost)
+    return optimise(model, first, give_up_above=one.misfit.cost)
 
 
 def _fit_spheroid(one: Optimum) -> Optimum:
@@ -349,12 +364,14 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     sandwich = sandwich_sd(model.near, misfit, influence)
     clutter = places_sd(model, misfit, influence, places)
     left_open = float(np.sqrt(influence.variance))
-    around = np.nanmax([PROCESS_PART * left_open, sandwich, clutter, FLOOR_PPM_MM3])
+    told = [PROCESS_PART * left_open, AROUND_PART * sandwich, AROUND_PART * clutter, FLOOR_PPM_MM3]
+    around = np.sqrt(np.nansum(np.square(told)))
     residual, core = optimum.residual, optimum.core_residual()
     poorer = max(1.0, residual / USUAL_RESIDUAL, (core / USUAL_RESIDUAL) ** CORE_POWER)
     size = model.near.grid.voxel_size_mm
+    stronger = (model.near.b0_tesla / 3) ** FIELD_POWER
     thicker = (max(size) / min(size)) ** THICK_POWER
-    noise_sd = float(around) * poorer * thicker / model.near.covered
+    noise_sd = float(around) * poorer * stronger * thicker / model.near.covered
     return LesionFit(
         source=optimum.source,
         sd_ppm_mm3=float(np.linalg.norm([noise_sd, MODEL_ERROR * p[0], optimum.rivals_sd_ppm_mm3])),

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
-from qsmcmb.microbleeds.point_spread import PointSpread
+from qsmcmb.microbleeds.point_spread import CELL_MM, PointSpread
 from qsmcmb.microbleeds.source_shape import ONE_BALL, SourceShape
 from qsmcmb.microbleeds.tissue import tissue_around
 from qsmcmb.model import Estimate
@@ -83,6 +83,8 @@ class LesionModel:
         Factor of other lesions on the signal.
     shape : SourceShape, optional
         A ball by default.
+    cell_mm : float, optional
+        Edge of the cells that the signal is formed on.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class LesionModel:
         core: Core,
         neighbours: ComplexArray | None = None,
         shape: SourceShape = ONE_BALL,
+        cell_mm: float = CELL_MM,
     ) -> None:
         self.near, self.blur, self.core, self.neighbours = near, blur, core, neighbours
         self.shape = shape
@@ -103,6 +106,7 @@ class LesionModel:
             np.array(source.centre_mm),
             source.radius_mm,
             endless=shape.endless,
+            cell_mm=cell_mm,
         )
         self.tissue = self.plain = tissue_around(near)
         self.data: ComplexArray = near.signal[:, near.inside].reshape(-1)
@@ -118,14 +122,20 @@ class LesionModel:
         out.shape = shape
         return out
 
-    def seen_by(self, near: Neighbourhood, source: Source) -> LesionModel:
+    def seen_by(self, near: Neighbourhood, source: Source, *, cell_mm: float = CELL_MM) -> LesionModel:
         """Return the same model of the same voxels, or of fewer, as another scanner sees them."""
         neighbours = self.neighbours
         if neighbours is not None:
             kept = near.inside[self.near.inside]
             neighbours = neighbours.reshape(len(near.te_s), -1)[:, kept].reshape(-1)
         return LesionModel(
-            near, source, blur=self.blur, core=self.core, neighbours=neighbours, shape=self.shape
+            near,
+            source,
+            blur=self.blur,
+            core=self.core,
+            neighbours=neighbours,
+            shape=self.shape,
+            cell_mm=cell_mm,
         )
 
     def near_as_found(self, p: FloatArray) -> Neighbourhood:

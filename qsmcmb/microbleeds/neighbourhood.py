@@ -8,6 +8,7 @@ from itertools import combinations_with_replacement
 from typing import NamedTuple
 
 import numpy as np
+from numpy.polynomial.polynomial import polygrid3d
 
 from qsmcmb.microbleeds.k_space_window import WHOLE, KSpaceWindow, Windows
 from qsmcmb.model import GreScan, Grid
@@ -122,6 +123,14 @@ class Neighbourhood:
             return np.zeros(xyz_mm.shape[1])
         return np.asarray(polynomials(xyz_mm / self.radius_mm, 3) @ self.background)
 
+    def background_on_grid_hz(self, x_mm: FloatArray, y_mm: FloatArray, z_mm: FloatArray) -> FloatArray:
+        """Return the background field at all points of a grid, Hz, the last axis' neighbours side by side."""
+        coefficients = np.zeros((4, 4, 4))
+        if self.background is not None:
+            coefficients[tuple(np.transpose(monomials(3)))] = self.background
+        axes = (a / self.radius_mm for a in (x_mm, y_mm, z_mm))
+        return np.asarray(polygrid3d(*axes, coefficients)).ravel()
+
     @cached_property
     def background_turn(self) -> FloatArray:
         """Turn of the background's phase from voxel to voxel, over half a turn, (axis, echo, voxel inside)."""
@@ -153,13 +162,19 @@ class Neighbourhood:
         return np.asarray(2 * np.pi * np.outer(self.te_s, field))
 
 
+def monomials(order: int) -> list[tuple[int, int, int]]:
+    """Return the powers of x, y and z in all monomials up to `order`."""
+    return [
+        (axes.count(0), axes.count(1), axes.count(2))
+        for degree in range(order + 1)
+        for axes in combinations_with_replacement(range(3), degree)
+    ]
+
+
 def polynomials(xyz: FloatArray, order: int) -> FloatArray:
     """Return all monomials of (3, n) coordinates up to `order`, as (n, terms)."""
-    columns = [np.ones(xyz.shape[1])]
-    for degree in range(1, order + 1):
-        for axes in combinations_with_replacement(range(3), degree):
-            columns.append(np.prod(xyz[list(axes)], axis=0))
-    return np.stack(columns, axis=1)
+    x, y, z = (np.stack([axis**power for power in range(order + 1)]) for axis in xyz)
+    return np.stack([x[a] * y[b] * z[c] for a, b, c in monomials(order)], axis=1)
 
 
 def cut_neighbourhood(

@@ -9,7 +9,7 @@ import numpy as np
 from qsmcmb.microbleeds.lesion_model import LesionModel, Source
 from qsmcmb.microbleeds.misfit import Misfit, evaluate, gradient_of, linearise, priors, solved
 from qsmcmb.microbleeds.uncertainty import influence_of, sandwich_sd
-from qsmcmb.typing import FloatArray
+from qsmcmb.typing import BoolArray, FloatArray
 
 MAX_BLUR_MM2 = 9.0
 DECAY_HZ = (0.5, 3000.0)
@@ -59,13 +59,21 @@ class Optimum(NamedTuple):
         """Root mean square of the weighted residual; about 1 where the model holds."""
         return float(np.sqrt(np.mean(self._squares())))
 
+    @property
+    def outside(self) -> bool:
+        """Whether the fit has left the mask: no voxel shows its core."""
+        return not self._core(self.source.centre_mm).any()
+
     def core_residual(self, centre_mm: tuple[float, float, float] | None = None) -> float:
         """Return the weighted residual within CORE_MM of a place, the source's centre by default."""
+        core = self._core(centre_mm or self.source.centre_mm)
+        squares = self._squares().reshape(-1, len(core))[:, core]
+        return float(np.sqrt(np.mean(squares))) if squares.size else 0.0
+
+    def _core(self, centre_mm: tuple[float, float, float]) -> BoolArray:
         near = self.model.near
-        centre = np.array(centre_mm or self.source.centre_mm)[:, None]
-        distance2 = ((near.coordinates_mm[:, near.inside] - centre) ** 2).sum(axis=0)
-        core = self._squares().reshape(len(near.te_s), -1)[:, distance2 < CORE_MM**2]
-        return float(np.sqrt(np.mean(core))) if core.size else 0.0
+        offset = near.coordinates_mm[:, near.inside] - np.array(centre_mm)[:, None]
+        return np.asarray((offset**2).sum(axis=0) < CORE_MM**2)
 
     def sandwich(self) -> float:
         """Return the SD of the total susceptibility (ppm mm3) that the residual tells."""

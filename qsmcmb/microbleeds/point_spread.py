@@ -19,8 +19,8 @@ SMOOTH_TURN = 0.4
 """Phase per voxel (rad) below which the signal is as good as smooth."""
 SMOOTH_LOSS = 0.01
 """Signal that a filter may take where it counts as smooth."""
-FINE_TURN = 0.6
-"""Phase per sub-voxel cell (rad) above which cells are divided again."""
+FINE_TURN = 3.0
+"""Phase per cell (rad) above which cells are divided: k-space leaves out what turns faster long before."""
 TAPER_VOXELS = 2.5
 """Width of the taper in acquired voxels."""
 TAPER_SLICES = 1.0
@@ -28,11 +28,15 @@ TAPER_SLICES = 1.0
 TYPICAL_BLUR_MM = 0.4
 LEAST_WEIGHT = 0.05
 """Of the smooth part in a voxel that counts."""
-CELL_MM = 0.5
-CORE_PARTS = (2, 3)
-"""Into how many a core cell is divided along each axis: more where the core is small."""
-SMALL_CORE_MM = 2.6
-END = np.float32(1 / 24)
+ROUGH_CELL_MM = 0.5
+"""To find a shape: lesions read up to 0.9 % off."""
+CELL_MM = 1 / 3
+"""To measure: up to 0.2 %."""
+CORE_PARTS = 2
+"""Into how many a core cell is divided along each axis."""
+LARGEST_CORE_MM = 5.0
+JOIN_MM = 0.75
+"""Width of the taper from divided cells to whole ones."""
 LARGEST_MM = 9.0
 BLUR_STEP_MM2 = 0.02
 """Of the squared blur: near 0 the blur itself has no slope."""
@@ -54,6 +58,8 @@ class PointSpread:
         Radius expected of the dark ball.
     endless : bool, optional
         The source leaves the neighbourhood: its core is everywhere.
+    cell_mm : float, optional
+        Edge of the cells, CELL_MM or ROUGH_CELL_MM; of those in the core a CORE_PARTS-th.
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class PointSpread:
         radius_mm: float,
         *,
         endless: bool = False,
+        cell_mm: float = CELL_MM,
     ) -> None:
         self._near = near
         size = np.array(near.grid.voxel_size_mm)
@@ -75,24 +82,24 @@ class PointSpread:
         if near.slices is not None:
             width[near.slices.axis] = TAPER_SLICES * size[near.slices.axis]
         self._outer_mm = self._inner_mm + width
-        core = max(min((turn * CELL_MM / FINE_TURN) ** 0.25, 5.0), radius_mm + 2 * CELL_MM)
-        cells = np.minimum(CELL_MM, size / 2)
+        core = max(min((turn * cell_mm / FINE_TURN) ** 0.25, LARGEST_CORE_MM), radius_mm + cell_mm) + JOIN_MM
+        cells = np.minimum(cell_mm, size / 2)
         # Cells of the taper surround the core.
         core = min(core, float((self._outer_mm - 2 * cells).min()))
         self._centre = np.asarray(centre_mm, dtype=float)
         self._edges = [_cells(reach, cell) for reach, cell in zip(self._outer_mm, cells, strict=True)]
         self._core = [e[np.searchsorted(e, [-core, core])] for e in self._edges]
-        coarse = self._level(self._edges, CELL_MM)
-        parts = CORE_PARTS[int(core < SMALL_CORE_MM)]
-        fine_edges = [_divided(e, c, parts) for e, c in zip(self._edges, self._core, strict=True)]
-        fine = self._level(fine_edges, CELL_MM / parts)
-        # The sum over coarse cells outside the core is that over all less that over the core.
-        in_core = [_ended(e, c) for e, c in zip(self._edges, self._core, strict=True)]
-        coarse.weight[:] *= 1 - (in_core[0][:, None, None] * in_core[1][:, None] * in_core[2]).ravel()
+        self._reach_mm = min(float(end) for c in self._core for end in np.abs(c))
+        coarse = self._level(self._edges, cell_mm)
+        fine = self._level(
+            [_divided(*e) for e in zip(self._edges, self._core, strict=True)], cell_mm / CORE_PARTS
+        )
+        coarse.weight[:] *= 1 - self._in_core(coarse)
+        fine.weight[:] *= self._in_core(fine)
         self._levels = (coarse, fine)
         self._sampled: dict[int, tuple[float, list[FloatArray]]] = {}
         self._smooth, self._direct = self._smooth_part()
-        self._background = BackgroundPhase.of(near, [level.points for level in self._levels])
+        self._background = BackgroundPhase.of(near, [level.middles for level in self._levels])
 
     def _smooth_part(self) -> tuple[FloatArray, FloatArray]:
         """Return where a voxel sees the smooth part of the signal, and with what weight.
@@ -103,10 +110,12 @@ class PointSpread:
         where = near.coordinates_mm[:, near.inside].T
         if all(w.taper == 0 for w in near.windows):
             # The taper is as good as band-limited: a sinc leaves it as it is.
-            return np.ascontiguousarray(where, np.float32), np.asarray(1 - self._taper(where), np.float32)
+            return np.ascontiguousarray(where, np.float32), np.asarray(
+                1 - self._taper(*(where - self._centre).T), np.float32
+            )
         moments = np.zeros((4, len(where)))
         for number, level in enumerate(self._levels):
-            offset = level.points - self._centre
+            offset = level.points - self._centre.astype(np.float32)
             values = np.concatenate([level.weight[None], level.weight * offset.T]).astype(np.float32)
             moments += level.sample(values, self._matrices(number, TYPICAL_BLUR_MM))[:, near.inside]
         left = 1 - moments[0]
@@ -116,19 +125,23 @@ class PointSpread:
         seen = np.where(use[:, None], self._centre + middle / np.where(use, left, 1)[:, None], where)
         return np.ascontiguousarray(seen, np.float32), np.asarray(np.where(use, left, 0), np.float32)
 
-    def _taper(self, points: FloatArray) -> FloatArray:
-        offset = points - self._centre
-        r = np.sqrt((offset**2).sum(axis=1))
-        end = r / np.maximum(np.sqrt(((offset / self._outer_mm) ** 2).sum(axis=1)), 1e-9)
-        part = np.clip((r - self._inner_mm) / np.maximum(end - self._inner_mm, 1e-9), 0, 1)
-        return np.asarray(np.cos(0.5 * np.pi * part) ** 2)
+    def _taper(self, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
+        """Return the part of the signal at places (mm from the centre) that is formed on cells."""
+        r = np.sqrt(x**2 + y**2 + z**2)
+        a, b, c = self._outer_mm
+        end = r / np.maximum(np.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2), 1e-6)
+        return _falling((r - self._inner_mm) / np.maximum(end - self._inner_mm, 1e-6))
+
+    def _in_core(self, level: _Level) -> FloatArray:
+        """Return the part of it that the core's cells have: a sum that is cut off would ring."""
+        x, y, z = level.open_grid(self._centre)
+        return _falling((np.sqrt(x**2 + y**2 + z**2) - self._reach_mm) / JOIN_MM + 1).ravel()
 
     def _level(self, edges: list[FloatArray], cell_mm: float) -> _Level:
         middles = [(e[1:] + e[:-1]) / 2 + c for e, c in zip(edges, self._centre, strict=True)]
-        grid = np.stack(np.meshgrid(*middles, indexing="ij"), axis=-1).reshape(-1, 3)
-        weight = self._taper(grid).astype(np.float32)
-        widths = [np.diff(e) for e in edges]
-        return _Level(np.ascontiguousarray(grid, np.float32), weight, middles, widths, cell_mm)
+        level = _Level(middles, [np.diff(e) for e in edges], cell_mm)
+        level.weight[:] = self._taper(*level.open_grid(self._centre)).ravel()
+        return level
 
     def factor(
         self,
@@ -184,7 +197,7 @@ class PointSpread:
         if self._background is not None:
             self._background.take_off(seen, blur_mm, (wider_mm, BLUR_STEP_MM2) if derivatives else None)
         direct = np.empty_like(seen[:, :count])
-        shape.loop(rows, self._smooth, self._direct, *args, np.float32(CELL_MM), direct)
+        shape.loop(rows, self._smooth, self._direct, *args, np.float32(self._levels[0].cell_mm), direct)
         seen[:, :count] += direct
         complex_out: ComplexArray = seen[0] + 1j * seen[1]
         return complex_out
@@ -209,16 +222,15 @@ class PointSpread:
 class _Level:
     """A box of cells: their middles, the taper's weight, and their widths along each axis."""
 
-    def __init__(
-        self,
-        points: FloatArray,
-        weight: FloatArray,
-        middles: list[FloatArray],
-        widths: list[FloatArray],
-        cell_mm: float,
-    ) -> None:
-        self.points, self.weight, self.middles, self.widths = points, weight, middles, widths
-        self.cell_mm = cell_mm
+    def __init__(self, middles: list[FloatArray], widths: list[FloatArray], cell_mm: float) -> None:
+        self.middles, self.widths, self.cell_mm = middles, widths, cell_mm
+        axes = [m.astype(np.float32) for m in middles]
+        self.points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        self.weight = np.ones(len(self.points), np.float32)
+
+    def open_grid(self, centre: FloatArray) -> tuple[FloatArray, ...]:
+        """Return the distances (mm) of the middles from a centre along each axis, to be broadcast."""
+        return np.ix_(*((m - c).astype(np.float32) for m, c in zip(self.middles, centre, strict=True)))
 
     def sample(self, values: FloatArray, matrices: list[FloatArray]) -> FloatArray:
         """Return (..., x, y, z) voxels of (..., point) values."""
@@ -230,28 +242,19 @@ class _Level:
         return np.asarray(step.reshape(*values.shape[:-1], len(mx), len(my), len(mz)))
 
 
+def _falling(part: FloatArray) -> FloatArray:
+    """Return a smooth step from 1 at 0 to 0 at 1."""
+    return np.asarray(np.cos(0.5 * np.pi * np.clip(part, 0, 1)) ** 2)
+
+
 def _cells(reach_mm: float, cell_mm: float) -> FloatArray:
     half = int(np.ceil(reach_mm / cell_mm))
     return np.asarray(np.arange(-half, half + 1) * cell_mm)
 
 
-def _ended(edges: FloatArray, core: FloatArray) -> FloatArray:
-    """Return the weights of the cells along an axis in a sum that ends at the core's edges.
-
-    Cut off, a sum over middles lacks a part of the slope at its ends (Euler-Maclaurin): the cells on both sides of an
-    end have it.
-    """
-    inside = (edges[:-1] >= core[0]) & (edges[1:] <= core[1])
-    first, last = np.flatnonzero(inside)[[0, -1]]
-    weights = inside.astype(np.float32)
-    weights[[first, last]] -= END
-    weights[[first - 1, last + 1]] += END
-    return weights
-
-
-def _divided(edges: FloatArray, core: FloatArray, parts: int) -> FloatArray:
+def _divided(edges: FloatArray, core: FloatArray) -> FloatArray:
     inner = edges[(edges >= core[0]) & (edges <= core[1])]
-    return np.asarray(np.linspace(inner[0], inner[-1], parts * (len(inner) - 1) + 1))
+    return np.asarray(np.linspace(inner[0], inner[-1], CORE_PARTS * (len(inner) - 1) + 1))
 
 
 def _sampling(

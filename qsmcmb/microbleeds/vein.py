@@ -23,6 +23,7 @@ from qsmcmb.microbleeds.lesion_model import Core, LesionModel, Source
 from qsmcmb.microbleeds.misfit import evaluate
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.microbleeds.optimum import Optimum, optimise, triple
+from qsmcmb.microbleeds.point_spread import ROUGH_CELL_MM
 from qsmcmb.microbleeds.source_shape import CYLINDER, TWO_BALLS
 from qsmcmb.typing import FloatArray
 
@@ -84,15 +85,16 @@ def find_vein(lesion: Optimum) -> Vein | None:
     if explained <= _explained_by_dipole(near, left):
         return None
     blur, p = lesion.model.blur, lesion.parameters
-    ball = lesion.model.seen_by(near, lesion.source)
+    ball = lesion.model.seen_by(near, lesion.source, cell_mm=ROUGH_CELL_MM)
     again = optimise(*ball.with_process(ball.surrounded(p), blur))
     if lesion.model.shape is TWO_BALLS:
         axis = p[7:10] / np.linalg.norm(p[7:10])
         lines.append(_Line(float(p[0]) / PAIR_LENGTH_MM, p[1:4], axis))
     core = VENOUS_PER_TESLA.at(near.b0_tesla)
     model = LesionModel(
-        near, lines[0].source(), blur=blur, core=core, neighbours=ball.neighbours, shape=CYLINDER
-    )
+        near, lines[0].source(), blur=blur, core=core, neighbours=ball.neighbours, shape=CYLINDER,
+        cell_mm=ROUGH_CELL_MM,
+    )  # fmt: skip
     starts = sorted(
         (model.start(line.source(), line.axis) for line in lines), key=lambda p: evaluate(model, p).cost
     )

@@ -16,6 +16,7 @@ SHAPE = (32, 32, 32)
 TE_S = (0.008, 0.016, 0.024)
 SNR = 60.0
 SUB = 4
+AIR_PPM = 9.4
 
 
 def small_scan(
@@ -24,8 +25,9 @@ def small_scan(
     te_s: tuple[float, ...] = TE_S,
     kept: float = 0.0,
     dchi_ppm: float = 1.3,
+    air: tuple[tuple[float, float, float], float] | None = None,
 ) -> tuple[GreScan, np.ndarray]:
-    """Return a scan of textured tissue with balls that keep a part of their signal, and its field (Hz); mm."""
+    """Return a scan of tissue with balls that keep a part of their signal, and one of air; its field (Hz); mm."""
     grid = Grid.isotropic(SHAPE, 1.0)
     rng = np.random.default_rng(5)
     steps = (np.arange(SUB) + 0.5) / SUB - 0.5
@@ -34,9 +36,12 @@ def small_scan(
     )
     field = np.zeros((SHAPE[0] * SUB, SHAPE[1] * SUB, SHAPE[2] * SUB), np.float32)
     visible = np.ones(field.shape, np.float32)
-    for total, (cx, cy, cz) in lesions:
+    bodies = [(total, at, dchi_ppm) for total, at in lesions]
+    if air is not None:
+        bodies.append((4 / 3 * np.pi * air[1] ** 3 * AIR_PPM, air[0], AIR_PPM))
+    for total, (cx, cy, cz), dchi in bodies:
         r2 = np.maximum((x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2, 1e-3)
-        ball2 = (3 * abs(total) / (4 * np.pi * dchi_ppm)) ** (2 / 3)
+        ball2 = (3 * abs(total) / (4 * np.pi * dchi)) ** (2 / 3)
         outside = r2 > ball2
         visible *= np.where(outside, 1, np.float32(kept))
         field += np.where(outside, total * (3 * (z - cz) ** 2 / r2 - 1) / (4 * np.pi * r2**1.5), 0)
@@ -100,6 +105,16 @@ def test_at_the_edge_of_the_mask(plain: tuple[GreScan, np.ndarray]) -> None:
     assert whole.total_chi_ppm_mm3 is not None
     assert lesion.total_chi_ppm_mm3.sd > whole.total_chi_ppm_mm3.sd
     assert lesion.certainty != "definite"
+
+
+@pytest.mark.parametrize(("place", "radius_mm"), [((0.0, 0.0, -9.0), 6.5), ((5.3, 0.0, 5.3), 5.0)])
+def test_a_sinus_beside_it_is_not_the_lesion(place: tuple[float, float, float], radius_mm: float) -> None:
+    scan, field_hz = small_scan([(2.3, (0.3, -0.2, 0.1))], air=(place, radius_mm))
+    offset = np.indices(SHAPE) - 16.0 - np.reshape(place, (3, 1, 1, 1))
+    mask = (offset**2).sum(axis=0) > (radius_mm + 1.5) ** 2
+    (lesion,) = measure(scan, field_hz, [(0.0, 0.0, 0.0)], mask).lesions
+    assert "near-mask-edge" in lesion.flags
+    assert covers(lesion, 2.3)
 
 
 @pytest.mark.parametrize("point", [(40.0, 0.0, 0.0), (0.0, 0.0, -1e6)])

@@ -39,7 +39,6 @@ DARK_PER_TESLA = Core(35.0, 0.8)
 KEPT = Core(3.0, 1.5)
 """A lesion that keeps its signal."""
 RADIUS_STARTS = (0.75, 1.0, 1.3)
-MODEL_ERROR = 0.0025
 FLOOR_PPM_MM3 = 0.005
 PROCESS_PART = 0.25
 AROUND_PART = 1.1
@@ -77,6 +76,8 @@ POOR_TRUST = 0.02
 """Part of a difference of costs that counts where the model does not hold: its cost can't choose well."""
 DOUBT_MM = 5.0
 """Radius of the ball in which a doubtful fit and its rivals are compared."""
+SAME_MM = 0.5
+"""From each other of the centres of two fits of one lesion."""
 SMALL_PPM_MM3 = 1.0
 """Size of the lesions, of either sign, that a doubtful fit must beat."""
 RIVAL_SD = 0.6
@@ -102,6 +103,8 @@ class LesionFit(NamedTuple):
     """SD that lesion-free places around would have caused; NaN with too few of them."""
     posterior_sd_ppm_mm3: float
     """SD that noise and the tissue's processes leave open."""
+    shape_sd_ppm_mm3: float
+    """SD from what is not known of the scan's blur and of the lesion's shape."""
     residual: float
     """Root mean square of the weighted residual; about 1 where the model holds."""
     core_residual: float
@@ -240,9 +243,7 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
     for total in (SMALL_PPM_MM3, -SMALL_PPM_MM3):
         small = Source(total, (0.0, 0.0, 0.0), 0.0)
         small = small._replace(radius_mm=_usual_radius(small))
-        model = LesionModel(
-            near, small, blur=blur, core=dark_core(near.b0_tesla), neighbours=again.neighbours
-        )
+        model = _dark_ball(near, small, blur, again.neighbours)
         trials.append(optimise(*model.with_process(model.start(small), blur)))
     first = trials[0]
     # What ends far from the point is something else: a sinus, another lesion.
@@ -255,7 +256,18 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
     rivals = float(np.sqrt((chance * moved**2).sum() / chance.sum()))
     if best is first:
         return found._replace(rivals_sd_ppm_mm3=float(np.hypot(rough.rivals_sd_ppm_mm3, rivals)))
-    return best._replace(rivals_sd_ppm_mm3=rivals)
+    # What is further out had misled the first fit; what it makes of this one, if that stays what it is, is in the SD.
+    model = _dark_ball(found.model.near, best.source, blur, found.model.neighbours)
+    wide = optimise(*model.with_process(model.surrounded(best.parameters), blur))
+    change = wide.parameters[:4] - best.parameters[:4]
+    further_out = abs(change[0]) if np.linalg.norm(change[1:]) < SAME_MM else 0.0
+    return best._replace(rivals_sd_ppm_mm3=float(np.hypot(rivals, further_out)))
+
+
+def _dark_ball(
+    near: Neighbourhood, source: Source, blur: Estimate, neighbours: ComplexArray | None
+) -> LesionModel:
+    return LesionModel(near, source, blur=blur, core=dark_core(near.b0_tesla), neighbours=neighbours)
 
 
 def _among_tissue(rough: Optimum, blur: Estimate) -> Optimum:
@@ -358,12 +370,12 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     places : sequence of Neighbourhood, optional
         Lesion-free places of the same shape around: what they would have caused is in the SD.
     """
-    model, p, misfit = optimum.model, optimum.parameters, optimum.misfit
+    model, misfit = optimum.model, optimum.misfit
     linear = linearise(*optimum[:3])
     influence = influence_of(model, linear)
     sandwich = sandwich_sd(model.near, misfit, influence)
     clutter = places_sd(model, misfit, influence, places)
-    left_open = float(np.sqrt(influence.variance))
+    left_open, shape_sd = np.sqrt([influence.variance, influence.shape_variance])
     told = [PROCESS_PART * left_open, AROUND_PART * sandwich, AROUND_PART * clutter, FLOOR_PPM_MM3]
     around = np.sqrt(np.nansum(np.square(told)))
     residual, core = optimum.residual, optimum.core_residual()
@@ -374,12 +386,13 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     noise_sd = float(around) * poorer * stronger * thicker / model.near.covered
     return LesionFit(
         source=optimum.source,
-        sd_ppm_mm3=float(np.linalg.norm([noise_sd, MODEL_ERROR * p[0], optimum.rivals_sd_ppm_mm3])),
+        sd_ppm_mm3=float(np.linalg.norm([noise_sd, shape_sd, optimum.rivals_sd_ppm_mm3])),
         noise_sd_ppm_mm3=noise_sd,
         cramer_rao_sd_ppm_mm3=bound_of(model, misfit),
         clutter_sd_ppm_mm3=clutter,
         sandwich_sd_ppm_mm3=sandwich,
-        posterior_sd_ppm_mm3=left_open,
+        posterior_sd_ppm_mm3=float(left_open),
+        shape_sd_ppm_mm3=float(shape_sd),
         residual=residual,
         core_residual=core,
         blur=Estimate(optimum.blur_mm2, _blur_sd(model, linear), "mm2"),

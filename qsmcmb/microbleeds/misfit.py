@@ -103,6 +103,8 @@ class Linear(NamedTuple):
     radial: FloatArray
     along: FloatArray
     """Weighted derivatives by log magnitude and by phase, (echo, voxel)."""
+    prior: FloatArray
+    """Derivatives of what is known beforehand by the source's parameters."""
     normal: FloatArray
 
 
@@ -127,7 +129,7 @@ def linearise(model: LesionModel, p: FloatArray, misfit: Misfit) -> Linear:
         normal[at, at] = smooth.normal(weight**2) + np.diag(smooth.precision)
         normal[at, :n] = smooth.project(part.T.reshape(n, *weight.shape) * weight)
         normal[:n, at] = normal[at, :n].T
-    return Linear(source, by_magnitude, by_phase, normal)
+    return Linear(source, by_magnitude, by_phase, prior, normal)
 
 
 def gradient_of(model: LesionModel, p: FloatArray, misfit: Misfit, linear: Linear) -> FloatArray:
@@ -140,7 +142,7 @@ def gradient_of(model: LesionModel, p: FloatArray, misfit: Misfit, linear: Linea
         [
             linear.source.real.T @ radial
             + linear.source.imag.T @ along
-            + prior_slopes(model, p).T @ priors(model, p),
+            + linear.prior.T @ priors(model, p),
             model.tissue.phase.project((linear.along * along.reshape(shape))[None])[:, 0],
             model.tissue.amplitude.project((linear.radial * radial.reshape(shape))[None])[:, 0],
         ]

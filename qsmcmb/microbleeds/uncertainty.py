@@ -27,12 +27,15 @@ class Influence(NamedTuple):
     along: FloatArray
     variance: float
     """Of M (ppm2 mm6): what noise and the tissue's processes leave open."""
+    shape_variance: float
+    """Of M: what is not known of the scan's blur and of the lesion's shape."""
 
 
 def influence_of(model: LesionModel, linear: Linear) -> Influence:
     """Return how the fit's total susceptibility answers to errors of the signal."""
     row = inverse_row(model, linear.normal, 0)
-    return Influence(*applied(model, linear, row), float(row[0]))
+    shape = float(((linear.prior @ row[: model.n_source]) ** 2).sum())
+    return Influence(*applied(model, linear, row), max(float(row[0]) - shape, 0.0), shape)
 
 
 def sandwich_sd(near: Neighbourhood, misfit: Misfit, influence: Influence) -> float:

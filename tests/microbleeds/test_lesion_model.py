@@ -14,6 +14,7 @@ from qsmcmb.microbleeds.k_space_window import WHOLE, KSpaceWindow
 from qsmcmb.microbleeds.lesion_fit import BLUR, dark_core, describe_fit, fit_lesion, refine, rough_fit
 from qsmcmb.microbleeds.lesion_model import LesionModel, Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
+from qsmcmb.microbleeds.point_spread import CELL_MM, ROUGH_CELL_MM, PointSpread
 from qsmcmb.microbleeds.quantify import POOR_FIT
 from qsmcmb.microbleeds.source_shape import ONE_BALL, SPHEROID, TWO_BALLS, SourceShape
 from qsmcmb.model import Grid
@@ -107,6 +108,29 @@ def test_a_spheroid_has_the_field_of_its_body(rng: np.random.Generator) -> None:
     spheroid_factor(*(a.astype(np.float32) for a in args), np.float32(0.05), out)
     made = np.angle(1 + out[0, 0, 0] + 1j * out[1, 0, 0]) / 0.05
     assert np.abs(made - field).max() < 0.02 * np.abs(field).max()
+
+
+@pytest.mark.parametrize("total", [3.0, 60.0])
+def test_the_cells_do_not_show(total: float) -> None:
+    radius = float((3 * total / (4 * np.pi * 1.3)) ** (1 / 3))
+    near = scanned(np.array([[total, 0.3, -0.4, 0.2, radius]]), tilt_hz_per_mm=12.0)
+    source = Source(total, (0.3, -0.4, 0.2), radius)
+    near = with_background(near, source)
+
+    def seen(cell_mm: float) -> np.ndarray:
+        spread = PointSpread(near, total, np.array(source.centre_mm), radius, cell_mm=cell_mm)
+        return spread.factor(np.array([source.row()]), 100.0, 0.1)[0]
+
+    finest = seen(0.15)
+    assert np.linalg.norm(seen(CELL_MM) - finest) < 0.01 * np.linalg.norm(finest)
+    assert np.linalg.norm(seen(ROUGH_CELL_MM) - finest) < 0.03 * np.linalg.norm(finest)
+
+
+def test_the_background_is_the_same_on_a_grid(rng: np.random.Generator) -> None:
+    near = replace(scanned(np.array([[3.0, 0.0, 0.0, 0.0, 0.8]])), background=rng.standard_normal(20))
+    axes = [np.sort(rng.uniform(-5, 5, n)) for n in (3, 4, 5)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1)
+    np.testing.assert_allclose(near.background_on_grid_hz(*axes), near.background_hz(points), atol=1e-10)
 
 
 @pytest.mark.parametrize("shape", [ONE_BALL, TWO_BALLS, SPHEROID], ids=lambda shape: shape.name)

@@ -140,9 +140,7 @@ def gradient_of(model: LesionModel, p: FloatArray, misfit: Misfit, linear: Linea
     shape = linear.radial.shape
     out = np.concatenate(
         [
-            linear.source.real.T @ radial
-            + linear.source.imag.T @ along
-            + linear.prior.T @ priors(model, p),
+            linear.source.real.T @ radial + linear.source.imag.T @ along + linear.prior.T @ priors(model, p),
             model.tissue.phase.project((linear.along * along.reshape(shape))[None])[:, 0],
             model.tissue.amplitude.project((linear.radial * radial.reshape(shape))[None])[:, 0],
         ]

@@ -8,7 +8,6 @@ from itertools import combinations_with_replacement
 from typing import NamedTuple
 
 import numpy as np
-from numpy.polynomial.polynomial import polygrid3d
 
 from qsmcmb.microbleeds.k_space_window import WHOLE, KSpaceWindow, Windows
 from qsmcmb.model import GreScan, Grid
@@ -128,8 +127,8 @@ class Neighbourhood:
         coefficients = np.zeros((4, 4, 4))
         if self.background is not None:
             coefficients[tuple(np.transpose(monomials(3)))] = self.background
-        axes = (a / self.radius_mm for a in (x_mm, y_mm, z_mm))
-        return np.asarray(polygrid3d(*axes, coefficients)).ravel()
+        powers = (np.vander(axis / self.radius_mm, 4, increasing=True) for axis in (x_mm, y_mm, z_mm))
+        return np.asarray(np.einsum("abc,xa,yb,zc->xyz", coefficients, *powers, optimize=True)).ravel()
 
     @cached_property
     def background_turn(self) -> FloatArray:

@@ -60,6 +60,8 @@ PAIR_SHRINK = 0.8
 """Radius of two balls that fill the volume of one, and half their distance when they touch."""
 BADLY = 1.0
 """Above this one a pair is looked for in all directions, too."""
+PALE_MM, PALE_PPM = 2.2, 0.5
+"""Radius and susceptibility of the two balls of a large and pale pair."""
 SHAPE_GAIN = 15.0
 """Least drop of the cost for another shape: the evidence that three more parameters must bring."""
 DRAWN_OUT = 1.0
@@ -177,13 +179,20 @@ def rough_fit(
     starts = [model.start(source._replace(radius_mm=scale * radius)) for scale in RADIUS_STARTS]
     first = min(starts, key=lambda p: evaluate(model, p).cost)
     one = optimise(model, first)
-    if one.core_residual() < CORE_RESIDUAL or abs(one.parameters[0]) < 3 * one.sandwich():
+    core_residual = one.core_residual()
+    if core_residual < CORE_RESIDUAL:
+        return one
+    # Nothing there has no shape; a core that is poor is not nothing.
+    if core_residual < BADLY and abs(one.parameters[0]) < 3 * one.sandwich():
         return one
     spheroid = _fit_spheroid(one)
     tried = [spheroid, _fit_pair_along(spheroid)]
     best = _best_of(one, tried)
     if best is one or best.core_residual() > BADLY:
-        tried.append(_fit_pair_beside(one))
+        tried += _fit_pairs(one)
+        best = _best_of(one, tried)
+    if best.core_residual() > BADLY:
+        tried.append(_fit_large_pair(one))
         best = _best_of(one, tried)
     return _with_rivals(one, tried) if best is one else best
 
@@ -334,13 +343,23 @@ def _fit_pair_along(spheroid: Optimum) -> Optimum:
     return optimise(spheroid.model.with_shape(TWO_BALLS), start, give_up_above=spheroid.misfit.cost)
 
 
-def _fit_pair_beside(one: Optimum) -> Optimum:
-    """Fit the ball and another of its size beside it: it may be half of the lesion."""
+def _fit_pairs(one: Optimum) -> list[Optimum]:
+    """Fit two equal balls in place of the ball fitted, and beside it: that one may be half of the lesion."""
     model, p = one.model.with_shape(TWO_BALLS), one.parameters
-    half = np.exp(p[4])
-    starts = [
+    whole, half = PAIR_SHRINK * np.exp(p[4]), np.exp(p[4])
+    beside = [
         _pair_start(p, half * u, 2 * p[0], centre=p[1:4] + sign * half * u) for u in AXES for sign in (1, -1)
     ]
+    instead = [_pair_start(p, whole * u, p[0], centre=p[1:4]) for u in AXES]
+    best = [min(starts, key=lambda p: evaluate(model, p).cost) for starts in (beside, instead)]
+    return [optimise(model, start, give_up_above=one.misfit.cost) for start in best]
+
+
+def _fit_large_pair(one: Optimum) -> Optimum:
+    """Fit two large balls of weak contrast: of a body so long and pale a ball finds neither size nor sign."""
+    model, p = one.model.with_shape(TWO_BALLS), one.parameters
+    total = 2 * 4 / 3 * np.pi * PALE_MM**3 * PALE_PPM
+    starts = [_pair_start(p, PALE_MM * u, sign * total, centre=p[1:4]) for u in AXES for sign in (1, -1)]
     first = min(starts, key=lambda p: evaluate(model, p).cost)
     return optimise(model, first, give_up_above=one.misfit.cost)
 

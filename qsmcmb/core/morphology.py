@@ -66,8 +66,8 @@ def deeper_than(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> Boo
 def _squared_distance(mask: BoolArray, voxel_size_mm: Triple, cap_mm: float) -> FloatArray:
     first, second = empty(mask.shape), empty(mask.shape)
     sx, sy, sz = (np.float32(v) for v in voxel_size_mm)
-    # A step of the cap or more lowers nothing.
-    reach = [int(np.ceil(cap_mm / v)) - 1 for v in voxel_size_mm]
+    # A step of the cap or more lowers nothing, and none leads beyond the volume.
+    reach = [min(int(np.ceil(cap_mm / v)) - 1, n) for v, n in zip(voxel_size_mm, mask.shape, strict=True)]
     loops.distance2_along_z(mask, sz, np.float32(cap_mm**2), first)
     loops.distance2_across_rows(first, sy, reach[1], second)
     loops.distance2_across_planes(second, sx, reach[0], first)

@@ -103,8 +103,6 @@ class LesionFit(NamedTuple):
     """SD that the fit's own residual tells."""
     clutter_sd_ppm_mm3: float
     """SD that lesion-free places around would have caused; NaN with too few of them."""
-    posterior_sd_ppm_mm3: float
-    """SD that noise and the tissue's processes leave open."""
     shape_sd_ppm_mm3: float
     """SD from what is not known of the scan's blur and of the lesion's shape."""
     residual: float
@@ -410,7 +408,6 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
         cramer_rao_sd_ppm_mm3=bound_of(model, misfit),
         clutter_sd_ppm_mm3=clutter,
         sandwich_sd_ppm_mm3=sandwich,
-        posterior_sd_ppm_mm3=float(left_open),
         shape_sd_ppm_mm3=float(shape_sd),
         residual=residual,
         core_residual=core,

@@ -48,6 +48,7 @@ def test_record_is_json_with_the_tables_numbers(detail: Detail) -> None:
     assert again["total_chi"]["value"] == pytest.approx(lesion.total_chi_ppm_mm3.value)
     assert again["voxels"]["used"] == int(detail.fit.near.inside.sum())
     assert 0 < again["fit"]["cramer_rao_sd"] <= again["fit"]["sd"]
+    assert 0 < again["fit"]["blur_and_shape_sd"] < again["fit"]["sd"]
     assert [r["te_s"] for r in again["per_echo"]] == list(detail.near.te_s)
     assert again["estimators_agree"] is True
     assert slices is not None

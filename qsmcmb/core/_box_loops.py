@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from qsmcmb.core._robust_loops import span
 from qsmcmb.core.compiled import compiled
 
 
@@ -72,8 +73,11 @@ def copy_inside(volume: Any, start: Any, mask: Any, offset: Any, place: Any, out
 @compiled(parallel=True)
 def scale_inside(volume: Any, mask: Any, scale: Any, out: Any) -> None:
     """Write scale times the volume inside the mask, 0 outside."""
-    nx, ny, nz = out.shape
-    for x in prange(nx):
-        for y in range(ny):
-            for z in range(nz):
-                out[x, y, z] = volume[x, y, z] * scale if mask[x, y, z] else np.float32(0.0)
+    for x in prange(out.shape[0]):
+        for y in range(out.shape[1]):
+            # What the mask does not cross is not read.
+            a, b = span(mask[x, y])
+            source, inside, row = volume[x, y, a:b], mask[x, y, a:b], out[x, y, a:b]
+            out[x, y, :a], out[x, y, b:] = np.float32(0), np.float32(0)
+            for z in range(row.size):
+                row[z] = source[z] * scale if inside[z] else np.float32(0)

@@ -157,3 +157,19 @@ def beyond(squared: Any, distance: Any, out: Any) -> None:
         for y in range(squared.shape[1]):
             for z in range(squared.shape[2]):
                 out[x, y, z] = np.sqrt(squared[x, y, z]) > distance
+
+
+@compiled(parallel=True)
+def keep_surrounded(mask: Any, out: Any) -> None:
+    """Mark the voxels of the mask whose six neighbours lie in it, none at the volume's edge."""
+    nx, ny, nz = mask.shape
+    for x in prange(nx):
+        out[x] = False
+        if x == 0 or x == nx - 1:
+            continue
+        for y in range(1, ny - 1):
+            here, row = mask[x, y], out[x, y]
+            back, front, down, up = mask[x - 1, y], mask[x + 1, y], mask[x, y - 1], mask[x, y + 1]
+            for z in range(1, nz - 1):
+                across = back[z] & front[z] & down[z] & up[z]
+                row[z] = across & here[z - 1] & here[z] & here[z + 1]

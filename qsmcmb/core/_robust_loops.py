@@ -37,23 +37,39 @@ def _counts(value: Any, inside: Any, positive: Any) -> Any:
 
 
 @compiled
-def _gather_row(row: Any, inside: Any, way: Any, limits: Any, out: Any) -> Any:
-    """Put the values between the limits first in `out`; return how many are below, between and in all.
+def _size(value: Any, way: Any) -> Any:
+    away = value - way[0]
+    return abs(away) if way[1] else away
 
-    Each voxel writes, so that no branch is foretold wrong.
-    """
-    centre, fold, positive = way
+
+@compiled
+def _flag_row(row: Any, inside: Any, way: Any, limits: Any, flags: Any) -> Any:
+    """Flag what lies between the limits; return how many are below, and in all."""
     low, high = limits
-    below, between, count = 0, 0, 0
+    below, count = np.int32(0), np.int32(0)
     for z in range(row.size):
-        away = row[z] - centre
-        value = abs(away) if fold else away
-        good = _counts(row[z], inside[z], positive)
-        out[between] = value
-        below += int(good & (value < low))
-        between += int(good & (low <= value) & (value <= high))
-        count += int(good)
-    return below, between, count
+        value = _size(row[z], way)
+        good = _counts(row[z], inside[z], way[2])
+        flags[z] = good & (low <= value) & (value <= high)
+        below += np.int32(good & (value < low))
+        count += np.int32(good)
+    return below, count
+
+
+@compiled
+def _gather_flagged(row: Any, way: Any, flags: Any, out: Any) -> Any:
+    """Put the flagged values first in `out`; return how many they are.
+
+    Flags are looked at eight at a time, for few are set; where some are each voxel writes, so that no branch is
+    foretold wrong.
+    """
+    between, words = 0, flags.view(np.uint64)
+    for word in range((row.size + 7) // 8):
+        if words[word]:
+            for z in range(8 * word, min(8 * word + 8, row.size)):
+                out[between] = _size(row[z], way)
+                between += int(flags[z])
+    return between
 
 
 @compiled(parallel=True)
@@ -63,16 +79,18 @@ def gather(volume: Any, mask: Any, way: Any, limits: Any, step: Any, out: Any) -
     `way` is what is taken off, whether sizes count alone, and whether positive, finite values do. A plane of `out` has
     one place more than a plane has voxels.
     """
-    nx, ny, _ = volume.shape
+    nx, ny, nz = volume.shape
     found = np.zeros((nx, 3), np.int64)
     for x in prange(nx):
+        flags = np.empty(8 * (nz // 8 + 1), np.uint8)
         for y in range(ny):
             if (np.int64(x) * ny + y) % step == 0:
                 a, b = span(mask[x, y])
-                to = out[x, found[x, 1] :]
-                below, between, count = _gather_row(volume[x, y, a:b], mask[x, y, a:b], way, limits, to)
+                row = volume[x, y, a:b]
+                flags[b - a :] = 0
+                below, count = _flag_row(row, mask[x, y, a:b], way, limits, flags)
                 found[x, 0] += below
-                found[x, 1] += between
+                found[x, 1] += _gather_flagged(row, way, flags, out[x, found[x, 1] :])
                 found[x, 2] += count
     return found
 

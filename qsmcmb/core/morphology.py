@@ -142,13 +142,8 @@ def without_surface(mask: BoolArray) -> BoolArray:
     >>> int(without_surface(np.ones((3, 3, 3), bool)).sum())
     1
     """
-    out = np.zeros(mask.shape, bool)
-    core = (slice(1, -1), slice(1, -1), slice(1, -1))
-    inner = mask[core].copy()
-    for axis in range(3):
-        for side in (slice(None, -2), slice(2, None)):
-            inner &= mask[(*core[:axis], side, *core[axis + 1 :])]
-    out[core] = inner
+    out = np.empty(mask.shape, bool)
+    loops.keep_surrounded(mask, out)
     return out
 
 

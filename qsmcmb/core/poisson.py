@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.core import _poisson_loops as loops
+from qsmcmb.core._box_loops import copy_inside
 from qsmcmb.core.compiled import threads_for
 from qsmcmb.core.memory import zeros
 from qsmcmb.core.morphology import bounding_box
@@ -20,6 +21,8 @@ Weights = tuple[np.float32, ...]
 
 COARSEST = 8
 """Levels stop where an axis would fall below this many voxels."""
+FRAME = (2, 2, 2)
+"""Where the mask's box lies in the finest level."""
 SWEEPS = 2
 COARSEST_SWEEPS = 30
 
@@ -35,7 +38,8 @@ def laplacian_inside(
     >>> float(laplacian_inside(x, np.ones((5, 5, 5), bool), (1.0, 1.0, 1.0))[2, 2, 2])
     2.0
     """
-    out, nothing = zeros((2, *mask.shape))
+    # Apart: a view would hold both.
+    out, nothing = zeros(mask.shape), zeros(mask.shape)
     weights = tuple(np.float32(1 / v**2) for v in voxel_size_mm)
     # The residual of an empty right-hand side is minus the Laplacian.
     residual(np.ascontiguousarray(volume, np.float32), nothing, unknowns(mask), weights, out)
@@ -112,20 +116,21 @@ def solve_poisson(
     >>> float(solve_poisson(np.full(mask.shape, -6.0, np.float32), mask, (1.0, 1.0, 1.0))[4, 4, 4])
     1.0
     """
-    out = np.zeros(mask.shape, np.float32)
+    out = zeros(mask.shape)
     if not mask.any():
         return out
     box = bounding_box(mask)
+    first = tuple(s.start for s in box)
     levels = _levels(mask[box], voxel_size_mm)
     top = levels[0]
-    inner = tuple(slice(2, 2 + s.stop - s.start) for s in box)
-    top.rhs[inner] = np.where(mask[box], rhs[box], 0)
-    wanted = tolerance**2 * float(np.square(top.rhs).sum(dtype=np.float64))
+    copy_inside(rhs, first, mask[box], np.float32(0), FRAME, top.rhs)
+    # Of a solution of 0 all is left.
+    wanted = tolerance**2 * _residual(top)
     for _ in range(max_cycles):
         _cycle(levels, 0)
         if _residual(top) <= wanted:
             break
-    out[box] = top.u[inner]
+    copy_inside(top.u, FRAME, mask[box], np.float32(0), first, out)
     return out
 
 
@@ -135,7 +140,7 @@ def _levels(mask: BoolArray, voxel_size_mm: tuple[float, float, float]) -> list[
     # The frame's first and last voxel are outside on every level, and every level halves evenly.
     shape = [-(-(n + 3) // 2**halvings) * 2**halvings for n in mask.shape]
     framed = np.zeros(shape, bool)
-    framed[tuple(slice(2, 2 + n) for n in mask.shape)] = mask
+    framed[tuple(slice(p, p + n) for p, n in zip(FRAME, mask.shape, strict=True))] = mask
     levels = [_level(framed, voxel_size_mm)]
     for _ in range(halvings):
         # An axis at a time: NumPy takes ten times as long over many short ones.

@@ -43,3 +43,6 @@ METHODS = {
 
 STARTS_FROM: dict[str, str] = {"tfi": "total field", "tgv": "wrapped phase"}
 """What a method starts from where it is not the local field: "total field" (ppm) or "wrapped phase" (rad)."""
+
+SHORT = frozenset({"tkd", "tsvd", "tikhonov", "ndi"})
+"""Methods of so few transforms that mapping memory page by page would be a good part of their time."""

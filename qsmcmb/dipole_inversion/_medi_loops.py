@@ -1,7 +1,8 @@
-"""Loops of MEDI's model with a k-space filter: the kernel is a volume."""
+"""Loops of MEDI: the magnitude's edges, and the model with a k-space filter, whose kernel is a volume."""
 
 from typing import Any
 
+import numpy as np
 from numba import prange
 
 from qsmcmb.core._dipole_loops import TINY
@@ -36,3 +37,60 @@ def solve(
                 data_k[x, y, z] = value * d
     spectrum[0, 0, 0] = 0.0
     data_k[0, 0, 0] = 0.0
+
+
+@compiled
+def _size_row(here: Any, ahead: Any, inside: Any, inside_ahead: Any, spacing: Any, out: Any) -> Any:
+    pairs = np.int32(0)
+    for z in range(out.size):
+        pair = inside[z] & inside_ahead[z]
+        out[z] = abs(ahead[z] - here[z]) / spacing if pair else np.float32(np.inf)
+        pairs += np.int32(pair)
+    return pairs
+
+
+@compiled
+def _size_along(magnitude: Any, mask: Any, place: Any, axis: Any, spacing: Any, out: Any) -> Any:
+    """Sizes of one row's differences along an axis, per mm; infinite but for pairs in the mask, which are counted."""
+    x, y, z = place
+    ax, ay, az = int(axis == 0), int(axis == 1), int(axis == 2)
+    last = z + out.size - az
+    here, inside = magnitude[x, y, z:last], mask[x, y, z:last]
+    ahead, inside_ahead = (
+        magnitude[x + ax, y + ay, z + az : last + az],
+        mask[x + ax, y + ay, z + az : last + az],
+    )
+    out[out.size - 1] = np.float32(np.inf)
+    return _size_row(here, ahead, inside, inside_ahead, spacing, out[: out.size - az])
+
+
+@compiled(parallel=True)
+def difference_sizes(magnitude: Any, mask: Any, start: Any, axis: Any, spacing: Any, out: Any) -> Any:
+    """Sizes of the differences along an axis in a box, per mm, infinite but for pairs in the mask; pairs by plane."""
+    nx, ny, _ = out.shape
+    sx, sy, sz = start
+    pairs = np.zeros(nx, np.int64)
+    for x in prange(nx):
+        for y in range(ny):
+            # Nothing follows the box's last row.
+            if x + int(axis == 0) < nx and y + int(axis == 1) < ny:
+                pairs[x] += _size_along(magnitude, mask, (x + sx, y + sy, sz), axis, spacing, out[x, y])
+            else:
+                out[x, y] = np.float32(np.inf)
+    return pairs
+
+
+@compiled(parallel=True)
+def clear_edges(
+    magnitude: Any, mask: Any, start: Any, axis: Any, spacing: Any, limit: Any, flat: Any
+) -> None:
+    """Write 0 where a difference in the mask is larger than the limit; `flat` has a guard layer at its low sides."""
+    nx, ny, nz = flat.shape[0] - 1, flat.shape[1] - 1, flat.shape[2] - 1
+    sx, sy, sz = start
+    for x in prange(nx - int(axis == 0)):
+        line = np.empty(nz, np.float32)
+        for y in range(ny - int(axis == 1)):
+            _size_along(magnitude, mask, (x + sx, y + sy, sz), axis, spacing, line)
+            row = flat[x + 1, y + 1, 1:]
+            for z in range(nz):
+                row[z] = not (limit < line[z] < np.float32(np.inf))

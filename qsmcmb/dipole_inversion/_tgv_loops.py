@@ -84,27 +84,44 @@ def _move_vectors(
 
 
 @compiled
-def _move_tensors(x: Any, here: Any, behind: Any, w: Any, whole: Any, rows: Any, weights: Any) -> None:
+def _ascend(here: Any, behind: Any, step: Any, t: Any, w: Any) -> None:
+    for z in range(w.size):
+        w[z] = clip(w[z] + step * (here[z] - behind[z]), t)
+
+
+@compiled
+def _ascend_mixed(first: Any, second: Any, inverse_mm: Any, step: Any, t: Any, w: Any) -> None:
+    """The same along the mean of two derivatives, each of a row and the one behind."""
+    (a, a_behind), (b, b_behind) = first, second
+    ia, ib = inverse_mm
+    for z in range(w.size):
+        w[z] = clip(w[z] + step * (ia * (a[z] - a_behind[z]) + ib * (b[z] - b_behind[z])), t)
+
+
+@compiled
+def _move_tensors(x: Any, here: Any, behind: Any, w: Any, whole: Any, weights: Any) -> None:
     """Ascend in one plane along the symmetric derivative of its vectors and those of the plane behind.
 
-    Where all differences exist; clipped to the weight.
+    Where all differences exist; clipped to the weight. One component of a row after the other: few streams at a time
+    go through vector registers without a check of which overlap.
     """
     _, _, _, t, sigma, ix, iy, iz = weights
-    half, i = np.float32(0.5), x + 1
-    for y in range(rows.shape[1]):
-        j = y + 1
-        for k in range(rows[x, y, 0] + 1, rows[x, y, 1] + 1):
-            if whole[i, j, k]:
-                vx, vy, vz = here[0, j, k], here[1, j, k], here[2, j, k]
-                w[0, i, j, k] = clip(w[0, i, j, k] + sigma * ix * (vx - behind[0, j, k]), t)
-                w[1, i, j, k] = clip(w[1, i, j, k] + sigma * iy * (vy - here[1, j - 1, k]), t)
-                w[2, i, j, k] = clip(w[2, i, j, k] + sigma * iz * (vz - here[2, j, k - 1]), t)
-                xy = iy * (vx - here[0, j - 1, k]) + ix * (vy - behind[1, j, k])
-                xz = iz * (vx - here[0, j, k - 1]) + ix * (vz - behind[2, j, k])
-                yz = iz * (vy - here[1, j, k - 1]) + iy * (vz - here[2, j - 1, k])
-                w[3, i, j, k] = clip(w[3, i, j, k] + sigma * half * xy, t)
-                w[4, i, j, k] = clip(w[4, i, j, k] + sigma * half * xz, t)
-                w[5, i, j, k] = clip(w[5, i, j, k] + sigma * half * yz, t)
+    half, i = np.float32(0.5) * sigma, x + 1
+    for y in range(whole.shape[1]):
+        low, high = whole[x, y, 0], whole[x, y, 1]
+        if low >= high:
+            continue
+        j, a, b = y + 1, low + 1, high + 1
+        vx, vy, vz = here[0, j, a:b], here[1, j, a:b], here[2, j, a:b]
+        back_x, back_y, back_z = behind[0, j, a:b], behind[1, j, a:b], behind[2, j, a:b]
+        down_x, down_y, down_z = here[0, j - 1, a:b], here[1, j - 1, a:b], here[2, j - 1, a:b]
+        left_x, left_y, left_z = here[0, j, low:high], here[1, j, low:high], here[2, j, low:high]
+        _ascend(vx, back_x, sigma * ix, t, w[0, i, j, a:b])
+        _ascend(vy, down_y, sigma * iy, t, w[1, i, j, a:b])
+        _ascend(vz, left_z, sigma * iz, t, w[2, i, j, a:b])
+        _ascend_mixed((vx, down_x), (vy, back_y), (iy, ix), half, t, w[3, i, j, a:b])
+        _ascend_mixed((vx, left_x), (vz, back_z), (iz, ix), half, t, w[4, i, j, a:b])
+        _ascend_mixed((vy, left_y), (vz, down_z), (iz, iy), half, t, w[5, i, j, a:b])
 
 
 @compiled(parallel=True)
@@ -113,9 +130,10 @@ def update(chi: Any, state: Any, whole: Any, rows: Any, start: Any, weights: Any
 
     `state` holds the three; `ends` room for the extrapolated vectors of each block's first and last plane. Inside a
     block a plane's tensor follows its vectors at once, so that those of two planes are all that is kept; the next
-    block's vectors need the old tensor of its first plane, which therefore comes last.
+    block's vectors need the old tensor of its first plane, which therefore comes last. `rows` and `whole` are the
+    voxels of each row that have a vector, and a tensor.
     """
-    w, blocks, nx = state[2], ends.shape[0], whole.shape[0] - 1
+    w, blocks, nx = state[2], ends.shape[0], rows.shape[0]
     totals = np.zeros((nx, 2))
     for b in prange(blocks):
         block = np.int64(b)
@@ -129,13 +147,13 @@ def update(chi: Any, state: Any, whole: Any, rows: Any, start: Any, weights: Any
             behind = first if x - 1 == low else (between if even else last)
             _move_vectors(x, chi, state, here, rows, start, weights, totals[x])
             if x > low:
-                _move_tensors(x, here, behind, w, whole, rows, weights)
+                _move_tensors(x, here, behind, w, whole, weights)
         if high - low == 1:
             last[:] = first
     for b in prange(1, blocks):
         block = np.int64(b)
         x = block * nx // blocks
-        _move_tensors(x, ends[block, 0], ends[block - 1, 1], w, whole, rows, weights)
+        _move_tensors(x, ends[block, 0], ends[block - 1, 1], w, whole, weights)
     return totals
 
 

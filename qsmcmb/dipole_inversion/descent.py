@@ -74,7 +74,6 @@ def descend(
     way: Any = empty(half_shape(grid.shape), np.complex64)
     # A map of one step is its direction.
     chi = way
-    difference = empty(grid.shape)
     rows = np.empty((*grid.shape[:2], 2), np.int64)
     row_spans(mask, rows)
     # The first step is the closed form: what the weights hide from it would leave streaks that never go.
@@ -82,9 +81,12 @@ def descend(
     spectrum[0, 0, 0] = 0.0
     loops.start(tables, np.float32(damping), size, np.float32(gain), spectrum, way)
     forward = eng.inverse(normalise=False)
-    misfit = weight2, nonlinear, difference, rows
-    cost = float(loops.step(field, np.float32(-gain), forward, length, *misfit).sum())
+    cost = float(loops.misfit(field, np.float32(-gain), forward, length, weight2, nonlinear, rows).sum())
     norm, done = 0.0, 1
+    if done < stop.iterations and cost > stop.cost:
+        difference = empty(grid.shape)
+        misfit = weight2, nonlinear, difference, rows
+        cost = float(loops.step(field, np.float32(-gain), forward, length, *misfit).sum())
     while done < stop.iterations and cost > stop.cost:
         if chi is way:
             chi = zeros(way.shape, np.complex64)

@@ -13,7 +13,7 @@ from qsmcmb.core.memory import sparse_zeros, zeros
 from qsmcmb.core.methods import call_method, resolve
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_mask, check_volume, refuse_not_finite
-from qsmcmb.dipole_inversion import METHODS, STARTS_FROM
+from qsmcmb.dipole_inversion import METHODS, SHORT, STARTS_FROM
 from qsmcmb.dipole_inversion._head_loops import combine_echoes
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
@@ -89,7 +89,7 @@ def invert(
         check_volume("field_sd_ppm", field_sd_ppm, grid)
     if magnitude is not None:
         check_volume("magnitude", magnitude, grid, echoes=magnitude.shape[0] if magnitude.ndim == 4 else None)
-    frame = _Frame(mask, grid)
+    frame = _Frame(mask, grid, whole=method in SHORT)
     field, broken = frame.padded(local_field_ppm)
     refuse_not_finite("local_field_ppm", broken)
     # What a method does not ask for is not brought into the frame: a copy costs as much as a transform.
@@ -111,10 +111,13 @@ def invert(
 
 
 class _Frame:
-    """The brain's bounding box in an empty frame of fast sizes: what every method works on."""
+    """The brain's bounding box in an empty frame of fast sizes: what every method works on.
 
-    def __init__(self, mask: BoolArray, grid: Grid) -> None:
-        self.box = bounding_box(mask)
+    `whole` frames have all of their memory at once; of others the part beside the box takes none.
+    """
+
+    def __init__(self, mask: BoolArray, grid: Grid, *, whole: bool) -> None:
+        self.box, self.whole = bounding_box(mask), whole
         extent = [s.stop - s.start for s in self.box]
         margin = [2 * int(np.ceil(PAD_MM / v)) for v in grid.voxel_size_mm]
         shape = fast_shape((extent[0], extent[1], extent[2]), (margin[0], margin[1], margin[2]))
@@ -133,8 +136,8 @@ class _Frame:
 
         And how many of its values in the mask are not finite.
         """
-        # Of many echoes the empty part of the frame would take too much memory.
-        make = zeros if volume.ndim == len(self.grid.shape) else sparse_zeros
+        # They are held as long as a method runs: but for short ones, whose time it is, without the frame's empty part.
+        make = zeros if self.whole and volume.ndim == len(self.grid.shape) else sparse_zeros
         out = make((*volume.shape[:-3], *self.grid.shape))
         broken = 0
         for echo in np.ndindex(volume.shape[:-3]):

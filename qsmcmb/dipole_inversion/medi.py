@@ -16,6 +16,7 @@ import numpy as np
 
 from qsmcmb.core.dipole import dipole_kernel_k
 from qsmcmb.core.fft import convolve
+from qsmcmb.core.memory import empty
 from qsmcmb.core.morphology import erode
 from qsmcmb.core.robust import std_inside
 from qsmcmb.core.smv import smv_kernel_k
@@ -175,26 +176,26 @@ def _flat(
     flat: IntArray = np.ones((3, *(n + 1 for n in region.shape)), np.uint8)
     if magnitude is None or fraction == 0.0:
         return flat
-    inside = mask[region.box]
-
-    def steps(axis: int) -> tuple[FloatArray, BoolArray]:
-        behind, ahead = (
-            tuple(s if a == axis else slice(None) for a in range(3)) for s in (slice(-1), slice(1, None))
-        )
-        size = np.diff(magnitude[region.box], axis=axis)
-        np.abs(size, out=size)
-        size /= np.float32(grid.voxel_size_mm[axis])
-        return size, inside[ahead] & inside[behind]
-
-    # Found twice in place of kept: three volumes less.
-    values = np.concatenate([size[pair] for size, pair in map(steps, range(3))])
-    limit = np.quantile(values, 1.0 - fraction, overwrite_input=True) if values.size else 0.0
-    del values
+    # In memory that the splittings take after it: what NumPy's own temporaries leave, the system does not get back.
+    sizes, pairs = empty((3, *region.shape)), 0
+    spacing = [np.float32(v) for v in grid.voxel_size_mm]
     for axis in range(3):
-        size, pair = steps(axis)
-        where = tuple(slice(1, n + 1) for n in size.shape)
-        flat[axis][where] = ~((size > limit) & pair)
+        where = magnitude, mask, region.start, axis, spacing[axis]
+        pairs += int(loops.difference_sizes(*where, sizes[axis]).sum())
+    limit = np.float32(_quantile(sizes.reshape(-1), pairs, 1.0 - fraction))
+    for axis in range(3):
+        loops.clear_edges(magnitude, mask, region.start, axis, spacing[axis], limit, flat[axis])
     return flat
+
+
+def _quantile(values: FloatArray, count: int, part: float) -> float:
+    """Return the quantile of the `count` lowest values, which lose their order; 0 of none."""
+    if not count:
+        return 0.0
+    low, rest = divmod(part * (count - 1), 1.0)
+    at = [int(low), min(int(low) + 1, count - 1)]
+    values.partition(at)
+    return float(values[at[0]] + rest * (values[at[1]] - values[at[0]]))
 
 
 class _WithoutMean(Dipole):

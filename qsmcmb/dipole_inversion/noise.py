@@ -23,6 +23,11 @@ def data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatArray:
     return inverse_sd_weights(field_sd, mask, MAX_WEIGHT)
 
 
+def squared_data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatArray:
+    """Return the squares of `data_weights`, in one pass."""
+    return weights_and_median(field_sd, mask, MAX_WEIGHT, squared=True)[0]
+
+
 def signal_weights(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None = None) -> FloatArray:
     """Return the squared weight that a voxel's datum has for what it may hold: 1 up to where noise drowns the signal.
 

@@ -10,8 +10,7 @@ iterations; memory: MEDI's, and 5 volumes of the mask's box before it begins.
 
 from __future__ import annotations
 
-import numpy as np
-
+from qsmcmb.core.memory import sparse_zeros
 from qsmcmb.core.morphology import bounding_box, without_surface
 from qsmcmb.core.poisson import laplacian_inside, solve_poisson
 from qsmcmb.dipole_inversion.medi import invert_medi
@@ -89,6 +88,7 @@ def without_harmonic(field: FloatArray, mask: BoolArray, grid: Grid) -> FloatArr
     """Return the field less the harmonic function that equals it on the mask's outer layer of voxels."""
     box, size = bounding_box(mask, 1), grid.voxel_size_mm
     inner = without_surface(mask[box])
-    out = np.zeros(field.shape, np.float32)
+    # Of the frame nothing but the brain's box takes memory while the fit goes on.
+    out = sparse_zeros(field.shape)
     out[box] = solve_poisson(laplacian_inside(field[box], inner, size), inner, size)
     return out

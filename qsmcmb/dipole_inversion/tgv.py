@@ -34,11 +34,11 @@ from qsmcmb.dipole_inversion.admm import (
     inside,
     minimise,
 )
-from qsmcmb.dipole_inversion.noise import data_weights
+from qsmcmb.dipole_inversion.noise import squared_data_weights
 from qsmcmb.dipole_inversion.regularisation import gradient_weight
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
-from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.typing import BoolArray, FloatArray, IntArray
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
 SECOND_ORDER = 2.0
@@ -123,11 +123,13 @@ def invert_tgv(
         weight = gradient_weight(field, mask, grid, field_sd_ppm=field_sd_ppm)
     penalties = Penalties(weight, SHRINK * scale)
     region = Region(mask)
-    weight2 = region.cut(data_weights(field_sd_ppm, mask) ** 2)
+    weight2 = region.cut(squared_data_weights(field_sd_ppm, mask))
     data_step = partial(
         _admm_loops.update_data,
         region.cut(field), weight2, region.volume(), region.start, penalties.mu_data, RELAXATION,
     )  # fmt: skip
+    # Only what is in the box is kept while it iterates.
+    del field
     splitting = TgvSplitting(region, grid, penalties.shrink)
     chi = minimise(
         data_step, splitting, Dipole(grid), penalties, stopping=Stopping(tolerance, max_iterations)
@@ -162,7 +164,7 @@ class TgvSplitting(GradientSplitting):
         self.sigma = np.float32(ASCENT * edge_mm**2)
         # Product of both steps times the squared norm of the derivative: 1.
         self.rho = np.float32(self.sigma * 4 * sum(1 / v**2 for v in grid.voxel_size_mm))
-        self.whole = _whole(region)
+        self.whole = _whole(region.rows)
         blocks = max(1, min(BLOCKS, region.shape[0] // 2))
         self.ends = zeros((blocks, 2, 3, *self.v.shape[2:]))
 
@@ -176,15 +178,16 @@ class TgvSplitting(GradientSplitting):
         loops.reflected_adjoint(self.vectors, self.v, self.region.start, self.shrink, self.inverse_mm, out)
 
 
-def _whole(region: Region) -> BoolArray:
-    """Return where a voxel and its neighbours at the low side all have a vector, with the guard layer."""
-    z = np.arange(region.shape[2])
-    split = np.pad((z >= region.rows[..., :1]) & (z < region.rows[..., 1:]), ((1, 0), (1, 0), (1, 0)))
-    whole = split.copy()
-    for axis in range(3):
-        # The guard layer is outside, so nothing comes round.
-        whole &= np.roll(split, 1, axis)
-    return whole
+def _whole(rows: IntArray) -> IntArray:
+    """Return first and last + 1 voxel of each row that have a vector, as their neighbours at the low sides have."""
+    low, high = rows[..., 0] + 1, rows[..., 1].copy()
+    np.maximum(low[1:], rows[:-1, :, 0], out=low[1:])
+    np.minimum(high[1:], rows[:-1, :, 1], out=high[1:])
+    np.maximum(low[:, 1:], rows[:, :-1, 0], out=low[:, 1:])
+    np.minimum(high[:, 1:], rows[:, :-1, 1], out=high[:, 1:])
+    # What lies at the box's low side lacks a neighbour.
+    high[0] = high[:, 0] = 0
+    return np.stack([low, high], axis=-1)
 
 
 def _radians_per_ppm(te_s: tuple[float, ...] | None, b0_tesla: float | None, echoes: int) -> FloatArray:

@@ -27,7 +27,7 @@ from qsmcmb.dipole_inversion.admm import (
     minimise_tv,
 )
 from qsmcmb.dipole_inversion.fansi_tv import PhaseStep
-from qsmcmb.dipole_inversion.noise import data_weights
+from qsmcmb.dipole_inversion.noise import squared_data_weights
 from qsmcmb.dipole_inversion.regularisation import gradient_weight
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -135,8 +135,7 @@ def invert_wh(
     phase = region.cut(local_field_ppm)
     phase *= np.float32(radians_per_ppm)
     penalties = Penalties(regularisation * radians_per_ppm, SHRINK * scale * radians_per_ppm)
-    weight2 = region.cut(data_weights(field_sd_ppm, mask))
-    weight2 *= weight2
+    weight2 = region.cut(squared_data_weights(field_sd_ppm, mask))
     step = HarmonicStep(PhaseStep(phase, weight2, region, penalties.mu_data), mask, grid, beta)
     chi_rad = minimise_tv(step, region, grid, penalties, stopping=Stopping(tolerance, max_iterations))
     # The map's volume takes the place of the splittings'.

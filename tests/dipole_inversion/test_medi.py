@@ -99,6 +99,28 @@ def test_edges_are_the_steepest_differences():
     assert _flat(None, mask, Region(mask), GRID, 0.3).all()
 
 
+def test_edges_are_those_above_the_quantile_of_pairs_in_the_mask(rng):
+    magnitude = rng.random(GRID.shape).astype(np.float32)
+    mask = np.zeros(GRID.shape, bool)
+    mask[2:9, 3:10, 1:8] = rng.random((7, 7, 7)) < 0.8
+    region, sizes, pairs = Region(mask), [], []
+    for axis, voxel in enumerate(GRID.voxel_size_mm):
+        ahead, inside = np.roll(magnitude, -1, axis), np.roll(mask, -1, axis)
+        sizes.append(np.abs(ahead - magnitude) / np.float32(voxel))
+        pairs.append(mask & inside)
+    limit = np.quantile(np.stack(sizes)[np.stack(pairs)], 0.7)
+    expected = ~((np.stack(sizes) > limit) & np.stack(pairs))[(slice(None), *region.box)]
+    flat = _flat(magnitude, mask, region, GRID, 0.3)
+    np.testing.assert_array_equal(flat[:, 1:, 1:, 1:], expected)
+    assert flat[:, 0].all()
+
+
+def test_without_magnitude_in_pairs_nothing_is_an_edge():
+    mask = np.zeros(GRID.shape, bool)
+    mask[4, 4, 4] = True
+    assert _flat(np.ones(GRID.shape, np.float32), mask, Region(mask), GRID, 0.3).all()
+
+
 def inverted(case, field=None, magnitude=None, **options):
     field = case.field if field is None else field
     return qc.invert(field, case.mask, case.grid, method="medi", magnitude=magnitude, options=options, **SCAN)

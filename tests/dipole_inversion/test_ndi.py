@@ -74,6 +74,15 @@ def test_a_whole_turn_is_no_misfit():
     assert cost == pytest.approx(64 * (2 * np.pi) ** 2, rel=1e-5)
 
 
+@pytest.mark.parametrize("nonlinear", [False, True])
+def test_the_first_cost_is_that_of_the_step(nonlinear, rng):
+    field, forward, weight2 = rng.standard_normal((3, 5, 6, 7)).astype(np.float32)
+    rows = np.full((5, 6, 2), (1, 6))
+    start = field, np.float32(-2), forward, np.float32(1), weight2**2, nonlinear
+    alone = loops.misfit(*start, rows)
+    np.testing.assert_allclose(alone, loops.step(*start, np.empty_like(field), rows), rtol=1e-5)
+
+
 def test_ball_keeps_its_total(ball_case):
     chi = qc.invert(ball_case.field, ball_case.mask, ball_case.grid, method="ndi", te_s=(0.02,), b0_tesla=3.0)
     reference = np.median(chi[ball_case.mask & ~ball_case.inside])

@@ -2,7 +2,7 @@
 
 Milovic et al. 2019, doi 10.1002/mrm.27483: minimise w^2 (1 - cos(D chi + h - f)) + lambda |grad chi|_1 +
 beta |laplacian h|^2 / 2 over the mask; h takes what background removal left. About 40 iterations of three transform
-pairs; memory of 8 volumes of the frame and 6 of the mask's box.
+pairs; memory of 6 volumes of the frame and 8 of the mask's box.
 """
 
 from __future__ import annotations

@@ -64,8 +64,8 @@ PALE_MM, PALE_PPM = 2.2, 0.5
 """Radius and susceptibility of the two balls of a large and pale pair."""
 SHAPE_GAIN = 15.0
 """Least drop of the cost for another shape: the evidence that three more parameters must bring."""
-DRAWN_OUT = 1.0
-"""Focal distance over radius from which a spheroid is started: half as long again as wide."""
+DRAWN_OUT = 0.8
+"""Focal distance over radius from which a spheroid is started: a third as long again as wide."""
 WEAK_SD = 10.0
 """Total susceptibility over the SD that its residual tells below which a fit is doubted."""
 DOUBTFUL_CORE = 1.0
@@ -178,12 +178,14 @@ def rough_fit(
     first = min(starts, key=lambda p: evaluate(model, p).cost)
     one = optimise(model, first)
     core_residual = one.core_residual()
-    if core_residual < CORE_RESIDUAL:
+    start, cost = _drawn_out(one)
+    # What is small may be drawn out and leave little; a ball drawn out that far is worse at once.
+    if core_residual < CORE_RESIDUAL and cost > one.misfit.cost:
         return one
     # Nothing there has no shape; a core that is poor is not nothing.
     if core_residual < BADLY and abs(one.parameters[0]) < 3 * one.sandwich():
         return one
-    spheroid = _fit_spheroid(one)
+    spheroid = optimise(one.model.with_shape(SPHEROID), start, give_up_above=one.misfit.cost)
     tried = [spheroid, _fit_pair_along(spheroid)]
     best = _best_of(one, tried)
     if best is one or best.core_residual() > BADLY:
@@ -362,13 +364,14 @@ def _fit_large_pair(one: Optimum) -> Optimum:
     return optimise(model, first, give_up_above=one.misfit.cost)
 
 
-def _fit_spheroid(one: Optimum) -> Optimum:
-    """Fit a spheroid of the ball's volume in its place."""
+def _drawn_out(one: Optimum) -> tuple[FloatArray, float]:
+    """Return the parameters of a spheroid of the ball's volume in its place, along the axis of least cost, and that."""
     model, p = one.model.with_shape(SPHEROID), one.parameters
     focus = DRAWN_OUT * np.exp(p[4])
     starts = [np.concatenate([p[:7], focus * u, p[7:]]) for u in AXES]
-    first = min(starts, key=lambda p: evaluate(model, p).cost)
-    return optimise(model, first, give_up_above=one.misfit.cost)
+    costs = [evaluate(model, start).cost for start in starts]
+    best = int(np.argmin(costs))
+    return starts[best], costs[best]
 
 
 def _pair_start(one: FloatArray, half_axis: FloatArray, total: float, *, centre: FloatArray) -> FloatArray:

@@ -114,7 +114,7 @@ def totals_per_echo(detail: Detail) -> list[Estimate]:
 
 
 def _fit_record(detail: Detail) -> dict[str, Any]:
-    _, fit, loss, vein = detail
+    _, fit, loss, vein, beside = detail
     near = fit.near
     radius = np.sqrt((near.coordinates_mm**2).sum(axis=0))
     robust = fit.optimum.misfit.robust.reshape(len(near.te_s), -1) ** 2
@@ -143,13 +143,9 @@ def _fit_record(detail: Detail) -> dict[str, Any]:
             for te, m in zip(near.te_s, totals_per_echo(detail), strict=True)
         ],
     }
-    if vein is not None:
-        record["vein"] = {
-            "strength_ppm_mm2": vein.strength_ppm_mm2,
-            "radius_mm": vein.radius_mm,
-            "axis": vein.axis,
-            "evidence": vein.evidence,
-        }
+    for name, line in (("vein", vein), ("vein_beside", beside)):
+        if line is not None:
+            record[name] = line._asdict()
     if loss is not None:
         record["signal_loss"] = {
             **_estimate_record(loss.estimate),

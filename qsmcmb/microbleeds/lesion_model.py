@@ -122,12 +122,17 @@ class LesionModel:
         out.shape = shape
         return out
 
+    def beside(self, neighbours: ComplexArray | None) -> LesionModel:
+        """Return the same model with other neighbours."""
+        out = copy(self)
+        out.neighbours = neighbours
+        return out
+
     def seen_by(self, near: Neighbourhood, source: Source, *, cell_mm: float = CELL_MM) -> LesionModel:
         """Return the same model of the same voxels, or of fewer, as another scanner sees them."""
         neighbours = self.neighbours
         if neighbours is not None:
-            kept = near.inside[self.near.inside]
-            neighbours = neighbours.reshape(len(near.te_s), -1)[:, kept].reshape(-1)
+            neighbours = near.of_wider(self.near, neighbours)
         return LesionModel(
             near,
             source,

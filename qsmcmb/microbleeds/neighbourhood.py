@@ -116,6 +116,11 @@ class Neighbourhood:
             self, inside=inside, radius_mm=radius_mm, covered=float(covered), background=background
         )
 
+    def of_wider(self, wider: Neighbourhood, values: ComplexArray) -> ComplexArray:
+        """Return what of a wider neighbourhood's (echo and voxel inside) values lies inside this one."""
+        kept = self.inside[wider.inside]
+        return values.reshape(len(self.te_s), -1)[:, kept].reshape(-1)
+
     def background_hz(self, xyz_mm: FloatArray) -> FloatArray:
         """Return the background field at (3, n) places, Hz."""
         if self.background is None:

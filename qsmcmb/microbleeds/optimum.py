@@ -83,10 +83,18 @@ class Optimum(NamedTuple):
     def evidence_cost(self) -> float:
         """Return the cost with the errors of all echoes counted as one, and what parameters cost (BIC)."""
         model, p = self.model, self.parameters
-        known = float((priors(model, p) ** 2).sum()) + model.roughness(p)
-        independent = len(model.data) * model.near.independent / len(model.near.te_s)
-        data = (self.misfit.cost - known) / len(model.near.te_s)
-        return data + known + model.shape.free * float(np.log(independent))
+        rough = model.roughness(p)
+        data = self.misfit.cost - self._unlikely() - rough
+        return data / len(model.near.te_s) + rough + self.price()
+
+    def price(self) -> float:
+        """Return the part of it that the source's parameters cost."""
+        near = self.model.near
+        independent = float(near.inside.sum()) * near.independent
+        return self._unlikely() + self.model.shape.free * float(np.log(independent))
+
+    def _unlikely(self) -> float:
+        return float((priors(self.model, self.parameters) ** 2).sum())
 
     def _squares(self) -> FloatArray:
         """Return the weighted squared error of each echo and voxel, 1 on average where the model holds."""

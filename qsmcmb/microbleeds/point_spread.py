@@ -77,7 +77,8 @@ class PointSpread:
         turn = 6.0 * max(near.dipole_constants) * max(abs(total_chi_ppm_mm3), 0.2)
         smooth = [min(SMOOTH_TURN, np.pi * w.flat(SMOOTH_LOSS)) for w in near.windows]
         inner = max((turn * (size / smooth).max()) ** 0.25, radius_mm + 0.5 * size.max())
-        self._inner_mm = LARGEST_MM if endless else min(inner, LARGEST_MM)
+        # Beyond the voxels nothing endless shows.
+        self._inner_mm = min(near.radius_mm if endless else inner, LARGEST_MM)
         width = TAPER_VOXELS * size / [w.edge for w in near.windows]
         if near.slices is not None:
             width[near.slices.axis] = TAPER_SLICES * size[near.slices.axis]

@@ -27,6 +27,7 @@ from qsmcmb.microbleeds.signal_loss import SignalLoss, measure_signal_loss
 from qsmcmb.microbleeds.slice_choice import with_slices
 from qsmcmb.microbleeds.tissue import texture_of
 from qsmcmb.microbleeds.vein import Vein, find_vein
+from qsmcmb.microbleeds.vein_beside import beside_vein
 from qsmcmb.model import Estimate, GreScan, Microbleed
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -63,6 +64,8 @@ class Detail(NamedTuple):
     loss: SignalLoss | None
     vein: Vein | None = None
     """What explains the scan better than a lesion."""
+    beside: Vein | None = None
+    """What explains the scan better together with the lesion."""
 
 
 class Measured(NamedTuple):
@@ -126,6 +129,7 @@ def quantify_lesions(
     blur = scan_blur([o for o in optima if o is not None])
     fits: list[LesionFit | None] = [None] * len(nears)
     veins: list[Vein | None] = [None] * len(nears)
+    beside: list[Vein | None] = [None] * len(nears)
     places_mm = voxels * np.array(scan.grid.voxel_size_mm)
     in_reach = np.linalg.norm(places_mm[:, None] - places_mm, axis=2) <= NEIGHBOUR_MM
     done = count(1)
@@ -141,11 +145,9 @@ def quantify_lesions(
                 if around is not None:
                     core = optimum.model.core
                     optimum = rough_fit(near, optimum.source, neighbours=around, blur=blur, core=core)
-                optima[i] = refined = refine(optimum, blur)
-                fits[i] = fit = describe_fit(refined, _places(scan, refined.model.near, voxels, data))
-                # A vein is a poor lesion: its SD is no reason not to look.
-                if abs(fit.source.total_chi_ppm_mm3) > FOUND_SD * fit.sandwich_sd_ppm_mm3:
-                    veins[i] = find_vein(refined)
+                refined, veins[i], beside[i] = _with_vein(refine(optimum, blur))
+                optima[i] = refined
+                fits[i] = describe_fit(refined, _places(scan, refined.model.near, voxels, data))
             if progress:
                 progress(next(done), len(nears))
 
@@ -164,13 +166,24 @@ def quantify_lesions(
             lesions.append(Microbleed(i + 1, point, kind or "other", source=source, flags=(flag,)))
             details.append(None)
             continue
-        detail = Detail(near, fit, measure_signal_loss(near, fit.source), veins[i])
+        detail = Detail(near, fit, measure_signal_loss(near, fit.source), veins[i], beside[i])
         details.append(detail)
         lesions.append(
             _describe(scan, i + 1, detail, data, kind=kind, score=score, source=source, labels=labels)
         )
     sources = tuple(f.source if f else Source(0.0, (0.0, 0.0, 0.0), 1.0) for f in fits)
     return Measured(tuple(lesions), labels, sources, tuple(details))
+
+
+def _with_vein(refined: Optimum) -> tuple[Optimum, Vein | None, Vein | None]:
+    """Return the fit, the vein that explains the scan better than it, and one that does so together with it."""
+    # A vein is a poor lesion: its SD is no reason not to look.
+    found = abs(refined.source.total_chi_ppm_mm3) > FOUND_SD * refined.sandwich()
+    vein = find_vein(refined) if found else None
+    if vein is not None:
+        return refined, vein, None
+    together, beside = beside_vein(refined)
+    return together, None, beside
 
 
 def _near(scan: GreScan, voxel: FloatArray, data: FieldData) -> Neighbourhood | None:
@@ -237,7 +250,7 @@ def _describe(
     scan: GreScan, label: int, detail: Detail, data: FieldData, *,
     kind: str | None, score: float | None, source: str, labels: IntArray,
 ) -> Microbleed:  # fmt: skip
-    near, fit, loss, vein = detail
+    near, fit, loss, vein, _ = detail
     moment = fit.source.total_chi_ppm_mm3
     void = measure_void(near)
     shift = np.array(fit.source.centre_mm) / np.array(scan.grid.voxel_size_mm)

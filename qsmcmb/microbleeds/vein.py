@@ -6,6 +6,7 @@ better than a dipole does, both are fitted to the signal of a smaller ball, in w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,13 +26,14 @@ from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.microbleeds.optimum import Optimum, optimise, triple
 from qsmcmb.microbleeds.point_spread import ROUGH_CELL_MM
 from qsmcmb.microbleeds.source_shape import CYLINDER, TWO_BALLS
-from qsmcmb.typing import FloatArray
+from qsmcmb.model import Estimate
+from qsmcmb.typing import ComplexArray, FloatArray
 
 STRAIGHT_MM = 5.0
 """Within this distance a vein's curve does not show."""
 VENOUS_PER_TESLA = Core(10.0, 1.0)
 """R2* of venous blood above the tissue's."""
-STEPS_MM = (-1.0, 0.0, 1.0)
+STEPS_MM = np.array([-1.0, 0.0, 1.0])
 DIRECTIONS = 40
 STARTS = 2
 """Lines that are followed to the end of a first fit."""
@@ -43,7 +45,7 @@ PAIR_LENGTH_MM = 6.0
 
 
 class Vein(NamedTuple):
-    """A cylinder that explains the scan better than a lesion."""
+    """A cylinder that explains the scan better than a lesion does, or beside one."""
 
     strength_ppm_mm2: float
     """Susceptibility times cross-section."""
@@ -53,15 +55,22 @@ class Vein(NamedTuple):
     evidence: float
     """By how much its cost is lower, errors of all echoes counted as one and parameters paid for (BIC)."""
 
+    @classmethod
+    def of(cls, fit: Optimum, evidence: float) -> Vein:
+        """Return what the fit of a cylinder found."""
+        p = fit.parameters
+        return cls(float(p[0]), float(np.exp(p[4])), triple(p[7:10] / np.linalg.norm(p[7:10])), evidence)
 
-class _Line(NamedTuple):
-    """Susceptibility times cross-section (ppm mm2), a point on the axis (mm) and its direction."""
+
+class Line(NamedTuple):
+    """A line: susceptibility times cross-section (ppm mm2), a point on the axis (mm) and its direction."""
 
     strength: float
     centre_mm: FloatArray
     axis: FloatArray
 
     def source(self) -> Source:
+        """Return where a cylinder's fit starts."""
         radius = np.sqrt(max(abs(self.strength), LEAST_PPM_MM2) / (np.pi * CYLINDER.dchi_ppm))
         return Source(self.strength, triple(self.centre_mm), float(radius))
 
@@ -81,7 +90,7 @@ def find_vein(lesion: Optimum) -> Vein | None:
     """
     near = lesion.model.near.within(STRAIGHT_MM)
     left = field_left(near, near.field_hz, usable_voxels(near))
-    lines, explained = _likely_lines(near, left)
+    lines, explained = likely_lines(near, left, STEPS_MM)
     if explained <= _explained_by_dipole(near, left):
         return None
     blur, p = lesion.model.blur, lesion.parameters
@@ -89,22 +98,25 @@ def find_vein(lesion: Optimum) -> Vein | None:
     again = optimise(*ball.with_process(ball.surrounded(p), blur))
     if lesion.model.shape is TWO_BALLS:
         axis = p[7:10] / np.linalg.norm(p[7:10])
-        lines.append(_Line(float(p[0]) / PAIR_LENGTH_MM, p[1:4], axis))
-    core = VENOUS_PER_TESLA.at(near.b0_tesla)
+        lines.append(Line(float(p[0]) / PAIR_LENGTH_MM, p[1:4], axis))
+    vein = fit_cylinder(near, lines, blur, ball.neighbours)
+    evidence = again.evidence_cost() - vein.evidence_cost()
+    return Vein.of(vein, evidence) if evidence > 0 else None
+
+
+def fit_cylinder(
+    near: Neighbourhood, lines: Sequence[Line], blur: Estimate, neighbours: ComplexArray | None
+) -> Optimum:
+    """Fit a cylinder among tissue, from the best of some lines."""
     model = LesionModel(
-        near, lines[0].source(), blur=blur, core=core, neighbours=ball.neighbours, shape=CYLINDER,
-        cell_mm=ROUGH_CELL_MM,
+        near, lines[0].source(), blur=blur, core=VENOUS_PER_TESLA.at(near.b0_tesla), neighbours=neighbours,
+        shape=CYLINDER, cell_mm=ROUGH_CELL_MM,
     )  # fmt: skip
     starts = sorted(
         (model.start(line.source(), line.axis) for line in lines), key=lambda p: evaluate(model, p).cost
     )
     first = min((optimise(model, start) for start in starts[:STARTS]), key=lambda end: end.misfit.cost)
-    vein = optimise(*model.with_process(first.parameters, blur))
-    evidence = again.evidence_cost() - vein.evidence_cost()
-    if evidence <= 0:
-        return None
-    p = vein.parameters
-    return Vein(float(p[0]), float(np.exp(p[4])), triple(p[7:10] / np.linalg.norm(p[7:10])), evidence)
+    return optimise(*model.with_process(first.parameters, blur))
 
 
 def _explained_by_dipole(near: Neighbourhood, left: Residue) -> float:
@@ -113,16 +125,16 @@ def _explained_by_dipole(near: Neighbourhood, left: Residue) -> float:
     return best_kernel(left, kernels).explained
 
 
-def _likely_lines(near: Neighbourhood, left: Residue) -> tuple[list[_Line], float]:
+def likely_lines(near: Neighbourhood, left: Residue, steps_mm: FloatArray) -> tuple[list[Line], float]:
     """Return the lines that explain the field best, one of each direction, and how much the best one does."""
-    across = np.stack(np.meshgrid(STEPS_MM, STEPS_MM, indexing="ij"), axis=-1).reshape(-1, 2)
+    across = np.stack(np.meshgrid(steps_mm, steps_mm, indexing="ij"), axis=-1).reshape(-1, 2)
     b0_dir, least2 = np.array(near.grid.b0_dir), max(near.grid.voxel_size_mm) ** 2
-    found: list[tuple[float, _Line]] = []
+    found: list[tuple[float, Line]] = []
     for axis in _directions(DIRECTIONS):
         shifts = across @ null_space(axis[None]).T
         kernels = np.stack([line_field(left.xyz - shift[:, None], axis, b0_dir, least2) for shift in shifts])
         best = best_kernel(left, kernels)
-        found.append((best.explained, _Line(best.strength, shifts[best.number], axis)))
+        found.append((best.explained, Line(best.strength, shifts[best.number], axis)))
     found.sort(key=lambda f: -f[0])
     return [line for _, line in found[:LIKELY_STARTS]], found[0][0]
 

@@ -13,7 +13,9 @@ from qsmcmb.microbleeds.lesion_model import Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood
 from qsmcmb.microbleeds.source_shape import CYLINDER, TWO_BALLS, SourceShape
 from qsmcmb.microbleeds.vein import find_vein, line_field
+from qsmcmb.microbleeds.vein_beside import beside_vein
 from qsmcmb.model import GreScan
+from qsmcmb.phantoms.lesions import Ball, PhantomLesion
 from qsmcmb.phantoms.recipe import Protocol, Tube, read_recipe
 from qsmcmb.phantoms.tissue_scan import TissueScan
 from qsmcmb.pipeline.config import make_config
@@ -139,6 +141,22 @@ def test_the_vein_that_is_found_is_the_tube(tube: tuple[TissueScan, np.ndarray])
     ends = scan.grid.to_voxel(tissue.pose.to_world(np.array([TUBE.direction, (0.0, 0.0, 0.0)])))
     axis = ends[0] - ends[1]
     assert abs(np.array(vein.axis) @ axis / np.linalg.norm(axis)) > 0.99
+
+
+def test_a_vein_beside_a_lesion_is_not_a_part_of_it(tube: tuple[TissueScan, np.ndarray]) -> None:
+    tissue, _ = tube
+    across = np.cross(TUBE.direction, (0.0, 0.0, 1.0))
+    centre = np.array(TUBE.centre_mm) + 1.5 * across / np.linalg.norm(across)
+    ball = Ball((centre[0], centre[1], centre[2]), 0.9, 0.9)
+    scan = tissue.scan((PhantomLesion("microbleed", (ball,)),), rng=np.random.default_rng(2)).scan
+    near = near_of(scan, tissue.pose.to_world(centre[None])[0])
+    alone = refine(rough_fit(near, Source(3.0, (0.0, 0.0, 0.0), 0.9)), BLUR)
+    both, vein = beside_vein(alone)
+    assert vein is not None
+    assert vein.strength_ppm_mm2 == pytest.approx(TUBE.chi_ppm * np.pi * TUBE.radius_mm**2, rel=0.15)
+    error_alone, error = (abs(o.parameters[0] / ball.total_chi_ppm_mm3 - 1) for o in (alone, both))
+    assert error < 0.6 * error_alone
+    assert both.rivals_sd_ppm_mm3 > 0
 
 
 def near_of(scan: GreScan, point: np.ndarray) -> Neighbourhood:

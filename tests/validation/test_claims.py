@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qsmcmb.validation.accuracy import accuracy_claims, class_table, error_claims, repeat_claim, seen_claims
+from qsmcmb.validation.accuracy import (
+    accuracy_claims,
+    class_table,
+    error_claims,
+    normal_ratio,
+    repeat_claim,
+    seen_claims,
+)
 from qsmcmb.validation.claims import Claim, absolute_errors, at_most, covered, cv_over, lesions_in, within
 from qsmcmb.validation.literature import literature_claims, liu_claims, naji_claims
 
@@ -104,3 +111,12 @@ def test_counts_of_what_is_seen() -> None:
     ]  # fmt: skip
     assert [c.here for c in seen_claims(rows)] == pytest.approx([1.5, 2.0, 1 / 3])
     assert literature_claims({}) == []
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_the_ratio_of_medians_that_normal_errors_have(spread: float, rng: np.random.Generator) -> None:
+    sd = np.exp(spread * rng.standard_normal(20000))
+    errors = np.abs(sd * rng.standard_normal(sd.size))
+    expected = 1.96 * np.median(sd) / np.median(errors)
+    assert normal_ratio(1.96 * sd) == pytest.approx(expected, rel=0.03)
+    assert (normal_ratio(1.96 * sd) > 3) == (spread > 0)

@@ -62,6 +62,8 @@ BADLY = 1.0
 """Above this one a pair is looked for in all directions, too."""
 PALE_MM, PALE_PPM = 2.2, 0.5
 """Radius and susceptibility of the two balls of a large and pale pair."""
+SMALLER_MM = 1.5
+"""Radius of those of a smaller one."""
 SHAPE_GAIN = 15.0
 """Least drop of the cost for another shape: the evidence that three more parameters must bring."""
 DRAWN_OUT = 0.8
@@ -254,6 +256,8 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
         small = small._replace(radius_mm=_usual_radius(small))
         model = _dark_ball(near, small, blur, again.neighbours)
         trials.append(optimise(*model.with_process(model.start(small), blur)))
+    if found.core_residual() > BADLY:
+        trials.append(_pale_pair_among_tissue(near, blur, again.neighbours))
     first = trials[0]
     # What ends far from the point is something else: a sinus, another lesion.
     trials = [t for t in trials if not t.outside and np.linalg.norm(_unlike(t)[:3]) < FAR_SD] or trials
@@ -271,6 +275,19 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
     change = wide.parameters[:4] - best.parameters[:4]
     further_out = abs(change[0]) if np.linalg.norm(change[1:]) < SAME_MM else 0.0
     return best._replace(rivals_sd_ppm_mm3=float(np.hypot(rivals, further_out)))
+
+
+def _pale_pair_among_tissue(near: Neighbourhood, blur: Estimate, neighbours: ComplexArray | None) -> Optimum:
+    """Fit a pale pair at the point: beside a sinus one ball is led astray before a second can be seen."""
+    large, *_ = sources = [_pale_pair(radius, sign) for radius in (PALE_MM, SMALLER_MM) for sign in (1, -1)]
+    model = _dark_ball(near, large, blur, neighbours).with_shape(TWO_BALLS)
+    starts = [model.start(source, source.radius_mm * u) for source in sources for u in AXES]
+    return optimise(*model.with_process(min(starts, key=lambda p: evaluate(model, p).cost), blur))
+
+
+def _pale_pair(radius_mm: float, sign: int) -> Source:
+    total = sign * 2 * 4 / 3 * np.pi * radius_mm**3 * PALE_PPM
+    return Source(total, (0.0, 0.0, 0.0), radius_mm)
 
 
 def _dark_ball(
@@ -358,8 +375,8 @@ def _fit_pairs(one: Optimum) -> list[Optimum]:
 def _fit_large_pair(one: Optimum) -> Optimum:
     """Fit two large balls of weak contrast: of a body so long and pale a ball finds neither size nor sign."""
     model, p = one.model.with_shape(TWO_BALLS), one.parameters
-    total = 2 * 4 / 3 * np.pi * PALE_MM**3 * PALE_PPM
-    starts = [_pair_start(p, PALE_MM * u, sign * total, centre=p[1:4]) for u in AXES for sign in (1, -1)]
+    totals = [_pale_pair(PALE_MM, sign).total_chi_ppm_mm3 for sign in (1, -1)]
+    starts = [_pair_start(p, PALE_MM * u, total, centre=p[1:4]) for u in AXES for total in totals]
     first = min(starts, key=lambda p: evaluate(model, p).cost)
     return optimise(model, first, give_up_above=one.misfit.cost)
 

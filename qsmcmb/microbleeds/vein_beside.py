@@ -22,6 +22,8 @@ POOR_CORE = 0.6
 """Weighted residual of the core from which a vein is looked for."""
 STEPS_MM = np.arange(-4.0, 4.5)
 """How far from the lesion, across."""
+STAYS_MM = 1.0
+"""How far the lesion's centre may move: what goes further is something else."""
 VEIN_SD = 0.25
 """SD over the change that a vein makes: how well it is known."""
 
@@ -45,10 +47,10 @@ def beside_vein(found: Optimum) -> tuple[Optimum, Vein | None]:
     vein = optimise(vein.model.beside(lesion), vein.parameters)
     around = optimise(_joined(whole, _factor(vein, whole.near)), around.parameters)
     evidence = found.evidence_cost() - around.evidence_cost() - vein.price()
-    if evidence <= 0:
+    change = around.parameters[:4] - p[:4]
+    if evidence <= 0 or around.outside or np.linalg.norm(change[1:]) > STAYS_MM:
         return found, None
-    change = around.parameters[0] - found.parameters[0]
-    rivals = float(np.hypot(found.rivals_sd_ppm_mm3, VEIN_SD * change))
+    rivals = float(np.hypot(found.rivals_sd_ppm_mm3, VEIN_SD * change[0]))
     return around._replace(rivals_sd_ppm_mm3=rivals), Vein.of(vein, evidence)
 
 

@@ -256,7 +256,7 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
         small = small._replace(radius_mm=_usual_radius(small))
         model = _dark_ball(near, small, blur, again.neighbours)
         trials.append(optimise(*model.with_process(model.start(small), blur)))
-    if found.core_residual() > BADLY:
+    if found.outside or found.core_residual() > BADLY:
         trials.append(_pale_pair_among_tissue(near, blur, again.neighbours))
     first = trials[0]
     # What ends far from the point is something else: a sinus, another lesion.

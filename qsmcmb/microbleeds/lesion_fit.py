@@ -256,17 +256,22 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
         small = small._replace(radius_mm=_usual_radius(small))
         model = _dark_ball(near, small, blur, again.neighbours)
         trials.append(optimise(*model.with_process(model.start(small), blur)))
-    if found.outside or found.core_residual() > BADLY:
-        trials.append(_pale_pair_among_tissue(near, blur, again.neighbours))
     first = trials[0]
-    # What ends far from the point is something else: a sinus, another lesion.
-    trials = [t for t in trials if not t.outside and np.linalg.norm(_unlike(t)[:3]) < FAR_SD] or trials
+    trials = [t for t in trials if _at_the_point(t)] or trials
+    shape_rivals = 0.0
+    if found.outside or found.core_residual() > BADLY:
+        pair = _pale_pair_among_tissue(near, blur, again.neighbours)
+        one = min(trials, key=Optimum.evidence_cost)
+        if _at_the_point(pair) and _left_around(pair, one) < CORE_LEFT:
+            trials.append(pair)
+        else:
+            shape_rivals = _with_rivals(one, [pair]).rivals_sd_ppm_mm3
     costs = np.array([trial.evidence_cost() for trial in trials])
     best = trials[int(costs.argmin())]
     trust = 1.0 if best.core_residual() < DOUBTFUL_CORE else POOR_TRUST
     chance = np.exp(-0.5 * trust * (costs - costs.min()))
     moved = np.array([trial.parameters[0] - best.parameters[0] for trial in trials])
-    rivals = float(np.sqrt((chance * moved**2).sum() / chance.sum()))
+    rivals = float(np.hypot(np.sqrt((chance * moved**2).sum() / chance.sum()), shape_rivals))
     if best is first:
         return found._replace(rivals_sd_ppm_mm3=float(np.hypot(rough.rivals_sd_ppm_mm3, rivals)))
     # What is further out had misled the first fit; what it makes of this one, if that stays what it is, is in the SD.
@@ -275,6 +280,11 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
     change = wide.parameters[:4] - best.parameters[:4]
     further_out = abs(change[0]) if np.linalg.norm(change[1:]) < SAME_MM else 0.0
     return best._replace(rivals_sd_ppm_mm3=float(np.hypot(rivals, further_out)))
+
+
+def _at_the_point(found: Optimum) -> bool:
+    """Whether a fit ends near the point: what ends far from it is something else, a sinus or another lesion."""
+    return not found.outside and bool(np.linalg.norm(_unlike(found)[:3]) < FAR_SD)
 
 
 def _pale_pair_among_tissue(near: Neighbourhood, blur: Estimate, neighbours: ComplexArray | None) -> Optimum:

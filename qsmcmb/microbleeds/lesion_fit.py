@@ -240,8 +240,8 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
     """Return a rough fit's optimum with the tissue's processes and what is known of the scan's blur.
 
     Without the processes a weak lesion may have run away to a patch of tissue or to a sinus nearby. A fit that is in
-    doubt must beat small lesions at the point itself, where the lesion is: further out a sinus has more to say. Those
-    that come near it in cost are part of the SD.
+    doubt must beat small lesions at the point itself, where the lesion is: further out a sinus has more to say. Where
+    its core is not described it must beat a pale pair, too. Those that come near it in cost are part of the SD.
     """
     found = _among_tissue(rough, blur)
     if not _in_doubt(found):
@@ -276,6 +276,7 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
         return found._replace(rivals_sd_ppm_mm3=float(np.hypot(rough.rivals_sd_ppm_mm3, rivals)))
     # What is further out had misled the first fit; what it makes of this one, if that stays what it is, is in the SD.
     model = _dark_ball(found.model.near, best.source, blur, found.model.neighbours)
+    model = model.with_shape(best.model.shape)
     wide = optimise(*model.with_process(model.surrounded(best.parameters), blur))
     change = wide.parameters[:4] - best.parameters[:4]
     further_out = abs(change[0]) if np.linalg.norm(change[1:]) < SAME_MM else 0.0

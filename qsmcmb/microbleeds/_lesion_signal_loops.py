@@ -170,6 +170,16 @@ def _chunk(
                 _slopes(parts[b], turn[b], others, weight, constants[e], core[0, e], slopes)
 
 
+@compiled
+def nothing_seen(weight: Any, out: Any) -> bool:
+    """Whether no point of a chunk has a weight; its part of `out` is 0 then: the box of cells has corners."""
+    for i in range(weight.size):
+        if weight[i] != ZERO:
+            return False
+    out[:] = ZERO
+    return True
+
+
 @compiled(parallel=True)
 def turn_by(values: Any, turn: Any) -> None:
     """Multiply complex values (2, n, echo, point) by numbers (2, echo, point) in place."""
@@ -191,13 +201,7 @@ def lesion_factor(
     n = points.shape[0]
     for c in prange((n + CHUNK - 1) // CHUNK):
         start, stop = c * CHUNK, min(n, (c + 1) * CHUNK)
-        _chunk(
-            balls,
-            points[start:stop],
-            weight[start:stop],
-            b0_dir,
-            constants,
-            core,
-            edge,
-            out[:, :, :, start:stop],
-        )
+        seen = out[:, :, :, start:stop]
+        if nothing_seen(weight[start:stop], seen):
+            continue
+        _chunk(balls, points[start:stop], weight[start:stop], b0_dir, constants, core, edge, seen)

@@ -21,6 +21,7 @@ from qsmcmb.microbleeds._lesion_signal_loops import (
     THREE,
     ZERO,
     add_core,
+    nothing_seen,
     seen_at,
     slope_by,
     weighted,
@@ -140,13 +141,7 @@ def spheroid_factor(
     n = points.shape[0]
     for c in prange((n + CHUNK - 1) // CHUNK):
         start, stop = c * CHUNK, min(n, (c + 1) * CHUNK)
-        _chunk(
-            rows[0],
-            points[start:stop],
-            weight[start:stop],
-            b0_dir,
-            constants,
-            core,
-            edge,
-            out[:, :, :, start:stop],
-        )
+        seen = out[:, :, :, start:stop]
+        if nothing_seen(weight[start:stop], seen):
+            continue
+        _chunk(rows[0], points[start:stop], weight[start:stop], b0_dir, constants, core, edge, seen)

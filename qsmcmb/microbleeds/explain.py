@@ -8,7 +8,6 @@ import numpy as np
 
 from qsmcmb.microbleeds.agreement import disagree
 from qsmcmb.microbleeds.map_sum import MapSum
-from qsmcmb.microbleeds.misfit import linearise
 from qsmcmb.microbleeds.quantify import Detail
 from qsmcmb.model import Estimate, Microbleed
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
@@ -93,8 +92,7 @@ def totals_per_echo(detail: Detail) -> list[Estimate]:
     A point source gives the same at every echo time; the SD holds noise and texture of that echo alone.
     """
     optimum = detail.fit.optimum
-    model, misfit = optimum.model, optimum.misfit
-    linear = linearise(model, optimum.parameters, misfit)
+    model, misfit, linear = optimum.model, optimum.misfit, optimum.linear
     amplitude = linear.radial.reshape(-1, 1) * model.plain.amplitude.dense()
     phase = linear.along.reshape(-1, 1) * model.plain.phase.dense()
     real = np.concatenate([linear.source.real[:, :1], 0 * phase, amplitude], axis=1)

@@ -16,13 +16,13 @@ import numpy as np
 
 from qsmcmb.core.workers import run_each
 from qsmcmb.microbleeds.lesion_model import Core, LesionModel, Source
-from qsmcmb.microbleeds.misfit import Linear, evaluate, inverse_row, linearise, priors
+from qsmcmb.microbleeds.misfit import evaluate, inverse_row, priors
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
 from qsmcmb.microbleeds.optimum import Optimum, optimise, triple
 from qsmcmb.microbleeds.point_spread import ROUGH_CELL_MM
 from qsmcmb.microbleeds.source_shape import AXES, ONE_BALL, SPHEROID, TWO_BALLS
 from qsmcmb.microbleeds.tissue import LEAST_TEXTURE
-from qsmcmb.microbleeds.uncertainty import bound_of, influence_of, places_sd, sandwich_sd
+from qsmcmb.microbleeds.uncertainty import bound_of, places_sd
 from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
 
@@ -228,7 +228,7 @@ def _with_rivals(one: Optimum, others: Sequence[Optimum]) -> Optimum:
         for other in others
         if _gain(other, one) > SHAPE_GAIN and _left_around(other, one) < 1
     ]
-    return one._replace(rivals_sd_ppm_mm3=RIVAL_SD * float(max(moved, default=0.0)))
+    return one.with_rivals(RIVAL_SD * float(max(moved, default=0.0)))
 
 
 def dark_core(b0_tesla: float) -> Core:
@@ -245,7 +245,7 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
     """
     found = _among_tissue(rough, blur)
     if not _in_doubt(found):
-        return found._replace(rivals_sd_ppm_mm3=rough.rivals_sd_ppm_mm3)
+        return found.with_rivals(rough.rivals_sd_ppm_mm3)
     near = found.model.near
     if near.texture > LEAST_TEXTURE or found.model.core != KEPT:
         near = near.within(DOUBT_MM)
@@ -273,14 +273,14 @@ def refine(rough: Optimum, blur: Estimate) -> Optimum:
     moved = np.array([trial.parameters[0] - best.parameters[0] for trial in trials])
     rivals = float(np.hypot(np.sqrt((chance * moved**2).sum() / chance.sum()), shape_rivals))
     if best is first:
-        return found._replace(rivals_sd_ppm_mm3=float(np.hypot(rough.rivals_sd_ppm_mm3, rivals)))
+        return found.with_rivals(float(np.hypot(rough.rivals_sd_ppm_mm3, rivals)))
     # What is further out had misled the first fit; what it makes of this one, if that stays what it is, is in the SD.
     model = _dark_ball(found.model.near, best.source, blur, found.model.neighbours)
     model = model.with_shape(best.model.shape)
     wide = optimise(*model.with_process(model.surrounded(best.parameters), blur))
     change = wide.parameters[:4] - best.parameters[:4]
     further_out = abs(change[0]) if np.linalg.norm(change[1:]) < SAME_MM else 0.0
-    return best._replace(rivals_sd_ppm_mm3=float(np.hypot(rivals, further_out)))
+    return best.with_rivals(float(np.hypot(rivals, further_out)))
 
 
 def _at_the_point(found: Optimum) -> bool:
@@ -292,8 +292,10 @@ def _pale_pair_among_tissue(near: Neighbourhood, blur: Estimate, neighbours: Com
     """Fit a pale pair at the point: beside a sinus one ball is led astray before a second can be seen."""
     large, *_ = sources = [_pale_pair(radius, sign) for radius in (PALE_MM, SMALLER_MM) for sign in (1, -1)]
     model = _dark_ball(near, large, blur, neighbours).with_shape(TWO_BALLS)
-    starts = [model.start(source, source.radius_mm * u) for source in sources for u in AXES]
-    return optimise(*model.with_process(min(starts, key=lambda p: evaluate(model, p).cost), blur))
+    # To choose a start coarse cells do.
+    coarse = model.seen_by(near, large, cell_mm=ROUGH_CELL_MM)
+    starts = [coarse.start(source, source.radius_mm * u) for source in sources for u in AXES]
+    return optimise(*model.with_process(min(starts, key=lambda p: evaluate(coarse, p).cost), blur))
 
 
 def _pale_pair(radius_mm: float, sign: int) -> Source:
@@ -331,7 +333,7 @@ def _unlike(found: Optimum) -> FloatArray:
 def scan_blur(rough: Sequence[Optimum]) -> Estimate:
     """Return a scan's squared blur (mm2) as the lesions that say most of it have it among their tissue."""
     converged = [o for o in rough if o.converged]
-    telling = sorted(converged, key=lambda o: _blur_sd(o.model, linearise(*o[:3])))[:BLUR_LESIONS]
+    telling = sorted(converged, key=_blur_sd)[:BLUR_LESIONS]
     return pooled_blur(run_each(lambda o: _among_tissue(o, BLUR), telling))
 
 
@@ -340,9 +342,7 @@ def pooled_blur(optima: Sequence[Optimum]) -> Estimate:
 
     Their weighted median, since a lesion that is no ball shows it as blur, and what was known before.
     """
-    found = np.array(
-        [[o.blur_mm2, _blur_sd(o.model, linearise(*o[:3]))] for o in optima if o.converged]
-    ).reshape(-1, 2)
+    found = np.array([[o.blur_mm2, _blur_sd(o)] for o in optima if o.converged]).reshape(-1, 2)
     # Each was found with the same knowledge; it may enter once.
     precision = found[:, 1] ** -2 - BLUR.sd**-2
     telling = precision > 0.5 * BLUR.sd**-2
@@ -419,9 +419,7 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
         Lesion-free places of the same shape around: what they would have caused is in the SD.
     """
     model, misfit = optimum.model, optimum.misfit
-    linear = linearise(*optimum[:3])
-    influence = influence_of(model, linear)
-    sandwich = sandwich_sd(model.near, misfit, influence)
+    influence, sandwich = optimum.influence, optimum.sandwich()
     clutter = places_sd(model, misfit, influence, places)
     left_open, shape_sd = np.sqrt([influence.variance, influence.shape_variance])
     told = [PROCESS_PART * left_open, AROUND_PART * sandwich, AROUND_PART * clutter, FLOOR_PPM_MM3]
@@ -442,11 +440,11 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
         shape_sd_ppm_mm3=float(shape_sd),
         residual=residual,
         core_residual=core,
-        blur=Estimate(optimum.blur_mm2, _blur_sd(model, linear), "mm2"),
+        blur=Estimate(optimum.blur_mm2, _blur_sd(optimum), "mm2"),
         decay_hz=optimum.decay_hz,
         optimum=optimum,
     )
 
 
-def _blur_sd(model: LesionModel, linear: Linear) -> float:
-    return float(np.sqrt(inverse_row(model, linear.normal, 5)[5]))
+def _blur_sd(found: Optimum) -> float:
+    return float(np.sqrt(inverse_row(found.model, found.linear.normal, 5)[5]))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from qsmcmb.microbleeds.lesion_model import LesionModel, Source
-from qsmcmb.microbleeds.misfit import Misfit, evaluate, gradient_of, linearise, priors, solved
-from qsmcmb.microbleeds.uncertainty import influence_of, sandwich_sd
+from qsmcmb.microbleeds.misfit import Linear, Misfit, evaluate, gradient_of, linearise, priors, solved
+from qsmcmb.microbleeds.uncertainty import Influence, influence_of, sandwich_sd
 from qsmcmb.typing import BoolArray, FloatArray
 
 MAX_BLUR_MM2 = 9.0
@@ -18,12 +20,15 @@ MAX_HALF_AXIS_MM = 3.5
 RADII_MM = (0.3, 6.0)
 ITERATIONS = 15
 TRIAL_STEPS = 6
+HOPELESS = 6.0
+"""Cost above a limit, over what the last step took away, from which it is out of reach."""
 SETTLED_COST = 1.0
 """Drop of the cost, in squared SDs, below which nothing more is to be had."""
 CORE_MM = 3.0
 
 
-class Optimum(NamedTuple):
+@dataclass
+class Optimum:
     """Where a fit ended: the model, its parameters and what they leave."""
 
     model: LesionModel
@@ -32,6 +37,22 @@ class Optimum(NamedTuple):
     converged: bool
     rivals_sd_ppm_mm3: float = 0.0
     """What other ends, about as likely, would make of the total susceptibility."""
+
+    def with_rivals(self, sd_ppm_mm3: float) -> Optimum:
+        """Return the same with what other ends would make of it; what is known of it stays known."""
+        out = copy(self)
+        out.rivals_sd_ppm_mm3 = sd_ppm_mm3
+        return out
+
+    @cached_property
+    def linear(self) -> Linear:
+        """The linear problem around it."""
+        return linearise(self.model, self.parameters, self.misfit)
+
+    @cached_property
+    def influence(self) -> Influence:
+        """How the total susceptibility answers to errors of the signal."""
+        return influence_of(self.model, self.linear)
 
     @property
     def source(self) -> Source:
@@ -77,8 +98,7 @@ class Optimum(NamedTuple):
 
     def sandwich(self) -> float:
         """Return the SD of the total susceptibility (ppm mm3) that the residual tells."""
-        influence = influence_of(self.model, linearise(*self[:3]))
-        return sandwich_sd(self.model.near, self.misfit, influence)
+        return sandwich_sd(self.model.near, self.misfit, self.influence)
 
     def evidence_cost(self) -> float:
         """Return the cost with the errors of all echoes counted as one, and what parameters cost (BIC)."""
@@ -104,27 +124,29 @@ class Optimum(NamedTuple):
 
 
 def optimise(model: LesionModel, p: FloatArray, *, give_up_above: float = np.inf) -> Optimum:
-    """Minimise the cost by Levenberg-Marquardt; after a few steps give up what is not below a limit."""
+    """Minimise the cost by Levenberg-Marquardt; give up what does not come below a limit in a few steps."""
     start_centre = p[1:4].copy()
     damping = 1e-3
     misfit = evaluate(model, p, slopes=True)
     normal, gradient = _normal_equations(model, p, misfit)
-    converged = False
+    converged, drop = False, np.inf
     for iteration in range(ITERATIONS):
-        if iteration == TRIAL_STEPS and misfit.cost > give_up_above:
+        above = misfit.cost - give_up_above
+        if above > 0 and (iteration == TRIAL_STEPS or (iteration > 1 and above > HOPELESS * drop)):
             break
         step = solved(model, normal, gradient, damping=damping)
         trial = _bounded(p - step, start_centre, model.n_source)
         new = evaluate(model, trial, slopes=True)
         converged = _settled(p, trial) or 0 <= misfit.cost - new.cost < SETTLED_COST
-        if new.cost < misfit.cost:
+        lower = new.cost < misfit.cost
+        if lower:
+            drop = misfit.cost - new.cost
             p, misfit = trial, new
-            normal, gradient = _normal_equations(model, p, misfit)
-            damping = max(damping / 5, 1e-7)
-        else:
-            damping *= 8
         if converged:
             break
+        if lower:
+            normal, gradient = _normal_equations(model, p, misfit)
+        damping = max(damping / 5, 1e-7) if lower else 8 * damping
     return Optimum(model, p, misfit, converged)
 
 

@@ -40,7 +40,8 @@ JOIN_MM = 0.75
 LARGEST_MM = 9.0
 BLUR_STEP_MM2 = 0.02
 """Of the squared blur: near 0 the blur itself has no slope."""
-BLUR_POINTS = 6
+BLUR_PLACES, BLUR_WEIGHTS = np.polynomial.legendre.leggauss(4)
+"""Gauss' nodes and weights for an average over the blur."""
 
 
 class PointSpread:
@@ -73,6 +74,10 @@ class PointSpread:
         cell_mm: float = CELL_MM,
     ) -> None:
         self._near = near
+        held = [np.flatnonzero(near.inside.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+        self._axes_mm = [axis[h] for axis, h in zip(near.axes_mm, held, strict=True)]
+        self._voxels = np.flatnonzero(near.inside[np.ix_(*held)])
+        """Those inside, among all of the rows that hold some."""
         size = np.array(near.grid.voxel_size_mm)
         turn = 6.0 * max(near.dipole_constants) * max(abs(total_chi_ppm_mm3), 0.2)
         smooth = [min(SMOOTH_TURN, np.pi * w.flat(SMOOTH_LOSS)) for w in near.windows]
@@ -118,7 +123,7 @@ class PointSpread:
         for number, level in enumerate(self._levels):
             offset = level.points - self._centre.astype(np.float32)
             values = np.concatenate([level.weight[None], level.weight * offset.T]).astype(np.float32)
-            moments += level.sample(values, self._matrices(number, TYPICAL_BLUR_MM))[:, near.inside]
+            moments += self._sample(level, values, self._matrices(number, TYPICAL_BLUR_MM))
         left = 1 - moments[0]
         middle = (where - self._centre) - moments[1:].T
         use = left > LEAST_WEIGHT
@@ -190,11 +195,11 @@ class PointSpread:
             shape.loop(rows, level.points, level.weight, *args, np.float32(level.cell_mm), part)
             if self._background is not None:
                 self._background.put_on(part, number)
-            sampled = level.sample(part, self._matrices(number, blur_mm))
-            seen[:, :count] += sampled[..., near.inside]
+            sampled = self._sample(level, part, self._matrices(number, blur_mm))
+            seen[:, :count] += sampled
             if derivatives:
-                wider = level.sample(part[:, 0], self._made_matrices(level, wider_mm))
-                seen[:, count] += (wider - sampled[:, 0])[..., near.inside] / np.float32(BLUR_STEP_MM2)
+                wider = self._sample(level, part[:, 0], self._made_matrices(level, wider_mm))
+                seen[:, count] += (wider - sampled[:, 0]) / np.float32(BLUR_STEP_MM2)
         if self._background is not None:
             self._background.take_off(seen, blur_mm, (wider_mm, BLUR_STEP_MM2) if derivatives else None)
         direct = np.empty_like(seen[:, :count])
@@ -202,6 +207,11 @@ class PointSpread:
         seen[:, :count] += direct
         complex_out: ComplexArray = seen[0] + 1j * seen[1]
         return complex_out
+
+    def _sample(self, level: _Level, values: FloatArray, matrices: list[FloatArray]) -> FloatArray:
+        """Return (..., voxel inside) of (..., point) values of a level."""
+        box = level.sample(values, matrices)
+        return np.asarray(box.reshape(*values.shape[:-1], -1).take(self._voxels, axis=-1))
 
     def _matrices(self, number: int, blur_mm: float) -> list[FloatArray]:
         """Return the sampling of a level along each axis; many starts are compared at one blur."""
@@ -215,7 +225,12 @@ class PointSpread:
         return [
             _sampling(axis, middle, width, v, blur_mm, profile)
             for axis, middle, width, v, profile in zip(
-                near.axes_mm, level.middles, level.widths, near.grid.voxel_size_mm, near.profiles, strict=True
+                self._axes_mm,
+                level.middles,
+                level.widths,
+                near.grid.voxel_size_mm,
+                near.profiles,
+                strict=True,
             )
         ]
 
@@ -244,8 +259,8 @@ class _Level:
 
 
 def _falling(part: FloatArray) -> FloatArray:
-    """Return a smooth step from 1 at 0 to 0 at 1."""
-    return np.asarray(np.cos(0.5 * np.pi * np.clip(part, 0, 1)) ** 2)
+    """Return a smooth step from 1 at 0 to exactly 0 at 1."""
+    return np.asarray(0.5 + 0.5 * np.cos(np.pi * np.clip(part, 0, 1)))
 
 
 def _cells(reach_mm: float, cell_mm: float) -> FloatArray:
@@ -267,6 +282,6 @@ def _sampling(
     profile: KSpaceWindow | SliceProfile,
 ) -> FloatArray:
     """Return the weights of cells in voxels: the spread of k-space's window or of a slice, averaged over the blur."""
-    shifts = ((np.arange(BLUR_POINTS) + 0.5) / BLUR_POINTS - 0.5) * blur_mm
-    apart = (voxels[:, None, None] - middles[None, :, None] + shifts) / voxel_mm
-    return np.ascontiguousarray(profile.spread(apart).mean(axis=2) * (widths / voxel_mm), np.float32)
+    apart = (voxels[:, None, None] - middles[None, :, None] + 0.5 * blur_mm * BLUR_PLACES) / voxel_mm
+    blurred = 0.5 * profile.spread(apart) @ BLUR_WEIGHTS
+    return np.ascontiguousarray(blurred * (widths / voxel_mm), np.float32)

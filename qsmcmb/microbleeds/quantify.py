@@ -154,7 +154,9 @@ def quantify_lesions(
     # Directly or through others: what one group fits no other reads.
     n_groups, group_of = connected_components(in_reach, directed=False)
     groups = [np.flatnonzero(group_of == g) for g in range(n_groups)]
-    run_each(fit_together, sorted(groups, key=len, reverse=True))
+    # What lasts longest first, so that no thread waits for it at the end: many lesions, and what no ball describes.
+    lasts = [0.0 if o is None else o.core_residual() for o in optima]
+    run_each(fit_together, sorted(groups, key=lambda group: sum(lasts[i] for i in group), reverse=True))
     lesions: list[Microbleed] = []
     details: list[Detail | None] = []
     for i, (near, fit) in enumerate(zip(nears, fits, strict=True)):

@@ -51,7 +51,7 @@ def beside_vein(found: Optimum) -> tuple[Optimum, Vein | None]:
     if evidence <= 0 or around.outside or np.linalg.norm(change[1:]) > STAYS_MM:
         return found, None
     rivals = float(np.hypot(found.rivals_sd_ppm_mm3, VEIN_SD * change[0]))
-    return around._replace(rivals_sd_ppm_mm3=rivals), Vein.of(vein, evidence)
+    return around.with_rivals(rivals), Vein.of(vein, evidence)
 
 
 def _field_left_hz(found: Optimum) -> FloatArray:

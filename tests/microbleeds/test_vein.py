@@ -42,6 +42,16 @@ def twin(row: np.ndarray, points: np.ndarray, constants: np.ndarray, inside: np.
     return np.asarray(np.where(rho > radius, far, inside[:, None] * near))
 
 
+def seen(
+    row: np.ndarray, points: np.ndarray, weight: np.ndarray, *args: np.ndarray | float, count: int
+) -> np.ndarray:
+    """Return what the loop makes of direction of B0, constants, core and edge, all of them float32."""
+    single = [np.asarray(a, np.float32) for a in (row[None], points, weight, *args[:-1])]
+    out = np.empty((2, count, len(args[1]), len(points)), np.float32)
+    cylinder_factor(*single, np.float32(args[-1]), out)
+    return np.asarray(out[0] + 1j * out[1])
+
+
 def row_of(axis: tuple[float, float, float]) -> np.ndarray:
     return np.array([0.9, 0.3, -0.2, 0.1, 0.8, *(np.array(axis) / np.linalg.norm(axis))])
 
@@ -53,23 +63,29 @@ def test_loop_agrees_with_a_plain_twin(axis: tuple[float, float, float], rng: np
     rho = np.linalg.norm(offset - np.outer(offset @ row[5:8], row[5:8]), axis=1)
     points = points[np.abs(rho - row[4]) > 0.01]
     constants, inside = np.array([0.3, 0.9]), np.array([0.6, 0.2])
-    out = np.empty((2, 1, 2, len(points)), np.float32)
     core = np.stack([inside, np.zeros(2)])
-    weight = np.ones(len(points), np.float32)
-    cylinder_factor(row[None], points, weight, B0_DIR, constants, core, 0.01, out)
+    weight = np.ones(len(points))
+    made = seen(row, points, weight, B0_DIR, constants, core, 0.01, count=1)[0]
     expected = twin(row, points.astype(float), constants, inside) - 1
-    np.testing.assert_allclose(out[0, 0] + 1j * out[1, 0], expected, atol=3e-5)
+    np.testing.assert_allclose(made, expected, atol=3e-5)
+
+
+def test_what_has_no_weight_is_not_seen(rng: np.random.Generator) -> None:
+    points, weight = rng.uniform(-4, 4, (500, 3)), np.zeros(500)
+    weight[300:310] = 1
+    core = np.stack([np.full(2, 0.5), np.full(2, -0.1)])
+    made = seen(row_of((1.0, 0.0, 2.0)), points, weight, B0_DIR, np.array([0.3, 0.9]), core, 0.3, count=10)
+    there = np.abs(made).max(axis=(0, 1)) > 0
+    np.testing.assert_array_equal(there, weight > 0)
 
 
 def test_slopes_are_differences(rng: np.random.Generator) -> None:
     points = rng.uniform(-4, 4, (400, 3)).astype(np.float32)
-    weight = np.ones(len(points), np.float32)
+    weight = np.ones(len(points))
     constants, core = np.array([0.5, 1.1]), np.array([[0.7, 0.4], [-0.2, -0.3]])
 
     def factor(p: np.ndarray, count: int) -> np.ndarray:
-        out = np.empty((2, count, 2, len(points)), np.float32)
-        cylinder_factor(CYLINDER.rows(p), points, weight, B0_DIR, constants, core, 0.5, out)
-        return np.asarray(out[0] + 1j * out[1])
+        return seen(CYLINDER.rows(p)[0], points, weight, B0_DIR, constants, core, 0.5, count=count)
 
     p = np.array([0.9, 0.3, -0.2, 0.1, np.log(0.8), 0.4, 0.0, 0.5, -0.6, 0.7])
     made = factor(p, 2 + PER_CYLINDER)[1:]

@@ -131,10 +131,10 @@ def likely_lines(near: Neighbourhood, left: Residue, steps_mm: FloatArray) -> tu
     b0_dir, least2 = np.array(near.grid.b0_dir), max(near.grid.voxel_size_mm) ** 2
     found: list[tuple[float, Line]] = []
     for axis in _directions(DIRECTIONS):
-        shifts = across @ null_space(axis[None]).T
-        kernels = np.stack([line_field(left.xyz - shift[:, None], axis, b0_dir, least2) for shift in shifts])
+        plane = null_space(axis[None]).T
+        kernels = line_fields(plane @ left.xyz, across, plane @ b0_dir, least2)
         best = best_kernel(left, kernels)
-        found.append((best.explained, Line(best.strength, shifts[best.number], axis)))
+        found.append((best.explained, Line(best.strength, across[best.number] @ plane, axis)))
     found.sort(key=lambda f: -f[0])
     return [line for _, line in found[:LIKELY_STARTS]], found[0][0]
 
@@ -147,10 +147,21 @@ def _directions(count: int) -> FloatArray:
     return np.stack([np.sqrt(1 - z**2) * np.cos(turn), np.sqrt(1 - z**2) * np.sin(turn), z], axis=1)
 
 
-def line_field(xyz: FloatArray, axis: FloatArray, b0_dir: FloatArray, least2: float) -> FloatArray:
-    """Return the field (ppm) around a line of 1 ppm mm2 at (3, n) distances in mm, not nearer than sqrt(least2)."""
-    along = axis @ xyz
-    rho2 = np.maximum((xyz**2).sum(axis=0) - along**2, least2)
-    cosine = axis @ b0_dir
-    across = b0_dir @ xyz - cosine * along
-    return np.asarray((2 * across**2 / rho2 - (1 - cosine**2)) / (2 * np.pi * rho2))
+def line_fields(across: FloatArray, shifts: FloatArray, b0_across: FloatArray, least2: float) -> FloatArray:
+    """Return the fields (ppm, (line, place)) of lines of 1 ppm mm2 in the plane across them, mm from least on.
+
+    Parameters
+    ----------
+    across : ndarray of shape (2, place)
+        Places in the plane across the lines, mm.
+    shifts : ndarray of shape (line, 2)
+        Where the lines are.
+    b0_across : ndarray of shape (2,)
+        The part of the field's direction in that plane.
+    least2 : float
+        Square of the least distance, mm2.
+    """
+    x, y = (place - shift[:, None] for place, shift in zip(across, shifts.T, strict=True))
+    rho2 = np.maximum(x**2 + y**2, least2)
+    along_b0 = b0_across[0] * x + b0_across[1] * y
+    return np.asarray((2 * along_b0**2 / rho2 - b0_across @ b0_across) / (2 * np.pi * rho2))

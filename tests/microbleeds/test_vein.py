@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.linalg import null_space
 
 from qsmcmb.microbleeds._cylinder_signal_loops import PER_CYLINDER, cylinder_factor
 from qsmcmb.microbleeds.lesion_fit import BLUR, dark_core, refine, rough_fit
 from qsmcmb.microbleeds.lesion_model import Source
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood
 from qsmcmb.microbleeds.source_shape import CYLINDER, TWO_BALLS, SourceShape
-from qsmcmb.microbleeds.vein import find_vein, line_field
+from qsmcmb.microbleeds.vein import find_vein, line_fields
 from qsmcmb.microbleeds.vein_beside import beside_vein
 from qsmcmb.model import GreScan
 from qsmcmb.phantoms.lesions import Ball, PhantomLesion
@@ -118,7 +119,12 @@ def test_a_line_has_the_field_of_a_thin_cylinder() -> None:
     axis = np.array([0.0, 0.6, 0.8])
     row = np.array([1.0, 0.0, 0.0, 0.0, 0.1, *axis])
     phase = np.angle(twin(row, xyz.T, np.array([0.01]), np.ones(1)))[0] / (4 * np.pi * 0.01)
-    np.testing.assert_allclose(line_field(xyz, axis, B0_DIR, 0.25), phase, rtol=1e-4)
+    plane = null_space(axis[None]).T
+    # The line is shifted with the places.
+    shift = np.array([0.7, -0.3])
+    across = plane @ xyz + shift[:, None]
+    made = line_fields(across, np.stack([np.zeros(2), shift]), plane @ B0_DIR, 0.25)[1]
+    np.testing.assert_allclose(made, phase, rtol=1e-4)
 
 
 TUBE = Tube((0.0, 2.0, 1.0), (1.0, 0.4, 1.4142), 0.6, 0.4, signal=0.9, r2star_hz=30.0)

@@ -1,7 +1,8 @@
 """Signal of an elongated spheroid and its field at points, with its derivatives.
 
-Outside a uniform prolate spheroid the field is that of dipoles along its focal line, dense as 1 - s^2: three of them,
-at Gauss' nodes for that density, have its field up to the fifth multipole.
+Outside a uniform prolate spheroid the field is that of dipoles along its focal line, dense as 1 - s^2: seven of them,
+at Gauss' nodes for that density, have its field up to the 13th multipole. A body twice as long as wide has 0.9 % of
+error 0.1 mm from its surface then (RMS; with three dipoles a third).
 """
 
 import math
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numba import prange
+from scipy.special import roots_jacobi
 
 from qsmcmb.core.compiled import compiled
 from qsmcmb.microbleeds._lesion_signal_loops import (
@@ -29,8 +31,9 @@ from qsmcmb.microbleeds._lesion_signal_loops import (
 
 PER_SPHEROID = 8
 TWO = np.float32(2.0)
-NODE, NODE_WEIGHT = np.float32(math.sqrt(3 / 7)), np.float32(7 / 30)
-"""Of the outer two dipoles: place over the focal distance, part of the total."""
+PLACES, DENSITY = (values.astype(np.float32) for values in roots_jacobi(7, 1, 1))
+PARTS_OF_TOTAL = DENSITY / DENSITY.sum()
+"""Of the dipoles: place over the focal distance, part of the total."""
 # Rows of a chunk's parts; the first two as for balls.
 FIELD, OUTSIDE, BY_TOTAL, BY_CENTRE, BY_FOCUS = 0, 1, 2, 3, 6
 EDGE_BY_CENTRE, EDGE_BY_RADIUS, EDGE_BY_FOCUS, PARTS = 9, 12, 13, 16
@@ -110,9 +113,8 @@ def _chunk(
     for axis in range(3):
         xyz[axis] = points[:, axis]
     _edge(row, xyz, edge, parts)
-    _field(row, xyz, b0_dir, ZERO, ONE - TWO * NODE_WEIGHT, parts)
-    _field(row, xyz, b0_dir, NODE, NODE_WEIGHT, parts)
-    _field(row, xyz, b0_dir, -NODE, NODE_WEIGHT, parts)
+    for k in range(PLACES.size):
+        _field(row, xyz, b0_dir, PLACES[k], PARTS_OF_TOTAL[k], parts)
     for e in range(constants.size):
         seen_at(parts, constants[e], core[0, e], turn, seen)
         weighted(seen, weight, out[:, 0, e])

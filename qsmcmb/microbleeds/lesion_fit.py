@@ -442,7 +442,7 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
         core_residual=core,
         blur=Estimate(optimum.blur_mm2, _blur_sd(optimum), "mm2"),
         decay_hz=optimum.decay_hz,
-        optimum=optimum,
+        optimum=optimum.bare(),
     )
 
 

@@ -146,8 +146,8 @@ def quantify_lesions(
                     core = optimum.model.core
                     optimum = rough_fit(near, optimum.source, neighbours=around, blur=blur, core=core)
                 refined, veins[i], beside[i] = _with_vein(refine(optimum, blur))
-                optima[i] = refined
-                fits[i] = describe_fit(refined, _places(scan, refined.model.near, voxels, data))
+                fits[i] = fit = describe_fit(refined, _places(scan, refined.model.near, voxels, data))
+                optima[i] = fit.optimum
             if progress:
                 progress(next(done), len(nears))
 

@@ -16,7 +16,7 @@ from qsmcmb.microbleeds.table import MicrobleedTable
 from qsmcmb.model import GreScan
 from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.lesions import with_territories
-from qsmcmb.pipeline.subject import Report, map_scan_field, provenance_of
+from qsmcmb.pipeline.subject import Clock, Report, map_scan_field, provenance_of
 from qsmcmb.typing import BoolArray, FloatArray
 
 
@@ -80,12 +80,15 @@ def measure_points(
             fix="give one row x, y, z in scanner RAS+ mm for each lesion",
         )  # fmt: skip
     config = config or make_config()
+    clock = Clock(scan.name, report)
     phase = map_scan_field(scan, config, mask=mask, report=report)
-    acquired = find_acquired(scan, phase.mask)
+    with clock.stage("acquisition"):
+        acquired = find_acquired(scan, phase.mask)
     data = FieldData(
         phase.total_field_hz, phase.offset_rad, phase.mask, acquired.noise, windows=acquired.windows
     )
-    measured = quantify_lesions(scan, points, data, kinds=kinds)
+    with clock.stage("quantify"):
+        measured = quantify_lesions(scan, points, data, kinds=kinds)
     places = assign_territory([m.position_mm for m in measured.lesions], phase.mask, scan.grid)
     losses = [d.loss if d else None for d in measured.details]
     lesions = with_territories(flag_same_lesions(flag_disagreement(measured.lesions, losses)), places)

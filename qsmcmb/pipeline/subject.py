@@ -142,8 +142,9 @@ def run_scan(
         Any gate of the stages.
     """
     config = config or make_config()
-    scan = _prepared(scan, config)
-    job = _Job(scan, config, Clock(scan.name, report))
+    clock = Clock(scan.name, report)
+    scan = _prepared(scan, config, clock)
+    job = _Job(scan, config, clock)
     phase = _map_total_field(job, mask)
     local = None
     if not job.config.replaced("background"):
@@ -160,7 +161,8 @@ def run_scan(
     targets = _Targets(readers, list(kinds or [None] * len(readers)), [None] * len(readers))
     if points_mm is None or detect:
         targets = _with_candidates(job, targets, chi_ppm, inversion.mask)
-    acquired = find_acquired(scan, phase.mask)
+    with job.clock.stage("acquisition"):
+        acquired = find_acquired(scan, phase.mask)
     data = FieldData(
         phase.total_field_hz,
         phase.offset_rad,
@@ -206,14 +208,15 @@ def map_scan_field(
     report: Report | None = None,
 ) -> PhaseToField:
     """Return mask and total field of a scan: all that a lesion fit needs."""
-    config = config or make_config()
-    return _map_total_field(_Job(_prepared(scan, config), config, Clock(scan.name, report)), mask)
+    config, clock = config or make_config(), Clock(scan.name, report)
+    return _map_total_field(_Job(_prepared(scan, config, clock), config, clock), mask)
 
 
-def _prepared(scan: GreScan, config: Config) -> GreScan:
+def _prepared(scan: GreScan, config: Config, clock: Clock) -> GreScan:
     """Return the scan with faults of its phase reported, and corrected where the configuration says so."""
     chosen = config["prepare"].options
-    found = prepare_phase(scan.phase_rad, scan.magnitude, te_s=scan.te_s, **chosen)
+    with clock.stage("prepare"):
+        found = prepare_phase(scan.phase_rad, scan.magnitude, te_s=scan.te_s, **chosen)
     return replace(scan, phase_rad=found.phase_rad, warnings=(*scan.warnings, *found.warnings))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -61,18 +60,15 @@ def measure_session(
     def note(_: str, stage: str, seconds: float) -> None:
         stages[stage] = stages.get(stage, 0.0) + seconds
 
-    start = time.perf_counter()
     if maps:
         result = run_scan(session.scan, points_mm=points_mm, kinds=kinds, report=note)
         lesions, visible = result.lesions, _visible_rows(result, session.lesions)
-        seconds = stages["quantify"]
     else:
         lesions = quantify(session.scan, points_mm, kinds=kinds, report=note).lesions
         visible = [{} for _ in lesions]
-        seconds = time.perf_counter() - start - sum(stages.values())
-    rows = []
+    rows, seconds = [], stages["quantify"] / max(len(lesions), 1)
     for truth, lesion, seen in zip(session.lesions, lesions, visible, strict=True):
-        rows.append({**_row(session.scan, truth, lesion), **seen, "seconds": seconds / max(len(lesions), 1)})
+        rows.append({**_row(session.scan, truth, lesion), **seen, "seconds": seconds})
     return [{"session": session.label, **row} for row in rows]
 
 

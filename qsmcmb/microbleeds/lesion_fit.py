@@ -214,8 +214,11 @@ def _gain(other: Optimum, one: Optimum) -> float:
 def _left_around(other: Optimum, one: Optimum) -> float:
     """Return the most that another shape leaves around the ball and around each of its bodies, over what the ball does.
 
-    A second ball that describes something else nearby lowers the cost, but leaves what is around it as it is.
+    A second ball that describes something else nearby lowers the cost, but leaves what is around it as it is. One
+    outside the mask leaves nothing that is seen: infinity.
     """
+    if other.outside:
+        return np.inf
     centres = [one.source.centre_mm, *(triple(row[1:4]) for row in other.rows)]
     return max(other.core_residual(c) / max(one.core_residual(c), 1e-9) for c in centres)
 

@@ -25,6 +25,8 @@ HOPELESS = 6.0
 SETTLED_COST = 1.0
 """Drop of the cost, in squared SDs, below which nothing more is to be had."""
 CORE_MM = 3.0
+LEAST_SHOWN = 0.15
+"""Part of the voxels around a body that must be inside: nothing says that there is what none of them shows."""
 
 
 @dataclass
@@ -86,8 +88,11 @@ class Optimum:
 
     @property
     def outside(self) -> bool:
-        """Whether the fit has left the mask: no voxel shows its core."""
-        return not self._core(self.source.centre_mm).any()
+        """Whether the fit, or a body of it, has left the mask: next to no voxel shows its core."""
+        near = self.model.near
+        whole = near.inside.sum() / near.covered * (CORE_MM / near.radius_mm) ** 3
+        shown = [self._core(triple(row[1:4])).sum() for row in self.rows]
+        return bool(min(shown) < LEAST_SHOWN * whole)
 
     def core_residual(self, centre_mm: tuple[float, float, float] | None = None) -> float:
         """Return the weighted residual within CORE_MM of a place, the source's centre by default."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import roots_jacobi
 
 from qsmcmb.errors import ConfigError
 from qsmcmb.phantoms.recipe import LesionRecipe
@@ -40,23 +41,14 @@ class Ball(NamedTuple):
     def dipoles(self) -> FloatArray:
         """Return dipoles (n, 4) with the body's field outside it: ppm mm3 and place relative to its centre (mm).
 
-        A uniform prolate ellipsoid attracts like its focal line with a density of 1 - s^2; Gauss' nodes for that
-        weight are the extrema of a Legendre polynomial.
+        A uniform prolate ellipsoid attracts like its focal line with a density of 1 - s^2: Gauss' nodes for that.
         """
         if self.stretch == 1:
             return np.array([[self.total_chi_ppm_mm3, 0.0, 0.0, 0.0]])
-        nodes, weights = _focal_nodes(FOCAL_POINTS)
+        nodes, density = roots_jacobi(FOCAL_POINTS, 1, 1)
         focus = self.radius_mm * np.sqrt(self.stretch**2 - 1)
-        return np.column_stack([self.total_chi_ppm_mm3 * weights, focus * np.outer(nodes, self.axis)])
-
-
-def _focal_nodes(count: int) -> tuple[FloatArray, FloatArray]:
-    """Return Gauss nodes and weights (sum 1) for the density 1 - s^2 over -1 to 1."""
-    k = np.arange(1, count)
-    # Jacobi polynomials with both exponents 1: their three-term recursion as a symmetric matrix.
-    off = np.sqrt(k * (k + 2) / ((2 * k + 1.0) * (2 * k + 3.0)))
-    nodes, vectors = np.linalg.eigh(np.diag(off, 1) + np.diag(off, -1))
-    return nodes, vectors[0] ** 2
+        parts = density / density.sum()
+        return np.column_stack([self.total_chi_ppm_mm3 * parts, focus * np.outer(nodes, self.axis)])
 
 
 class PhantomLesion(NamedTuple):

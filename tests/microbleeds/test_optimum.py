@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from qsmcmb.microbleeds.lesion_fit import BLUR, dark_core
 from qsmcmb.microbleeds.lesion_model import LesionModel, Source
-from qsmcmb.microbleeds.optimum import TRIAL_STEPS, optimise
+from qsmcmb.microbleeds.misfit import evaluate
+from qsmcmb.microbleeds.optimum import TRIAL_STEPS, Optimum, optimise
+from qsmcmb.microbleeds.source_shape import TWO_BALLS
 from tests.microbleeds.test_lesion_model import scanned
 
 TOTAL = 3.0
@@ -28,6 +32,20 @@ def test_what_is_left_out_is_made_again(model: LesionModel) -> None:
     assert found.rivals_sd_ppm_mm3 == 0
     assert not {"linear", "influence"} & set(vars(bare))
     assert bare.sandwich() == sd
+
+
+@pytest.mark.parametrize(("apart_mm", "outside"), [(0.9, False), (1.6, False), (3.2, True), (5.0, True)])
+def test_a_pair_whose_other_half_nothing_shows_is_outside(
+    model: LesionModel, apart_mm: float, outside: bool
+) -> None:
+    near = model.near
+    # The mask ends 1.5 mm beside the lesion.
+    near = replace(near, inside=near.inside & (near.coordinates_mm[0] < 1.5), covered=0.6)
+    pair = LesionModel(near, Source(2 * TOTAL, (0.0, 0.0, 0.0), 0.8), blur=BLUR, core=dark_core(3.0))
+    pair = pair.with_shape(TWO_BALLS)
+    half = apart_mm / 2
+    p = pair.start(Source(2 * TOTAL, (half, 0.0, 0.0), 0.8), [half, 0.0, 0.0])
+    assert Optimum(pair, p, evaluate(pair, p), converged=True).outside == outside
 
 
 def test_what_is_out_of_reach_is_given_up(model: LesionModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,22 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from qsmcmb.core._angle_loops import cosine, sinc, wrap
 from qsmcmb.core.compiled import compiled
-from qsmcmb.microbleeds._lesion_signal_loops import CHUNK, HALF, LEAST, ONE, THREE, ZERO, nothing_seen
+from qsmcmb.microbleeds._lesion_signal_loops import (
+    CHUNK,
+    HALF,
+    LEAST,
+    ONE,
+    THREE,
+    ZERO,
+    nothing_seen,
+    seen_at,
+    weighted,
+)
 
 PER_CYLINDER = 8
 TWO, FOUR = np.float32(2.0), np.float32(4.0)
-# Rows of a chunk's parts: field, part outside the cylinder, derivatives of each.
+# Rows of a chunk's parts; the first two as for balls.
 FIELD, OUTSIDE, BY_STRENGTH, BY_POINT, BY_AXIS = 0, 1, 2, 3, 6
 EDGE_BY_POINT, EDGE_BY_RADIUS, EDGE_BY_AXIS, PARTS = 9, 12, 13, 16
 
@@ -79,21 +88,12 @@ def _within(row: Any, b0_dir: Any, field: Any) -> None:
 
 
 @compiled(fused=True)
-def _turn(parts: Any, constant: Any, turn: Any) -> None:
-    """Fill `turn` (2, point) with the signal outside at one echo."""
+def _add_inside(parts: Any, inside: Any, seen: Any) -> None:
+    """Add to `seen` (2, point) the signal of the inside."""
     for i in range(parts.shape[1]):
-        phase = wrap(constant * parts[FIELD, i])
-        turn[0, i] = cosine(phase)
-        turn[1, i] = phase * sinc(phase)
-
-
-@compiled(fused=True)
-def _mixed(parts: Any, turn: Any, inside: Any, weight: Any, out: Any) -> None:
-    """Fill `out` (2, point) with the weighted factor - 1."""
-    for i in range(weight.size):
-        outside = parts[OUTSIDE, i]
-        out[0, i] = weight[i] * (outside * turn[0, i] + (ONE - outside) * inside[0] - ONE)
-        out[1, i] = weight[i] * (outside * turn[1, i] + (ONE - outside) * inside[1])
+        within = ONE - parts[OUTSIDE, i]
+        seen[0, i] += within * inside[0]
+        seen[1, i] += within * inside[1]
 
 
 @compiled(fused=True)
@@ -117,7 +117,8 @@ def _chunk(
 ) -> None:
     n = points.shape[0]
     parts, xyz = np.empty((PARTS, n), np.float32), np.empty((3, n), np.float32)
-    turn, nothing = np.empty((2, n), np.float32), np.zeros(n, np.float32)
+    turn, seen = np.empty((2, n), np.float32), np.empty((2, n), np.float32)
+    nothing = np.zeros(n, np.float32)
     field = np.empty(1 + PER_CYLINDER, np.float32)
     inside, by_inside = np.empty(2, np.float32), np.empty(2, np.float32)
     for axis in range(3):
@@ -129,8 +130,9 @@ def _chunk(
         phase = constant * field[0]
         real, imaginary = np.float32(math.cos(phase)), np.float32(math.sin(phase))
         inside[0], inside[1] = core[0, e] * real, core[0, e] * imaginary
-        _turn(parts, constant, turn)
-        _mixed(parts, turn, inside, weight, out[:, 0, e])
+        seen_at(parts, constant, ZERO, turn, seen)
+        _add_inside(parts, inside, seen)
+        weighted(seen, weight, out[:, 0, e])
         if out.shape[1] > 1:
             for p in range(PER_CYLINDER):
                 # The strength moves no edge, the radius no field outside.

@@ -148,7 +148,7 @@ def _directions(count: int) -> FloatArray:
 
 
 def line_fields(across: FloatArray, shifts: FloatArray, b0_across: FloatArray, least2: float) -> FloatArray:
-    """Return the fields (ppm, (line, place)) of lines of 1 ppm mm2 in the plane across them, mm from least on.
+    """Return the fields of lines of 1 ppm mm2 at places in the plane across them.
 
     Parameters
     ----------
@@ -159,7 +159,12 @@ def line_fields(across: FloatArray, shifts: FloatArray, b0_across: FloatArray, l
     b0_across : ndarray of shape (2,)
         The part of the field's direction in that plane.
     least2 : float
-        Square of the least distance, mm2.
+        Square of the distance below which a line's field is not followed, mm2.
+
+    Returns
+    -------
+    ndarray of shape (line, place)
+        ppm.
     """
     x, y = (place - shift[:, None] for place, shift in zip(across, shifts.T, strict=True))
     rho2 = np.maximum(x**2 + y**2, least2)

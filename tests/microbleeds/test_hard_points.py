@@ -131,6 +131,8 @@ def test_a_pair_beside_a_sinus_has_an_interval_that_reaches_it(
     (lesion,) = measure(scan, field_hz, [(0.5, -0.4, 0.3)], mask).lesions
     assert "poor-fit" in lesion.flags
     assert covers(lesion, 13.6)
+    # Not because it says nothing.
+    assert lesion.total_chi_ppm_mm3.sd < 0.5 * 13.6
 
 
 @pytest.mark.parametrize("point", [(40.0, 0.0, 0.0), (0.0, 0.0, -1e6)])

@@ -18,7 +18,7 @@ from qsmcmb.core.memory import zeros
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
 from qsmcmb.unwrapping import _laplacian_loops as loops
 
-SMALLEST = 4
+SMALLEST = 8
 """Voxels along the longest axis at which coarsening ends."""
 COARSEST_SWEEPS = 16
 STRETCH = np.float32(1.8)

@@ -127,7 +127,7 @@ def find_acquired(scan: GreScan, mask: BoolArray) -> Acquired:
         for s, n in zip(small.shape, mask.shape, strict=True)
     ]
     seen = float(noise_from_magnitude(np.abs(small), mask[np.ix_(*where)]))
-    return Acquired(windows, seen / float(np.prod([_noise_left(w) for w in windows])))
+    return Acquired(windows, seen / float(np.prod([noise_left(w) for w in windows])))
 
 
 def _windows(signal: ComplexArray, mask: BoolArray, size_mm: FloatArray) -> Windows:
@@ -265,7 +265,7 @@ def _cropped(signal: ComplexArray, windows: Windows) -> ComplexArray:
     return np.asarray(signal, dtype=np.complex64)
 
 
-def _noise_left(window: KSpaceWindow) -> float:
+def noise_left(window: KSpaceWindow) -> float:
     """Return the SD of the differences along an axis of filtered noise, over that of unfiltered noise."""
     k = (np.arange(200) + 0.5) / 200
     differences = 1 - np.cos(np.pi * k)

@@ -133,6 +133,7 @@ def _fit_record(detail: Detail) -> dict[str, Any]:
             "sd": _finite(fit.sd_ppm_mm3),
             "noise_and_clutter_sd": _finite(fit.noise_sd_ppm_mm3),
             "blur_and_shape_sd": _finite(fit.shape_sd_ppm_mm3),
+            "hidden_tissue_sd": _finite(fit.hidden_sd_ppm_mm3),
             "cramer_rao_sd": _finite(fit.cramer_rao_sd_ppm_mm3),
             "converged": fit.converged,
         },

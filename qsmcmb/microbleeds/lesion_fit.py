@@ -40,8 +40,8 @@ KEPT = Core(3.0, 1.5)
 """A lesion that keeps its signal."""
 RADIUS_STARTS = (0.75, 1.0, 1.3)
 FLOOR_PPM_MM3 = 0.005
-PROCESS_PART = 0.25
-AROUND_PART = 1.1
+PROCESS_PART = 0.225
+AROUND_PART = 1.0
 USUAL_RESIDUAL = 0.6
 CORE_POWER = 2
 FIELD_POWER = 0.2
@@ -49,6 +49,8 @@ THICK_POWER = 0.75
 """The variance of noise and clutter: what the tissue's processes leave open, in part (a brain differs less from place
 to place than they allow), what the residual and what the places around say, and a floor; more where the fit, the
 core's above all, is poorer than usual, at a stronger field than 3 T, and the longer a voxel is."""
+HIDDEN_PART = 0.003
+"""SD over total susceptibility: a lesion hides the more tissue the stronger it is, and nothing tells what that adds."""
 
 TISSUE_MM = 7.0
 """Radius of the ball in which a lesion is refined among tissue: what is further out says little of it."""
@@ -107,6 +109,8 @@ class LesionFit(NamedTuple):
     """SD that lesion-free places around would have caused; NaN with too few of them."""
     shape_sd_ppm_mm3: float
     """SD from what is not known of the scan's blur and of the lesion's shape."""
+    hidden_sd_ppm_mm3: float
+    """SD from the tissue that the lesion hides."""
     residual: float
     """Root mean square of the weighted residual; about 1 where the model holds."""
     core_residual: float
@@ -433,14 +437,16 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     stronger = (model.near.b0_tesla / 3) ** FIELD_POWER
     thicker = (max(size) / min(size)) ** THICK_POWER
     noise_sd = float(around) * poorer * stronger * thicker / model.near.covered
+    hidden_sd = HIDDEN_PART * model.near.texture * abs(optimum.source.total_chi_ppm_mm3)
     return LesionFit(
         source=optimum.source,
-        sd_ppm_mm3=float(np.linalg.norm([noise_sd, shape_sd, optimum.rivals_sd_ppm_mm3])),
+        sd_ppm_mm3=float(np.linalg.norm([noise_sd, shape_sd, hidden_sd, optimum.rivals_sd_ppm_mm3])),
         noise_sd_ppm_mm3=noise_sd,
         cramer_rao_sd_ppm_mm3=bound_of(model, misfit),
         clutter_sd_ppm_mm3=clutter,
         sandwich_sd_ppm_mm3=sandwich,
         shape_sd_ppm_mm3=float(shape_sd),
+        hidden_sd_ppm_mm3=float(hidden_sd),
         residual=residual,
         core_residual=core,
         blur=Estimate(optimum.blur_mm2, _blur_sd(optimum), "mm2"),

@@ -111,10 +111,12 @@ class Optimum:
 
     def evidence_cost(self) -> float:
         """Return the cost with the errors of all echoes counted as one, and what parameters cost (BIC)."""
-        model, p = self.model, self.parameters
-        rough = model.roughness(p)
-        data = self.misfit.cost - self._unlikely() - rough
-        return data / len(model.near.te_s) + rough + self.price()
+        rough = self.model.roughness(self.parameters)
+        return self.data_cost() / len(self.model.near.te_s) + rough + self.price()
+
+    def data_cost(self) -> float:
+        """Return the part of the cost that the data make."""
+        return self.misfit.cost - self._unlikely() - self.model.roughness(self.parameters)
 
     def price(self) -> float:
         """Return the part of it that the source's parameters cost."""

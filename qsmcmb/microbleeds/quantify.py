@@ -28,6 +28,7 @@ from qsmcmb.microbleeds.slice_choice import with_slices
 from qsmcmb.microbleeds.tissue import texture_of
 from qsmcmb.microbleeds.vein import Vein, find_vein
 from qsmcmb.microbleeds.vein_beside import beside_vein
+from qsmcmb.microbleeds.window_choice import with_windows
 from qsmcmb.model import Estimate, GreScan, Microbleed
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -124,7 +125,8 @@ def quantify_lesions(
         )  # fmt: skip
     voxels = scan.grid.to_voxel(points_mm)
     labels = np.zeros(scan.grid.shape, np.int32)
-    nears = with_slices(_with_texture([_near(scan, v, data) for v in voxels], scan, voxels, data))
+    nears = _with_texture([_near(scan, v, data) for v in voxels], scan, voxels, data)
+    nears = with_windows(with_slices(nears))
     optima = run_each(lambda near: None if near is None else first_fit(near), nears)
     blur = scan_blur([o for o in optima if o is not None])
     fits: list[LesionFit | None] = [None] * len(nears)

@@ -30,13 +30,13 @@ def with_slices(nears: Sequence[Neighbourhood | None]) -> list[Neighbourhood | N
     axis = int(size.argmax())
     if size[axis] < THICK * np.delete(size, axis).max() or known[0].windows[axis] != WHOLE[axis]:
         return list(nears)
-    strength = [abs(fit_field_form(n, n.field_hz).total_chi_ppm_mm3) for n in known]
-    judges = [known[i] for i in np.argsort(strength)[::-1][:JUDGES]]
+    judges = strongest(known, JUDGES)
     whole = SliceProfile(axis, 1.0)
     profiles = [SliceProfile(axis, thickness) for thickness in THICKNESSES]
     both = run_each(first_fit, [replace(n, slices=kind) for kind in (whole, None) for n in judges])
     fits, no_slices = both[: len(judges)], both[len(judges) :]
-    again = run_each(lambda task: _again(*task), [(fit, profile) for profile in profiles for fit in fits])
+    tasks = [(fit, replace(fit.model.near, slices=profile)) for profile in profiles for fit in fits]
+    again = run_each(lambda task: seen_anew(*task), tasks)
     costs = np.array([fit.misfit.cost for fit in [*fits, *again]]).reshape(-1, len(fits)).sum(axis=1)
     best = [whole, *profiles][int(costs.argmin())]
     if sum(fit.misfit.cost for fit in no_slices) <= costs.min():
@@ -44,6 +44,12 @@ def with_slices(nears: Sequence[Neighbourhood | None]) -> list[Neighbourhood | N
     return [None if n is None else replace(n, slices=best) for n in nears]
 
 
-def _again(fit: Optimum, profile: SliceProfile) -> Optimum:
-    """Return a fit's optimum with other slices."""
-    return optimise(fit.model.seen_by(replace(fit.model.near, slices=profile), fit.source), fit.parameters)
+def strongest(nears: Sequence[Neighbourhood], number: int) -> list[Neighbourhood]:
+    """Return the neighbourhoods whose field asks for the strongest lesions."""
+    strength = [abs(fit_field_form(n, n.field_hz).total_chi_ppm_mm3) for n in nears]
+    return [nears[i] for i in np.argsort(strength)[::-1][:number]]
+
+
+def seen_anew(fit: Optimum, near: Neighbourhood) -> Optimum:
+    """Return a fit's optimum where another scanner saw the same voxels."""
+    return optimise(fit.model.seen_by(near, fit.source), fit.parameters)

@@ -43,6 +43,7 @@ def lines_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("SD", _unit(fit["sd"])),
             ("of it noise and clutter", _unit(fit["noise_and_clutter_sd"])),
             ("of it the scan's blur and the lesion's shape", _unit(fit["blur_and_shape_sd"])),
+            ("of it the tissue that the lesion hides", _unit(fit["hidden_tissue_sd"])),
             ("Cramer-Rao bound of the SD (white noise alone)", _unit(fit["cramer_rao_sd"])),
             ("weighted residual; within 3 mm", f"{show(fit['residual'])}; {show(fit['core_residual'])}"),
             (f"{fit['shape']}: total (ppm mm3), radius (mm)", _sources(fit["sources_ppm_mm3_mm"])),

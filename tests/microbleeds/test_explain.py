@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qsmcmb.microbleeds.explain import FLAGS, explain_lesion, totals_per_echo
-from qsmcmb.microbleeds.lesion_fit import fit_lesion
+from qsmcmb.microbleeds.lesion_fit import HIDDEN_PART, fit_lesion
 from qsmcmb.microbleeds.quantify import Detail
 from qsmcmb.microbleeds.signal_loss import measure_signal_loss
 from qsmcmb.model import Estimate, Microbleed
@@ -49,6 +49,7 @@ def test_record_is_json_with_the_tables_numbers(detail: Detail) -> None:
     assert again["voxels"]["used"] == int(detail.fit.near.inside.sum())
     assert 0 < again["fit"]["cramer_rao_sd"] <= again["fit"]["sd"]
     assert 0 < again["fit"]["blur_and_shape_sd"] < again["fit"]["sd"]
+    assert again["fit"]["hidden_tissue_sd"] == pytest.approx(HIDDEN_PART * lesion.total_chi_ppm_mm3.value)
     assert [r["te_s"] for r in again["per_echo"]] == list(detail.near.te_s)
     assert again["estimators_agree"] is True
     assert slices is not None

@@ -21,13 +21,15 @@ RANGE = (0.6, 1.3)
 """Of the taper that is looked for, over what the spectrum says."""
 PRECISION = 0.01
 """Of the taper; a hundredth moves a total susceptibility by 0.2 %."""
+LEAST_GAIN = 15.0
+"""Drop of the cost from which lesions are believed: weak ones say nothing of a filter."""
 
 
 def with_windows(nears: Sequence[Neighbourhood | None]) -> list[Neighbourhood | None]:
     """Return neighbourhoods with the taper of a cosine filter that explains the lesions best, alike along all axes.
 
-    Only where the spectrum shows such a filter (Tukey's or Hann's). It finds the taper of each axis to a tenth, or of
-    one axis not at all, and a blur cannot make up for it: it is never less than none.
+    Only where the spectrum shows such a filter (Tukey's or Hann's). It tells the taper of each axis to a tenth, or of
+    one axis not at all, and a blur, which is never less than none, cannot make up for one that is too wide.
     """
     known = [n for n in nears if n is not None]
     found = known[0].windows if known else WHOLE
@@ -48,7 +50,7 @@ def with_windows(nears: Sequence[Neighbourhood | None]) -> list[Neighbourhood | 
     best = minimize_scalar(
         lambda taper: cost(with_taper(taper)), bounds=bounds, method="bounded", options={"xatol": PRECISION}
     )
-    if best.fun >= cost(found):
+    if known[0].independent * (cost(found) - best.fun) < LEAST_GAIN:
         return list(nears)
     windows = with_taper(float(best.x))
     quieter = np.prod([noise_left(old) / noise_left(new) for old, new in zip(found, windows, strict=True)])

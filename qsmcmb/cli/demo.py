@@ -48,6 +48,7 @@ def _print(result: DemoResult, page: Path) -> None:
     import numpy as np
 
     from qsmcmb.cli.console import print_table
+    from qsmcmb.validation.visible import EQUAL_TE_S
 
     sessions = list(result.detected)
     header = ["lesion", "kind", "true", *(f"{s} (95 %)" for s in sessions), "CV", "CV of volume"]
@@ -67,7 +68,7 @@ def _print(result: DemoResult, page: Path) -> None:
         "Total susceptibility, ppm mm3, positions given", header, rows,
         notes=(
             f"Median coefficient of variation over field strengths: total susceptibility {cv:.1f} %, "
-            f"visible volume {cv_volume:.0f} %.",
+            f"visible volume (TE {1000 * EQUAL_TE_S:.0f} ms) {cv_volume:.0f} %.",
             f"The detector alone finds {found}.",
             f"Report: {page}",
         ),

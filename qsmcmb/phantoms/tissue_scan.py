@@ -62,6 +62,11 @@ class TruthRow(NamedTuple):
     y_mm: float
     z_mm: float
 
+    @property
+    def place_mm(self) -> FloatArray:
+        """Centre (3), scanner RAS+ mm."""
+        return np.array([self.x_mm, self.y_mm, self.z_mm])
+
 
 class PhantomSession(NamedTuple):
     """One simulated session with its truth."""

@@ -111,7 +111,10 @@ def field_strength_plot(rows: Sequence[dict[str, Any]], sessions: Sequence[str])
         )
     ends = [truth.min() * 0.7, truth.max() * 1.4]
     left.plot(ends, ends, color="0.6", linewidth=1)
-    for axis, label in ((left, "estimate, 95 % interval (ppm mm3)"), (right, "visible volume (mm3)")):
+    for axis, label in (
+        (left, "estimate, 95 % interval (ppm mm3)"),
+        (right, "visible volume at equal TE (mm3)"),
+    ):
         axis.set_xscale("log")
         axis.set_yscale("log")
         for side in (axis.xaxis, axis.yaxis):

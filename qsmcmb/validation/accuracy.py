@@ -73,14 +73,15 @@ def error_claims(rows: Rows) -> list[Claim]:
 
 
 def field_claims(rows: Rows) -> list[Claim]:
-    """Return the agreement over field strengths, and the visible volume's beside it."""
+    """Return the agreement over field strengths, and the visible volume's at an equal echo time beside it."""
     large = lesions_in(rows, above=5)
-    cv, cv_volume = 100 * cv_over(large, "estimate_ppm_mm3"), 100 * cv_over(large, "volume_mm3")
-    visible = percentile(cv_volume, 50)
+    cv, cv_volume = 100 * cv_over(large, "estimate_ppm_mm3"), 100 * cv_over(large, "equal_te_mm3")
     return [
         at_most(GOAL, "CV over 1.5, 3 and 7 T, above 5 ppm mm3, median (%)", "2", percentile(cv, 50), 2,
-                f"visible volume {visible:.0f} %, {cv.size} lesions"),
+                f"{cv.size} lesions"),
         at_most(GOAL, "the same, worst (%)", "8", percentile(cv, 100), 8),
+        at_least(GOAL, "the same of the visible volume at TE 19 ms, median (%)", "above 50",
+                 percentile(cv_volume, 50), 50),
     ]  # fmt: skip
 
 

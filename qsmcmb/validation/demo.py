@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from qsmcmb.io.bids import load_scan
 from qsmcmb.io.results import list_results
 from qsmcmb.io.tables import read_tsv, write_json, write_tsv
 from qsmcmb.microbleeds.candidates import find_candidates
@@ -17,6 +18,7 @@ from qsmcmb.pipeline.config import make_config
 from qsmcmb.pipeline.study import Outcome, StudyOptions, run_study
 from qsmcmb.typing import FloatArray
 from qsmcmb.validation.phantom_dataset import truth_folder, write_phantom
+from qsmcmb.validation.visible import volume_at_equal_te
 
 RECIPE = "demo"
 SAME_LESION_MM = 3.0
@@ -33,6 +35,7 @@ class DemoRow:
     estimates: dict[str, tuple[float, float, float]]
     """session -> value, lower and upper end of the 95 % interval (ppm mm3)."""
     volumes_mm3: dict[str, float]
+    """session -> visible volume at an equal echo time."""
 
     @property
     def cv(self) -> float:
@@ -87,32 +90,34 @@ def run_demo(out: Path, *, report: Report | None = None) -> DemoResult:
     write_phantom(recipe, bids, report=report)
     points = truth_folder(bids) / "points.tsv"
     outcomes = run_study(bids, derivatives, StudyOptions(make_config(), points=points), report=report)
-    rows, detected = compare(derivatives, truth_folder(bids), recipe.subject)
+    rows, detected = compare(bids, derivatives, recipe.subject)
     result = DemoResult(rows, outcomes, detected, derivatives)
     _write(out, result)
     return result
 
 
 def compare(
-    derivatives: Path, truth: Path, participant: str
+    bids: Path, derivatives: Path, participant: str
 ) -> tuple[list[DemoRow], dict[str, tuple[int, int]]]:
     """Return truth and estimates per lesion, and what the detector finds without the positions."""
     estimates: dict[int, dict[str, tuple[float, float, float]]] = {}
     volumes: dict[int, dict[str, float]] = {}
     kinds: dict[int, tuple[str, float]] = {}
     detected = {}
+    truth = truth_folder(bids)
     for session in list_results(derivatives, participant):
         stem = f"sub-{participant}_{session.name}"
         table = read_tsv(truth / f"sub-{participant}" / session.name / f"{stem}_lesions.tsv")
         where = np.array([[float(t[c] or 0) for c in ("x_mm", "y_mm", "z_mm")] for t in table])
         lesions = session.lesion_rows()
-        for t, row in zip(table, lesions, strict=True):
+        scan = load_scan(bids, participant=participant, session=session.session)
+        for t, row, place in zip(table, lesions, where, strict=True):
             number = int(t["id"] or 0)
             kinds[number] = (str(t["kind"]), float(t["S_ppm_mm3"] or 0))
             names = ("total_chi_ppm_mm3", "total_chi_low_ppm_mm3", "total_chi_high_ppm_mm3")
             value, low, high = (float(row[name]) for name in names)
             estimates.setdefault(number, {})[session.session] = (value, low, high)
-            volumes.setdefault(number, {})[session.session] = float(row["volume_mm3"])
+            volumes.setdefault(number, {})[session.session] = volume_at_equal_te(scan, place)
         detected[session.session] = (_found(session, where), len(where))
     rows = [DemoRow(n, *kinds[n], estimates[n], volumes[n]) for n in sorted(kinds)]
     return rows, detected

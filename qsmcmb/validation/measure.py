@@ -13,13 +13,20 @@ from qsmcmb.pipeline.points import quantify
 from qsmcmb.pipeline.subject import ScanResult, run_scan
 from qsmcmb.typing import FloatArray
 from qsmcmb.validation.phantom_dataset import READERS_KINDS
-from qsmcmb.validation.visible import CHI_PPM, R2STAR_HZ, bright_region, dark_region, mean_in_ball
+from qsmcmb.validation.visible import (
+    CHI_PPM,
+    R2STAR_HZ,
+    bright_region,
+    dark_region,
+    mean_in_ball,
+    volume_at_equal_te,
+)
 
 COLUMNS = (
     "experiment", "head", "session", "b0_tesla", "te_max_s", "voxel_mm3", "lesion", "kind", "shape", "truth_ppm_mm3",
     "estimate_ppm_mm3", "sd_ppm_mm3", "low_ppm_mm3", "high_ppm_mm3", "sum_ppm_mm3", "loss_ppm_mm3", "limit_ppm_mm3",
-    "volume_mm3", "t2s_mm3", "swi_mm3", "r2s_mm3", "qsm_mm3", "qsm_mean_ppm", "roi_ppm", "seen_t2s", "seen_swi",
-    "detected", "seconds", "flags",
+    "volume_mm3", "equal_te_mm3", "t2s_mm3", "swi_mm3", "r2s_mm3", "qsm_mm3", "qsm_mean_ppm", "roi_ppm",
+    "seen_t2s", "seen_swi", "detected", "seconds", "flags",
 )  # fmt: skip
 TEXT = ("experiment", "head", "session", "kind", "shape", "flags")
 POINT_ERROR_MM = 0.4
@@ -30,7 +37,7 @@ ROI_MM = 3.0
 
 def points_of(session: PhantomSession, rng: np.random.Generator) -> FloatArray:
     """Return positions as a reader would give them, a little off."""
-    where = np.array([(t.x_mm, t.y_mm, t.z_mm) for t in session.lesions]).reshape(-1, 3)
+    where = np.array([t.place_mm for t in session.lesions]).reshape(-1, 3)
     return np.asarray(where + np.clip(POINT_ERROR_MM * rng.standard_normal(where.shape), -1, 1))
 
 
@@ -81,6 +88,7 @@ def _row(scan: GreScan, truth: TruthRow, lesion: Microbleed) -> dict[str, Any]:
         "low_ppm_mm3": moment.low if moment else None, "high_ppm_mm3": moment.high if moment else None,
         "sum_ppm_mm3": lesion.total_chi_sum_ppm_mm3, "loss_ppm_mm3": lesion.total_chi_loss_ppm_mm3,
         "limit_ppm_mm3": lesion.detection_limit_ppm_mm3, "volume_mm3": lesion.volume_mm3,
+        "equal_te_mm3": volume_at_equal_te(scan, truth.place_mm),
         "flags": ";".join(lesion.flags) or None,
     }  # fmt: skip
 
@@ -91,7 +99,7 @@ def _visible_rows(result: ScanResult, lesions: tuple[TruthRow, ...]) -> list[dic
     places = grid.to_world(np.array([c.voxel for c in found]).reshape(-1, 3))
     rows = []
     for truth in lesions:
-        point = np.array([truth.x_mm, truth.y_mm, truth.z_mm])
+        point = truth.place_mm
         chi = bright_region(np.sign(truth.S_ppm_mm3) * result.chi_ppm, grid, point, above=CHI_PPM)
         t2s, swi = (dark_region(image, grid, point) for image in (scan.magnitude[-1], result.swi))
         row: dict[str, Any] = {

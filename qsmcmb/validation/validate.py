@@ -133,7 +133,7 @@ def _condition(rows: Rows) -> dict[str, Any]:
         "seen_t2s": int(np.nansum(values("seen_t2s"))) if mapped else None,
         "seen_swi": int(np.nansum(values("seen_swi"))) if mapped else None,
         "detected_qsm": int(np.nansum(values("detected"))) if mapped else None,
-        "t2s_mm3": median("t2s_mm3") if mapped else median("volume_mm3"),
+        "t2s_mm3": median("t2s_mm3") if mapped else median("equal_te_mm3"),
         "swi_mm3": median("swi_mm3"),
         "qsm_mean_ppm": median("qsm_mean_ppm"),
         "total_over_truth": percentile(ratio, 50),

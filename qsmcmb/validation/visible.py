@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from qsmcmb.model import Grid
+from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import FloatArray
 
 REACH_MM = 9.0
@@ -17,6 +17,8 @@ DARK = 0.7
 """Part of the local tissue's signal below which a lesion is seen on a magnitude image."""
 CHI_PPM = 0.1
 R2STAR_HZ = 25.0
+EQUAL_TE_S, TE_TOLERANCE_S = 0.019, 0.001
+"""Echo time at which volumes are compared over field strengths: a region grows with it as it does with the field."""
 SEEN_ACROSS_MM = 2.0
 """Least diameter of what a reader calls a microbleed (Greenberg 2009, doi:10.1016/S1474-4422(09)70013-4)."""
 
@@ -41,6 +43,15 @@ NOTHING = Region(0.0, 0.0, float("nan"))
 def dark_region(image: FloatArray, grid: Grid, point_mm: FloatArray) -> Region:
     """Return what is darker than DARK of the tissue around it, on a magnitude or susceptibility-weighted image."""
     return _region(image, grid, point_mm, lambda values, tissue: values < DARK * tissue)
+
+
+def volume_at_equal_te(scan: GreScan, point_mm: FloatArray) -> float:
+    """Return the volume (mm3) of the dark region at EQUAL_TE_S; NaN where no echo is near that."""
+    off = np.abs(np.array(scan.te_s) - EQUAL_TE_S)
+    echo = int(off.argmin())
+    if off[echo] > TE_TOLERANCE_S + 1e-9:
+        return float("nan")
+    return dark_region(scan.magnitude[echo], scan.grid, point_mm).volume_mm3
 
 
 def bright_region(image: FloatArray, grid: Grid, point_mm: FloatArray, *, above: float) -> Region:

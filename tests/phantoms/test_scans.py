@@ -85,7 +85,7 @@ def test_far_from_a_lesion_the_phase_is_the_dipoles() -> None:
 def offsets(grid: Grid, session: PhantomSession) -> np.ndarray:
     world = grid.to_world(np.moveaxis(np.indices(grid.shape), 0, -1))
     row = session.lesions[0]
-    return np.moveaxis(world - np.array([row.x_mm, row.y_mm, row.z_mm]), -1, 0)
+    return np.moveaxis(world - row.place_mm, -1, 0)
 
 
 def test_truth_field_is_the_dipoles() -> None:
@@ -141,7 +141,7 @@ def test_loops_do_what_plain_numpy_does(rng: np.random.Generator) -> None:
 def test_truth_maps_hold_the_lesions_total_susceptibility() -> None:
     ((session, maps),) = build_sessions(RECIPE)
     grid, truth = session.scan.grid, session.lesions[0]
-    voxel = np.rint(grid.to_voxel(np.array([truth.x_mm, truth.y_mm, truth.z_mm]))).astype(int)
+    voxel = np.rint(grid.to_voxel(truth.place_mm)).astype(int)
     box = tuple(slice(v - 3, v + 4) for v in voxel)
     assert maps.chi_ppm[box].sum() * grid.voxel_volume_mm3 == pytest.approx(truth.S_ppm_mm3, rel=1e-3)
     assert np.abs(maps.local_field_ppm[box]).max() > 0.02

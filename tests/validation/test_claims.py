@@ -19,13 +19,15 @@ from qsmcmb.validation.accuracy import (
 from qsmcmb.validation.claims import Claim, absolute_errors, at_most, covered, cv_over, lesions_in, within
 from qsmcmb.validation.literature import literature_claims, liu_claims, naji_claims
 
+VISIBLE_MM3 = {"15T": 10.0, "3T": 18.0, "7T": 34.0}
+
 
 def lesion(session: str, number: int, truth: float, estimate: float, **more: Any) -> dict[str, Any]:
     return {
         "experiment": "fields", "head": "h", "session": session, "kind": "microbleed" if truth > 0 else "calcification",
         "shape": "sphere", "lesion": float(number), "truth_ppm_mm3": truth, "estimate_ppm_mm3": estimate,
         "low_ppm_mm3": estimate - 0.05 * abs(truth), "high_ppm_mm3": estimate + 0.05 * abs(truth),
-        "sd_ppm_mm3": 0.025 * abs(truth), "volume_mm3": 10.0, "seconds": 0.3, **more,
+        "sd_ppm_mm3": 0.025 * abs(truth), "equal_te_mm3": VISIBLE_MM3.get(session, 10.0), "seconds": 0.3, **more,
     }  # fmt: skip
 
 
@@ -54,6 +56,7 @@ def test_accuracy_of_a_perfect_and_of_a_poor_table() -> None:
     assert all(c.passed for c in claims if "coverage" not in c.quantity and "half-width" not in c.quantity)
     assert find(claims, "CV over 1.5").here == pytest.approx(1.0)
     assert find(claims, "coverage").here == 100
+    assert find(claims, "visible volume").here == pytest.approx(59.13, abs=0.01)
     poor = [
         lesion(s, n, m, m * (1 + 20 * (f - 1) - 0.1))
         for s, f in sessions.items()

@@ -12,7 +12,7 @@ import pytest
 from qsmcmb.cli.main import run_command
 from qsmcmb.errors import ConfigError, InvalidInputError
 from qsmcmb.io.tables import read_tsv, write_tsv
-from qsmcmb.model import Grid
+from qsmcmb.model import GreScan, Grid
 from qsmcmb.phantoms.recipe import LesionRecipe, Protocol, Recipe
 from qsmcmb.reporting.validation_page import write_validation_page
 from qsmcmb.validation.experiments import FULL, QUICK, Experiment, all_experiments
@@ -21,7 +21,7 @@ from qsmcmb.validation.real_phantom import fit_line, measure_phantom, phantom_cl
 from qsmcmb.validation.runner import planned_steps, run_experiment
 from qsmcmb.validation.selftest import _dipole_claim, _unwrapping_claim
 from qsmcmb.validation.validate import choose, validate
-from qsmcmb.validation.visible import bright_region, dark_region
+from qsmcmb.validation.visible import bright_region, dark_region, volume_at_equal_te
 
 LESIONS = LesionRecipe(
     microbleeds=3,
@@ -98,6 +98,16 @@ def test_regions_are_found_and_measured() -> None:
     assert chi.mean == pytest.approx(0.4)
     assert dark_region(image, grid, np.array([11.0, 0.0, 0.0])).volume_mm3 == 0
     assert not dark_region(image, grid, np.array([90.0, 0.0, 0.0])).seen
+
+
+def test_volumes_are_compared_at_one_echo_time() -> None:
+    grid = Grid.isotropic((32, 32, 32), 1.0)
+    distance2 = ((np.indices(grid.shape) - 16.0) ** 2).sum(axis=0)
+    balls = [distance2 <= n for n in (1, 4, 9)]
+    magnitude = np.where(balls, 10.0, 100.0).astype(np.float32)
+    scan = GreScan(np.zeros_like(magnitude), magnitude, (0.008, 0.018, 0.028), 3.0, grid)
+    assert volume_at_equal_te(scan, np.zeros(3)) == balls[1].sum()
+    assert np.isnan(volume_at_equal_te(dataclasses.replace(scan, te_s=(0.005, 0.016, 0.022)), np.zeros(3)))
 
 
 def test_formulas_of_the_selftest_hold() -> None:

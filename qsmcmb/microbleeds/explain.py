@@ -137,6 +137,11 @@ def _fit_record(detail: Detail) -> dict[str, Any]:
             "cramer_rao_sd": _finite(fit.cramer_rao_sd_ppm_mm3),
             "converged": fit.converged,
         },
+        "point_spread": {
+            "k_space_windows": [w._asdict() for w in near.windows],
+            "slice_profile": near.slices._asdict() if near.slices else None,
+            "blur_mm2": _estimate_record(fit.blur),
+        },
         "per_echo": [
             {"te_s": te, **_estimate_record(m)}
             for te, m in zip(near.te_s, totals_per_echo(detail), strict=True)

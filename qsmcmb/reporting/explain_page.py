@@ -47,6 +47,7 @@ def lines_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("Cramer-Rao bound of the SD (white noise alone)", _unit(fit["cramer_rao_sd"])),
             ("weighted residual; within 3 mm", f"{show(fit['residual'])}; {show(fit['core_residual'])}"),
             (f"{fit['shape']}: total (ppm mm3), radius (mm)", _sources(fit["sources_ppm_mm3_mm"])),
+            ("k-space along the image's axes", _point_spread(record["point_spread"])),
             (
                 "voxels",
                 f"{voxels['used']} used, {voxels['left_out']} left out (outside mask or volume) within "
@@ -73,6 +74,22 @@ def lines_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     if record.get("estimators_agree") is not None:
         lines.append(("estimators", "agree" if record["estimators_agree"] else "disagree"))
     return lines
+
+
+def _point_spread(spread: Mapping[str, Any]) -> str:
+    axes = [_window(w) for w in spread["k_space_windows"]]
+    profile = spread["slice_profile"]
+    if profile is not None:
+        axes[profile["axis"]] = f"slices of {show(profile['thickness'])} of their distance"
+    words = axes[0] if len(set(axes)) == 1 else "; ".join(axes)
+    return f"{words}; beyond it a blur of {show(max(spread['blur_mm2']['value'], 0.0) ** 0.5)} mm"
+
+
+def _window(window: Mapping[str, float]) -> str:
+    part = "whole" if window["edge"] == 1 else f"{show(window['edge'])} of it acquired"
+    if window["taper"] == 0:
+        return f"{part}, unfiltered"
+    return f"{part}, falling over its last {show(window['taper'])} to {show(window['height'])}"
 
 
 def _sources(rows: list[list[float]]) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from qsmcmb.microbleeds.explain import FLAGS, explain_lesion, totals_per_echo
+from qsmcmb.microbleeds.k_space_window import KSpaceWindow
 from qsmcmb.microbleeds.lesion_fit import HIDDEN_PART, fit_lesion
+from qsmcmb.microbleeds.neighbourhood import SliceProfile
 from qsmcmb.microbleeds.quantify import Detail
 from qsmcmb.microbleeds.signal_loss import measure_signal_loss
 from qsmcmb.model import Estimate, Microbleed
-from qsmcmb.reporting.explain_page import write_explanations
+from qsmcmb.reporting.explain_page import lines_of, write_explanations
 from tests.microbleeds.test_signal_loss import fitted, surroundings
 
 TOTAL = 6.0
@@ -55,6 +59,19 @@ def test_record_is_json_with_the_tables_numbers(detail: Detail) -> None:
     assert slices is not None
     inside = np.isfinite(slices.weight)
     assert np.abs(slices.data - slices.model)[inside].mean() < 0.05
+
+
+def test_how_the_scanner_sees_is_in_the_record(detail: Detail) -> None:
+    tukey = KSpaceWindow(0.8, 0.5, 0.0)
+    model = copy(detail.fit.optimum.model)
+    model.near = replace(model.near, windows=(tukey, tukey, KSpaceWindow()), slices=SliceProfile(2, 0.9))
+    fit = detail.fit._replace(optimum=replace(detail.fit.optimum, model=model))
+    record, _ = explain_lesion(lesion_of(detail), detail._replace(fit=fit))
+    words = dict(lines_of(record))["k-space along the image's axes"]
+    filtered = "0.8 of it acquired, falling over its last 0.5 to 0"
+    assert words.startswith(f"{filtered}; {filtered}; slices of 0.9 of their distance; beyond it a blur of")
+    record, _ = explain_lesion(lesion_of(detail), detail)
+    assert dict(lines_of(record))["k-space along the image's axes"].startswith("whole, unfiltered; beyond")
 
 
 def test_pages_and_numbers_are_written(detail: Detail, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ core's above all, is poorer than usual, at a stronger field than 3 T, and the lo
 HIDDEN_PART = 0.003
 """SD over total susceptibility: a lesion hides the more tissue the stronger it is, and nothing tells what that adds."""
 
-TISSUE_MM = 7.0
+TISSUE_MM = 6.0
 """Radius of the ball in which a lesion is refined among tissue: what is further out says little of it."""
 LARGE_MM = 3.0
 """Radius of the lesions for which this is too little."""

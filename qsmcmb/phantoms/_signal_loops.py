@@ -65,7 +65,7 @@ def add_point(sums: Any, body: Any, bodies: Any, field_ppm: Any, turns: Any) -> 
     """Add the signal of one point, all echoes: that inside a body, or unit signal turned by the field."""
     for e in range(sums.size):
         if body >= 0:
-            sums[e] += bodies[body, 8]
+            sums[e] += bodies[body, 8 + e]
         else:
             angle = turns[e] * field_ppm
             sums[e] += complex(math.cos(angle), math.sin(angle))
@@ -78,7 +78,7 @@ def lesion_factor(
     """Fill `out` (echo, x, y, z) with the lesion's factor on the signal, averaged over points within each voxel.
 
     `steps` (3, n) are the points' offsets along each axis (mm); `bodies` rows are centre, unit axis, half length along
-    and across it (mm), signal inside; `geometry` is B0's direction, then the phase (rad) of 1 ppm at each echo.
+    and across it (mm), signal inside at each echo; `geometry` is B0's direction, then each echo's phase (rad) of 1 ppm.
     """
     count = steps.shape[1]
     for i in prange(x.size):

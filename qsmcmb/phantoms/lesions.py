@@ -23,7 +23,7 @@ class Ball(NamedTuple):
     """A ball, or a prolate ellipsoid where `stretch` is above 1.
 
     Centre (head mm), radius (mm; across), susceptibility against its surroundings (ppm), direction of the long axis,
-    length over width, and the signal inside over that of the tissue.
+    length over width, the signal inside over that of the tissue at TE 0, and R2* inside above the tissue's (1/s).
     """
 
     centre_mm: tuple[float, float, float]
@@ -32,6 +32,7 @@ class Ball(NamedTuple):
     axis: tuple[float, float, float] = (0.0, 0.0, 1.0)
     stretch: float = 1.0
     signal: float = 0.0
+    decay_hz: float = 0.0
 
     @property
     def total_chi_ppm_mm3(self) -> float:
@@ -172,8 +173,10 @@ def _given(row: dict[str, object]) -> PhantomLesion:
     axis = np.asarray(row.get("axis", (0.0, 0.0, 1.0)), dtype=float)
     places = [place - shift * axis, place + shift * axis] if shift else [place]
     kind = str(row.get("kind", "microbleed" if dchi > 0 else "calcification"))
-    signal = float(str(row.get("signal", 0.0)))
-    return PhantomLesion(kind, tuple(Ball(_triple(p), radius, dchi, signal=signal) for p in places))
+    signal, decay_hz = (float(str(row.get(name, 0.0))) for name in ("signal", "decay_hz"))
+    return PhantomLesion(
+        kind, tuple(Ball(_triple(p), radius, dchi, signal=signal, decay_hz=decay_hz) for p in places)
+    )
 
 
 def _radius(moment: float, dchi: float) -> float:

@@ -39,6 +39,8 @@ SUB = 6
 """Points per fine voxel and axis around a lesion."""
 NEAR_MM = (4.0, 9.0)
 """Least and largest distance up to which they are used."""
+BESIDE_MM = 6.0
+"""The largest from the surface of what is larger."""
 SMOOTH_RAD = 0.25
 """Phase across a fine voxel below which its centre stands for it."""
 NEGLIGIBLE_RAD = 0.002
@@ -161,7 +163,8 @@ class TissueScan:
         turns = [2 * np.pi * GAMMA_MHZ_PER_T * protocol.b0_tesla * te for te in protocol.te_s]
         field_ppm = self._field_ppm.copy()
         negligible_ppm = NEGLIGIBLE_RAD / max(turns)
-        factors = [self._insert(field_ppm, lesion, turns, negligible_ppm) for lesion in lesions]
+        echoes = np.array([protocol.te_s, turns])
+        factors = [self._insert(field_ppm, lesion, echoes, negligible_ppm) for lesion in lesions]
         decay_hz = self._volumes.r2star_hz * np.float32(0.4 + 0.2 * protocol.b0_tesla)
         offset_rad, gain = receiver(self.grid)
         sampler = Sampler(self.grid, protocol)
@@ -187,7 +190,7 @@ class TissueScan:
         inside = _field(np.where(volumes.brain, volumes.chi_ppm, 0), self._fine)
         for lesion in lesions:
             # The phase of a turn that is small everywhere is the field, averaged over the fine voxel.
-            core, factor = self._insert(inside, lesion, [SMALL_TURN_RAD], NEGLIGIBLE_PPM)
+            core, factor = self._insert(inside, lesion, np.array([[0.0], [SMALL_TURN_RAD]]), NEGLIGIBLE_PPM)
             inside[core] += factor[0].imag / np.float32(SMALL_TURN_RAD)
             _add_bodies(chi, lesion, self.grid, self.pose)
         brain = sample_mask(volumes.brain, self.grid)
@@ -218,17 +221,22 @@ class TissueScan:
             sampler.add_slab(start, slab)
 
     def _insert(
-        self, field_ppm: FloatArray, lesion: PhantomLesion, turns: Sequence[float], negligible_ppm: float
+        self, field_ppm: FloatArray, lesion: PhantomLesion, echoes: FloatArray, negligible_ppm: float
     ) -> _Factor:
-        """Add the lesion's far field in place; return its factor on the signal of each echo near it."""
+        """Add the lesion's far field in place; return its factor on the signal of each echo near it.
+
+        `echoes` (2, n) are echo times (s) and the phase of 1 ppm at each (rad).
+        """
+        te_s, turns = echoes
         fine = self._fine
         size = np.array(fine.voxel_size_mm)
         centre = fine.to_voxel(self.pose.to_world(lesion.centre_mm[None]))[0]
-        dipoles, bodies = _in_voxel_axes(lesion, fine, self.pose)
+        dipoles, bodies = _in_voxel_axes(lesion, fine, self.pose, te_s)
         strength = abs(lesion.total_chi_ppm_mm3) / (2 * np.pi)
         far = (strength / negligible_ppm) ** (1 / 3)
         extent = np.linalg.norm(bodies[:, :3], axis=1) + bodies[:, 6]
-        reach = float(np.clip((3 * strength * max(turns) * size.max() / SMOOTH_RAD) ** 0.25, *NEAR_MM))
+        least, most = NEAR_MM[0], max(NEAR_MM[1], extent.max() + BESIDE_MM)
+        reach = float(np.clip((3 * strength * max(turns) * size.max() / SMOOTH_RAD) ** 0.25, least, most))
         reach = max(reach, float(extent.max()) + float(size.max()))
         box, axes = _box(centre, max(far, reach), fine)
         core, core_axes = _box(centre, reach, fine)
@@ -257,8 +265,10 @@ def _box(centre: FloatArray, reach_mm: float, grid: Grid) -> tuple[Box, list[Flo
     return (slices[0], slices[1], slices[2]), axes
 
 
-def _in_voxel_axes(lesion: PhantomLesion, grid: Grid, pose: Pose) -> tuple[FloatArray, FloatArray]:
-    """Return dipoles (n, 4) and bodies (m, 9) of a lesion in mm along the voxel axes, from its centre."""
+def _in_voxel_axes(
+    lesion: PhantomLesion, grid: Grid, pose: Pose, te_s: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return dipoles (n, 4) and bodies (m, 8 + echoes) of a lesion in mm along the voxel axes, from its centre."""
     turn = (grid.affine[:3, :3] / grid.voxel_size_mm).T @ pose.rotation
     dipoles, bodies = [], []
     for ball in lesion.balls:
@@ -267,7 +277,8 @@ def _in_voxel_axes(lesion: PhantomLesion, grid: Grid, pose: Pose) -> tuple[Float
         rows[:, 1:] = rows[:, 1:] @ turn.T + place
         dipoles.append(rows)
         axis = turn @ np.array(ball.axis)
-        bodies.append([*place, *axis, ball.radius_mm * ball.stretch, ball.radius_mm, ball.signal])
+        signal = ball.signal * np.exp(-ball.decay_hz * te_s)
+        bodies.append([*place, *axis, ball.radius_mm * ball.stretch, ball.radius_mm, *signal])
     return np.concatenate(dipoles), np.array(bodies)
 
 

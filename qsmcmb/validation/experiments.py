@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from qsmcmb.phantoms.recipe import LesionRecipe, Protocol, Recipe
+from qsmcmb.validation.phantom_dataset import HAEMATOMA
 
 FIRST_SEED = 28000
 """Heads of the validation; none of the recipes' or tests' seeds is near."""
@@ -29,6 +30,8 @@ TE_SETS = {
     "TE20": (0.005, 0.010, 0.015, 0.020),
     "TE40": (0.010, 0.020, 0.030, 0.040),
 }
+HAEMATOMA_MM, HAEMATOMA_PPM, HAEMATOMA_DECAY_HZ = (9.0, 13.0), (0.6, 1.2), 60.0
+"""Radius, susceptibility and R2* above the tissue's of acute haematomas: deoxygenated blood."""
 VOXELS: dict[str, dict[str, Any]] = {
     "iso06": {"voxel_mm": (0.6, 0.6, 0.6)},
     "iso08": {"voxel_mm": (0.8, 0.8, 0.8)},
@@ -109,6 +112,10 @@ def all_experiments(size: Size) -> tuple[Experiment, ...]:
             "counts", "Lesions of patients' sizes on thin and thick images at three field strengths, whole pipeline",
             tuple(_counts(h, size) for h in side), maps=True,
         ),
+        Experiment(
+            "haematomas", "Haematomas of several millilitres at 3 T, longest echo 10 to 40 ms, whole pipeline",
+            tuple(_haematomas(h) for h in side), maps=True,
+        ),
         Experiment("repeat", "One head scanned three times at 3 T", tuple(_repeats(h) for h in side)),
         Experiment("beads", "Glass beads of 2 to 6 mm at 1.5 T (Cheng 2015)", (_beads(),)),
         Experiment("iron", "One iron deposit at two echo times (Dixon 2009)", (_iron(),)),
@@ -172,6 +179,23 @@ def _counts(head: Recipe, size: Size) -> Recipe:
     )  # fmt: skip
     protocols = [*(_field(head.seed, name) for name in FIELDS), thick]
     return dataclasses.replace(_sessions(head, protocols), lesions=lesions)
+
+
+def _haematomas(head: Recipe) -> Recipe:
+    # Where hypertension makes most: the putamen and the white matter around it, one in each hemisphere.
+    rng = np.random.default_rng([head.seed, 30])
+    rows = []
+    for side in (-1.0, 1.0):
+        centre = head.size * (np.array([26.0 * side, 3.0, 4.0]) + rng.uniform(-2, 2, 3))
+        radius, dchi = head.size * rng.uniform(*HAEMATOMA_MM), rng.uniform(*HAEMATOMA_PPM)
+        rows.append(
+            {"centre_mm": tuple(centre), "radius_mm": radius, "dchi_ppm": dchi, "kind": HAEMATOMA, "signal": 1.0,
+             "decay_hz": HAEMATOMA_DECAY_HZ}
+        )  # fmt: skip
+    lesions = LesionRecipe(distribution="given", given=tuple(rows))
+    return dataclasses.replace(
+        _sessions(head, [_echoes(head.seed, name) for name in TE_SETS]), lesions=lesions
+    )
 
 
 def _repeats(head: Recipe) -> Recipe:

@@ -29,6 +29,8 @@ def literature_claims(tables: dict[str, Rows]) -> list[Claim]:
         claims += [*liu_claims(tables["te"]), *naji_claims(tables["te"])]
     if "counts" in tables:
         claims += seen_claims(tables["counts"])
+    if "haematomas" in tables:
+        claims += wang_claims(tables["haematomas"])
     if "iron" in tables:
         claims += dixon_claims(tables["iron"])
     if "beads" in tables:
@@ -82,6 +84,25 @@ def naji_claims(rows: Rows) -> list[Claim]:
         at_least(source, "mean susceptibility, second over first sequence", "1.9", mean, 1.05),
         within(source, "slope of total susceptibility", "0.97", slope, (0.95, 1.05), f"r2 {r2:.3f}"),
     ]
+
+
+def wang_claims(rows: Rows) -> list[Claim]:
+    """Return how haematomas' volumes grow with echo time (Wang 2013 Stroke 44:2315), median slopes in l/s."""
+    source = "Wang 2013"
+    names = tuple(dict.fromkeys(r["session"] for r in rows))
+    te_s = over_sessions(rows, "te_max_s", names)[0]
+    slopes = {
+        name: 1e-6 * float(np.median(np.polyfit(te_s, over_sessions(rows, name, names).T, 1)[0]))
+        for name in ("t2s_mm3", "swi_mm3", "r2s_mm3", "qsm_mm3")
+    }
+    what = "haematoma's volume over echo time (l/s)"
+    return [
+        at_least(source, f"T2*w {what}", "0.45", slopes["t2s_mm3"], 0.02),
+        at_least(source, f"SWI {what}", "0.52", slopes["swi_mm3"], 0.02),
+        at_most(source, f"R2* {what}, over that on T2*w", "0.39 / 0.45", slopes["r2s_mm3"] / slopes["t2s_mm3"], 1.0),
+        within(source, f"QSM {what}, over that on T2*w", "0.01 / 0.45", slopes["qsm_mm3"] / slopes["t2s_mm3"],
+               (-0.1, 0.1)),
+    ]  # fmt: skip
 
 
 def dixon_claims(rows: Rows) -> list[Claim]:

@@ -12,7 +12,7 @@ from qsmcmb.phantoms.tissue_scan import PhantomSession, TruthRow
 from qsmcmb.pipeline.points import quantify
 from qsmcmb.pipeline.subject import ScanResult, run_scan
 from qsmcmb.typing import FloatArray
-from qsmcmb.validation.phantom_dataset import READERS_KINDS
+from qsmcmb.validation.phantom_dataset import HAEMATOMA, READERS_KINDS
 from qsmcmb.validation.visible import (
     CHI_PPM,
     R2STAR_HZ,
@@ -100,8 +100,13 @@ def _visible_rows(result: ScanResult, lesions: tuple[TruthRow, ...]) -> list[dic
     rows = []
     for truth in lesions:
         point = truth.place_mm
-        chi = bright_region(np.sign(truth.S_ppm_mm3) * result.chi_ppm, grid, point, above=CHI_PPM)
-        t2s, swi = (dark_region(image, grid, point) for image in (scan.magnitude[-1], result.swi))
+        further_mm = truth.a_mm if truth.kind == HAEMATOMA else 0.0
+        signed = np.sign(truth.S_ppm_mm3) * result.chi_ppm
+        chi = bright_region(signed, grid, point, above=CHI_PPM, further_mm=further_mm)
+        t2s, swi = (
+            dark_region(image, grid, point, further_mm=further_mm)
+            for image in (scan.magnitude[-1], result.swi)
+        )
         row: dict[str, Any] = {
             "t2s_mm3": t2s.volume_mm3,
             "swi_mm3": swi.volume_mm3,
@@ -115,6 +120,7 @@ def _visible_rows(result: ScanResult, lesions: tuple[TruthRow, ...]) -> list[dic
             ),
         }
         if result.r2star_hz is not None:
-            row["r2s_mm3"] = bright_region(result.r2star_hz, grid, point, above=R2STAR_HZ).volume_mm3
+            decay = bright_region(result.r2star_hz, grid, point, above=R2STAR_HZ, further_mm=further_mm)
+            row["r2s_mm3"] = decay.volume_mm3
         rows.append(row)
     return rows

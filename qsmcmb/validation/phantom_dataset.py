@@ -14,7 +14,8 @@ from qsmcmb.phantoms.build import build_sessions, checksum_of
 from qsmcmb.phantoms.recipe import Recipe
 from qsmcmb.phantoms.tissue_scan import PhantomSession, TruthMaps, TruthRow
 
-READERS_KINDS = {"flow-void": "other", "air": "other"}
+HAEMATOMA = "haematoma"
+READERS_KINDS = {"flow-void": "other", "air": "other", HAEMATOMA: "other"}
 """What a reader calls a mimic for which the lesion table has no word."""
 LABELS = ("participant_id", "session_id")
 ANATOMY_NOTICE = (

@@ -11,6 +11,7 @@ from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import FloatArray
 
 REACH_MM = 9.0
+"""Up to which the tissue around is looked at, from SHELL_MM on; further out around what is larger."""
 SHELL_MM = 6.0
 SEED_MM = 2.5
 DARK = 0.7
@@ -40,9 +41,9 @@ class Region(NamedTuple):
 NOTHING = Region(0.0, 0.0, float("nan"))
 
 
-def dark_region(image: FloatArray, grid: Grid, point_mm: FloatArray) -> Region:
+def dark_region(image: FloatArray, grid: Grid, point_mm: FloatArray, *, further_mm: float = 0.0) -> Region:
     """Return what is darker than DARK of the tissue around it, on a magnitude or susceptibility-weighted image."""
-    return _region(image, grid, point_mm, lambda values, tissue: values < DARK * tissue)
+    return _region(image, grid, point_mm, lambda values, tissue: values < DARK * tissue, further_mm)
 
 
 def volume_at_equal_te(scan: GreScan, point_mm: FloatArray) -> float:
@@ -54,26 +55,30 @@ def volume_at_equal_te(scan: GreScan, point_mm: FloatArray) -> float:
     return dark_region(scan.magnitude[echo], scan.grid, point_mm).volume_mm3
 
 
-def bright_region(image: FloatArray, grid: Grid, point_mm: FloatArray, *, above: float) -> Region:
+def bright_region(
+    image: FloatArray, grid: Grid, point_mm: FloatArray, *, above: float, further_mm: float = 0.0
+) -> Region:
     """Return what exceeds the tissue around it by `above`, on a map."""
-    return _region(image, grid, point_mm, lambda values, tissue: values > tissue + above)
+    return _region(image, grid, point_mm, lambda values, tissue: values > tissue + above, further_mm)
 
 
 def mean_in_ball(image: FloatArray, grid: Grid, point_mm: FloatArray, *, radius_mm: float) -> float:
     """Return the mean over a ball above the median of the shell around it: a reader's region of interest."""
-    box, distance = _box(image, grid, point_mm)
+    box, distance = _box(image, grid, point_mm, REACH_MM)
     if not box.size:
         return float("nan")
     shell = (distance > SHELL_MM) & (distance < REACH_MM)
     return float(np.mean(box[distance <= radius_mm], dtype=np.float64) - np.median(box[shell]))
 
 
-def _box(image: FloatArray, grid: Grid, point_mm: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the image within REACH_MM of a point and the distances in it, empty outside the image."""
+def _box(
+    image: FloatArray, grid: Grid, point_mm: FloatArray, reach_mm: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the image within reach of a point and the distances in it, empty outside the image."""
     centre = grid.to_voxel(point_mm)
     size = np.array(grid.voxel_size_mm)
-    low = np.maximum(np.floor(centre - REACH_MM / size).astype(int), 0)
-    high = np.minimum(np.ceil(centre + REACH_MM / size).astype(int) + 1, grid.shape)
+    low = np.maximum(np.floor(centre - reach_mm / size).astype(int), 0)
+    high = np.minimum(np.ceil(centre + reach_mm / size).astype(int) + 1, grid.shape)
     if np.any(high <= low):
         return np.zeros(0), np.zeros(0)
     axes = [(np.arange(a, b) - c) * v for a, b, c, v in zip(low, high, centre, size, strict=True)]
@@ -81,14 +86,15 @@ def _box(image: FloatArray, grid: Grid, point_mm: FloatArray) -> tuple[FloatArra
     return image[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], distance
 
 
-def _region(image: FloatArray, grid: Grid, point_mm: FloatArray, rule: object) -> Region:
-    box, distance = _box(image, grid, point_mm)
+def _region(image: FloatArray, grid: Grid, point_mm: FloatArray, rule: object, further_mm: float) -> Region:
+    reach_mm = REACH_MM + further_mm
+    box, distance = _box(image, grid, point_mm, reach_mm)
     if not box.size:
         return NOTHING
-    shell = (distance > SHELL_MM) & (distance < REACH_MM)
+    shell = (distance > SHELL_MM + further_mm) & (distance < reach_mm)
     tissue = float(np.median(box[shell]))
     assert callable(rule)
-    labels, count = ndimage.label(rule(box, tissue) & (distance < REACH_MM - 1))
+    labels, count = ndimage.label(rule(box, tissue) & (distance < reach_mm - 1))
     near = np.where(labels > 0, distance, np.inf)
     if not count or near.min() > SEED_MM:
         return NOTHING

@@ -127,15 +127,35 @@ def test_loops_do_what_plain_numpy_does(rng: np.random.Generator) -> None:
     x, y, z = np.arange(-2, 3) * 0.5, np.arange(-1, 3) * 0.5, np.arange(3) * 0.5
     ball = Ball((0.0, 0.0, 0.0), 0.7, 2.0)
     steps = np.array([-0.12, 0.13])[None].repeat(3, axis=0)
-    factor = np.empty((1, 5, 4, 3), np.complex64)
-    bodies = np.array([[0, 0, 0, 0, 0, 1.0, 0.7, 0.7, 0.0]])
-    lesion_factor(x, y, z, steps, ball.dipoles(), bodies, np.array([0, 0, 1.0, 9.0]), factor)
-    expected = np.zeros((5, 4, 3), complex)
+    factor = np.empty((2, 5, 4, 3), np.complex64)
+    inside, turns = np.array([0.0, 0.3]), np.array([9.0, 18.0])
+    bodies = np.array([[0, 0, 0, 0, 0, 1.0, 0.7, 0.7, *inside]])
+    lesion_factor(x, y, z, steps, ball.dipoles(), bodies, np.array([0, 0, 1.0, *turns]), factor)
+    expected = np.zeros((2, 5, 4, 3), complex)
     for shift in np.ndindex(2, 2, 2):
         sub = np.stack(np.meshgrid(x, y, z, indexing="ij")) + steps[0][list(shift)].reshape(3, 1, 1, 1)
         visible = (sub**2).sum(axis=0) > ball.radius_mm**2
-        expected += visible * np.exp(9j * ball_field(sub, ball, np.array([0, 0, 1.0]))) / 8
-    np.testing.assert_allclose(factor[0], expected, atol=1e-6)
+        field_ppm = ball_field(sub, ball, np.array([0, 0, 1.0]))
+        for echo in range(2):
+            expected[echo] += np.where(visible, np.exp(1j * turns[echo] * field_ppm), inside[echo]) / 8
+    np.testing.assert_allclose(factor, expected, atol=1e-6)
+
+
+def test_blood_decays_inside_and_has_a_balls_field_outside() -> None:
+    blood = PhantomLesion("haematoma", (Ball((0.0, 0.0, 0.0), 8.0, 1.0, signal=1.0, decay_hz=60.0),))
+    tissue = TissueScan(RECIPE, dataclasses.replace(PROTOCOL, window="hamming"))
+    with_it, without = tissue.scan([blood]), tissue.scan([])
+    offset = offsets(tissue.grid, with_it)
+    distance = np.sqrt((offset**2).sum(axis=0))
+    ratio = with_it.scan.magnitude / np.maximum(without.scan.magnitude, 1)
+    for te_s, echo in zip(with_it.scan.te_s, ratio, strict=True):
+        assert np.median(echo[distance < 5]) == pytest.approx(np.exp(-60 * te_s), rel=0.01)
+    turn = np.angle(np.exp(1j * (with_it.scan.phase_rad[0] - without.scan.phase_rad[0])))
+    hertz_per_ppm = 42.5775 * PROTOCOL.b0_tesla
+    field_ppm = ball_field(offset, blood.balls[0], np.array([0, 0, 1.0]))
+    shell = (distance > 11) & (distance < 13)
+    expected = 2 * np.pi * hertz_per_ppm * PROTOCOL.te_s[0] * field_ppm[shell]
+    np.testing.assert_allclose(turn[shell], expected, atol=0.01)
 
 
 def test_truth_maps_hold_the_lesions_total_susceptibility() -> None:

@@ -17,7 +17,7 @@ from qsmcmb.validation.accuracy import (
     seen_claims,
 )
 from qsmcmb.validation.claims import Claim, absolute_errors, at_most, covered, cv_over, lesions_in, within
-from qsmcmb.validation.literature import literature_claims, liu_claims, naji_claims
+from qsmcmb.validation.literature import literature_claims, liu_claims, naji_claims, wang_claims
 
 VISIBLE_MM3 = {"15T": 10.0, "3T": 18.0, "7T": 34.0}
 
@@ -123,3 +123,17 @@ def test_the_ratio_of_medians_that_normal_errors_have(spread: float, rng: np.ran
     expected = 1.96 * np.median(sd) / np.median(errors)
     assert normal_ratio(1.96 * sd) == pytest.approx(expected, rel=0.03)
     assert (normal_ratio(1.96 * sd) > 3) == (spread > 0)
+
+
+def test_a_haematomas_growth_with_echo_time_is_in_litres_a_second() -> None:
+    te_s = {"TE10": 0.01, "TE20": 0.02, "TE40": 0.04}
+    rows = [
+        lesion(s, n, 3000.0, 0.0, kind="haematoma", te_max_s=te, t2s_mm3=4000 + 4e5 * te, swi_mm3=5000 + 5e5 * te,
+               r2s_mm3=4000 + 3e5 * te, qsm_mm3=3600 + 1e4 * te * n)
+        for n in (0, 1, 2) for s, te in te_s.items()
+    ]  # fmt: skip
+    claims = wang_claims(rows)
+    assert [c.here for c in claims] == pytest.approx([0.4, 0.5, 0.75, 0.025])
+    assert all(c.passed for c in claims)
+    shrinking = [{**r, "t2s_mm3": 4000 - 1e5 * r["te_max_s"]} for r in rows]
+    assert not wang_claims(shrinking)[0].passed

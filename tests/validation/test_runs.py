@@ -97,6 +97,10 @@ def test_regions_are_found_and_measured() -> None:
     chi = bright_region(np.where(ball, 0.5, 0.1), grid, np.zeros(3), above=0.1)
     assert chi.mean == pytest.approx(0.4)
     assert dark_region(image, grid, np.array([11.0, 0.0, 0.0])).volume_mm3 == 0
+    large = (xyz**2).sum(axis=0) <= 9**2
+    blood = np.where(large, 10.0, 100.0)
+    assert dark_region(blood, grid, np.zeros(3)).volume_mm3 == 0
+    assert dark_region(blood, grid, np.zeros(3), further_mm=6.0).volume_mm3 == large.sum()
     assert not dark_region(image, grid, np.array([90.0, 0.0, 0.0])).seen
 
 

@@ -25,6 +25,7 @@ FLAGS = {
     "estimators-disagree": "Map sum or signal loss differ from the fit by more than 3 SDs of the difference.",
     "same-lesion": "Another row is a point on this lesion; the burden counts it once.",
     "outside-mask": "The point lies outside the mask: no number.",
+    "too-large": "A body of 6 mm radius or more, such as a haematoma: too large for what is looked at. No number.",
     "outside-volume": "The point lies outside the image: no number.",
 }
 

@@ -18,7 +18,7 @@ from qsmcmb.core.workers import run_each
 from qsmcmb.microbleeds.lesion_model import Core, LesionModel, Source
 from qsmcmb.microbleeds.misfit import evaluate, inverse_row, priors
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
-from qsmcmb.microbleeds.optimum import Optimum, optimise, triple
+from qsmcmb.microbleeds.optimum import RADII_MM, Optimum, optimise, triple
 from qsmcmb.microbleeds.point_spread import ROUGH_CELL_MM
 from qsmcmb.microbleeds.source_shape import AXES, ONE_BALL, SPHEROID, TWO_BALLS
 from qsmcmb.microbleeds.tissue import LEAST_TEXTURE
@@ -41,13 +41,17 @@ KEPT = Core(3.0, 1.5)
 RADIUS_STARTS = (0.75, 1.0, 1.3)
 FLOOR_PPM_MM3 = 0.005
 PROCESS_PART = 0.225
+TOLD_PART = 0.9
 USUAL_RESIDUAL = 0.6
 CORE_POWER = 2
 FIELD_POWER = 0.2
 THICK_POWER = 0.75
-"""The variance of noise and clutter: what the tissue's processes leave open, in part (a brain differs less from place
+"""Noise and clutter, in part: what the tissue's processes leave open, in part (a brain differs less from place
 to place than they allow), what the residual and what the places around say, and a floor; more where the fit, the
 core's above all, is poorer than usual, at a stronger field than 3 T, and the longer a voxel is."""
+OVERSIZE_MM = 5.0
+OVERSIZE_PART = 0.02
+"""SD over total susceptibility of a body of which more than this radius is fitted: little tissue is left around it."""
 HIDDEN_PART = 0.003
 """SD over total susceptibility: a lesion hides the more tissue the stronger it is, and nothing tells what that adds."""
 
@@ -129,6 +133,12 @@ class LesionFit(NamedTuple):
     def kept(self) -> bool:
         """Whether a core that keeps its signal was fitted."""
         return self.optimum.model.core == KEPT
+
+    @property
+    def outgrown(self) -> bool:
+        """Whether the body is larger than what fits into the ball that is looked at: nothing is known of it."""
+        radius = self.source.radius_mm
+        return radius > 0.99 * RADII_MM[1] or (radius > OVERSIZE_MM and not self.converged)
 
     @property
     def converged(self) -> bool:
@@ -429,17 +439,20 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     clutter = places_sd(model, misfit, influence, places)
     left_open, shape_sd = np.sqrt([influence.variance, influence.shape_variance])
     told = [PROCESS_PART * left_open, sandwich, clutter, FLOOR_PPM_MM3]
-    around = np.sqrt(np.nansum(np.square(told)))
+    around = TOLD_PART * np.sqrt(np.nansum(np.square(told)))
     residual, core = optimum.residual, optimum.core_residual()
     poorer = max(1.0, residual / USUAL_RESIDUAL, (core / USUAL_RESIDUAL) ** CORE_POWER)
     size = model.near.grid.voxel_size_mm
     stronger = (model.near.b0_tesla / 3) ** FIELD_POWER
     thicker = (max(size) / min(size)) ** THICK_POWER
+    total = optimum.source.total_chi_ppm_mm3
     noise_sd = float(around) * poorer * stronger * thicker / model.near.covered
-    hidden_sd = HIDDEN_PART * model.near.texture * abs(optimum.source.total_chi_ppm_mm3)
+    oversize_sd = OVERSIZE_PART * abs(total) if optimum.source.radius_mm > OVERSIZE_MM else 0.0
+    hidden_sd = HIDDEN_PART * model.near.texture * abs(total)
+    known_sds = [noise_sd, shape_sd, hidden_sd, oversize_sd, optimum.rivals_sd_ppm_mm3]
     return LesionFit(
         source=optimum.source,
-        sd_ppm_mm3=float(np.linalg.norm([noise_sd, shape_sd, hidden_sd, optimum.rivals_sd_ppm_mm3])),
+        sd_ppm_mm3=float(np.linalg.norm(known_sds)),
         noise_sd_ppm_mm3=noise_sd,
         cramer_rao_sd_ppm_mm3=bound_of(model, misfit),
         clutter_sd_ppm_mm3=clutter,

@@ -22,6 +22,8 @@ SLICE_FLANK = 0.2
 """Width of a slice profile's flanks over its thickness."""
 PLACE_DISTANCES_MM = (9.0, 13.0, 17.0, 22.0)
 PLACE_CLEAR_MM = 8.5
+RADIUS_MM = 8.0
+"""Of the ball around a lesion that is looked at."""
 PLACE_COVERED = 0.98
 MAX_PLACES = 16
 MIN_PLACES = 5
@@ -190,7 +192,7 @@ def cut_neighbourhood(
     mask: BoolArray,
     noise: float,
     windows: Windows = WHOLE,
-    radius_mm: float = 8.0,
+    radius_mm: float = RADIUS_MM,
 ) -> Neighbourhood:
     """Cut the box around a point (fractional voxel indices) that holds a ball of `radius_mm` and one voxel more."""
     grid = scan.grid

@@ -18,11 +18,11 @@ from qsmcmb.microbleeds.first_fit import first_fit
 from qsmcmb.microbleeds.k_space_window import WHOLE, Windows
 from qsmcmb.microbleeds.lesion_fit import LesionFit, describe_fit, refine, rough_fit, scan_blur
 from qsmcmb.microbleeds.lesion_model import Source
-from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood, lesion_free_places
+from qsmcmb.microbleeds.neighbourhood import RADIUS_MM, Neighbourhood, cut_neighbourhood, lesion_free_places
 from qsmcmb.microbleeds.optimum import Optimum
 from qsmcmb.microbleeds.point_spread import PointSpread
 from qsmcmb.microbleeds.same_lesion import SAME_LESION_MM
-from qsmcmb.microbleeds.shape import measure_void
+from qsmcmb.microbleeds.shape import larger_than_ball, measure_void
 from qsmcmb.microbleeds.signal_loss import SignalLoss, measure_signal_loss
 from qsmcmb.microbleeds.slice_choice import with_slices
 from qsmcmb.microbleeds.tissue import texture_of
@@ -165,9 +165,9 @@ def quantify_lesions(
         point = (float(points_mm[i, 0]), float(points_mm[i, 1]), float(points_mm[i, 2]))
         kind, score = kinds[i] if kinds else None, scores[i] if scores else None
         source = "reader" if n_readers is None or i < n_readers else "detector"
-        if near is None or fit is None:
-            flag = "outside-mask" if _in_volume(scan, voxels[i]) else "outside-volume"
-            lesions.append(Microbleed(i + 1, point, kind or "other", source=source, flags=(flag,)))
+        if near is None or fit is None or fit.outgrown:
+            flags = ("too-large" if fit else _why_not(scan, voxels[i], data),)
+            lesions.append(Microbleed(i + 1, point, kind or "other", source=source, flags=flags))
             details.append(None)
             continue
         detail = Detail(near, fit, measure_signal_loss(near, fit.source), veins[i], beside[i])
@@ -191,7 +191,7 @@ def _with_vein(refined: Optimum) -> tuple[Optimum, Vein | None, Vein | None]:
 
 
 def _near(scan: GreScan, voxel: FloatArray, data: FieldData) -> Neighbourhood | None:
-    if not _in_volume(scan, voxel):
+    if not _in_volume(scan, voxel) or larger_than_ball(scan, voxel, data.mask, RADIUS_MM):
         return None
     near = cut_neighbourhood(
         scan,
@@ -203,6 +203,13 @@ def _near(scan: GreScan, voxel: FloatArray, data: FieldData) -> Neighbourhood | 
         windows=data.windows,
     )
     return near if near.covered > 0.2 and near.inside.sum() > 80 else None
+
+
+def _why_not(scan: GreScan, voxel: FloatArray, data: FieldData) -> str:
+    """Return the flag of a point without a number."""
+    if not _in_volume(scan, voxel):
+        return "outside-volume"
+    return "too-large" if larger_than_ball(scan, voxel, data.mask, RADIUS_MM) else "outside-mask"
 
 
 def _in_volume(scan: GreScan, voxel: FloatArray) -> bool:

@@ -1,4 +1,4 @@
-"""What is visible of a lesion on the magnitude of the longest echo."""
+"""What is visible of a lesion on the magnitude of the longest echo, and whether that is too large to be fitted."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ import numpy as np
 from scipy import ndimage
 
 from qsmcmb.microbleeds.neighbourhood import Neighbourhood
-from qsmcmb.typing import BoolArray
+from qsmcmb.model import GreScan
+from qsmcmb.typing import BoolArray, FloatArray
 
 VOID = 0.7
+FILLED = 0.9
+"""Part of the ball around a lesion that is dark where it lies within something larger."""
+AROUND_MM = (2.0, 6.0)
+"""Shell beyond the ball whose tissue it is compared with."""
+LEAST_COVERED = 0.5
+LEAST_VOXELS = 50
 
 
 class Void(NamedTuple):
@@ -41,3 +48,35 @@ def measure_void(near: Neighbourhood) -> Void:
     void = labels == labels[nearest]
     volume = float(void.sum() * near.grid.voxel_volume_mm3)
     return Void(volume, float((6 * volume / np.pi) ** (1 / 3)), void)
+
+
+def larger_than_ball(scan: GreScan, voxel: FloatArray, mask: BoolArray, radius_mm: float) -> bool:
+    """Whether all of a ball around a point is dark against the tissue beyond it: a haematoma, of which it sees no edge.
+
+    Parameters
+    ----------
+    scan : GreScan
+        The magnitude of its longest echo is looked at.
+    voxel : ndarray of shape (3,)
+        The point, fractional voxel indices.
+    mask : ndarray of bool
+        Brain mask.
+    radius_mm : float
+        Of the ball.
+    """
+    grid, reach_mm = scan.grid, radius_mm + AROUND_MM[1]
+    slices, squares = [], []
+    for middle, size, n in zip(voxel, grid.voxel_size_mm, grid.shape, strict=True):
+        first, last = max(0, int(middle - reach_mm / size)), min(n, int(middle + reach_mm / size) + 2)
+        slices.append(slice(first, last))
+        squares.append(((np.arange(first, last) - middle) * size) ** 2)
+    box = (slices[0], slices[1], slices[2])
+    distance = np.sqrt(squares[0][:, None, None] + squares[1][:, None] + squares[2])
+    magnitude = scan.magnitude[-1][box]
+    usable = mask[box] & (magnitude > 0)
+    ball = usable & (distance < radius_mm)
+    around = usable & (distance > radius_mm + AROUND_MM[0]) & (distance < reach_mm)
+    covered = ball.sum() * grid.voxel_volume_mm3 / (4 / 3 * np.pi * radius_mm**3)
+    if around.sum() < LEAST_VOXELS or covered < LEAST_COVERED:
+        return False
+    return bool(np.mean(magnitude[ball] < VOID * np.median(magnitude[around])) > FILLED)

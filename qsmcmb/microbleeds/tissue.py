@@ -27,6 +27,7 @@ CHI_SD_PPM = 0.015
 R2STAR_SD_PER_TESLA_HZ = 1.5
 BRAIN = 0.02
 """What polynomials leave of a brain's magnitude within 8 mm at the first echo, relative, at least."""
+NOTHING = 1e-30
 LEAST_TEXTURE = 0.1
 """Over a brain's, below which polynomials do."""
 
@@ -93,7 +94,8 @@ class Smooth:
     def solved(self, values: FloatArray, weight2: FloatArray) -> FloatArray:
         """Return the coefficients that fit (echo, voxel) values best."""
         normal = self.normal(weight2)
-        loading = 1e-9 * np.diag(normal) + 1e-12 * np.trace(normal)
+        # Where no voxel counts (all of them in the void) nothing is asked for, and 0 is the answer.
+        loading = 1e-9 * np.diag(normal) + max(1e-12 * np.trace(normal), NOTHING)
         return np.asarray(
             np.linalg.solve(normal + np.diag(loading), self.project((weight2 * values)[None])[:, 0])
         )

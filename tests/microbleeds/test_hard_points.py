@@ -190,13 +190,41 @@ def test_a_lesion_that_keeps_its_signal(radius_mm: float, dchi_ppm: float, kept:
     assert "not-above-noise" not in lesion.flags
 
 
-def test_a_ball_too_large_for_the_fit_is_never_a_sure_zero() -> None:
-    truth = 4 / 3 * np.pi * 7.0**3 * 0.3
-    scan, field_hz = small_scan([(truth, (0.3, -0.2, 0.1))], kept=1.0, dchi_ppm=0.3)
-    (lesion,) = measure(scan, field_hz, [(0.0, 0.0, 0.0)]).lesions
-    assert "not-above-noise" in lesion.flags
+@pytest.mark.parametrize("x_mm", [0.0, 3.0])
+@pytest.mark.parametrize(("radius_mm", "kept"), [(6.5, 0.0), (7.0, 1.0)])
+def test_a_ball_too_large_for_the_fit_has_no_number(radius_mm: float, kept: float, x_mm: float) -> None:
+    truth = 4 / 3 * np.pi * radius_mm**3 * 0.3
+    scan, field_hz = small_scan([(truth, (0.3, -0.2, 0.1))], kept=kept, dchi_ppm=0.3)
+    (lesion,) = measure(scan, field_hz, [(x_mm, 0.0, 0.0)]).lesions
+    assert lesion.total_chi_ppm_mm3 is None
+    assert lesion.flags == ("too-large",)
+
+
+@pytest.mark.parametrize("x_mm", [0.0, 3.0])
+def test_a_ball_that_just_fits_is_held_by_a_wider_interval(x_mm: float) -> None:
+    truth = 4 / 3 * np.pi * 5.6**3 * 0.8
+    scan, field_hz = small_scan([(truth, (0.3, -0.2, 0.1))], dchi_ppm=0.8)
+    (lesion,) = measure(scan, field_hz, [(x_mm, 0.0, 0.0)]).lesions
+    assert covers(lesion, truth)
     assert lesion.total_chi_ppm_mm3 is not None
-    assert lesion.total_chi_ppm_mm3.sd > 0.1 * truth
+    assert lesion.total_chi_ppm_mm3.sd < 0.05 * truth
+
+
+def test_inside_a_haematoma_there_is_no_number() -> None:
+    radius_mm, truth = 9.0, 4 / 3 * np.pi * 9.0**3 * 0.8
+    scan, field_hz = small_scan([(truth, (0.3, -0.2, 0.1))], dchi_ppm=0.8)
+    (inside,) = measure(scan, field_hz, [(0.0, 0.0, 0.0)]).lesions
+    assert inside.total_chi_ppm_mm3 is None
+    assert inside.flags == ("too-large",)
+    for x_mm in (radius_mm - 5, radius_mm, radius_mm + 3):
+        (near_edge,) = measure(scan, field_hz, [(x_mm, 0.0, 0.0)]).lesions
+        assert {"not-above-noise", "too-large"} & set(near_edge.flags)
+
+
+def test_where_no_voxel_shows_tissue_there_is_nothing_to_solve() -> None:
+    scan, field_hz = small_scan([(4 / 3 * np.pi * 7.5**3 * 0.8, (0.3, -0.2, 0.1))], dchi_ppm=0.8)
+    (lesion,) = measure(scan, field_hz, [(2.0, 0.0, 0.0)]).lesions
+    assert "not-above-noise" in lesion.flags
 
 
 def test_a_dark_core_is_not_taken_for_a_kept_one(plain: tuple[GreScan, np.ndarray]) -> None:

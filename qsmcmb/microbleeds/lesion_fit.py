@@ -41,12 +41,11 @@ KEPT = Core(3.0, 1.5)
 RADIUS_STARTS = (0.75, 1.0, 1.3)
 FLOOR_PPM_MM3 = 0.005
 PROCESS_PART = 0.225
-TOLD_PART = 0.9
 USUAL_RESIDUAL = 0.6
 CORE_POWER = 2
 FIELD_POWER = 0.2
 THICK_POWER = 0.75
-"""Noise and clutter, in part: what the tissue's processes leave open, in part (a brain differs less from place
+"""The variance of noise and clutter: what the tissue's processes leave open, in part (a brain differs less from place
 to place than they allow), what the residual and what the places around say, and a floor; more where the fit, the
 core's above all, is poorer than usual, at a stronger field than 3 T, and the longer a voxel is."""
 OVERSIZE_MM = 5.0
@@ -439,7 +438,7 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     clutter = places_sd(model, misfit, influence, places)
     left_open, shape_sd = np.sqrt([influence.variance, influence.shape_variance])
     told = [PROCESS_PART * left_open, sandwich, clutter, FLOOR_PPM_MM3]
-    around = TOLD_PART * np.sqrt(np.nansum(np.square(told)))
+    around = np.sqrt(np.nansum(np.square(told)))
     residual, core = optimum.residual, optimum.core_residual()
     poorer = max(1.0, residual / USUAL_RESIDUAL, (core / USUAL_RESIDUAL) ** CORE_POWER)
     size = model.near.grid.voxel_size_mm

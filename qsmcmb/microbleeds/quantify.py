@@ -165,11 +165,13 @@ def quantify_lesions(
         point = (float(points_mm[i, 0]), float(points_mm[i, 1]), float(points_mm[i, 2]))
         kind, score = kinds[i] if kinds else None, scores[i] if scores else None
         source = "reader" if n_readers is None or i < n_readers else "detector"
-        if near is None or fit is None or fit.outgrown:
-            flags = ("too-large" if fit else _why_not(scan, voxels[i], data),)
-            lesions.append(Microbleed(i + 1, point, kind or "other", source=source, flags=flags))
+        missing = _why_not(scan, voxels[i], data, fit)
+        if missing:
+            lesions.append(Microbleed(i + 1, point, kind or "other", source=source, flags=(missing,)))
             details.append(None)
             continue
+        assert near is not None
+        assert fit is not None
         detail = Detail(near, fit, measure_signal_loss(near, fit.source), veins[i], beside[i])
         details.append(detail)
         lesions.append(
@@ -191,7 +193,7 @@ def _with_vein(refined: Optimum) -> tuple[Optimum, Vein | None, Vein | None]:
 
 
 def _near(scan: GreScan, voxel: FloatArray, data: FieldData) -> Neighbourhood | None:
-    if not _in_volume(scan, voxel) or larger_than_ball(scan, voxel, data.mask, RADIUS_MM):
+    if not _in_volume(scan, voxel):
         return None
     near = cut_neighbourhood(
         scan,
@@ -205,11 +207,14 @@ def _near(scan: GreScan, voxel: FloatArray, data: FieldData) -> Neighbourhood | 
     return near if near.covered > 0.2 and near.inside.sum() > 80 else None
 
 
-def _why_not(scan: GreScan, voxel: FloatArray, data: FieldData) -> str:
-    """Return the flag of a point without a number."""
-    if not _in_volume(scan, voxel):
-        return "outside-volume"
-    return "too-large" if larger_than_ball(scan, voxel, data.mask, RADIUS_MM) else "outside-mask"
+def _why_not(scan: GreScan, voxel: FloatArray, data: FieldData, fit: LesionFit | None) -> str | None:
+    """Return the flag of a point that has no number."""
+    if fit is None:
+        return "outside-mask" if _in_volume(scan, voxel) else "outside-volume"
+    # Above a sinus all may be dark, too, and the lesion be seen in the phase.
+    found = abs(fit.source.total_chi_ppm_mm3) > FOUND_SD * fit.sd_ppm_mm3
+    hidden = not found and larger_than_ball(scan, voxel, data.mask, RADIUS_MM)
+    return "too-large" if fit.outgrown or hidden else None
 
 
 def _in_volume(scan: GreScan, voxel: FloatArray) -> bool:

@@ -14,7 +14,7 @@ from qsmcmb.typing import BoolArray, FloatArray
 VOID = 0.7
 FILLED = 0.9
 """Part of the ball around a lesion that is dark where it lies within something larger."""
-AROUND_MM = (2.0, 6.0)
+AROUND_MM = (2.0, 16.0)
 """Shell beyond the ball whose tissue it is compared with."""
 LEAST_COVERED = 0.5
 LEAST_VOXELS = 50

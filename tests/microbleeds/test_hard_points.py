@@ -9,6 +9,7 @@ from qsmcmb.microbleeds.burden import summarise
 from qsmcmb.microbleeds.field_form import fit_ball_form
 from qsmcmb.microbleeds.quantify import FieldData, Measured, quantify_lesions
 from qsmcmb.microbleeds.same_lesion import flag_same_lesions, one_of_each
+from qsmcmb.microbleeds.shape import larger_than_ball
 from qsmcmb.model import Estimate, GreScan, Grid, Microbleed
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
@@ -257,3 +258,16 @@ def test_of_one_lesion_the_surest_row_counts() -> None:
     assert [m.label for m in one_of_each([*rows, far])] == [2, 3]
     unknown = Microbleed(4, (10.0, 0.0, 0.0), flags=("outside-mask",))
     assert one_of_each([far, unknown]) == [far, unknown]
+
+
+@pytest.mark.parametrize(("radius_mm", "expected"), [(4.0, False), (9.0, True), (14.0, True)])
+def test_what_is_dark_all_around_is_larger_than_the_ball(radius_mm: float, expected: bool) -> None:
+    grid = Grid.isotropic((64, 64, 64), 1.0)
+    distance2 = ((np.indices(grid.shape) - 32.0) ** 2).sum(axis=0)
+    magnitude = np.where(distance2 < radius_mm**2, 40.0, 100.0).astype(np.float32)[None]
+    scan = GreScan(np.zeros_like(magnitude), magnitude, (0.02,), 3.0, grid)
+    mask = np.ones(grid.shape, bool)
+    assert larger_than_ball(scan, np.full(3, 32.0), mask, 8.0) == expected
+    # Most of the ball outside the mask says nothing.
+    mask[30:] = False
+    assert not larger_than_ball(scan, np.full(3, 32.0), mask, 8.0)

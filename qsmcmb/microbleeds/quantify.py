@@ -212,8 +212,8 @@ def _why_not(scan: GreScan, voxel: FloatArray, data: FieldData, fit: LesionFit |
     if fit is None:
         return "outside-mask" if _in_volume(scan, voxel) else "outside-volume"
     # Above a sinus all may be dark, too, and the lesion be seen in the phase.
-    found = abs(fit.source.total_chi_ppm_mm3) > FOUND_SD * fit.sd_ppm_mm3
-    hidden = not found and larger_than_ball(scan, voxel, data.mask, RADIUS_MM)
+    clear = abs(fit.source.total_chi_ppm_mm3) > LIMIT_SD * fit.sd_ppm_mm3
+    hidden = not clear and larger_than_ball(scan, voxel, data.mask, RADIUS_MM)
     return "too-large" if fit.outgrown or hidden else None
 
 

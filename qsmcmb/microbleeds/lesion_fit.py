@@ -446,12 +446,12 @@ def describe_fit(optimum: Optimum, places: Sequence[Neighbourhood] = ()) -> Lesi
     thicker = (max(size) / min(size)) ** THICK_POWER
     total = optimum.source.total_chi_ppm_mm3
     noise_sd = float(around) * poorer * stronger * thicker / model.near.covered
-    oversize_sd = OVERSIZE_PART * abs(total) if optimum.source.radius_mm > OVERSIZE_MM else 0.0
+    if optimum.source.radius_mm > OVERSIZE_MM:
+        shape_sd = np.hypot(shape_sd, OVERSIZE_PART * total)
     hidden_sd = HIDDEN_PART * model.near.texture * abs(total)
-    known_sds = [noise_sd, shape_sd, hidden_sd, oversize_sd, optimum.rivals_sd_ppm_mm3]
     return LesionFit(
         source=optimum.source,
-        sd_ppm_mm3=float(np.linalg.norm(known_sds)),
+        sd_ppm_mm3=float(np.linalg.norm([noise_sd, shape_sd, hidden_sd, optimum.rivals_sd_ppm_mm3])),
         noise_sd_ppm_mm3=noise_sd,
         cramer_rao_sd_ppm_mm3=bound_of(model, misfit),
         clutter_sd_ppm_mm3=clutter,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.microbleeds.neighbourhood import ball_around
 from qsmcmb.model import Estimate, Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -81,7 +82,8 @@ def sum_over_map(
     smallest = max(SMALLEST_MM, 1.5 * max(grid.voxel_size_mm))
     # Of slices of 5 mm the smallest ball is larger than the largest of others.
     radii = np.arange(smallest, max(smallest, LARGEST_MM) + STEP_MM / 2, STEP_MM)
-    box, distance = _around(grid, place_mm, radii[-1] + GAP_VOXELS * max(grid.voxel_size_mm) + SHELL_MM)
+    reach = radii[-1] + GAP_VOXELS * max(grid.voxel_size_mm) + SHELL_MM
+    box, distance = ball_around(grid, grid.to_voxel(np.asarray(place_mm)), reach)
     parts = [_weights(distance, maps.mask[box], r, grid) for r in radii]
     growth = np.array([_sum(maps.chi_ppm[box], p) for p in parts])
     shown = np.array([_sum(maps.response_ppm[box], p) for p in parts])
@@ -144,7 +146,7 @@ def _clutter_sd(maps: Maps, place_mm: FloatArray, radius_mm: float) -> float:
     grid = maps.grid
     size = np.array(grid.voxel_size_mm)
     reach = radius_mm + GAP_VOXELS * size.max() + SHELL_MM
-    box, distance = _around(grid, place_mm, AROUND_MM + reach)
+    box, distance = ball_around(grid, grid.to_voxel(np.asarray(place_mm)), AROUND_MM + reach)
     tissue = maps.chi_ppm[box] - maps.response_ppm[box]
     mask = maps.mask[box]
     half = np.ceil(reach / size).astype(int)
@@ -166,18 +168,3 @@ def _clutter_sd(maps: Maps, place_mm: FloatArray, radius_mm: float) -> float:
         found.append(_sum(tissue[cut], _weights(stamp, mask[cut], radius_mm, grid)))
     values = np.array([f for f in found if np.isfinite(f)])
     return float(np.sqrt(np.mean(values**2))) if len(values) >= MIN_PLACES else float("inf")
-
-
-def _around(
-    grid: Grid, place_mm: FloatArray, radius_mm: float
-) -> tuple[tuple[slice, slice, slice], FloatArray]:
-    """Return the box within `radius_mm` of a place and the distances in it, mm."""
-    centre = grid.to_voxel(np.asarray(place_mm))
-    slices, axes = [], []
-    for c, v, n in zip(centre, grid.voxel_size_mm, grid.shape, strict=True):
-        first = min(max(0, int(c - radius_mm / v)), n)
-        last = max(min(n, int(c + radius_mm / v) + 2), first)
-        slices.append(slice(first, last))
-        axes.append((np.arange(first, last) - c) * v)
-    x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
-    return (slices[0], slices[1], slices[2]), np.sqrt(x**2 + y**2 + z**2)

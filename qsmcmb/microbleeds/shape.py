@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from qsmcmb.microbleeds.neighbourhood import Neighbourhood
+from qsmcmb.microbleeds.neighbourhood import Neighbourhood, ball_around
 from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -65,13 +65,7 @@ def larger_than_ball(scan: GreScan, voxel: FloatArray, mask: BoolArray, radius_m
         Of the ball.
     """
     grid, reach_mm = scan.grid, radius_mm + AROUND_MM[1]
-    slices, squares = [], []
-    for middle, size, n in zip(voxel, grid.voxel_size_mm, grid.shape, strict=True):
-        first, last = max(0, int(middle - reach_mm / size)), min(n, int(middle + reach_mm / size) + 2)
-        slices.append(slice(first, last))
-        squares.append(((np.arange(first, last) - middle) * size) ** 2)
-    box = (slices[0], slices[1], slices[2])
-    distance = np.sqrt(squares[0][:, None, None] + squares[1][:, None] + squares[2])
+    box, distance = ball_around(grid, voxel, reach_mm)
     magnitude = scan.magnitude[-1][box]
     usable = mask[box] & (magnitude > 0)
     ball = usable & (distance < radius_mm)

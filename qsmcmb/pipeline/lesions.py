@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from qsmcmb.microbleeds.map_sum import Maps, MapSum, sums_over_map
+from qsmcmb.microbleeds.neighbourhood import ball_around
 from qsmcmb.microbleeds.quantify import Measured
 from qsmcmb.model import GreScan, Microbleed
 from qsmcmb.typing import BoolArray, FloatArray
@@ -55,27 +56,12 @@ def _with_sum(lesion: Microbleed, total: MapSum | None) -> Microbleed:
     )
 
 
-def _around(
-    scan: GreScan, lesion: Microbleed, radius_mm: float
-) -> tuple[tuple[slice, slice, slice], FloatArray]:
-    """Return the box within `radius_mm` of a lesion and the distances in it, mm."""
-    grid = scan.grid
-    centre = grid.to_voxel(np.array(lesion.position_mm))
-    slices, axes = [], []
-    for c, v, n in zip(centre, grid.voxel_size_mm, grid.shape, strict=True):
-        first, last = max(0, int(c - radius_mm / v)), min(n, int(c + radius_mm / v) + 2)
-        slices.append(slice(first, last))
-        axes.append((np.arange(first, last) - c) * v)
-    x, y, z = np.meshgrid(*axes, indexing="ij")
-    return (slices[0], slices[1], slices[2]), np.sqrt(x**2 + y**2 + z**2)
-
-
 def _add_dipole(field_ppm: FloatArray, scan: GreScan, lesion: Microbleed) -> None:
     """Add the lesion's field: a ball of at least a voxel's size, so that the grid can hold it."""
     grid, moment = scan.grid, lesion.total_chi_ppm_mm3
     assert moment is not None
-    box, distance = _around(scan, lesion, WINDOW_MM)
     centre = grid.to_voxel(np.array(lesion.position_mm))
+    box, distance = ball_around(grid, centre, WINDOW_MM)
     along = np.zeros(distance.shape)
     for axis, (s, c) in enumerate(zip(box, centre, strict=True)):
         line = (np.arange(s.start, s.stop) - c) * grid.voxel_size_mm[axis] * grid.b0_dir[axis]

@@ -99,7 +99,8 @@ def wang_claims(rows: Rows) -> list[Claim]:
     return [
         at_least(source, f"T2*w {what}", "0.45", slopes["t2s_mm3"], 0.02),
         at_least(source, f"SWI {what}", "0.52", slopes["swi_mm3"], 0.02),
-        at_most(source, f"R2* {what}, over that on T2*w", "0.39 / 0.45", slopes["r2s_mm3"] / slopes["t2s_mm3"], 1.0),
+        at_most(source, f"R2* {what}, over that on T2*w", "0.39 / 0.45", slopes["r2s_mm3"] / slopes["t2s_mm3"], 1.0,
+                "an upper limit alone: below 0 it shrinks"),
         within(source, f"QSM {what}, over that on T2*w", "0.01 / 0.45", slopes["qsm_mm3"] / slopes["t2s_mm3"],
                (-0.1, 0.1)),
     ]  # fmt: skip

@@ -30,7 +30,7 @@ _PUBLIC = {
     "make_swi": "qsmcmb.susceptibility_weighting.swi",
     "forward_field": "qsmcmb.core.dipole",
     "list_sessions": "qsmcmb.io.bids",
-    "MicrobleedTable": "qsmcmb.microbleeds.table",
+    "MicrobleedTable": "qsmcmb.microbleeds.results.table",
     "quantify": "qsmcmb.pipeline.points",
     "run_scan": "qsmcmb.pipeline.subject",
 }

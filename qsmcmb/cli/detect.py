@@ -32,7 +32,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.masks import load_mask, load_on_grid
         from qsmcmb.io.plain import load_stack
         from qsmcmb.io.tables import write_tsv
-        from qsmcmb.microbleeds.candidates import find_candidates
+        from qsmcmb.microbleeds.detection.candidates import find_candidates
 
         make_folder(out.parent)
         mag, grid = load_stack(magnitude)

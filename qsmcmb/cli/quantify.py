@@ -59,7 +59,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.masks import load_mask
         from qsmcmb.io.plain import load_files
         from qsmcmb.io.tables import read_points
-        from qsmcmb.microbleeds.table import column_sidecar
+        from qsmcmb.microbleeds.results.table import column_sidecar
         from qsmcmb.pipeline.points import measure_points
 
         if (points is None) == (labels is None):
@@ -91,7 +91,7 @@ def add(app: typer.Typer) -> None:
             Place(out.parent), out.stem, table.rows(), columns=column_sidecar(), provenance=table.provenance
         )
         if explain is not None:
-            from qsmcmb.microbleeds.explain import explain_lesion
+            from qsmcmb.microbleeds.results.explanation import explain_lesion
             from qsmcmb.reporting.explain_page import write_explanations
 
             command = _command(

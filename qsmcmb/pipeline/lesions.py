@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from qsmcmb.microbleeds.map_sum import Maps, MapSum, sums_over_map
-from qsmcmb.microbleeds.neighbourhood import ball_around
-from qsmcmb.microbleeds.quantify import Measured
+from qsmcmb.core.boxes import ball_around
+from qsmcmb.microbleeds.crosscheck.map_sum import Maps, MapSum, sums_over_map
+from qsmcmb.microbleeds.measure import Measured
 from qsmcmb.model import GreScan, Microbleed
 from qsmcmb.typing import BoolArray, FloatArray
 

@@ -12,8 +12,8 @@ from qsmcmb.change.matching import COLUMNS, Change, SessionLesions, compare_sess
 from qsmcmb.io.derivatives import Place, write_table
 from qsmcmb.io.nifti import sha256_of
 from qsmcmb.io.results import SessionResults, list_results
-from qsmcmb.microbleeds.absent import estimate_at
-from qsmcmb.microbleeds.table import lesion_from_row
+from qsmcmb.microbleeds.crosscheck.forced_dipole import estimate_at
+from qsmcmb.microbleeds.results.table import lesion_from_row
 from qsmcmb.model import Estimate, Provenance
 from qsmcmb.registration.rigid import Image, RigidTransform, register_rigid
 from qsmcmb.typing import FloatArray

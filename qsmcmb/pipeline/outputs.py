@@ -9,9 +9,9 @@ import numpy as np
 
 from qsmcmb.io.derivatives import Place, b0_record, provenance_record, write_image, write_table
 from qsmcmb.io.tables import write_json
-from qsmcmb.microbleeds.burden import summarise, unseen
-from qsmcmb.microbleeds.detection_limit import LIMIT_SD
-from qsmcmb.microbleeds.table import MicrobleedTable, column_sidecar
+from qsmcmb.microbleeds.detection.limit_map import LIMIT_SD
+from qsmcmb.microbleeds.results.burden import summarise, unseen
+from qsmcmb.microbleeds.results.table import MicrobleedTable, column_sidecar
 from qsmcmb.pipeline.subject import ScanResult
 from qsmcmb.typing import AnyArray, FloatArray
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from qsmcmb.anatomy.territory import assign_territory
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.microbleeds.acquired import find_acquired
-from qsmcmb.microbleeds.agreement import flag_disagreement
-from qsmcmb.microbleeds.quantify import Detail, FieldData, quantify_lesions
-from qsmcmb.microbleeds.same_lesion import flag_same_lesions
-from qsmcmb.microbleeds.table import MicrobleedTable
+from qsmcmb.microbleeds.calibration.k_space_spectrum import find_acquired
+from qsmcmb.microbleeds.crosscheck.agreement import flag_disagreement
+from qsmcmb.microbleeds.measure import FieldData, quantify_lesions
+from qsmcmb.microbleeds.results.duplicates import flag_same_lesions
+from qsmcmb.microbleeds.results.measurement import Detail
+from qsmcmb.microbleeds.results.table import MicrobleedTable
 from qsmcmb.model import GreScan
 from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.lesions import with_territories

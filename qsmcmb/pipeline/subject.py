@@ -17,13 +17,13 @@ from qsmcmb.field_mapping.offset import remove_phase_offset
 from qsmcmb.field_mapping.phase_sign import sign_looks_inverted
 from qsmcmb.field_mapping.preparation import prepare_phase
 from qsmcmb.masking.brain import mask_brain
-from qsmcmb.microbleeds.acquired import find_acquired
-from qsmcmb.microbleeds.agreement import flag_disagreement
-from qsmcmb.microbleeds.candidates import find_candidates
-from qsmcmb.microbleeds.detection_limit import map_detection_limit
-from qsmcmb.microbleeds.explain import explain_lesion
-from qsmcmb.microbleeds.quantify import FieldData, Measured, quantify_lesions
-from qsmcmb.microbleeds.same_lesion import flag_same_lesions
+from qsmcmb.microbleeds.calibration.k_space_spectrum import find_acquired
+from qsmcmb.microbleeds.crosscheck.agreement import flag_disagreement
+from qsmcmb.microbleeds.detection.candidates import find_candidates
+from qsmcmb.microbleeds.detection.limit_map import map_detection_limit
+from qsmcmb.microbleeds.measure import FieldData, Measured, quantify_lesions
+from qsmcmb.microbleeds.results.duplicates import flag_same_lesions
+from qsmcmb.microbleeds.results.explanation import explain_lesion
 from qsmcmb.model import GreScan, Microbleed, Provenance
 from qsmcmb.pipeline.config import STAGES, Config, make_config
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from qsmcmb.microbleeds.explain import Slices
+from qsmcmb.microbleeds.results.explanation import Slices
 from qsmcmb.reporting.figures import DPI, to_png
 
 COLUMNS = ("magnitude", "model", "residual", "phase", "model", "residual", "weight")

@@ -8,7 +8,7 @@ from typing import Any
 
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.tables import write_json
-from qsmcmb.microbleeds.explain import Explanation
+from qsmcmb.microbleeds.results.explanation import Explanation
 from qsmcmb.reporting.explain_figures import fit_slices, numbers
 from qsmcmb.reporting.page import show, write_page
 

@@ -12,7 +12,7 @@ import numpy as np
 from qsmcmb.io.bids import load_scan
 from qsmcmb.io.results import list_results
 from qsmcmb.io.tables import read_tsv, write_json, write_tsv
-from qsmcmb.microbleeds.candidates import find_candidates
+from qsmcmb.microbleeds.detection.candidates import find_candidates
 from qsmcmb.phantoms.recipe import read_recipe
 from qsmcmb.pipeline.config import make_config
 from qsmcmb.pipeline.study import Outcome, StudyOptions, run_study

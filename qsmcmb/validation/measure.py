@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qsmcmb.microbleeds.candidates import find_candidates
+from qsmcmb.microbleeds.detection.candidates import find_candidates
 from qsmcmb.model import GreScan, Microbleed
 from qsmcmb.phantoms.tissue_scan import PhantomSession, TruthRow
 from qsmcmb.pipeline.points import quantify

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qsmcmb.change.matching import COLUMNS, SessionLesions, compare_sessions, match_points
-from qsmcmb.microbleeds.absent import estimate_at
+from qsmcmb.microbleeds.crosscheck.forced_dipole import estimate_at
 from qsmcmb.model import Estimate, Grid, Microbleed
 from qsmcmb.phantoms.lesions import Ball, ball_field
 from qsmcmb.typing import FloatArray

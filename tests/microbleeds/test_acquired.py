@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.acquired import Acquired, find_acquired
-from qsmcmb.microbleeds.k_space_window import WHOLE, KSpaceWindow
+from qsmcmb.microbleeds.calibration.k_space_spectrum import Acquired, find_acquired
+from qsmcmb.microbleeds.signal.acquisition import WHOLE, KSpaceWindow
 from qsmcmb.model import GreScan, Grid
 
 SHAPE = (80, 96, 72)

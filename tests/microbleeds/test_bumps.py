@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from qsmcmb.microbleeds.bumps import BUMP_MM, HEIGHT, LATTICE_MM, bump_fields, bump_lattice, bumps
+from qsmcmb.microbleeds.signal.gaussian_process import (
+    BUMP_MM,
+    HEIGHT,
+    LATTICE_MM,
+    bump_fields,
+    bump_lattice,
+    bumps,
+)
 
 B0_DIR = (0.0, 0.6, 0.8)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.burden import SHARED, summarise, unseen
+from qsmcmb.microbleeds.results.burden import SHARED, summarise, unseen
 from qsmcmb.model import Estimate, Microbleed
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qsmcmb.core.point_dipole import dipole
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.microbleeds.cramer_rao import cramer_rao_sd
-from qsmcmb.microbleeds.field_form import dipole
+from qsmcmb.microbleeds.fit.cramer_rao import cramer_rao_sd
 from qsmcmb.units import dipole_phase_constant
 
 B0_DIR = np.array([0.0, 0.0, 1.0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.microbleeds.detection_curve import fit_detection_curve
+from qsmcmb.microbleeds.detection.detection_curve import fit_detection_curve
 
 
 def cases(seed: int, half: float = 1.2, slope: float = 3.0, n: int = 300) -> tuple[np.ndarray, np.ndarray]:

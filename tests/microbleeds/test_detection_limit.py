@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qsmcmb.core.point_dipole import dipole
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.microbleeds.detection_limit import INNER_VOXELS, OUTER_MM, map_detection_limit
-from qsmcmb.microbleeds.field_form import dipole
+from qsmcmb.microbleeds.detection.limit_map import INNER_VOXELS, OUTER_MM, map_detection_limit
 from qsmcmb.model import Estimate, Grid, Microbleed
 
 GRID = Grid((30, 27, 32), (1.0, 1.1, 0.9), (0.0, 0.6, 0.8))

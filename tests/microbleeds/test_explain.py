@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.explain import FLAGS, explain_lesion, totals_per_echo
-from qsmcmb.microbleeds.k_space_window import KSpaceWindow
-from qsmcmb.microbleeds.lesion_fit import HIDDEN_PART, fit_lesion
-from qsmcmb.microbleeds.neighbourhood import SliceProfile
-from qsmcmb.microbleeds.quantify import Detail
-from qsmcmb.microbleeds.signal_loss import measure_signal_loss
+from qsmcmb.microbleeds.crosscheck.signal_loss import measure_signal_loss
+from qsmcmb.microbleeds.fit.refinement import fit_lesion
+from qsmcmb.microbleeds.fit.uncertainty import HIDDEN_PART
+from qsmcmb.microbleeds.results.explanation import explain_lesion, totals_per_echo
+from qsmcmb.microbleeds.results.flags import FLAGS
+from qsmcmb.microbleeds.results.measurement import Detail
+from qsmcmb.microbleeds.signal.acquisition import KSpaceWindow, SliceProfile
 from qsmcmb.model import Estimate, Microbleed
 from qsmcmb.reporting.explain_page import lines_of, write_explanations
 from tests.microbleeds.test_signal_loss import fitted, surroundings

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.burden import summarise
-from qsmcmb.microbleeds.field_form import fit_ball_form
-from qsmcmb.microbleeds.quantify import FieldData, Measured, quantify_lesions
-from qsmcmb.microbleeds.same_lesion import flag_same_lesions, one_of_each
-from qsmcmb.microbleeds.shape import larger_than_ball
+from qsmcmb.microbleeds.crosscheck.visible_void import larger_than_ball
+from qsmcmb.microbleeds.fit.field_fit import fit_ball_form
+from qsmcmb.microbleeds.measure import FieldData, Measured, quantify_lesions
+from qsmcmb.microbleeds.results.burden import summarise
+from qsmcmb.microbleeds.results.duplicates import flag_same_lesions, one_of_each
 from qsmcmb.model import Estimate, GreScan, Grid, Microbleed
 from qsmcmb.units import GAMMA_MHZ_PER_T
 

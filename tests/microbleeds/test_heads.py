@@ -9,7 +9,7 @@ import pytest
 
 import qsmcmb as qc
 from qsmcmb.io.tables import read_tsv
-from qsmcmb.microbleeds.candidates import find_candidates
+from qsmcmb.microbleeds.detection.candidates import find_candidates
 
 pytestmark = pytest.mark.shared
 

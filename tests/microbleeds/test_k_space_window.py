@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.k_space_window import WHOLE, KSpaceWindow
+from qsmcmb.microbleeds.signal.acquisition import WHOLE, KSpaceWindow
 
 HAMMING = KSpaceWindow(1.0, 1.0, 0.08)
 WINDOWS = [

@@ -7,16 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds._lesion_signal_loops import lesion_factor
-from qsmcmb.microbleeds._spheroid_signal_loops import spheroid_factor
-from qsmcmb.microbleeds.field_form import with_background
-from qsmcmb.microbleeds.k_space_window import WHOLE, KSpaceWindow
-from qsmcmb.microbleeds.lesion_fit import BLUR, dark_core, describe_fit, fit_lesion, refine, rough_fit
-from qsmcmb.microbleeds.lesion_model import LesionModel, Source
-from qsmcmb.microbleeds.neighbourhood import Neighbourhood
-from qsmcmb.microbleeds.point_spread import CELL_MM, ROUGH_CELL_MM, PointSpread
-from qsmcmb.microbleeds.quantify import POOR_FIT
-from qsmcmb.microbleeds.source_shape import ONE_BALL, SPHEROID, TWO_BALLS, SourceShape
+from qsmcmb.microbleeds.fit.field_fit import with_background
+from qsmcmb.microbleeds.fit.priors import BLUR, dark_core
+from qsmcmb.microbleeds.fit.refinement import fit_lesion, refine
+from qsmcmb.microbleeds.fit.shape_selection import rough_fit
+from qsmcmb.microbleeds.fit.uncertainty import describe_fit
+from qsmcmb.microbleeds.results.measurement import POOR_FIT
+from qsmcmb.microbleeds.signal._ball_loops import lesion_factor
+from qsmcmb.microbleeds.signal._spheroid_loops import spheroid_factor
+from qsmcmb.microbleeds.signal.acquisition import WHOLE, KSpaceWindow
+from qsmcmb.microbleeds.signal.model import LesionModel, Source
+from qsmcmb.microbleeds.signal.patch import Neighbourhood
+from qsmcmb.microbleeds.signal.point_spread import CELL_MM, ROUGH_CELL_MM, PointSpread
+from qsmcmb.microbleeds.signal.source_shapes import ONE_BALL, SPHEROID, TWO_BALLS, SourceShape
 from qsmcmb.model import Grid
 from qsmcmb.phantoms.lesions import Ball
 

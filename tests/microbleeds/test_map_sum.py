@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.agreement import flag_disagreement
-from qsmcmb.microbleeds.map_sum import Maps, sum_over_map, sums_over_map
+from qsmcmb.microbleeds.crosscheck.agreement import flag_disagreement
+from qsmcmb.microbleeds.crosscheck.map_sum import Maps, sum_over_map, sums_over_map
 from qsmcmb.model import Estimate, Grid, Microbleed
 
 GRID = Grid((48, 46, 44), (1.0, 1.0, 1.1))

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.lesion_fit import BLUR, dark_core
-from qsmcmb.microbleeds.lesion_model import LesionModel, Source
-from qsmcmb.microbleeds.misfit import evaluate
-from qsmcmb.microbleeds.optimum import TRIAL_STEPS, Optimum, optimise
-from qsmcmb.microbleeds.source_shape import TWO_BALLS
+from qsmcmb.microbleeds.fit.levenberg_marquardt import TRIAL_STEPS, Optimum, optimise
+from qsmcmb.microbleeds.fit.objective import evaluate
+from qsmcmb.microbleeds.fit.priors import BLUR, dark_core
+from qsmcmb.microbleeds.signal.model import LesionModel, Source
+from qsmcmb.microbleeds.signal.source_shapes import TWO_BALLS
 from tests.microbleeds.test_lesion_model import scanned
 
 TOTAL = 3.0
@@ -49,7 +49,7 @@ def test_a_pair_whose_other_half_nothing_shows_is_outside(
 
 
 def test_what_is_out_of_reach_is_given_up(model: LesionModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    import qsmcmb.microbleeds.optimum as module
+    import qsmcmb.microbleeds.fit.levenberg_marquardt as module
 
     steps, solved = [], module.solved
     monkeypatch.setattr(module, "solved", lambda *a, **k: steps.append(1) or solved(*a, **k))

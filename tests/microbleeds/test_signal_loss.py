@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.lesion_model import Source
-from qsmcmb.microbleeds.neighbourhood import Neighbourhood
-from qsmcmb.microbleeds.signal_loss import lost_volume, measure_signal_loss
+from qsmcmb.microbleeds.crosscheck.signal_loss import lost_volume, measure_signal_loss
+from qsmcmb.microbleeds.signal.model import Source
+from qsmcmb.microbleeds.signal.patch import Neighbourhood
 from qsmcmb.model import Grid
 from qsmcmb.units import GAMMA_MHZ_PER_T, dipole_phase_constant
 

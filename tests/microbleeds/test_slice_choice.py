@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.neighbourhood import SliceProfile, cut_neighbourhood
-from qsmcmb.microbleeds.slice_choice import with_slices
+from qsmcmb.microbleeds.calibration.slice_profile_choice import with_slices
+from qsmcmb.microbleeds.signal.acquisition import SliceProfile
+from qsmcmb.microbleeds.signal.patch import cut_neighbourhood
 from qsmcmb.phantoms.anatomy import make_anatomy
 from qsmcmb.phantoms.build import lesions_of
 from qsmcmb.phantoms.recipe import Protocol, Recipe, read_recipe

@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from qsmcmb.microbleeds.lesion_fit import BLUR, Optimum, describe_fit, pooled_blur, refine, rough_fit
-from qsmcmb.microbleeds.lesion_model import Core, LesionModel, Source
-from qsmcmb.microbleeds.misfit import solved
-from qsmcmb.microbleeds.neighbourhood import Neighbourhood
-from qsmcmb.microbleeds.tissue import LEAST_TEXTURE, Smooth, texture_of, tissue_around
+from qsmcmb.microbleeds.calibration.heterogeneity import texture_of
+from qsmcmb.microbleeds.calibration.psf_width import pooled_blur
+from qsmcmb.microbleeds.fit.objective import solved
+from qsmcmb.microbleeds.fit.priors import BLUR
+from qsmcmb.microbleeds.fit.refinement import Optimum, refine
+from qsmcmb.microbleeds.fit.shape_selection import rough_fit
+from qsmcmb.microbleeds.fit.uncertainty import describe_fit
+from qsmcmb.microbleeds.signal.model import Core, LesionModel, Source
+from qsmcmb.microbleeds.signal.patch import Neighbourhood
+from qsmcmb.microbleeds.signal.tissue import LEAST_TEXTURE, Smooth, tissue_around
 from qsmcmb.model import Estimate
 from tests.microbleeds.test_lesion_model import TE_S, scanned
 

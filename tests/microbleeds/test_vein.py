@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from scipy.linalg import null_space
 
-from qsmcmb.microbleeds._cylinder_signal_loops import PER_CYLINDER, cylinder_factor
-from qsmcmb.microbleeds.lesion_fit import BLUR, dark_core, refine, rough_fit
-from qsmcmb.microbleeds.lesion_model import Source
-from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood
-from qsmcmb.microbleeds.source_shape import CYLINDER, TWO_BALLS, SourceShape
-from qsmcmb.microbleeds.vein import find_vein, line_fields
-from qsmcmb.microbleeds.vein_beside import beside_vein
+from qsmcmb.microbleeds.fit.adjacent_vein import beside_vein
+from qsmcmb.microbleeds.fit.priors import BLUR, dark_core
+from qsmcmb.microbleeds.fit.refinement import refine
+from qsmcmb.microbleeds.fit.shape_selection import rough_fit
+from qsmcmb.microbleeds.fit.vein import find_vein, line_fields
+from qsmcmb.microbleeds.signal._cylinder_loops import PER_CYLINDER, cylinder_factor
+from qsmcmb.microbleeds.signal.model import Source
+from qsmcmb.microbleeds.signal.patch import Neighbourhood, cut_neighbourhood
+from qsmcmb.microbleeds.signal.source_shapes import CYLINDER, TWO_BALLS, SourceShape
 from qsmcmb.model import GreScan
 from qsmcmb.phantoms.lesions import Ball, PhantomLesion
 from qsmcmb.phantoms.recipe import Protocol, Tube, read_recipe

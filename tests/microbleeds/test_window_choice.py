@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.k_space_window import WHOLE, KSpaceWindow, Windows
-from qsmcmb.microbleeds.neighbourhood import Neighbourhood, cut_neighbourhood
-from qsmcmb.microbleeds.window_choice import with_windows
+from qsmcmb.microbleeds.calibration.filter_taper import with_windows
+from qsmcmb.microbleeds.signal.acquisition import WHOLE, KSpaceWindow, Windows
+from qsmcmb.microbleeds.signal.patch import Neighbourhood, cut_neighbourhood
 from qsmcmb.phantoms.anatomy import make_anatomy
 from qsmcmb.phantoms.build import lesions_of
 from qsmcmb.phantoms.recipe import read_recipe

@@ -13,8 +13,8 @@ import qsmcmb as qc
 from qsmcmb.cli.main import run_command
 from qsmcmb.io.results import list_results
 from qsmcmb.io.tables import read_tsv
-from qsmcmb.microbleeds.burden import summarise
-from qsmcmb.microbleeds.table import COLUMNS, lesion_from_row, lesion_row
+from qsmcmb.microbleeds.results.burden import summarise
+from qsmcmb.microbleeds.results.table import COLUMNS, lesion_from_row, lesion_row
 from qsmcmb.pipeline.config import STAGES
 
 ANAT = Path("out/sub-sphere/ses-3T/anat")

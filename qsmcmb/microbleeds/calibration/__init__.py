@@ -1,0 +1,6 @@
+"""Calibration: how this scan sees, found from the scan itself and shared by all of its lesions.
+
+`k_space_spectrum` finds the acquired part of k-space and the filter over it from the spectrum of the brain;
+`slice_profile_choice` and `filter_taper` let the strongest lesions choose between slice profiles and between tapers;
+`psf_width` pools what they say of the point spread's extra width; `heterogeneity` measures how much the tissue varies.
+"""

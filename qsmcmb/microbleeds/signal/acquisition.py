@@ -1,0 +1,94 @@
+"""What a reconstruction leaves of k-space along one axis: the acquired part, and the filter over it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.typing import FloatArray
+
+STEP = 0.005
+"""Of the table of a spread, in voxels."""
+FARTHEST = 80.0
+"""Last distance in that table, in voxels."""
+NODES = 600
+
+
+class KSpaceWindow(NamedTuple):
+    """Weight of k-space along one axis: 1, a raised cosine down to a pedestal, and nothing beyond an edge.
+
+    Holds what is in use: no filter (taper 0), Tukey's and Hann's (height 0), Hamming's (taper 1, height 0.08).
+    """
+
+    edge: float = 1.0
+    """End of the acquired part, over the Nyquist frequency of the image."""
+    taper: float = 0.0
+    """Part of the acquired half axis over which the weight falls."""
+    height: float = 1.0
+    """Weight at the edge."""
+
+    def weight(self, k: FloatArray) -> FloatArray:
+        """Return the weight at spatial frequencies over the Nyquist frequency."""
+        place = np.abs(k) / self.edge
+        fall = np.clip((place - 1 + self.taper) / self.taper, 0, 1) if self.taper > 0 else 0.0
+        value = self.height + (1 - self.height) * (0.5 + 0.5 * np.cos(np.pi * fall))
+        return np.asarray(np.where(place <= 1, value, 0.0))
+
+    def flat(self, loss: float) -> float:
+        """Return up to which frequency, over the Nyquist frequency, no more than `loss` of the weight is missing."""
+        drop = (1 - self.height) * self.taper
+        if drop <= 0 or loss >= 1 - self.height:
+            return self.edge
+        fall = float(np.arccos(1 - 2 * loss / (1 - self.height)) / np.pi)
+        return self.edge * (1 - self.taper * (1 - fall))
+
+    @property
+    def power(self) -> float:
+        """Return the mean squared weight: independent values per voxel along the axis."""
+        k = (np.arange(NODES) + 0.5) / NODES
+        return float(np.mean(self.weight(k) ** 2))
+
+    def spread(self, voxels: FloatArray) -> FloatArray:
+        """Return the point spread at distances in voxels of the image; 1 voxel times its sum is the weight at 0."""
+        if self.taper == 0:
+            return np.asarray(self.edge * np.sinc(self.edge * voxels))
+        table = _spread_table(self)
+        return np.asarray(np.interp(np.abs(voxels), STEP * np.arange(len(table)), table))
+
+
+Windows = tuple[KSpaceWindow, KSpaceWindow, KSpaceWindow]
+"""Along each axis of the image."""
+WHOLE: Windows = (KSpaceWindow(), KSpaceWindow(), KSpaceWindow())
+"""All of k-space, unfiltered."""
+
+
+@lru_cache(maxsize=16)
+def _spread_table(window: KSpaceWindow) -> FloatArray:
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    k = 0.5 * window.edge * (nodes + 1)
+    at = np.arange(0, FARTHEST, STEP)
+    filtered = 0.5 * window.edge * weights * window.weight(k)
+    return np.concatenate([np.cos(np.pi * np.outer(part, k)) @ filtered for part in np.array_split(at, 32)])
+
+
+SLICE_FLANK = 0.2
+"""Width of a slice profile's flanks over its thickness."""
+
+
+class SliceProfile(NamedTuple):
+    """Slices along an axis, with soft flanks."""
+
+    axis: int
+    thickness: float
+    """Width at half height over the slices' distance."""
+
+    def spread(self, apart: FloatArray) -> FloatArray:
+        """Return the profile at distances from the slice's middle, in distances of slices; its sum is 1."""
+        inside = (self.thickness / 2 - np.abs(apart)) / (SLICE_FLANK * self.thickness)
+        return np.asarray(np.clip(0.5 + inside, 0, 1) / self.thickness)
+
+    def weight(self, k: FloatArray) -> FloatArray:
+        """Return the weight at spatial frequencies over the Nyquist frequency of the slices."""
+        return np.asarray(np.sinc(0.5 * self.thickness * k) * np.sinc(0.5 * SLICE_FLANK * self.thickness * k))

@@ -1,0 +1,191 @@
+"""What a lesion's model may look like: one ball, two equal balls, a spheroid, or the cylinder of a vein in their place.
+
+A shape says how many parameters it has, which rows the loop over points reads, how their derivatives become those of
+the parameters, and what is known of it beforehand. The first seven parameters of all shapes are alike: strength,
+centre (3, mm), log radius, squared blur (mm2), log decay of the inside (1/s).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+
+from qsmcmb.microbleeds.signal._ball_loops import PER_BALL, lesion_factor
+from qsmcmb.microbleeds.signal._cylinder_loops import PER_CYLINDER, cylinder_factor
+from qsmcmb.microbleeds.signal._spheroid_loops import PER_SPHEROID, spheroid_factor
+from qsmcmb.typing import ComplexArray, FloatArray
+
+COMMON = 7
+BALL_MM3 = 4 / 3 * np.pi
+LEAST_STRENGTH = 0.05
+APART_LOG_SD = 0.4
+"""Of the distance of two balls over the distance at which they touch."""
+FOCUS_SD = 1.2
+"""Of a spheroid's focal distance over the radius of the ball of its volume: 1.4 where it is twice as long as wide."""
+NEWTON_STEPS = 8
+UNIT_SD = 0.1
+"""Of the length of an axis whose length means nothing."""
+
+
+class SourceShape(ABC):
+    """One kind of source."""
+
+    name: ClassVar[str]
+    n_source: ClassVar[int]
+    per_row: ClassVar[int]
+    """Derivatives by a row's own parameters."""
+    loop: ClassVar[Callable[..., None]]
+    size: ClassVar[tuple[float, int]]
+    """Volume (or cross-section) over the radius to a power, and the power."""
+    dchi_ppm: ClassVar[float]
+    """Susceptibility expected: ties the radius to the strength."""
+    endless: ClassVar[bool] = False
+    """Whether it leaves the neighbourhood."""
+
+    @property
+    def free(self) -> int:
+        """Parameters that data can tell."""
+        return self.n_source
+
+    @abstractmethod
+    def rows(self, p: FloatArray) -> FloatArray:
+        """Return the rows that the loop reads."""
+
+    @abstractmethod
+    def chain(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
+        """Return the derivatives by the parameters from those by the rows, the decay and the blur."""
+
+    def known(self, p: FloatArray) -> tuple[float, FloatArray] | None:  # noqa: ARG002
+        """Return what else is known, in SDs, and its derivatives; None where nothing is."""
+        return None
+
+    def log_contrast(self, p: FloatArray) -> float:
+        """Return the logarithm of the susceptibility over what is expected."""
+        volume, power = self.size
+        return float(np.log(max(abs(float(p[0])), LEAST_STRENGTH) / (volume * self.dchi_ppm)) - power * p[4])
+
+
+class OneBall(SourceShape):
+    """A ball: strength is total susceptibility, ppm mm3."""
+
+    name = "ball"
+    n_source, per_row, loop = COMMON, PER_BALL, staticmethod(lesion_factor)
+    size, dchi_ppm = (BALL_MM3, 3), 1.0
+
+    def rows(self, p: FloatArray) -> FloatArray:
+        """Return total susceptibility, centre and radius."""
+        return np.array([[*p[:4], np.exp(p[4])]])
+
+    def chain(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
+        """Return the derivatives by the parameters."""
+        return np.concatenate([by_row[:4], by_row[4:5] * np.exp(p[4]), by_row[:4:-1]])
+
+
+class TwoBalls(SourceShape):
+    """Two equal balls around the centre: strength is that of both; the half axis (3, mm) follows the common."""
+
+    name = "pair"
+    n_source, per_row, loop = COMMON + 3, PER_BALL, staticmethod(lesion_factor)
+    size, dchi_ppm = (2 * BALL_MM3, 3), 1.0
+
+    def rows(self, p: FloatArray) -> FloatArray:
+        """Return total susceptibility, centre and radius of each."""
+        return np.array([[p[0] / 2, *(p[1:4] + sign * p[7:10]), np.exp(p[4])] for sign in (1, -1)])
+
+    def chain(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
+        """Return the derivatives by the parameters."""
+        one, two = by_row[:PER_BALL], by_row[PER_BALL : 2 * PER_BALL]
+        both = one + two
+        return np.concatenate(
+            [both[:1] / 2, both[1:4], both[4:] * np.exp(p[4]), by_row[:-3:-1], one[1:4] - two[1:4]]
+        )
+
+    def known(self, p: FloatArray) -> tuple[float, FloatArray]:
+        """Return how far the balls are from touching."""
+        slopes = np.zeros(self.n_source)
+        slopes[7:10] = p[7:10] / max(float(p[7:10] @ p[7:10]), 0.05**2) / APART_LOG_SD
+        slopes[4] = -1 / APART_LOG_SD
+        distance = np.log(max(float(np.linalg.norm(p[7:10])), 0.05))
+        return float((distance - p[4]) / APART_LOG_SD), slopes
+
+
+class Spheroid(SourceShape):
+    """A ball drawn out along an axis: the radius is that of its volume; from the centre to a focus (3, mm) follows."""
+
+    name = "spheroid"
+    n_source, per_row, loop = COMMON + 3, PER_SPHEROID, staticmethod(spheroid_factor)
+    size, dchi_ppm = (BALL_MM3, 3), 1.0
+
+    def rows(self, p: FloatArray) -> FloatArray:
+        """Return total susceptibility, centre, radius across and focus."""
+        return np.array([[*p[:4], np.sqrt(_across2(p)), *p[7:10]]])
+
+    def chain(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
+        """Return the derivatives by the parameters."""
+        square = _across2(p)
+        # Volume: square^3 + focus^2 square^2 = radius^6.
+        steep = 1 / (2 * np.sqrt(square) * (3 * square**2 + 2 * float(p[7:10] @ p[7:10]) * square))
+        by_focus = by_row[5:8] - np.multiply.outer(2 * square**2 * steep * p[7:10], by_row[4])
+        return np.concatenate(
+            [by_row[:4], by_row[4:5] * (6 * np.exp(6 * p[4]) * steep), by_row[:-3:-1], by_focus]
+        )
+
+    def known(self, p: FloatArray) -> tuple[float, FloatArray]:
+        """Return how far it is from a ball."""
+        focus = max(float(np.linalg.norm(p[7:10])), 1e-3)
+        size = FOCUS_SD * np.exp(p[4])
+        slopes = np.zeros(self.n_source)
+        slopes[4], slopes[7:10] = -focus / size, p[7:10] / focus / size
+        return focus / size, slopes
+
+
+def _across2(p: FloatArray) -> float:
+    """Return the squared radius across a spheroid with its focus at p[7:10] and a ball's volume of radius exp(p[4])."""
+    focus2, volume2 = float(p[7:10] @ p[7:10]), float(np.exp(6 * p[4]))
+    square = float(np.exp(2 * p[4]))
+    # Convex and rising: from above Newton's steps only fall.
+    for _ in range(NEWTON_STEPS):
+        square -= (square**3 + focus2 * square**2 - volume2) / (3 * square**2 + 2 * focus2 * square)
+    return square
+
+
+class Cylinder(SourceShape):
+    """A long cylinder: strength is susceptibility times cross-section, ppm mm2; its direction (3) follows."""
+
+    name = "cylinder"
+    n_source, per_row, loop = COMMON + 3, PER_CYLINDER, staticmethod(cylinder_factor)
+    size, dchi_ppm, endless = (np.pi, 2), 0.4, True
+
+    @property
+    def free(self) -> int:
+        """Neither the place along the axis nor the direction's length shows."""
+        return self.n_source - 2
+
+    def rows(self, p: FloatArray) -> FloatArray:
+        """Return strength, a point on the axis, radius and direction."""
+        return np.array([[*p[:4], np.exp(p[4]), *(p[7:10] / np.linalg.norm(p[7:10]))]])
+
+    def chain(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
+        """Return the derivatives by the parameters."""
+        length = np.linalg.norm(p[7:10])
+        axis = p[7:10] / length
+        across = (np.eye(3) - np.outer(axis, axis)) / length
+        turned = np.tensordot(across, by_row[5:8], axes=1)
+        return np.concatenate([by_row[:4], by_row[4:5] * np.exp(p[4]), by_row[:-3:-1], turned])
+
+    def known(self, p: FloatArray) -> tuple[float, FloatArray]:
+        """Return the direction's length against 1: it means nothing, and must not run away."""
+        slopes = np.zeros(self.n_source)
+        length = float(np.linalg.norm(p[7:10]))
+        slopes[7:10] = p[7:10] / length / UNIT_SD
+        return (length - 1) / UNIT_SD, slopes
+
+
+# Half of the 26 directions of a cube: an axis has no sign.
+_CORNERS = np.array([d for d in np.ndindex(3, 3, 3) if d > (1, 1, 1)], dtype=float) - 1.0
+AXES = _CORNERS / np.linalg.norm(_CORNERS, axis=1)[:, None]
+
+ONE_BALL, TWO_BALLS, SPHEROID, CYLINDER = OneBall(), TwoBalls(), Spheroid(), Cylinder()

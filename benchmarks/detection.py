@@ -48,7 +48,7 @@ def main() -> None:
         result = run_scan(session.scan, mask=session.brain)
         named = np.array([m.position_mm for m in result.lesions if m.kind == "microbleed"]).reshape(-1, 3)
         for row in session.lesions:
-            place = row.place_mm
+            place = row.position_mm
             total.append(row.S_ppm_mm3)
             found.append(bool((np.linalg.norm(named - place, axis=1) < NEAR_MM).any()))
             voxel = tuple(np.rint(session.scan.grid.to_voxel(place)).astype(int))

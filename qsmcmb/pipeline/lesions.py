@@ -9,7 +9,7 @@ import numpy as np
 
 from qsmcmb.core.boxes import ball_around
 from qsmcmb.microbleeds.crosscheck.map_sum import Maps, MapSum, sums_over_map
-from qsmcmb.microbleeds.measure import Measured
+from qsmcmb.microbleeds.measure import MeasuredLesions
 from qsmcmb.model import GreScan, Microbleed
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -17,13 +17,13 @@ WINDOW_MM = 40.0
 
 
 def add_map_sums(
-    measured: Measured,
+    measured: MeasuredLesions,
     scan: GreScan,
     chi_ppm: FloatArray,
     *,
     response: Callable[[FloatArray], FloatArray],
     mask: BoolArray,
-) -> tuple[Measured, tuple[MapSum | None, ...]]:
+) -> tuple[MeasuredLesions, tuple[MapSum | None, ...]]:
     """Return the lesions with their sums over the map, raw and corrected, and the sums with all they rest on.
 
     `response` takes a total field (ppm) to a map: the fitted lesions alone go through the scan's own stages.

@@ -12,7 +12,7 @@ from qsmcmb.change.matching import COLUMNS, Change, SessionLesions, compare_sess
 from qsmcmb.io.derivatives import Place, write_table
 from qsmcmb.io.nifti import sha256_of
 from qsmcmb.io.results import SessionResults, list_results
-from qsmcmb.microbleeds.crosscheck.forced_dipole import estimate_at
+from qsmcmb.microbleeds.crosscheck.forced_dipole import estimate_forced_dipole
 from qsmcmb.microbleeds.results.table import lesion_from_row
 from qsmcmb.model import Estimate, Provenance
 from qsmcmb.registration.rigid import Image, RigidTransform, register_rigid
@@ -134,7 +134,7 @@ def _lesions(session: SessionResults) -> SessionLesions:
     field_ppm = hz_to_ppm(field_hz, b0_tesla)
 
     def lookup(point_mm: FloatArray) -> Estimate | None:
-        return estimate_at(field_ppm, mask > 0, grid, point_mm)
+        return estimate_forced_dipole(field_ppm, mask > 0, grid, point_mm)
 
     return SessionLesions(session.name, lesions, lookup)
 

@@ -10,7 +10,7 @@ import numpy as np
 from qsmcmb.io.derivatives import Place, b0_record, provenance_record, write_image, write_table
 from qsmcmb.io.tables import write_json
 from qsmcmb.microbleeds.detection.limit_map import LIMIT_SD
-from qsmcmb.microbleeds.results.burden import summarise, unseen
+from qsmcmb.microbleeds.results.burden import summarise_burden, summarise_detection_limit
 from qsmcmb.microbleeds.results.table import MicrobleedTable, column_sidecar
 from qsmcmb.pipeline.subject import ScanResult
 from qsmcmb.typing import AnyArray, FloatArray
@@ -37,7 +37,7 @@ def burden_record(result: ScanResult, acquired: datetime | None = None) -> dict[
     """Return the burden of a scan with acquisition, warnings and provenance."""
     scan = result.scan
     return {
-        **summarise(result.lesions, hidden=unseen(result.detection_limit_ppm_mm3)),
+        **summarise_burden(result.lesions, hidden=summarise_detection_limit(result.detection_limit_ppm_mm3)),
         "MagneticFieldStrength": scan.b0_tesla,
         "EchoTime": list(scan.te_s),
         **({"AcquisitionTime": acquired.isoformat()} if acquired else {}),

@@ -8,11 +8,11 @@ import numpy as np
 
 from qsmcmb.anatomy.territory import assign_territory
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.microbleeds.calibration.k_space_spectrum import find_acquired
+from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
 from qsmcmb.microbleeds.crosscheck.agreement import flag_disagreement
-from qsmcmb.microbleeds.measure import FieldData, quantify_lesions
-from qsmcmb.microbleeds.results.duplicates import flag_same_lesions
-from qsmcmb.microbleeds.results.measurement import Detail
+from qsmcmb.microbleeds.measure import ScanFields, measure_lesions
+from qsmcmb.microbleeds.results.duplicates import flag_duplicates
+from qsmcmb.microbleeds.results.measurement import LesionMeasurement
 from qsmcmb.microbleeds.results.table import MicrobleedTable
 from qsmcmb.model import GreScan
 from qsmcmb.pipeline.config import Config, make_config
@@ -72,7 +72,7 @@ def measure_points(
     mask: BoolArray | None = None,
     config: Config | None = None,
     report: Report | None = None,
-) -> tuple[MicrobleedTable, tuple[Detail | None, ...]]:
+) -> tuple[MicrobleedTable, tuple[LesionMeasurement | None, ...]]:
     """Return the table of `quantify` and what each row rests on; parameters as there."""
     points = np.asarray(points_mm, dtype=float)
     if points.ndim != 2 or points.shape[1] != 3:
@@ -84,14 +84,14 @@ def measure_points(
     clock = Clock(scan.name, report)
     phase = map_scan_field(scan, config, mask=mask, report=report)
     with clock.stage("acquisition"):
-        acquired = find_acquired(scan, phase.mask)
-    data = FieldData(
+        acquired = find_k_space_windows(scan, phase.mask)
+    data = ScanFields(
         phase.total_field_hz, phase.offset_rad, phase.mask, acquired.noise, windows=acquired.windows
     )
     with clock.stage("quantify"):
-        measured = quantify_lesions(scan, points, data, kinds=kinds)
+        measured = measure_lesions(scan, points, data, kinds=kinds)
     places = assign_territory([m.position_mm for m in measured.lesions], phase.mask, scan.grid)
     losses = [d.loss if d else None for d in measured.details]
-    lesions = with_territories(flag_same_lesions(flag_disagreement(measured.lesions, losses)), places)
+    lesions = with_territories(flag_duplicates(flag_disagreement(measured.lesions, losses)), places)
     provenance = provenance_of(scan, config, ("mask", "unwrap", "fieldmap"))
     return MicrobleedTable(lesions, measured.labels, provenance), measured.details

@@ -17,12 +17,12 @@ from qsmcmb.field_mapping.offset import remove_phase_offset
 from qsmcmb.field_mapping.phase_sign import sign_looks_inverted
 from qsmcmb.field_mapping.preparation import prepare_phase
 from qsmcmb.masking.brain import mask_brain
-from qsmcmb.microbleeds.calibration.k_space_spectrum import find_acquired
+from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
 from qsmcmb.microbleeds.crosscheck.agreement import flag_disagreement
 from qsmcmb.microbleeds.detection.candidates import find_candidates
 from qsmcmb.microbleeds.detection.limit_map import map_detection_limit
-from qsmcmb.microbleeds.measure import FieldData, Measured, quantify_lesions
-from qsmcmb.microbleeds.results.duplicates import flag_same_lesions
+from qsmcmb.microbleeds.measure import MeasuredLesions, ScanFields, measure_lesions
+from qsmcmb.microbleeds.results.duplicates import flag_duplicates
 from qsmcmb.microbleeds.results.explanation import explain_lesion
 from qsmcmb.model import GreScan, Microbleed, Provenance
 from qsmcmb.pipeline.config import STAGES, Config, make_config
@@ -162,8 +162,8 @@ def run_scan(
     if points_mm is None or detect:
         targets = _with_candidates(job, targets, chi_ppm, inversion.mask)
     with job.clock.stage("acquisition"):
-        acquired = find_acquired(scan, phase.mask)
-    data = FieldData(
+        acquired = find_k_space_windows(scan, phase.mask)
+    data = ScanFields(
         phase.total_field_hz,
         phase.offset_rad,
         phase.mask,
@@ -322,19 +322,19 @@ class _Field(NamedTuple):
 
 
 def _measure(
-    job: _Job, targets: _Targets, n_readers: int, *, data: FieldData, inversion: Inversion, field: _Field
-) -> tuple[Measured, FloatArray, tuple[dict[str, Any], ...]]:
+    job: _Job, targets: _Targets, n_readers: int, *, data: ScanFields, inversion: Inversion, field: _Field
+) -> tuple[MeasuredLesions, FloatArray, tuple[dict[str, Any], ...]]:
     """Return the lesions with all that is known of them, the detection limit map (ppm mm3), and explanations."""
     scan, clock = job.scan, job.clock
     with clock.stage("quantify"):
-        measured = quantify_lesions(
+        measured = measure_lesions(
             scan, targets.points_mm, data, kinds=targets.kinds, scores=targets.scores, n_readers=n_readers
         )
         measured, sums = add_map_sums(
             measured, scan, field.chi_ppm, response=inversion.of_sources, mask=inversion.mask
         )
         losses = [d.loss if d else None for d in measured.details]
-        lesions = flag_same_lesions(flag_disagreement(measured.lesions, losses, sums))
+        lesions = flag_duplicates(flag_disagreement(measured.lesions, losses, sums))
         limit_ppm_mm3 = map_detection_limit(
             field.local_ppm, inversion.mask, scan.grid, field_sd_ppm=field.sd_ppm, lesions=lesions
         )

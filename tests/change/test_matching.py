@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qsmcmb.change.matching import COLUMNS, SessionLesions, compare_sessions, match_points
-from qsmcmb.microbleeds.crosscheck.forced_dipole import estimate_at
+from qsmcmb.microbleeds.crosscheck.forced_dipole import estimate_forced_dipole
 from qsmcmb.model import Estimate, Grid, Microbleed
 from qsmcmb.phantoms.lesions import Ball, ball_field
 from qsmcmb.typing import FloatArray
@@ -93,8 +93,8 @@ def test_a_place_says_what_is_there(moment: float, rng: np.random.Generator) -> 
     ball = Ball((1.0, -2.0, 0.5), 1.0, moment / (4 / 3 * np.pi))
     field = ball_field(world - np.array(ball.centre_mm).reshape(3, 1, 1, 1), ball, np.array(grid.b0_dir))
     field = field + 0.002 * rng.standard_normal(grid.shape) + 1e-4 * world[0]
-    found = estimate_at(field, np.ones(grid.shape, bool), grid, np.array(ball.centre_mm))
+    found = estimate_forced_dipole(field, np.ones(grid.shape, bool), grid, np.array(ball.centre_mm))
     assert found is not None
     assert abs(found.value - moment) < max(3 * found.sd, 0.05 * abs(moment))
     assert 0 < found.sd < 1
-    assert estimate_at(field, np.zeros(grid.shape, bool), grid, np.zeros(3)) is None
+    assert estimate_forced_dipole(field, np.zeros(grid.shape, bool), grid, np.zeros(3)) is None

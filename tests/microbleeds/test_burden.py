@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.results.burden import SHARED, summarise, unseen
+from qsmcmb.microbleeds.results.burden import SHARED_RELATIVE_SD, summarise_burden, summarise_detection_limit
 from qsmcmb.model import Estimate, Microbleed
 
 
@@ -16,11 +16,11 @@ def lesion(label: int, value: float, sd: float, **known: object) -> Microbleed:
 
 
 def test_independent_errors_add_in_squares_and_the_shared_one_in_full() -> None:
-    record = summarise([lesion(i, 2.0, 0.3) for i in range(4)])
+    record = summarise_burden([lesion(i, 2.0, 0.3) for i in range(4)])
     assert record["burden_ppm_mm3"] == pytest.approx(8.0)
     assert record["burden_sd_independent_ppm_mm3"] == pytest.approx(0.6)
-    assert record["burden_sd_shared_ppm_mm3"] == pytest.approx(8 * SHARED)
-    sd = np.hypot(0.6, 8 * SHARED)
+    assert record["burden_sd_shared_ppm_mm3"] == pytest.approx(8 * SHARED_RELATIVE_SD)
+    sd = np.hypot(0.6, 8 * SHARED_RELATIVE_SD)
     assert record["burden_sd_ppm_mm3"] == pytest.approx(sd)
     assert record["burden_high_ppm_mm3"] == pytest.approx(8 + 1.96 * sd)
     assert record["volume_mm3"] == pytest.approx(40.0)
@@ -30,7 +30,7 @@ def test_a_wide_interval_counts_as_wide_as_it_is() -> None:
     wide = lesion(1, 2.0, 0.1)
     total = Estimate(2.0, 0.1, "ppm mm3", (0.0, 1.96 * 4))
     wide = Microbleed(1, wide.position_mm, total_chi_ppm_mm3=total)
-    assert summarise([wide])["burden_sd_independent_ppm_mm3"] == pytest.approx(2.0)
+    assert summarise_burden([wide])["burden_sd_independent_ppm_mm3"] == pytest.approx(2.0)
 
 
 def test_parts_add_up_to_the_whole() -> None:
@@ -41,7 +41,7 @@ def test_parts_add_up_to_the_whole() -> None:
         lesion(4, 9.0, 0.2, kind="vein"),
         lesion(5, 9.0, 0.2, certainty="rejected"),
     ]
-    record = summarise(lesions)
+    record = summarise_burden(lesions)
     for parts in ("by_territory", "by_certainty", "by_size"):
         assert sum(p["burden_ppm_mm3"] for p in record[parts].values()) == pytest.approx(7.0)
         assert sum(p["n"] for p in record[parts].values()) == 3
@@ -51,7 +51,7 @@ def test_parts_add_up_to_the_whole() -> None:
 
 def test_nothing_found_is_a_burden_of_zero_with_what_was_not_seen() -> None:
     limit = np.concatenate([np.zeros(50), np.full(900, 0.8), np.full(100, 3.0)])
-    record = summarise([], hidden=unseen(limit))
+    record = summarise_burden([], hidden=summarise_detection_limit(limit))
     assert record["burden_ppm_mm3"] == 0
     assert record["detection_limit_median_ppm_mm3"] == pytest.approx(0.8)
     below = record["below_detection_limit"]
@@ -61,8 +61,10 @@ def test_nothing_found_is_a_burden_of_zero_with_what_was_not_seen() -> None:
 
 
 def test_where_nothing_would_show_no_number_is_made_up() -> None:
-    assert unseen(np.zeros(5)) is None
-    below = summarise([], hidden=unseen(np.full(10, np.inf)))["below_detection_limit"]
+    assert summarise_detection_limit(np.zeros(5)) is None
+    below = summarise_burden([], hidden=summarise_detection_limit(np.full(10, np.inf)))[
+        "below_detection_limit"
+    ]
     assert below["shown_everywhere_above_ppm_mm3"] is None
     assert below["brain_fraction_missed"]["5"] == 1.0
-    assert summarise([])["below_detection_limit"] is None
+    assert summarise_burden([])["below_detection_limit"] is None

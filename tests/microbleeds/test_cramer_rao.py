@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.core.point_dipole import dipole
+from qsmcmb.core.point_dipole import point_dipole_field
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.fit.cramer_rao import cramer_rao_sd
 from qsmcmb.units import dipole_phase_constant
@@ -23,7 +23,7 @@ def shell_points(voxel_mm: float, inner_mm: float, outer_mm: float) -> np.ndarra
 def test_one_echo_full_shell_has_the_closed_form() -> None:
     voxel, inner, outer, snr, te_s = 0.25, 2.0, 6.0, 30.0, 0.020
     xyz = shell_points(voxel, inner, outer)
-    phase = 4 * np.pi * dipole_phase_constant(3.0, te_s) * dipole(xyz, B0_DIR)
+    phase = 4 * np.pi * dipole_phase_constant(3.0, te_s) * point_dipole_field(xyz, B0_DIR)
     bound = cramer_rao_sd(1j * phase[:, None], 1 / snr)
     per_moment = dipole_phase_constant(3.0, te_s)
     closed = np.sqrt(15 * voxel**3 / (16 * np.pi * (1 / inner**3 - 1 / outer**3))) / (per_moment * snr)
@@ -55,7 +55,7 @@ def test_repeated_fits_reach_the_bound() -> None:
     turns = np.array([4 * np.pi * dipole_phase_constant(3.0, t) for t in te])
 
     def signal(p: np.ndarray) -> np.ndarray:
-        field = p[0] * dipole(xyz - p[1:4, None], B0_DIR) + p[4] * 0.01
+        field = p[0] * point_dipole_field(xyz - p[1:4, None], B0_DIR) + p[4] * 0.01
         return (p[5] * np.exp(1j * np.outer(turns, field))).reshape(-1)
 
     def derivatives(p: np.ndarray) -> np.ndarray:

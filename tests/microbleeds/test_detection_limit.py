@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.core.point_dipole import dipole
+from qsmcmb.core.point_dipole import point_dipole_field
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.detection.limit_map import INNER_VOXELS, OUTER_MM, map_detection_limit
 from qsmcmb.model import Estimate, Grid, Microbleed
 
 GRID = Grid((30, 27, 32), (1.0, 1.1, 0.9), (0.0, 0.6, 0.8))
-WHOLE = np.ones(GRID.shape, bool)
+FULL_K_SPACE = np.ones(GRID.shape, bool)
 MIDDLE = (15, 13, 16)
 SD_PPM = 0.002
 
@@ -21,7 +21,7 @@ def noise(sd: float = SD_PPM) -> np.ndarray:
 
 
 def limit_of(field: np.ndarray, sd: float = SD_PPM, **options: object) -> np.ndarray:
-    mask = options.pop("mask", WHOLE)
+    mask = options.pop("mask", FULL_K_SPACE)
     assert isinstance(mask, np.ndarray)
     sd_map = np.full(GRID.shape, sd, np.float32)
     return map_detection_limit(field, mask, GRID, field_sd_ppm=sd_map, **options)  # type: ignore[arg-type]
@@ -38,7 +38,7 @@ def test_noise_alone_gives_the_sd_of_a_least_squares_dipole() -> None:
     inner = INNER_VOXELS * GRID.voxel_volume_mm3 ** (1 / 3)
     x, y, z = shell = xyz[:, (radius > inner) & (radius < OUTER_MM)]
     even = [np.ones_like(x), x * x, y * y, z * z, x * y, x * z, y * z]
-    design = np.stack([dipole(shell, np.array(GRID.b0_dir)), *even], axis=1)
+    design = np.stack([point_dipole_field(shell, np.array(GRID.b0_dir)), *even], axis=1)
     expected = 5 * SD_PPM * np.sqrt(np.linalg.inv(design.T @ design)[0, 0])
     # A field without anything in it: the noise that its SD states is what is left.
     assert limit_of(np.zeros(GRID.shape, np.float32))[MIDDLE] == pytest.approx(expected, rel=1e-3)
@@ -70,7 +70,9 @@ def test_rough_tissue_raises_the_limit_where_it_is() -> None:
 def test_a_measured_lesion_does_not_hide_others() -> None:
     total = 8.0
     xyz = offsets(MIDDLE)
-    field = noise() + (total * dipole(xyz, np.array(GRID.b0_dir))).reshape(GRID.shape).astype(np.float32)
+    field = noise() + (total * point_dipole_field(xyz, np.array(GRID.b0_dir))).reshape(GRID.shape).astype(
+        np.float32
+    )
     lesion = Microbleed(
         1, tuple(GRID.to_world(np.array(MIDDLE))), total_chi_ppm_mm3=Estimate(total, 0.1, "ppm mm3"), diameter_mm=3.0
     )  # fmt: skip
@@ -96,8 +98,8 @@ def test_voxels_without_a_field_count_as_missing() -> None:
     sd[15:18] = np.inf
     field = noise()
     field[15:18] = 1.0
-    limit = map_detection_limit(field, WHOLE, GRID, field_sd_ppm=sd)
+    limit = map_detection_limit(field, FULL_K_SPACE, GRID, field_sd_ppm=sd)
     assert np.isfinite(limit[6, 13, 16])
     assert limit[16, 13, 16] > limit[6, 13, 16]
     with pytest.raises(InvalidInputError, match="at least one voxel"):
-        map_detection_limit(field, ~WHOLE, GRID, field_sd_ppm=sd)
+        map_detection_limit(field, ~FULL_K_SPACE, GRID, field_sd_ppm=sd)

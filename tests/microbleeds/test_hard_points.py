@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.crosscheck.visible_void import larger_than_ball
-from qsmcmb.microbleeds.fit.field_fit import fit_ball_form
-from qsmcmb.microbleeds.measure import FieldData, Measured, quantify_lesions
-from qsmcmb.microbleeds.results.burden import summarise
-from qsmcmb.microbleeds.results.duplicates import flag_same_lesions, one_of_each
+from qsmcmb.microbleeds.crosscheck.visible_void import dark_beyond_ball
+from qsmcmb.microbleeds.fit.field_fit import fit_signal_retaining_ball
+from qsmcmb.microbleeds.measure import MeasuredLesions, ScanFields, measure_lesions
+from qsmcmb.microbleeds.results.burden import summarise_burden
+from qsmcmb.microbleeds.results.duplicates import flag_duplicates, without_duplicates
 from qsmcmb.model import Estimate, GreScan, Grid, Microbleed
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
@@ -73,10 +73,10 @@ def measure(
     field_hz: np.ndarray,
     points: list[tuple[float, float, float]],
     mask: np.ndarray | None = None,
-) -> Measured:
+) -> MeasuredLesions:
     mask = np.ones(SHAPE, bool) if mask is None else mask
-    data = FieldData(field_hz, np.zeros(SHAPE, np.float32), mask, 1 / SNR)
-    return quantify_lesions(scan, np.array(points), data)
+    data = ScanFields(field_hz, np.zeros(SHAPE, np.float32), mask, 1 / SNR)
+    return measure_lesions(scan, np.array(points), data)
 
 
 def covers(lesion: Microbleed, truth: float) -> bool:
@@ -154,18 +154,18 @@ def test_outside_the_mask_is_not_available(plain: tuple[GreScan, np.ndarray]) ->
 
 
 def test_two_points_on_one_lesion_agree_and_count_once(plain: tuple[GreScan, np.ndarray]) -> None:
-    lesions = flag_same_lesions(measure(*plain, [(0.0, 0.0, 0.0), (1.0, -1.0, 0.0)]).lesions)
+    lesions = flag_duplicates(measure(*plain, [(0.0, 0.0, 0.0), (1.0, -1.0, 0.0)]).lesions)
     for lesion in lesions:
         assert "same-lesion" in lesion.flags
         assert covers(lesion, 4.0)
-    burden = summarise(lesions)
+    burden = summarise_burden(lesions)
     assert burden["n_definite"] + burden["n_possible"] == 1
     assert burden["burden_ppm_mm3"] == pytest.approx(4.0, rel=0.15)
 
 
 def test_two_lesions_side_by_side_stay_two() -> None:
     scan, field_hz = small_scan([(4.0, (0.0, -3.0, 0.0)), (3.0, (0.0, 3.0, 0.0))])
-    lesions = flag_same_lesions(measure(scan, field_hz, [(0.0, -3.0, 0.0), (0.0, 3.0, 0.0)]).lesions)
+    lesions = flag_duplicates(measure(scan, field_hz, [(0.0, -3.0, 0.0), (0.0, 3.0, 0.0)]).lesions)
     assert all("same-lesion" not in m.flags for m in lesions)
     assert covers(lesions[0], 4.0)
     assert covers(lesions[1], 3.0)
@@ -232,7 +232,7 @@ def test_a_dark_core_is_not_taken_for_a_kept_one(plain: tuple[GreScan, np.ndarra
     (detail,) = measure(*plain, [(0.0, 0.0, 0.0)]).details
     assert detail is not None
     assert not detail.fit.kept
-    assert fit_ball_form(detail.near, detail.near.field_hz) is None
+    assert fit_signal_retaining_ball(detail.patch, detail.patch.field_hz) is None
 
 
 def test_single_echo() -> None:
@@ -255,9 +255,9 @@ def test_of_one_lesion_the_surest_row_counts() -> None:
         for i, sd in enumerate((0.3, 0.1))
     ]
     far = Microbleed(3, (10.0, 0.0, 0.0), total_chi_ppm_mm3=Estimate(1.0, 0.1, "ppm mm3"))
-    assert [m.label for m in one_of_each([*rows, far])] == [2, 3]
+    assert [m.label for m in without_duplicates([*rows, far])] == [2, 3]
     unknown = Microbleed(4, (10.0, 0.0, 0.0), flags=("outside-mask",))
-    assert one_of_each([far, unknown]) == [far, unknown]
+    assert without_duplicates([far, unknown]) == [far, unknown]
 
 
 @pytest.mark.parametrize(("radius_mm", "expected"), [(4.0, False), (9.0, True), (14.0, True)])
@@ -267,7 +267,7 @@ def test_what_is_dark_all_around_is_larger_than_the_ball(radius_mm: float, expec
     magnitude = np.where(distance2 < radius_mm**2, 40.0, 100.0).astype(np.float32)[None]
     scan = GreScan(np.zeros_like(magnitude), magnitude, (0.02,), 3.0, grid)
     mask = np.ones(grid.shape, bool)
-    assert larger_than_ball(scan, np.full(3, 32.0), mask, 8.0) == expected
+    assert dark_beyond_ball(scan, np.full(3, 32.0), mask, 8.0) == expected
     # Most of the ball outside the mask says nothing.
     mask[30:] = False
-    assert not larger_than_ball(scan, np.full(3, 32.0), mask, 8.0)
+    assert not dark_beyond_ball(scan, np.full(3, 32.0), mask, 8.0)

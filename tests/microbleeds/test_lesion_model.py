@@ -7,19 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.fit.field_fit import with_background
-from qsmcmb.microbleeds.fit.priors import BLUR, dark_core
-from qsmcmb.microbleeds.fit.refinement import fit_lesion, refine
-from qsmcmb.microbleeds.fit.shape_selection import rough_fit
-from qsmcmb.microbleeds.fit.uncertainty import describe_fit
+from qsmcmb.microbleeds.fit.field_fit import with_fitted_field
+from qsmcmb.microbleeds.fit.priors import PSF_WIDTH2_PRIOR, dark_core
+from qsmcmb.microbleeds.fit.refinement import fit_lesion, refine_with_tissue_prior
+from qsmcmb.microbleeds.fit.shape_selection import select_shape
+from qsmcmb.microbleeds.fit.uncertainty import summarise_fit
 from qsmcmb.microbleeds.results.measurement import POOR_FIT
 from qsmcmb.microbleeds.signal._ball_loops import lesion_factor
 from qsmcmb.microbleeds.signal._spheroid_loops import spheroid_factor
-from qsmcmb.microbleeds.signal.acquisition import WHOLE, KSpaceWindow
+from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, KSpaceWindow
 from qsmcmb.microbleeds.signal.model import LesionModel, Source
-from qsmcmb.microbleeds.signal.patch import Neighbourhood
-from qsmcmb.microbleeds.signal.point_spread import CELL_MM, ROUGH_CELL_MM, PointSpread
-from qsmcmb.microbleeds.signal.source_shapes import ONE_BALL, SPHEROID, TWO_BALLS, SourceShape
+from qsmcmb.microbleeds.signal.patch import Patch
+from qsmcmb.microbleeds.signal.point_spread import CELL_MM, COARSE_CELL_MM, PointSpread
+from qsmcmb.microbleeds.signal.source_shapes import BALL, BALL_PAIR, SPHEROID, SourceShape
 from qsmcmb.model import Grid
 from qsmcmb.phantoms.lesions import Ball
 
@@ -45,7 +45,7 @@ def twin(balls: np.ndarray, points: np.ndarray, constants: np.ndarray, inside: n
 
 def scanned(
     balls: np.ndarray, window: KSpaceWindow = NO_FILTER, *, decay_hz: float = 1e4, tilt_hz_per_mm: float = 0.0
-) -> Neighbourhood:
+) -> Patch:
     """Return unit tissue with balls, formed on fine cells, cropped in k-space to 1 mm and seen through a window.
 
     A tilt is a background field that rises along the first axis.
@@ -69,7 +69,7 @@ def scanned(
     level = np.exp(-2j * np.pi * tilt_hz_per_mm * (TE_S[1] - TE_S[0]) * x)
     field = np.angle(signal[1] * signal[0].conj() * level) / (2 * np.pi * (TE_S[1] - TE_S[0]))
     field = field + tilt_hz_per_mm * x
-    return Neighbourhood(
+    return Patch(
         grid, TE_S, 3.0, signal.astype(np.complex64), field.astype(np.float32), x**2 + y**2 + z**2 <= 64,
         (voxels, voxels, voxels), 8.0, 0.01, 1.0, (slice(0, VOXELS),) * 3, (window, window, window),
     )  # fmt: skip
@@ -122,40 +122,40 @@ def test_a_spheroid_has_the_field_of_its_body(stretch: float, rng: np.random.Gen
 @pytest.mark.parametrize("total", [3.0, 60.0])
 def test_the_cells_do_not_show(total: float) -> None:
     radius = float((3 * total / (4 * np.pi * 1.3)) ** (1 / 3))
-    near = scanned(np.array([[total, 0.3, -0.4, 0.2, radius]]), tilt_hz_per_mm=12.0)
+    patch = scanned(np.array([[total, 0.3, -0.4, 0.2, radius]]), tilt_hz_per_mm=12.0)
     source = Source(total, (0.3, -0.4, 0.2), radius)
-    near = with_background(near, source)
+    patch = with_fitted_field(patch, source)
 
     def seen(cell_mm: float) -> np.ndarray:
-        spread = PointSpread(near, total, np.array(source.centre_mm), radius, cell_mm=cell_mm)
+        spread = PointSpread(patch, total, np.array(source.centre_mm), radius, cell_mm=cell_mm)
         return spread.factor(np.array([source.row()]), 100.0, 0.1)[0]
 
     finest = seen(0.15)
     assert np.linalg.norm(seen(CELL_MM) - finest) < 0.01 * np.linalg.norm(finest)
-    assert np.linalg.norm(seen(ROUGH_CELL_MM) - finest) < 0.03 * np.linalg.norm(finest)
+    assert np.linalg.norm(seen(COARSE_CELL_MM) - finest) < 0.03 * np.linalg.norm(finest)
 
 
 def test_the_background_is_the_same_on_a_grid(rng: np.random.Generator) -> None:
-    near = replace(scanned(np.array([[3.0, 0.0, 0.0, 0.0, 0.8]])), background=rng.standard_normal(20))
+    patch = replace(scanned(np.array([[3.0, 0.0, 0.0, 0.0, 0.8]])), background=rng.standard_normal(20))
     axes = [np.sort(rng.uniform(-5, 5, n)) for n in (3, 4, 5)]
     points = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1)
-    np.testing.assert_allclose(near.background_on_grid_hz(*axes), near.background_hz(points), atol=1e-10)
+    np.testing.assert_allclose(patch.background_on_grid_hz(*axes), patch.background_hz(points), atol=1e-10)
 
 
-@pytest.mark.parametrize("shape", [ONE_BALL, TWO_BALLS, SPHEROID], ids=lambda shape: shape.name)
+@pytest.mark.parametrize("shape", [BALL, BALL_PAIR, SPHEROID], ids=lambda shape: shape.name)
 @pytest.mark.parametrize("tilt_hz_per_mm", [0.0, 12.0])
 def test_slopes_are_differences(shape: SourceShape, tilt_hz_per_mm: float) -> None:
-    near = scanned(np.array([[5.0, 0.3, -0.4, 0.2, 1.1]]), tilt_hz_per_mm=tilt_hz_per_mm)
-    near = with_background(near, Source(5.0, (0.3, -0.4, 0.2), 1.1))
+    patch = scanned(np.array([[5.0, 0.3, -0.4, 0.2, 1.1]]), tilt_hz_per_mm=tilt_hz_per_mm)
+    patch = with_fitted_field(patch, Source(5.0, (0.3, -0.4, 0.2), 1.1))
     source = Source(5.0, (0.0, 0.0, 0.0), 1.1)
-    one = LesionModel(near, source, blur=BLUR, core=dark_core(3.0))
-    p = one.start(Source(5.0, (0.1, 0.05, -0.1), 1.1))
+    one = LesionModel(patch, source, psf_width2=PSF_WIDTH2_PRIOR, core=dark_core(3.0))
+    p = one.start_parameters(Source(5.0, (0.1, 0.05, -0.1), 1.1))
     model = one.with_shape(shape)
-    if shape is not ONE_BALL:
+    if shape is not BALL:
         p = np.concatenate([p[:7], [0.6, 0.5, 0.4], p[7:]])
     slopes = model.signal(p, slopes=True).slopes
     assert slopes is not None
-    for i in range(model.n_source):
+    for i in range(model.n_source_parameters):
         step = np.zeros(len(p))
         step[i] = 3e-3
         difference = (model.signal(p + step).factor - model.signal(p - step).factor) / 6e-3
@@ -180,11 +180,11 @@ def test_total_susceptibility_is_found_within_two_percent(
 ) -> None:
     rows = np.array(balls)
     truth = rows[:, 0].sum()
-    near = scanned(rows, window, decay_hz=decay_hz)
-    fit = fit_lesion(near, Source(0.7 * truth, (0.0, 0.0, 0.0), 1.2))
+    patch = scanned(rows, window, decay_hz=decay_hz)
+    fit = fit_lesion(patch, Source(0.7 * truth, (0.0, 0.0, 0.0), 1.2))
     assert fit.converged
     assert fit.source.total_chi_ppm_mm3 == pytest.approx(truth, rel=0.02)
-    assert (fit.optimum.model.shape is TWO_BALLS) == (len(rows) == 2)
+    assert (fit.state.model.shape is BALL_PAIR) == (len(rows) == 2)
     assert fit.cramer_rao_sd_ppm_mm3 < fit.sd_ppm_mm3
 
 
@@ -192,23 +192,23 @@ def test_a_spheroid_is_read_as_one() -> None:
     dipoles = Ball((0.3, -0.4, 0.2), 1.0, 2.0, (0.6, 0.64, 0.48), 1.8).dipoles()
     # Balls of little more than a third of the width along the axis: nearly the body.
     rows = [[m, *(place + np.array([0.3, -0.4, 0.2])), 0.8] for m, *place in dipoles]
-    near = scanned(np.array(rows))
+    patch = scanned(np.array(rows))
     truth = dipoles[:, 0].sum()
-    fit = fit_lesion(near, Source(0.7 * truth, (0.0, 0.0, 0.0), 1.2))
-    assert fit.optimum.model.shape is SPHEROID
+    fit = fit_lesion(patch, Source(0.7 * truth, (0.0, 0.0, 0.0), 1.2))
+    assert fit.state.model.shape is SPHEROID
     assert fit.source.total_chi_ppm_mm3 == pytest.approx(truth, rel=0.02)
 
 
 @pytest.mark.parametrize("tilt_hz_per_mm", [12.0, 20.0])
 def test_a_steep_background_moves_the_signal_in_k_space(tilt_hz_per_mm: float) -> None:
     row = [8.0, 0.3, -0.4, 0.2, 1.2]
-    near = scanned(np.array([row]), tilt_hz_per_mm=tilt_hz_per_mm)
+    patch = scanned(np.array([row]), tilt_hz_per_mm=tilt_hz_per_mm)
     source = Source(6.0, (0.0, 0.0, 0.0), 1.2)
-    known = with_background(near, source)
+    known = with_fitted_field(patch, source)
     assert known.background_hz(np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]).T) @ [1, -1] == pytest.approx(
         tilt_hz_per_mm, rel=0.1
     )
-    blind, fit = (rough_fit(n, source) for n in (near, known))
+    blind, fit = (select_shape(n, source) for n in (patch, known))
     assert fit.source.total_chi_ppm_mm3 == pytest.approx(8.0, rel=0.02)
     assert fit.core_residual() < 0.6 * blind.core_residual()
 
@@ -217,42 +217,44 @@ def test_a_steep_background_moves_the_signal_in_k_space(tilt_hz_per_mm: float) -
     "window", [KSpaceWindow(0.8, 0.5, 0.0), KSpaceWindow(0.9, 1.0, 0.08)], ids=["tukey", "hamming"]
 )
 def test_a_filter_is_modelled(window: KSpaceWindow) -> None:
-    near = scanned(np.array([[20.0, -0.4, 0.1, 0.3, 1.6]]), window)
+    patch = scanned(np.array([[20.0, -0.4, 0.1, 0.3, 1.6]]), window)
     source = Source(14.0, (0.0, 0.0, 0.0), 1.2)
-    fit = fit_lesion(near, source)
+    fit = fit_lesion(patch, source)
     assert fit.source.total_chi_ppm_mm3 == pytest.approx(20.0, rel=0.03)
     # Without it the scan looks like a larger lesion behind a wide blur.
-    blind = fit_lesion(replace(near, windows=WHOLE), source)
+    blind = fit_lesion(replace(patch, windows=FULL_K_SPACE), source)
     assert abs(blind.source.total_chi_ppm_mm3 - 20.0) > 2 * abs(fit.source.total_chi_ppm_mm3 - 20.0)
-    assert blind.blur.value > fit.blur.value + 0.3
+    assert blind.psf_width2.value > fit.psf_width2.value + 0.3
 
 
 @pytest.mark.parametrize("other", [[60.0, 3.0, 2.0, -2.5, 1.8], [150.0, 3.5, 2.5, -2.5, 2.0]])
 def test_a_strong_source_nearby_is_not_taken_for_half_of_the_lesion(other: list[float]) -> None:
-    near = scanned(np.array([[20.0, 0.3, -0.4, 0.2, 1.6], other]))
-    fit = fit_lesion(near, Source(15.0, (0.0, 0.0, 0.0), 1.2))
+    patch = scanned(np.array([[20.0, 0.3, -0.4, 0.2, 1.6], other]))
+    fit = fit_lesion(patch, Source(15.0, (0.0, 0.0, 0.0), 1.2))
     # As a pair it would read 60.
-    assert fit.optimum.model.shape is not TWO_BALLS
+    assert fit.state.model.shape is not BALL_PAIR
     assert abs(fit.source.total_chi_ppm_mm3 - 20.0) < 1.96 * fit.sd_ppm_mm3
     assert fit.core_residual > POOR_FIT
 
 
 def test_a_start_that_ran_away_to_a_patch_of_tissue_returns_to_the_point() -> None:
-    near = scanned(np.array([[1.0, 0.2, -0.1, 0.3, 0.62]]))
+    patch = scanned(np.array([[1.0, 0.2, -0.1, 0.3, 0.62]]))
     away = np.array([4.0, 2.0, -3.0])
-    patch = np.exp(-0.5 * ((near.coordinates_mm - away[:, None, None, None]) ** 2).sum(axis=0) / 1.8**2)
+    patch = np.exp(-0.5 * ((patch.coordinates_mm - away[:, None, None, None]) ** 2).sum(axis=0) / 1.8**2)
     te = np.array(TE_S)[:, None, None, None]
-    near = replace(near, signal=near.signal * np.exp((2j * np.pi * 4 - 15) * te * patch - 0.15 * patch))
-    rough = rough_fit(near, Source(2.0, (4.0, 2.0, -3.0), 1.0))
-    assert np.linalg.norm(rough.source.centre_mm) > 2.0
-    fit = describe_fit(refine(rough, BLUR))
+    patch = replace(patch, signal=patch.signal * np.exp((2j * np.pi * 4 - 15) * te * patch - 0.15 * patch))
+    initial = select_shape(patch, Source(2.0, (4.0, 2.0, -3.0), 1.0))
+    assert np.linalg.norm(initial.source.centre_mm) > 2.0
+    fit = summarise_fit(refine_with_tissue_prior(initial, PSF_WIDTH2_PRIOR))
     assert np.linalg.norm(fit.source.centre_mm) < 1.0
     assert abs(fit.source.total_chi_ppm_mm3 - 1.0) < 1.96 * fit.sd_ppm_mm3
     assert fit.sd_ppm_mm3 < 0.5
 
 
 def test_a_strong_source_at_the_edge_is_not_read_as_the_lesion() -> None:
-    near = scanned(np.array([[2.0, 0.2, -0.1, 0.3, 0.8], [300.0, 4.0, -4.0, -4.5, 3.0]]))
-    fit = describe_fit(refine(rough_fit(near, Source(100.0, (2.5, -2.5, -2.5), 3.0)), BLUR))
-    assert np.linalg.norm(fit.source.centre_mm) < 4.0 * near.point_sd_mm[0]
+    patch = scanned(np.array([[2.0, 0.2, -0.1, 0.3, 0.8], [300.0, 4.0, -4.0, -4.5, 3.0]]))
+    fit = summarise_fit(
+        refine_with_tissue_prior(select_shape(patch, Source(100.0, (2.5, -2.5, -2.5), 3.0)), PSF_WIDTH2_PRIOR)
+    )
+    assert np.linalg.norm(fit.source.centre_mm) < 4.0 * patch.point_sd_mm[0]
     assert abs(fit.source.total_chi_ppm_mm3 - 2.0) < 1.96 * fit.sd_ppm_mm3

@@ -7,7 +7,7 @@ import pytest
 
 from qsmcmb.microbleeds.crosscheck.signal_loss import lost_volume, measure_signal_loss
 from qsmcmb.microbleeds.signal.model import Source
-from qsmcmb.microbleeds.signal.patch import Neighbourhood
+from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.model import Grid
 from qsmcmb.units import GAMMA_MHZ_PER_T, dipole_phase_constant
 
@@ -34,7 +34,7 @@ def test_strong_source_loses_what_the_asymptote_says() -> None:
 
 def surroundings(
     total: float, *, te_s: tuple[float, ...] = (0.008, 0.016, 0.024), snr: float = 100.0
-) -> Neighbourhood:
+) -> Patch:
     """Return a ball of 1.3 ppm at (0.2, -0.3, 0.1) mm in tissue with sloping magnitude, phase and an offset."""
     sub, half, radius = 4, 9, 8.0
     steps = (np.arange(sub) + 0.5) / sub - 0.5
@@ -56,7 +56,7 @@ def surroundings(
     inside = (xyz**2).sum(axis=0) <= radius**2
     grid = Grid.isotropic((line.size,) * 3, 1.0, b0_dir=(0.0, 0.6, 0.8))
     box = (slice(0, line.size),) * 3
-    return Neighbourhood(
+    return Patch(
         grid, te_s, B0_TESLA, np.array(signal), np.zeros(inside.shape), inside, (line, line, line), radius,
         1 / snr, 1.0, box,
     )  # fmt: skip
@@ -88,9 +88,9 @@ def test_an_echo_that_has_decayed_says_nothing() -> None:
 
 
 def test_a_lesion_cut_by_the_mask_has_no_loss() -> None:
-    near = surroundings(6.0)
-    cut = near.inside.copy()
+    patch = surroundings(6.0)
+    cut = patch.inside.copy()
     cut[:9] = False
     from dataclasses import replace
 
-    assert measure_signal_loss(replace(near, inside=cut), fitted(6.0)) is None
+    assert measure_signal_loss(replace(patch, inside=cut), fitted(6.0)) is None

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.calibration.slice_profile_choice import with_slices
+from qsmcmb.microbleeds.calibration.slice_profile_choice import choose_slice_profile
 from qsmcmb.microbleeds.signal.acquisition import SliceProfile
-from qsmcmb.microbleeds.signal.patch import cut_neighbourhood
+from qsmcmb.microbleeds.signal.patch import cut_patch
 from qsmcmb.phantoms.anatomy import make_anatomy
 from qsmcmb.phantoms.build import lesions_of
 from qsmcmb.phantoms.recipe import Protocol, Recipe, read_recipe
@@ -45,13 +45,13 @@ def test_what_made_thick_voxels_is_found(
     session = tissue.scan(lesions, rng=rng, protocol=replace(protocol, **change))  # type: ignore[arg-type]
     scan = session.scan
     phase = map_scan_field(scan, make_config())
-    nears = [
-        cut_neighbourhood(
+    patches = [
+        cut_patch(
             scan, voxel, field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask, noise=8.0
         )
         for voxel in scan.grid.to_voxel(points_of(session, rng))
     ]  # fmt: skip
-    assert {n.slices for n in with_slices(nears) if n is not None} == {expected}
+    assert {n.slices for n in choose_slice_profile(patches) if n is not None} == {expected}
 
 
 def test_a_profile_sums_to_one() -> None:

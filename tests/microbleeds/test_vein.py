@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from scipy.linalg import null_space
 
-from qsmcmb.microbleeds.fit.adjacent_vein import beside_vein
-from qsmcmb.microbleeds.fit.priors import BLUR, dark_core
-from qsmcmb.microbleeds.fit.refinement import refine
-from qsmcmb.microbleeds.fit.shape_selection import rough_fit
-from qsmcmb.microbleeds.fit.vein import find_vein, line_fields
+from qsmcmb.microbleeds.fit.adjacent_vein import fit_adjacent_vein
+from qsmcmb.microbleeds.fit.priors import PSF_WIDTH2_PRIOR, dark_core
+from qsmcmb.microbleeds.fit.refinement import refine_with_tissue_prior
+from qsmcmb.microbleeds.fit.shape_selection import select_shape
+from qsmcmb.microbleeds.fit.vein import find_vein, line_dipole_fields
 from qsmcmb.microbleeds.signal._cylinder_loops import PER_CYLINDER, cylinder_factor
 from qsmcmb.microbleeds.signal.model import Source
-from qsmcmb.microbleeds.signal.patch import Neighbourhood, cut_neighbourhood
-from qsmcmb.microbleeds.signal.source_shapes import CYLINDER, TWO_BALLS, SourceShape
+from qsmcmb.microbleeds.signal.patch import Patch, cut_patch
+from qsmcmb.microbleeds.signal.source_shapes import BALL_PAIR, CYLINDER, SourceShape
 from qsmcmb.model import GreScan
 from qsmcmb.phantoms.lesions import Ball, PhantomLesion
 from qsmcmb.phantoms.recipe import Protocol, Tube, read_recipe
@@ -41,8 +41,8 @@ def twin(row: np.ndarray, points: np.ndarray, constants: np.ndarray, inside: np.
     outside_ppm = dchi / 2 * (radius / rho) ** 2 * sin2 * (2 * cos_phi**2 - 1)
     inside_ppm = dchi / 6 * (3 * (B0_DIR @ axis) ** 2 - 1)
     turn = 4 * np.pi * constants[:, None]
-    far, near = np.exp(1j * turn * outside_ppm), np.exp(1j * turn * inside_ppm)
-    return np.asarray(np.where(rho > radius, far, inside[:, None] * near))
+    far, patch = np.exp(1j * turn * outside_ppm), np.exp(1j * turn * inside_ppm)
+    return np.asarray(np.where(rho > radius, far, inside[:, None] * patch))
 
 
 def seen(
@@ -93,7 +93,7 @@ def test_slopes_are_differences(rng: np.random.Generator) -> None:
     p = np.array([0.9, 0.3, -0.2, 0.1, np.log(0.8), 0.4, 0.0, 0.5, -0.6, 0.7])
     made = factor(p, 2 + PER_CYLINDER)[1:]
     # A blur of nothing in the place of its slope.
-    slopes = CYLINDER.chain(p, np.concatenate([made, np.zeros_like(made[:1])]))
+    slopes = CYLINDER.chain_rule(p, np.concatenate([made, np.zeros_like(made[:1])]))
     for i in (0, 1, 2, 3, 4, 7, 8, 9):
         step = np.zeros(10)
         step[i] = 2e-3
@@ -102,15 +102,15 @@ def test_slopes_are_differences(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(slopes[6], made[-1])
 
 
-@pytest.mark.parametrize("shape", [TWO_BALLS, CYLINDER], ids=["pair", "cylinder"])
+@pytest.mark.parametrize("shape", [BALL_PAIR, CYLINDER], ids=["pair", "cylinder"])
 def test_what_a_shape_knows_has_its_slopes(shape: SourceShape) -> None:
     p = np.array([0.9, 0.3, -0.2, 0.1, np.log(0.8), 0.4, 4.0, 0.5, -0.6, 0.7])
-    known = shape.known(p)
+    known = shape.shape_prior(p)
     assert known is not None
-    for i in range(shape.n_source):
+    for i in range(shape.n_source_parameters):
         step = np.zeros(10)
         step[i] = 1e-5
-        above, below = shape.known(p + step), shape.known(p - step)
+        above, below = shape.shape_prior(p + step), shape.shape_prior(p - step)
         assert above is not None
         assert below is not None
         assert (above[0] - below[0]) / 2e-5 == pytest.approx(known[1][i], abs=1e-4)
@@ -125,7 +125,7 @@ def test_a_line_has_the_field_of_a_thin_cylinder() -> None:
     # The line is shifted with the places.
     shift = np.array([0.7, -0.3])
     across = plane @ xyz + shift[:, None]
-    made = line_fields(across, np.stack([np.zeros(2), shift]), plane @ B0_DIR, 0.25)[1]
+    made = line_dipole_fields(across, np.stack([np.zeros(2), shift]), plane @ B0_DIR, 0.25)[1]
     np.testing.assert_allclose(made, phase, rtol=1e-4)
 
 
@@ -157,9 +157,11 @@ def test_a_tube_is_told_as_a_vein_and_the_interval_reaches_zero(tube: tuple[Tiss
 def test_the_vein_that_is_found_is_the_tube(tube: tuple[TissueScan, np.ndarray]) -> None:
     tissue, point = tube
     scan = tissue.scan((), rng=np.random.default_rng(1)).scan
-    near = near_of(scan, point[0])
+    patch = near_of(scan, point[0])
     source = Source(0.7, (0.0, 0.0, 0.0), 0.8)
-    vein = find_vein(refine(rough_fit(near, source, core=dark_core(3.0)), BLUR))
+    vein = find_vein(
+        refine_with_tissue_prior(select_shape(patch, source, core=dark_core(3.0)), PSF_WIDTH2_PRIOR)
+    )
     assert vein is not None
     assert vein.strength_ppm_mm2 == pytest.approx(TUBE.chi_ppm * np.pi * TUBE.radius_mm**2, rel=0.15)
     ends = scan.grid.to_voxel(tissue.pose.to_world(np.array([TUBE.direction, (0.0, 0.0, 0.0)])))
@@ -173,19 +175,19 @@ def test_a_vein_beside_a_lesion_is_not_a_part_of_it(tube: tuple[TissueScan, np.n
     centre = np.array(TUBE.centre_mm) + 1.5 * across / np.linalg.norm(across)
     ball = Ball((centre[0], centre[1], centre[2]), 0.9, 0.9)
     scan = tissue.scan((PhantomLesion("microbleed", (ball,)),), rng=np.random.default_rng(2)).scan
-    near = near_of(scan, tissue.pose.to_world(centre[None])[0])
-    alone = refine(rough_fit(near, Source(3.0, (0.0, 0.0, 0.0), 0.9)), BLUR)
-    both, vein = beside_vein(alone)
+    patch = near_of(scan, tissue.pose.to_world(centre[None])[0])
+    alone = refine_with_tissue_prior(select_shape(patch, Source(3.0, (0.0, 0.0, 0.0), 0.9)), PSF_WIDTH2_PRIOR)
+    both, vein = fit_adjacent_vein(alone)
     assert vein is not None
     assert vein.strength_ppm_mm2 == pytest.approx(TUBE.chi_ppm * np.pi * TUBE.radius_mm**2, rel=0.15)
     error_alone, error = (abs(o.parameters[0] / ball.total_chi_ppm_mm3 - 1) for o in (alone, both))
     assert error < 0.6 * error_alone
-    assert both.rivals_sd_ppm_mm3 > 0
+    assert both.model_selection_sd_ppm_mm3 > 0
 
 
-def near_of(scan: GreScan, point: np.ndarray) -> Neighbourhood:
+def near_of(scan: GreScan, point: np.ndarray) -> Patch:
     phase = map_scan_field(scan, make_config())
     voxel = scan.grid.to_voxel(point[None])[0]
-    return cut_neighbourhood(
+    return cut_patch(
         scan, voxel, field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask, noise=0.01
     )  # fmt: skip

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.calibration.filter_taper import with_windows
-from qsmcmb.microbleeds.signal.acquisition import WHOLE, KSpaceWindow, Windows
-from qsmcmb.microbleeds.signal.patch import Neighbourhood, cut_neighbourhood
+from qsmcmb.microbleeds.calibration.filter_taper import choose_filter_taper
+from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, KSpaceWindow, KSpaceWindows
+from qsmcmb.microbleeds.signal.patch import Patch, cut_patch
 from qsmcmb.phantoms.anatomy import make_anatomy
 from qsmcmb.phantoms.build import lesions_of
 from qsmcmb.phantoms.recipe import read_recipe
@@ -31,11 +31,11 @@ def filtered() -> PhantomSession:
     return TissueScan(recipe, protocol).scan(lesions, rng=np.random.default_rng(4), protocol=protocol)
 
 
-def nears_of(session: PhantomSession, windows: Windows) -> list[Neighbourhood]:
+def nears_of(session: PhantomSession, windows: KSpaceWindows) -> list[Patch]:
     scan, rng = session.scan, np.random.default_rng(5)
     phase = map_scan_field(scan, make_config())
     return [
-        cut_neighbourhood(
+        cut_patch(
             scan, voxel, field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask,
             noise=8.0, windows=windows,
         )
@@ -45,18 +45,18 @@ def nears_of(session: PhantomSession, windows: Windows) -> list[Neighbourhood]:
 
 def test_lesions_tell_the_taper(filtered: PhantomSession) -> None:
     told = KSpaceWindow(0.8, 0.62, 0.0)
-    nears = nears_of(filtered, (told, told._replace(taper=0.55), told._replace(taper=0.8)))
-    for near in with_windows([None, *nears])[1:]:
-        assert near is not None
-        assert [w.edge for w in near.windows] == [0.8] * 3
-        assert [w.taper for w in near.windows] == pytest.approx([0.5] * 3, abs=0.03)
+    patches = nears_of(filtered, (told, told._replace(taper=0.55), told._replace(taper=0.8)))
+    for patch in choose_filter_taper([None, *patches])[1:]:
+        assert patch is not None
+        assert [w.edge for w in patch.windows] == [0.8] * 3
+        assert [w.taper for w in patch.windows] == pytest.approx([0.5] * 3, abs=0.03)
         # Less of the noise was filtered away than a wider taper would have.
-        assert near.noise < nears[0].noise
+        assert patch.noise < patches[0].noise
 
 
 def test_what_no_cosine_filtered_stays(filtered: PhantomSession) -> None:
     hamming = KSpaceWindow(0.8, 1.0, 0.08)
-    for windows in (WHOLE, (hamming, hamming, hamming)):
-        nears = nears_of(filtered, windows)
-        assert [n.windows for n in with_windows(nears) if n is not None] == [windows] * len(nears)
-    assert with_windows([None]) == [None]
+    for windows in (FULL_K_SPACE, (hamming, hamming, hamming)):
+        patches = nears_of(filtered, windows)
+        assert [n.windows for n in choose_filter_taper(patches) if n is not None] == [windows] * len(patches)
+    assert choose_filter_taper([None]) == [None]

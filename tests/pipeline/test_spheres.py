@@ -13,7 +13,7 @@ import qsmcmb as qc
 from qsmcmb.cli.main import run_command
 from qsmcmb.io.results import list_results
 from qsmcmb.io.tables import read_tsv
-from qsmcmb.microbleeds.results.burden import summarise
+from qsmcmb.microbleeds.results.burden import summarise_burden
 from qsmcmb.microbleeds.results.table import COLUMNS, lesion_from_row, lesion_row
 from qsmcmb.pipeline.config import STAGES
 
@@ -47,7 +47,7 @@ def test_table_and_burden_have_the_fixed_columns_and_keys(spheres: Path) -> None
     described = json.loads(table.with_suffix(".json").read_text())
     assert set(COLUMNS) <= set(described)
     burden = json.loads((spheres / ANAT / f"{STEM}_desc-cmb_burden.json").read_text())
-    assert set(summarise([])) <= set(burden)
+    assert set(summarise_burden([])) <= set(burden)
     assert burden["n_definite"] == 5
     assert burden["burden_low_ppm_mm3"] < burden["burden_ppm_mm3"] < burden["burden_high_ppm_mm3"]
 

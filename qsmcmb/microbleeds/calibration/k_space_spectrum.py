@@ -17,13 +17,13 @@ import scipy.fft
 from scipy.optimize import least_squares
 
 from qsmcmb.field_mapping.field_map import noise_from_magnitude
-from qsmcmb.microbleeds.signal.acquisition import WHOLE, KSpaceWindow, Windows
+from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, KSpaceWindow, KSpaceWindows
 from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 
 LINES = ((0.15, 0.35), (0.4, 0.7))
 """Distance of lines from the axis, over the edges of the two others."""
-LEAST = 0.4
+MIN_EDGE = 0.4
 """Smallest part of k-space along an axis that is looked for."""
 FLOOR = 0.03
 """Power over that at a middle frequency below which nothing is told: other things are there, too."""
@@ -31,11 +31,11 @@ MIDDLE = 60
 """That frequency's power as a percentile."""
 MODEL_SD = 0.1
 """Of the logarithm of the power: tissue is no power law."""
-BELIEVED = 40.0
+MIN_WINDOW_COST_DROP = 40.0
 """Least drop of the cost for a window, in units of what the window's own fit leaves a sample."""
-HOPELESS = 0.5
+MAX_GAP_OVER_DROP = 0.5
 """Part of that drop which the freest window must reach before others are tried: starts may end beside the optimum."""
-SIMPLER = 6.0
+MAX_SIMPLER_COST_RISE = 6.0
 """Largest rise of the cost for a filter with fewer free parameters."""
 LEVELS = 12.0
 """Range of the logarithm of tissue's and noise's power around what is seen."""
@@ -43,19 +43,19 @@ FALL = (1.0, 8.0)
 """Exponents of tissue's power."""
 STRETCH = (-2.0, 2.0)
 """Logarithm of the squared scale of the frequency at which the fall begins, over the lines' distance."""
-FINE = 5
+GP_MODEL_ERROR = 5
 """Points per sample of k-space at which a window is averaged."""
 SKIPPED = 3
 """Samples at both ends of the axis that are not described."""
 STEPS = 40
-LEAST_SAMPLES = 24
+MIN_SAMPLES = 24
 """Of k-space along an axis; with fewer nothing is looked for."""
 
 
-class Acquired(NamedTuple):
+class AcquiredKSpace(NamedTuple):
     """What is left of k-space along each axis; the noise's SD per channel in an acquired voxel, before a filter."""
 
-    windows: Windows
+    windows: KSpaceWindows
     noise: float
 
 
@@ -86,7 +86,7 @@ class _Filter(NamedTuple):
     def bounds(self) -> list[tuple[float, float]]:
         """Return lower and upper bounds of the free parameters."""
         ranges = zip(
-            (self.edge, self.taper, self.height), ((LEAST, 1.0), (0.0, 1.0), (0.0, 1.0)), strict=True
+            (self.edge, self.taper, self.height), ((MIN_EDGE, 1.0), (0.0, 1.0), (0.0, 1.0)), strict=True
         )
         return [limits for fixed, limits in ranges if fixed is None]
 
@@ -102,7 +102,7 @@ KINDS = (NONE, HAMMING, COSINE, ANY)
 """Of filters, the simpler first; of each over the whole axis and zero-filled."""
 
 
-def find_acquired(scan: GreScan, mask: BoolArray) -> Acquired:
+def find_k_space_windows(scan: GreScan, mask: BoolArray) -> AcquiredKSpace:
     """Find the acquired part of k-space, and the filter over it, from the image.
 
     Parameters
@@ -119,26 +119,26 @@ def find_acquired(scan: GreScan, mask: BoolArray) -> Acquired:
     """
     signal = scan.magnitude[0] * np.exp(1j * scan.phase_rad[0]).astype(np.complex64)
     windows = _windows(signal, mask, np.array(scan.grid.voxel_size_mm))
-    if windows == WHOLE:
-        return Acquired(windows, float(noise_from_magnitude(scan.magnitude[0], mask)))
+    if windows == FULL_K_SPACE:
+        return AcquiredKSpace(windows, float(noise_from_magnitude(scan.magnitude[0], mask)))
     small = _cropped(signal, windows)
     where = [
         np.minimum((np.arange(s) * n / s).astype(int), n - 1)
         for s, n in zip(small.shape, mask.shape, strict=True)
     ]
     seen = float(noise_from_magnitude(np.abs(small), mask[np.ix_(*where)]))
-    return Acquired(windows, seen / float(np.prod([noise_left(w) for w in windows])))
+    return AcquiredKSpace(windows, seen / float(np.prod([noise_retained(w) for w in windows])))
 
 
-def _windows(signal: ComplexArray, mask: BoolArray, size_mm: FloatArray) -> Windows:
+def _windows(signal: ComplexArray, mask: BoolArray, size_mm: FloatArray) -> KSpaceWindows:
     taper, box = _taper(mask)
     power = np.abs(scipy.fft.fftn(taper * signal[box])) ** 2
-    found = WHOLE
+    found = FULL_K_SPACE
     # Lines are told apart by where they lie in the acquired part: the second pass knows it.
     for _ in range(2):
         one, two, three = _explained([_spectrum(power, taper, axis, size_mm, found) for axis in range(3)])
         found = (one, two, three)
-        if found == WHOLE:
+        if found == FULL_K_SPACE:
             break
     return found
 
@@ -150,7 +150,9 @@ def _explained(spectra: list[_Spectrum | None]) -> list[KSpaceWindow]:
     seen = {axis: fits for axis, fits in seen.items() if fits}
     if seen:
         costs = [sum(fits[kind][0] for fits in seen.values()) for kind in range(len(KINDS))]
-        kind = next(k for k, cost in enumerate(costs) if cost < min(costs) + SIMPLER * len(seen))
+        kind = next(
+            k for k, cost in enumerate(costs) if cost < min(costs) + MAX_SIMPLER_COST_RISE * len(seen)
+        )
         for axis, fits in seen.items():
             windows[axis] = fits[kind][1]
     return windows
@@ -162,18 +164,18 @@ def _fits(spectrum: _Spectrum) -> list[tuple[float, KSpaceWindow]]:
 
     def fitted(kind: tuple[_Filter, ...]) -> tuple[float, KSpaceWindow]:
         best = [min((problem.fit(f, start) for start in f.starts), key=lambda fit: fit[0]) for f in kind]
-        return next(fit for fit in best if fit[0] < best[-1][0] + SIMPLER)
+        return next(fit for fit in best if fit[0] < best[-1][0] + MAX_SIMPLER_COST_RISE)
 
     alone = problem.fit(ALONE, ())[0]
     anything = fitted(ANY)
     # The freest window explains a spectrum at least as well as the simpler kinds, which are some of it.
-    if alone - anything[0] < HOPELESS * BELIEVED:
+    if alone - anything[0] < MAX_GAP_OVER_DROP * MIN_WINDOW_COST_DROP:
         return []
     fits = [*(fitted(kind) for kind in KINDS[:-1]), anything]
     # Some window out of the free ones always explains a little more.
     least = min(cost for cost, _ in fits[:-1])
     # What is no tissue (balls in water) fits neither; there the one that fits less badly says nothing.
-    return fits if alone - least >= BELIEVED * max(1.0, least / problem.samples) else []
+    return fits if alone - least >= MIN_WINDOW_COST_DROP * max(1.0, least / problem.samples) else []
 
 
 def _taper(mask: BoolArray) -> tuple[FloatArray, tuple[slice, slice, slice]]:
@@ -190,11 +192,11 @@ def _taper(mask: BoolArray) -> tuple[FloatArray, tuple[slice, slice, slice]]:
 
 
 def _spectrum(
-    power: FloatArray, taper: FloatArray, axis: int, size_mm: FloatArray, windows: Windows
+    power: FloatArray, taper: FloatArray, axis: int, size_mm: FloatArray, windows: KSpaceWindows
 ) -> _Spectrum | None:
     """Return the spectrum along an axis; None where it, or the others beside it, have too few samples."""
     n = power.shape[axis]
-    if n < LEAST_SAMPLES:
+    if n < MIN_SAMPLES:
         return None
     one, two = (a for a in range(3) if a != axis)
     first, second = (2 * np.abs(scipy.fft.fftfreq(power.shape[a])) for a in (one, two))
@@ -224,7 +226,7 @@ class _Problem:
         self._used = slice(SKIPPED, half - SKIPPED)
         self._data = np.log(power + self._floor)[:, self._used]
         self.samples = self._data.size
-        self._fine = ((np.arange(half * FINE) + 0.5) / FINE - 0.5) / (n / 2)
+        self._fine = ((np.arange(half * GP_MODEL_ERROR) + 0.5) / GP_MODEL_ERROR - 0.5) / (n / 2)
         self._place = (np.arange(half) / (n / 2) / spectrum.apart[:, None]) ** 2
         apart = np.arange(half)[self._used, None] - np.arange(n)
         leak = spectrum.leak[apart % n]
@@ -244,7 +246,7 @@ class _Problem:
             tissue = np.exp(p[:2, None]) * (1 + self._place * np.exp(-p[5])) ** (-0.5 * p[4]) + np.exp(
                 p[2:4, None]
             )
-            kept = (window.weight(self._fine) ** 2).reshape(-1, FINE).mean(axis=1)
+            kept = (window.weight(self._fine) ** 2).reshape(-1, GP_MODEL_ERROR).mean(axis=1)
             model = (tissue * kept) @ self._leak.T
             return np.asarray(((np.log(model + self._floor) - self._data) / MODEL_SD).ravel())
 
@@ -254,7 +256,7 @@ class _Problem:
         return 2 * float(found.cost), family.window(found.x[6:])
 
 
-def _cropped(signal: ComplexArray, windows: Windows) -> ComplexArray:
+def _cropped(signal: ComplexArray, windows: KSpaceWindows) -> ComplexArray:
     """Return the signal at the acquired matrix, same level."""
     for axis, window in enumerate(windows):
         n = signal.shape[axis]
@@ -265,7 +267,7 @@ def _cropped(signal: ComplexArray, windows: Windows) -> ComplexArray:
     return np.asarray(signal, dtype=np.complex64)
 
 
-def noise_left(window: KSpaceWindow) -> float:
+def noise_retained(window: KSpaceWindow) -> float:
     """Return the SD of the differences along an axis of filtered noise, over that of unfiltered noise."""
     k = (np.arange(200) + 0.5) / 200
     differences = 1 - np.cos(np.pi * k)

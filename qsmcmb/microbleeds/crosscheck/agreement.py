@@ -15,15 +15,15 @@ DISAGREE_SD = 3.0
 FLAG = "estimators-disagree"
 
 
-def disagree(fit: Estimate, others: Sequence[Estimate | None]) -> bool:
+def estimators_disagree(fit: Estimate, others: Sequence[Estimate | None]) -> bool:
     """Return whether another estimate differs from the fit by more than 3 SDs of their difference.
 
     Examples
     --------
     >>> unit = "ppm mm3"
-    >>> disagree(Estimate(5.0, 0.2, unit), [Estimate(4.0, 0.5, unit), None])
+    >>> estimators_disagree(Estimate(5.0, 0.2, unit), [Estimate(4.0, 0.5, unit), None])
     False
-    >>> disagree(Estimate(5.0, 0.2, unit), [Estimate(4.0, 0.1, unit)])
+    >>> estimators_disagree(Estimate(5.0, 0.2, unit), [Estimate(4.0, 0.1, unit)])
     True
     """
     known = [other for other in others if other is not None and np.isfinite(other.value)]
@@ -40,7 +40,7 @@ def flag_disagreement(
     for lesion, loss, total in zip(lesions, losses, sums or [None] * len(lesions), strict=True):
         fit = lesion.total_chi_ppm_mm3
         others = [total.corrected if total else None, loss.estimate if loss else None]
-        if fit is not None and disagree(fit, others):
+        if fit is not None and estimators_disagree(fit, others):
             lesion = dataclasses.replace(lesion, flags=(*lesion.flags, FLAG))
         out.append(lesion)
     return tuple(out)

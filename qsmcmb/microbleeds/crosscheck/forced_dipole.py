@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qsmcmb.core.point_dipole import dipole
+from qsmcmb.core.point_dipole import point_dipole_field
 from qsmcmb.core.polynomials import polynomials
 from qsmcmb.microbleeds.signal.patch import BLOCK_MM
 from qsmcmb.model import Estimate, Grid
@@ -12,11 +12,11 @@ from qsmcmb.typing import BoolArray, FloatArray
 
 RADIUS_MM = 8.0
 CORE_VOXELS = 1.5
-MIN_COVERED = 0.6
+MIN_FRACTION_IN_MASK = 0.6
 BACKGROUND_ORDER = 3
 
 
-def estimate_at(
+def estimate_forced_dipole(
     local_field_ppm: FloatArray, mask: BoolArray, grid: Grid, point_mm: FloatArray
 ) -> Estimate | None:
     """Fit a dipole of fixed centre and a smooth background to the local field around a point.
@@ -51,7 +51,7 @@ def estimate_at(
     radius = np.sqrt((xyz**2).sum(axis=0))
     ball = (radius <= RADIUS_MM) & mask[box]
     full = 4 / 3 * np.pi * RADIUS_MM**3 / grid.voxel_volume_mm3
-    if ball.sum() < MIN_COVERED * full:
+    if ball.sum() < MIN_FRACTION_IN_MASK * full:
         return None
     use = ball & (radius > CORE_VOXELS * size.max()) & (local_field_ppm[box] != 0)
     if use.sum() < 60:
@@ -59,7 +59,7 @@ def estimate_at(
     points, values = xyz[:, use], local_field_ppm[box][use].astype(np.float64)
     basis = polynomials(points / RADIUS_MM, BACKGROUND_ORDER)
     project = basis @ np.linalg.pinv(basis)
-    kernel = dipole(points, np.array(grid.b0_dir))
+    kernel = point_dipole_field(points, np.array(grid.b0_dir))
     kernel = kernel - project @ kernel
     power = float(kernel @ kernel)
     moment = float(kernel @ values) / power

@@ -17,8 +17,8 @@ from qsmcmb.model import Estimate, Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
 STEP_MM = 0.5
-SMALLEST_MM = 2.0
-LARGEST_MM = 6.0
+MIN_RADIUS_MM = 2.0
+MAX_RADIUS_MM = 6.0
 PLATEAU = 0.95
 """The ball reaches where the response's growth curve first has this part of its highest value."""
 GAP_VOXELS = 2.0
@@ -29,9 +29,9 @@ MIN_RESPONSE = 0.3
 RESPONSE_ERROR = 0.1
 """Relative SD of the response: the fitted ball is not the lesion."""
 ISOLATED_MM = 12.0
-AROUND_MM = 16.0
-PLACES_STEP_MM = 4.0
-MIN_PLACES = 8
+REFERENCE_REACH_MM = 16.0
+REFERENCE_STEP_MM = 4.0
+MIN_REFERENCE_PATCHES = 8
 
 
 class MapSum(NamedTuple):
@@ -59,7 +59,7 @@ class Maps(NamedTuple):
 
 
 def sum_over_map(
-    maps: Maps, place_mm: FloatArray, fitted_ppm_mm3: float, *, usual: float | None = None
+    maps: Maps, position_mm: FloatArray, fitted_ppm_mm3: float, *, usual: float | None = None
 ) -> MapSum:
     """Return the map's sum at a lesion, raw and corrected.
 
@@ -67,7 +67,7 @@ def sum_over_map(
     ----------
     maps : Maps
         Map and response.
-    place_mm : ndarray of shape (3,)
+    position_mm : ndarray of shape (3,)
         The lesion's centre, scanner RAS+ mm.
     fitted_ppm_mm3 : float
         Total susceptibility that went into the response.
@@ -79,11 +79,11 @@ def sum_over_map(
     MapSum
     """
     grid = maps.grid
-    smallest = max(SMALLEST_MM, 1.5 * max(grid.voxel_size_mm))
+    smallest = max(MIN_RADIUS_MM, 1.5 * max(grid.voxel_size_mm))
     # Of slices of 5 mm the smallest ball is larger than the largest of others.
-    radii = np.arange(smallest, max(smallest, LARGEST_MM) + STEP_MM / 2, STEP_MM)
+    radii = np.arange(smallest, max(smallest, MAX_RADIUS_MM) + STEP_MM / 2, STEP_MM)
     reach = radii[-1] + GAP_VOXELS * max(grid.voxel_size_mm) + SHELL_MM
-    box, distance = ball_around(grid, grid.to_voxel(np.asarray(place_mm)), reach)
+    box, distance = ball_around(grid, grid.to_voxel(np.asarray(position_mm)), reach)
     parts = [_weights(distance, maps.mask[box], r, grid) for r in radii]
     growth = np.array([_sum(maps.chi_ppm[box], p) for p in parts])
     shown = np.array([_sum(maps.response_ppm[box], p) for p in parts])
@@ -97,16 +97,16 @@ def sum_over_map(
         return result
     # For a lone lesion this is the raw sum over its response; a neighbour's part is in both sums and cancels.
     total = fitted_ppm_mm3 + float(growth[at] - shown[at]) / response
-    clutter = _clutter_sd(maps, place_mm, result.radius_mm) / response
+    clutter = _clutter_sd(maps, position_mm, result.radius_mm) / response
     sd = float(np.hypot(clutter, RESPONSE_ERROR * total))
     return result._replace(corrected=Estimate(total, sd, "ppm mm3"))
 
 
 def sums_over_map(
-    maps: Maps, places_mm: Sequence[FloatArray], fitted_ppm_mm3: Sequence[float]
+    maps: Maps, positions_mm: Sequence[FloatArray], fitted_ppm_mm3: Sequence[float]
 ) -> list[MapSum]:
     """Return the sums of all lesions; those with a neighbour in reach are corrected with the others' response."""
-    places = np.array(places_mm).reshape(-1, 3)
+    places = np.array(positions_mm).reshape(-1, 3)
     apart = np.linalg.norm(places[:, None] - places[None], axis=2) + np.diag(np.full(len(places), np.inf))
     alone = apart.min(axis=1, initial=np.inf) > ISOLATED_MM
     lone = [int(i) for i in np.flatnonzero(alone)]
@@ -141,12 +141,12 @@ def _sum(values_ppm: FloatArray, parts: _Parts) -> float:
     return float(((values_ppm - background) * parts.ball).sum(dtype=np.float64) * parts.volume_mm3)
 
 
-def _clutter_sd(maps: Maps, place_mm: FloatArray, radius_mm: float) -> float:
+def _clutter_sd(maps: Maps, position_mm: FloatArray, radius_mm: float) -> float:
     """Return the SD of the same sum at places around the lesion where none is: what tissue feigns."""
     grid = maps.grid
     size = np.array(grid.voxel_size_mm)
     reach = radius_mm + GAP_VOXELS * size.max() + SHELL_MM
-    box, distance = ball_around(grid, grid.to_voxel(np.asarray(place_mm)), AROUND_MM + reach)
+    box, distance = ball_around(grid, grid.to_voxel(np.asarray(position_mm)), REFERENCE_REACH_MM + reach)
     tissue = maps.chi_ppm[box] - maps.response_ppm[box]
     mask = maps.mask[box]
     half = np.ceil(reach / size).astype(int)
@@ -154,17 +154,17 @@ def _clutter_sd(maps: Maps, place_mm: FloatArray, radius_mm: float) -> float:
     x, y, z = np.meshgrid(*lines, indexing="ij", sparse=True)
     stamp = np.sqrt(x**2 + y**2 + z**2)
     found = []
-    steps = np.maximum(np.rint(PLACES_STEP_MM / size).astype(int), 1)
+    steps = np.maximum(np.rint(REFERENCE_STEP_MM / size).astype(int), 1)
     for corner in np.ndindex(*((np.array(distance.shape) - 2 * half) // steps + 1)):
         first = np.array(corner) * steps
         middle = first + half
         if np.any(first + 2 * half + 1 > distance.shape):
             continue
-        if not radius_mm + reach / 2 < distance[tuple(middle)] < AROUND_MM:
+        if not radius_mm + reach / 2 < distance[tuple(middle)] < REFERENCE_REACH_MM:
             continue
         cut = tuple(slice(f, f + 2 * h + 1) for f, h in zip(first, half, strict=True))
         if mask[cut][stamp <= radius_mm].mean() < 0.95:
             continue
         found.append(_sum(tissue[cut], _weights(stamp, mask[cut], radius_mm, grid)))
     values = np.array([f for f in found if np.isfinite(f)])
-    return float(np.sqrt(np.mean(values**2))) if len(values) >= MIN_PLACES else float("inf")
+    return float(np.sqrt(np.mean(values**2))) if len(values) >= MIN_REFERENCE_PATCHES else float("inf")

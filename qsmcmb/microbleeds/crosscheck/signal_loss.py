@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import fresnel
 
-from qsmcmb.core.point_dipole import dipole
+from qsmcmb.core.point_dipole import point_dipole_field
 from qsmcmb.core.polynomials import polynomials
 from qsmcmb.microbleeds.signal.model import Source
-from qsmcmb.microbleeds.signal.patch import BLOCK_MM, Neighbourhood
+from qsmcmb.microbleeds.signal.patch import BLOCK_MM, Patch
 from qsmcmb.model import Estimate
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 from qsmcmb.units import dipole_phase_constant
@@ -30,12 +30,12 @@ RADIUS_LOG_SD = 0.35
 """How well the fit knows the dark ball's radius."""
 EDGE_RAD = 0.3
 """Phase on the equator at the edge of the ball over which is summed, longest echo."""
-SMALLEST_VOXELS = 3.0
+MIN_RADIUS_VOXELS = 3.0
 SHELL_MM = 2.5
 FAINTEST = 0.15
 """An echo whose tissue is darker than this part of the first one's says nothing more."""
 MAX_PPM_MM3 = 300.0
-MIN_COVERED = 0.9
+MIN_FRACTION_IN_MASK = 0.9
 MIN_SHELL_VOXELS = 60
 
 
@@ -107,12 +107,12 @@ def _table() -> tuple[FloatArray, FloatArray]:
     return w, 0.4 * w[0] + np.concatenate([[0.0], np.cumsum(steps)])
 
 
-def measure_signal_loss(near: Neighbourhood, source: Source) -> SignalLoss | None:
+def measure_signal_loss(patch: Patch, source: Source) -> SignalLoss | None:
     """Return the total susceptibility that explains the signal lost around a fitted lesion.
 
     Parameters
     ----------
-    near : Neighbourhood
+    patch : Patch
         The scan around the lesion.
     source : Source
         The fitted ball: it gives centre, sign, the radius (as a prior) and the ball over which is summed.
@@ -122,47 +122,52 @@ def measure_signal_loss(near: Neighbourhood, source: Source) -> SignalLoss | Non
     SignalLoss or None
         None where the surroundings do not tell the tissue's signal.
     """
-    centred = near.coordinates_mm - np.array(source.centre_mm).reshape(3, 1, 1, 1)
+    centred = patch.coordinates_mm - np.array(source.centre_mm).reshape(3, 1, 1, 1)
     distance = np.sqrt((centred**2).sum(axis=0))
-    constants = np.array([dipole_phase_constant(near.b0_tesla, t) for t in near.te_s])
-    radius = _summed_radius(near, source, float(constants[-1]))
+    constants = np.array([dipole_phase_constant(patch.b0_tesla, t) for t in patch.te_s])
+    radius = _summed_radius(patch, source, float(constants[-1]))
     ball = distance <= radius
-    shell = near.inside & ~ball & (distance < radius + SHELL_MM)
-    if (near.inside & ball).sum() < MIN_COVERED * ball.sum() or shell.sum() < MIN_SHELL_VOXELS:
+    shell = patch.inside & ~ball & (distance < radius + SHELL_MM)
+    if (patch.inside & ball).sum() < MIN_FRACTION_IN_MASK * ball.sum() or shell.sum() < MIN_SHELL_VOXELS:
         return None
-    phase = source.total_chi_ppm_mm3 * 4 * np.pi * dipole(centred.reshape(3, -1), np.array(near.grid.b0_dir))
+    phase = (
+        source.total_chi_ppm_mm3
+        * 4
+        * np.pi
+        * point_dipole_field(centred.reshape(3, -1), np.array(patch.grid.b0_dir))
+    )
     phase = phase.reshape(ball.shape)
-    basis = _harmonics(centred.reshape(3, -1) / near.radius_mm).reshape(*ball.shape, -1)
+    basis = _harmonics(centred.reshape(3, -1) / patch.radius_mm).reshape(*ball.shape, -1)
     lost = []
-    for signal, constant in zip(near.signal, constants, strict=True):
+    for signal, constant in zip(patch.signal, constants, strict=True):
         relative = _relative_to_tissue(signal, constant * phase, shell, basis)
         lost.append(1 - relative.real)
-    tissue = np.array([np.median(np.abs(s[shell])) for s in near.signal])
-    usable = (tissue > FAINTEST * tissue[0]) & (tissue > 3 * near.noise)
+    tissue = np.array([np.median(np.abs(s[shell])) for s in patch.signal])
+    usable = (tissue > FAINTEST * tissue[0]) & (tissue > 3 * patch.noise)
     if not usable.any():
         return None
-    v = near.grid.voxel_volume_mm3
-    volume = np.array([float(part[ball & near.inside].sum()) * v for part in lost])[usable]
-    texture = np.array([float(np.std(part[shell])) for part in lost])[usable]
+    v = patch.grid.voxel_volume_mm3
+    volume = np.array([float(part[ball & patch.inside].sum()) * v for part in lost])[usable]
+    heterogeneity = np.array([float(np.std(part[shell])) for part in lost])[usable]
     # Texture is coherent over blocks; the tissue's level comes from as many blocks as the shell holds.
     ball_mm3, shell_mm3, block = float(ball.sum()) * v, float(shell.sum()) * v, max(BLOCK_MM**3, v)
-    sd = texture * np.sqrt(block * ball_mm3 * (1 + ball_mm3 / shell_mm3))
+    sd = heterogeneity * np.sqrt(block * ball_mm3 * (1 + ball_mm3 / shell_mm3))
     c, sign = constants[usable], float(np.copysign(1, source.total_chi_ppm_mm3))
     total, total_sd = _invert(volume, sd, c, source.radius_mm, radius_mm=radius)
     alone = [
         _invert(volume[e : e + 1], sd[e : e + 1], c[e : e + 1], source.radius_mm, radius_mm=radius)[0]
         for e in range(len(c))
     ]
-    te_s = np.array(near.te_s)[usable]
+    te_s = np.array(patch.te_s)[usable]
     return SignalLoss(sign * total, total_sd, volume, sd, te_s, radius, sign * np.array(alone))
 
 
-def _summed_radius(near: Neighbourhood, source: Source, constant: float) -> float:
+def _summed_radius(patch: Patch, source: Source, constant: float) -> float:
     """Return where the dipole's phase has fallen to EDGE_RAD, within what the neighbourhood holds."""
-    voxel = max(near.grid.voxel_size_mm)
+    voxel = max(patch.grid.voxel_size_mm)
     wanted = (constant * abs(source.total_chi_ppm_mm3) / EDGE_RAD) ** (1 / 3)
-    lowest = max(source.radius_mm + voxel, SMALLEST_VOXELS * voxel)
-    return float(min(max(wanted, lowest), near.radius_mm - SHELL_MM))
+    lowest = max(source.radius_mm + voxel, MIN_RADIUS_VOXELS * voxel)
+    return float(min(max(wanted, lowest), patch.radius_mm - SHELL_MM))
 
 
 def _harmonics(xyz: FloatArray) -> FloatArray:

@@ -26,7 +26,7 @@ OUTER_MM = 6.0
 LOCAL_MM = 6.0
 """SD of the window over which roughness counts as local."""
 LIMIT_SD = 5.0
-MIN_COVERED = 1e-3
+MIN_FRACTION_IN_MASK = 1e-3
 MIN_INFORMATION = 0.1
 """Below this part of a full shell's information nothing would show."""
 FULL_INFORMATION = 0.95
@@ -168,7 +168,7 @@ def _local_mean(values: FloatArray, where: BoolArray, window_k: FloatArray, shap
     total = _filtered(np.where(where, values, 0), window_k, shape)
     covered = _filtered(where.astype(np.float32), window_k, shape)
     overall = float(values[where].mean(dtype=np.float64)) if where.any() else np.inf
-    near = covered > MIN_COVERED
+    near = covered > MIN_FRACTION_IN_MASK
     return np.where(near, np.maximum(total, 0) / np.where(near, covered, 1), np.float32(overall))
 
 

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.microbleeds.fit.cramer_rao import cramer_rao_sd
-from qsmcmb.microbleeds.fit.objective import ROBUST, Linear, Misfit, applied, inverse_row
+from qsmcmb.microbleeds.fit.objective import ROBUST, Linear, Objective, applied, inverse_row
 from qsmcmb.microbleeds.signal.model import LesionModel
-from qsmcmb.microbleeds.signal.patch import Neighbourhood
-from qsmcmb.microbleeds.signal.reference_patches import MIN_PLACES
+from qsmcmb.microbleeds.signal.patch import Patch
+from qsmcmb.microbleeds.signal.reference_patches import MIN_REFERENCE_PATCHES
 from qsmcmb.typing import FloatArray
 
 
@@ -35,20 +35,20 @@ class Influence(NamedTuple):
 def influence_of(model: LesionModel, linear: Linear) -> Influence:
     """Return how the fit's total susceptibility answers to errors of the signal."""
     row = inverse_row(model, linear.normal, 0)
-    shape = float(((linear.prior @ row[: model.n_source]) ** 2).sum())
+    shape = float(((linear.prior @ row[: model.n_source_parameters]) ** 2).sum())
     return Influence(*applied(model, linear, row), max(float(row[0]) - shape, 0.0), shape)
 
 
-def sandwich_sd(near: Neighbourhood, misfit: Misfit, influence: Influence) -> float:
+def sandwich_sd_of(patch: Patch, objective: Objective, influence: Influence) -> float:
     """Return the SD of M from the fit's own residual, errors within a block of about 3.5 mm taken as one."""
-    blocks = np.tile(near.block_labels(), len(near.te_s))
-    moved = influence.radial * misfit.weight_radial * misfit.robust * misfit.error.real
-    moved += influence.along * misfit.weight_phase * misfit.robust * misfit.error.imag
+    blocks = np.tile(patch.block_labels(), len(patch.te_s))
+    moved = influence.radial * objective.magnitude_weight * objective.robust * objective.error.real
+    moved += influence.along * objective.phase_weight * objective.robust * objective.error.imag
     return float(np.sqrt((np.bincount(blocks, moved) ** 2).sum()))
 
 
-def places_sd(
-    model: LesionModel, misfit: Misfit, influence: Influence, places: Sequence[Neighbourhood]
+def reference_patch_sd(
+    model: LesionModel, objective: Objective, influence: Influence, places: Sequence[Patch]
 ) -> float:
     """Return the SD of M that the signal of lesion-free places would have caused; NaN with too few of them.
 
@@ -56,30 +56,30 @@ def places_sd(
     ----------
     model, misfit, influence
         The fit.
-    places : sequence of Neighbourhood
+    places : sequence of Patch
         Signal and field of places of the same shape around the lesion.
     """
-    if len(places) < MIN_PLACES:
+    if len(places) < MIN_REFERENCE_PATCHES:
         return float("nan")
-    size = np.abs(misfit.signal.value)
+    size = np.abs(objective.signal.value)
     moved = []
     for place in places:
-        rest = model.plain.residual(place)
-        radial = misfit.weight_radial * size * rest.real
-        along = misfit.weight_phase * size * rest.imag
-        robust = misfit.robust / (1 + (radial**2 + along**2) / ROBUST**2)
+        rest = model.polynomial.residual(place)
+        radial = objective.magnitude_weight * size * rest.real
+        along = objective.phase_weight * size * rest.imag
+        robust = objective.robust / (1 + (radial**2 + along**2) / ROBUST**2)
         moved.append(float((robust * (influence.radial * radial + influence.along * along)).sum()))
     return float(np.sqrt(np.mean(np.square(moved))))
 
 
-def bound_of(model: LesionModel, misfit: Misfit) -> float:
+def cramer_rao_bound(model: LesionModel, objective: Objective) -> float:
     """Return the Cramer-Rao bound on the SD of M: white noise, centre, shape and background free."""
-    signal = misfit.signal
+    signal = objective.signal
     assert signal.slopes is not None
     value = signal.value[:, None]
     columns = [
         (signal.slopes * signal.background).T,
-        1j * value * model.plain.phase.dense(),
-        value * model.plain.amplitude.dense(),
+        1j * value * model.polynomial.phase.dense(),
+        value * model.polynomial.amplitude.dense(),
     ]
-    return cramer_rao_sd(np.concatenate(columns, axis=1), model.near.noise)
+    return cramer_rao_sd(np.concatenate(columns, axis=1), model.patch.noise)

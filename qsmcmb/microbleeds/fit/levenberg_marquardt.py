@@ -8,53 +8,60 @@ from functools import cached_property
 
 import numpy as np
 
-from qsmcmb.microbleeds.fit.influence import Influence, influence_of, sandwich_sd
-from qsmcmb.microbleeds.fit.objective import Linear, Misfit, evaluate, gradient_of, linearise, solved
+from qsmcmb.microbleeds.fit.influence import Influence, influence_of, sandwich_sd_of
+from qsmcmb.microbleeds.fit.objective import (
+    Linear,
+    Objective,
+    evaluate_objective,
+    gradient_of,
+    linearise,
+    solved,
+)
 from qsmcmb.microbleeds.fit.priors import priors
 from qsmcmb.microbleeds.signal.model import LesionModel, Source
 from qsmcmb.typing import BoolArray, FloatArray
 
-MAX_BLUR_MM2 = 9.0
+MAX_PSF_WIDTH2_MM2 = 9.0
 DECAY_HZ = (0.5, 3000.0)
 MAX_SHIFT_MM = 2.5
 MAX_HALF_AXIS_MM = 3.5
 RADII_MM = (0.3, 6.0)
 ITERATIONS = 15
 TRIAL_STEPS = 6
-HOPELESS = 6.0
+MAX_GAP_OVER_DROP = 6.0
 """Cost above a limit, over what the last step took away, from which it is out of reach."""
-SETTLED_COST = 1.0
+CONVERGED_COST_DROP = 1.0
 """Drop of the cost, in squared SDs, below which nothing more is to be had."""
 CORE_MM = 3.0
-LEAST_SHOWN = 0.15
+MIN_CORE_IN_MASK = 0.15
 """Part of the voxels around a body that must be inside: nothing says that there is what none of them shows."""
 
 
 @dataclass
-class Optimum:
+class FitState:
     """Where a fit ended: the model, its parameters and what they leave."""
 
     model: LesionModel
     parameters: FloatArray
-    misfit: Misfit
+    objective: Objective
     converged: bool
-    rivals_sd_ppm_mm3: float = 0.0
+    model_selection_sd_ppm_mm3: float = 0.0
     """What other ends, about as likely, would make of the total susceptibility."""
 
-    def with_rivals(self, sd_ppm_mm3: float) -> Optimum:
+    def with_model_selection_sd(self, sd_ppm_mm3: float) -> FitState:
         """Return the same with what other ends would make of it; what is known of it stays known."""
         out = copy(self)
-        out.rivals_sd_ppm_mm3 = sd_ppm_mm3
+        out.model_selection_sd_ppm_mm3 = sd_ppm_mm3
         return out
 
-    def bare(self) -> Optimum:
+    def without_cache(self) -> FitState:
         """Return the same without what can be made of it again: that is a third of its memory."""
         return replace(self)
 
     @cached_property
     def linear(self) -> Linear:
         """The linear problem around it."""
-        return linearise(self.model, self.parameters, self.misfit)
+        return linearise(self.model, self.parameters, self.objective)
 
     @cached_property
     def influence(self) -> Influence:
@@ -73,7 +80,7 @@ class Optimum:
         return self.model.shape.rows(self.parameters)
 
     @property
-    def blur_mm2(self) -> float:
+    def psf_width2_mm2(self) -> float:
         """Squared width of the box that widens the point spread."""
         return float(self.parameters[5])
 
@@ -90,10 +97,10 @@ class Optimum:
     @property
     def outside(self) -> bool:
         """Whether the fit, or a body of it, has left the mask: next to no voxel shows its core."""
-        near = self.model.near
-        whole = near.inside.sum() / near.covered * (CORE_MM / near.radius_mm) ** 3
+        patch = self.model.patch
+        whole = patch.inside.sum() / patch.fraction_in_mask * (CORE_MM / patch.radius_mm) ** 3
         shown = [self._core(triple(row[1:4])).sum() for row in self.rows]
-        return bool(min(shown) < LEAST_SHOWN * whole)
+        return bool(min(shown) < MIN_CORE_IN_MASK * whole)
 
     def core_residual(self, centre_mm: tuple[float, float, float] | None = None) -> float:
         """Return the weighted residual within CORE_MM of a place, the source's centre by default."""
@@ -102,81 +109,83 @@ class Optimum:
         return float(np.sqrt(np.mean(squares))) if squares.size else 0.0
 
     def _core(self, centre_mm: tuple[float, float, float]) -> BoolArray:
-        near = self.model.near
-        offset = near.coordinates_mm[:, near.inside] - np.array(centre_mm)[:, None]
+        patch = self.model.patch
+        offset = patch.coordinates_mm[:, patch.inside] - np.array(centre_mm)[:, None]
         return np.asarray((offset**2).sum(axis=0) < CORE_MM**2)
 
-    def sandwich(self) -> float:
+    def sandwich_sd(self) -> float:
         """Return the SD of the total susceptibility (ppm mm3) that the residual tells."""
-        return sandwich_sd(self.model.near, self.misfit, self.influence)
+        return sandwich_sd_of(self.model.patch, self.objective, self.influence)
 
-    def evidence_cost(self) -> float:
+    def bic(self) -> float:
         """Return the cost with the errors of all echoes counted as one, and what parameters cost (BIC)."""
-        rough = self.model.roughness(self.parameters)
-        return self.data_cost() / len(self.model.near.te_s) + rough + self.price()
+        initial = self.model.gp_prior_cost(self.parameters)
+        return self.data_cost() / len(self.model.patch.te_s) + initial + self.bic_penalty()
 
     def data_cost(self) -> float:
         """Return the part of the cost that the data make."""
-        return self.misfit.cost - self._unlikely() - self.model.roughness(self.parameters)
+        return self.objective.cost - self._prior_cost() - self.model.gp_prior_cost(self.parameters)
 
-    def price(self) -> float:
+    def bic_penalty(self) -> float:
         """Return the part of it that the source's parameters cost."""
-        near = self.model.near
-        independent = float(near.inside.sum()) * near.independent
-        return self._unlikely() + self.model.shape.free * float(np.log(independent))
+        patch = self.model.patch
+        independent = float(patch.inside.sum()) * patch.independent_per_voxel
+        return self._prior_cost() + self.model.shape.n_identifiable * float(np.log(independent))
 
-    def _unlikely(self) -> float:
+    def _prior_cost(self) -> float:
         return float((priors(self.model, self.parameters) ** 2).sum())
 
     def _squares(self) -> FloatArray:
         """Return the weighted squared error of each echo and voxel, 1 on average where the model holds."""
-        m = self.misfit
-        error2 = (m.weight_radial * m.error.real) ** 2 + (m.weight_phase * m.error.imag) ** 2
-        return np.asarray(0.5 * error2 * m.robust**2 / self.model.near.independent)
+        m = self.objective
+        error2 = (m.magnitude_weight * m.error.real) ** 2 + (m.phase_weight * m.error.imag) ** 2
+        return np.asarray(0.5 * error2 * m.robust**2 / self.model.patch.independent_per_voxel)
 
 
-def optimise(model: LesionModel, p: FloatArray, *, give_up_above: float = np.inf) -> Optimum:
+def minimise(model: LesionModel, p: FloatArray, *, max_cost: float = np.inf) -> FitState:
     """Minimise the cost by Levenberg-Marquardt; give up what does not come below a limit in a few steps."""
     start_centre = p[1:4].copy()
     damping = 1e-3
-    misfit = evaluate(model, p, slopes=True)
-    normal, gradient = _normal_equations(model, p, misfit)
+    objective = evaluate_objective(model, p, slopes=True)
+    normal, gradient = _normal_equations(model, p, objective)
     converged, drop = False, np.inf
     for iteration in range(ITERATIONS):
-        above = misfit.cost - give_up_above
-        if above > 0 and (iteration == TRIAL_STEPS or (iteration > 1 and above > HOPELESS * drop)):
+        above = objective.cost - max_cost
+        if above > 0 and (iteration == TRIAL_STEPS or (iteration > 1 and above > MAX_GAP_OVER_DROP * drop)):
             break
         step = solved(model, normal, gradient, damping=damping)
-        trial = _bounded(p - step, start_centre, model.n_source)
-        new = evaluate(model, trial, slopes=True)
-        converged = _settled(p, trial) or 0 <= misfit.cost - new.cost < SETTLED_COST
-        lower = new.cost < misfit.cost
+        trial = _bounded(p - step, start_centre, model.n_source_parameters)
+        new = evaluate_objective(model, trial, slopes=True)
+        converged = _parameters_converged(p, trial) or 0 <= objective.cost - new.cost < CONVERGED_COST_DROP
+        lower = new.cost < objective.cost
         if lower:
-            drop = misfit.cost - new.cost
-            p, misfit = trial, new
+            drop = objective.cost - new.cost
+            p, objective = trial, new
         if converged:
             break
         if lower:
-            normal, gradient = _normal_equations(model, p, misfit)
+            normal, gradient = _normal_equations(model, p, objective)
         damping = max(damping / 5, 1e-7) if lower else 8 * damping
-    return Optimum(model, p, misfit, converged)
+    return FitState(model, p, objective, converged)
 
 
-def _normal_equations(model: LesionModel, p: FloatArray, misfit: Misfit) -> tuple[FloatArray, FloatArray]:
-    linear = linearise(model, p, misfit)
-    return linear.normal, gradient_of(model, p, misfit, linear)
+def _normal_equations(
+    model: LesionModel, p: FloatArray, objective: Objective
+) -> tuple[FloatArray, FloatArray]:
+    linear = linearise(model, p, objective)
+    return linear.normal, gradient_of(model, p, objective, linear)
 
 
-def _bounded(trial: FloatArray, start_centre: FloatArray, n_source: int) -> FloatArray:
+def _bounded(trial: FloatArray, start_centre: FloatArray, n_source_parameters: int) -> FloatArray:
     trial[1:4] = start_centre + np.clip(trial[1:4] - start_centre, -MAX_SHIFT_MM, MAX_SHIFT_MM)
     trial[4] = np.clip(trial[4], np.log(RADII_MM[0]), np.log(RADII_MM[1]))
-    trial[5] = np.clip(trial[5], 0.0, MAX_BLUR_MM2)
+    trial[5] = np.clip(trial[5], 0.0, MAX_PSF_WIDTH2_MM2)
     trial[6] = np.clip(trial[6], np.log(DECAY_HZ[0]), np.log(DECAY_HZ[1]))
-    trial[7:n_source] = np.clip(trial[7:n_source], -MAX_HALF_AXIS_MM, MAX_HALF_AXIS_MM)
+    trial[7:n_source_parameters] = np.clip(trial[7:n_source_parameters], -MAX_HALF_AXIS_MM, MAX_HALF_AXIS_MM)
     return trial
 
 
-def _settled(p: FloatArray, trial: FloatArray) -> bool:
+def _parameters_converged(p: FloatArray, trial: FloatArray) -> bool:
     """Whether a step changes the source by less than matters: 0.1 % of M, 0.01 mm, 1 % of the radius."""
     change = np.abs(trial[:5] - p[:5])
     return bool(change[0] < 1e-3 * abs(p[0]) and np.all(change[1:] < 0.01))

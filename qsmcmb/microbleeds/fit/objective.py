@@ -18,9 +18,9 @@ from qsmcmb.units import GAMMA_MHZ_PER_T
 
 ROBUST = 2.5
 """Residuals beyond this many SDs count less."""
-LOADING = 1e-9
+RELATIVE_LOADING = 1e-9
 """Part by which the diagonal of a normal matrix is raised for its inverse."""
-NOTHING = 1e-12
+MIN_LOADING = 1e-12
 """Of the diagonal: what no datum tells of."""
 MORE_DAMPING = 100.0
 """Where rounding leaves a matrix that is not positive."""
@@ -28,42 +28,42 @@ STEEP_POWER = 6
 """Where the background's phase is as steep as k-space holds, nothing of a voxel is sure; soon below, all is."""
 
 
-class Misfit(NamedTuple):
+class Objective(NamedTuple):
     """Error of the model, rotated so that real is along its magnitude and imaginary along its phase."""
 
     signal: Signal
     direction: ComplexArray
     error: ComplexArray
-    weight_radial: FloatArray
-    weight_phase: FloatArray
+    magnitude_weight: FloatArray
+    phase_weight: FloatArray
     robust: FloatArray
     """Root of Cauchy's weights: veins and borders are far out and count less; and of what a voxel tells of its own."""
     cost: float
 
 
-def evaluate(model: LesionModel, p: FloatArray, *, slopes: bool = False) -> Misfit:
+def evaluate_objective(model: LesionModel, p: FloatArray, *, slopes: bool = False) -> Objective:
     """Return the misfit at parameters `p`, with what its linearisation needs if wanted."""
     signal = model.signal(p, slopes=slopes)
     value = signal.value
     size = np.abs(value)
     direction = value / np.maximum(size, 1e-12)
     error = (value - model.data) * direction.conj()
-    near, texture = model.near, model.tissue.texture
-    te = np.repeat(near.te_s, int(near.inside.sum()))
-    turn = 2 * np.pi * GAMMA_MHZ_PER_T * near.b0_tesla * texture.field_ppm * te
-    lost = near.steepness.ravel() ** STEEP_POWER
-    common = near.noise**2 + ((texture.core + lost) * np.abs(signal.background)) ** 2
-    radial = 1 / np.sqrt(common + (texture.magnitude * size) ** 2)
-    along = 1 / np.sqrt(common + (texture.offset_rad**2 + turn**2) * size**2)
+    patch, heterogeneity = model.patch, model.tissue.heterogeneity
+    te = np.repeat(patch.te_s, int(patch.inside.sum()))
+    turn = 2 * np.pi * GAMMA_MHZ_PER_T * patch.b0_tesla * heterogeneity.field_ppm * te
+    lost = patch.phase_steepness.ravel() ** STEEP_POWER
+    common = patch.noise**2 + ((heterogeneity.core + lost) * np.abs(signal.background)) ** 2
+    radial = 1 / np.sqrt(common + (heterogeneity.magnitude * size) ** 2)
+    along = 1 / np.sqrt(common + (heterogeneity.offset_rad**2 + turn**2) * size**2)
     distance2 = ((radial * error.real) ** 2 + (along * error.imag) ** 2) / ROBUST**2
     # The weight depends on the model: its logarithm keeps a darker model from looking better.
     cost = float(
-        near.independent * (ROBUST**2 * np.log1p(distance2) - 2 * np.log(radial * along)).sum()
+        patch.independent_per_voxel * (ROBUST**2 * np.log1p(distance2) - 2 * np.log(radial * along)).sum()
         + (priors(model, p) ** 2).sum()
-        + model.roughness(p)
+        + model.gp_prior_cost(p)
     )
-    robust = np.sqrt(near.independent / (1 + distance2))
-    return Misfit(signal, direction, error, radial, along, robust, cost)
+    robust = np.sqrt(patch.independent_per_voxel / (1 + distance2))
+    return Objective(signal, direction, error, radial, along, robust, cost)
 
 
 class Linear(NamedTuple):
@@ -79,17 +79,17 @@ class Linear(NamedTuple):
     normal: FloatArray
 
 
-def linearise(model: LesionModel, p: FloatArray, misfit: Misfit) -> Linear:
+def linearise(model: LesionModel, p: FloatArray, objective: Objective) -> Linear:
     """Return the linear problem at parameters `p`, priors in its normal matrix."""
-    signal = misfit.signal
+    signal = objective.signal
     assert signal.slopes is not None
-    slopes = (signal.slopes * signal.background * misfit.direction.conj()).T
-    shape = (len(model.near.te_s), -1)
+    slopes = (signal.slopes * signal.background * objective.direction.conj()).T
+    shape = (len(model.patch.te_s), -1)
     size = np.abs(signal.value)
-    radial, along = misfit.weight_radial * misfit.robust, misfit.weight_phase * misfit.robust
+    radial, along = objective.magnitude_weight * objective.robust, objective.phase_weight * objective.robust
     source = radial[:, None] * slopes.real + 1j * (along[:, None] * slopes.imag)
     by_magnitude, by_phase = (radial * size).reshape(shape), (along * size).reshape(shape)
-    n, n_phase = model.n_source, model.tissue.phase.size
+    n, n_phase = model.n_source_parameters, model.tissue.phase.size
     normal = np.zeros((len(p), len(p)))
     prior = prior_slopes(model, p)
     normal[:n, :n] = source.real.T @ source.real + source.imag.T @ source.imag + prior.T @ prior
@@ -103,11 +103,11 @@ def linearise(model: LesionModel, p: FloatArray, misfit: Misfit) -> Linear:
     return Linear(source, by_magnitude, by_phase, prior, normal)
 
 
-def gradient_of(model: LesionModel, p: FloatArray, misfit: Misfit, linear: Linear) -> FloatArray:
+def gradient_of(model: LesionModel, p: FloatArray, objective: Objective, linear: Linear) -> FloatArray:
     """Return half the slope of the cost at parameters `p`."""
-    radial = misfit.weight_radial * misfit.robust * misfit.error.real
-    along = misfit.weight_phase * misfit.robust * misfit.error.imag
-    n = model.n_source
+    radial = objective.magnitude_weight * objective.robust * objective.error.real
+    along = objective.phase_weight * objective.robust * objective.error.imag
+    n = model.n_source_parameters
     shape = linear.radial.shape
     out = np.concatenate(
         [
@@ -136,10 +136,10 @@ def solved(model: LesionModel, normal: FloatArray, right: FloatArray, *, damping
 
 
 def _eliminated(model: LesionModel, normal: FloatArray, right: FloatArray, *, damping: float) -> FloatArray:
-    n, n_phase = model.n_source, model.tissue.phase.size
+    n, n_phase = model.n_source_parameters, model.tissue.phase.size
     damped = normal.copy()
     diagonal = damped.reshape(-1)[:: len(normal) + 1]
-    diagonal += damping * diagonal + NOTHING
+    diagonal += damping * diagonal + MIN_LOADING
     source = damped[:n, :n].copy()
     blocks = [slice(n, n + n_phase), slice(n + n_phase, None)]
     own = np.column_stack([source, right[:n]])
@@ -157,12 +157,12 @@ def inverse_row(model: LesionModel, normal: FloatArray, parameter: int) -> Float
     """Return one row of a normal matrix' inverse; of what the data do not tell, the least."""
     wanted = np.zeros(len(normal))
     wanted[parameter] = 1
-    return solved(model, normal, wanted, damping=LOADING)
+    return solved(model, normal, wanted, damping=RELATIVE_LOADING)
 
 
 def applied(model: LesionModel, linear: Linear, row: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the weighted Jacobian's product with a vector, along magnitude and along phase."""
-    n, n_phase = model.n_source, model.tissue.phase.size
+    n, n_phase = model.n_source_parameters, model.tissue.phase.size
     real = (
         linear.source.real @ row[:n]
         + (linear.radial * model.tissue.amplitude.value(row[n + n_phase :])).ravel()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from qsmcmb.microbleeds.signal.model import Core, LesionModel, Source
-from qsmcmb.microbleeds.signal.source_shapes import LEAST_STRENGTH, ONE_BALL
+from qsmcmb.microbleeds.signal.model import CoreDecay, LesionModel, Source
+from qsmcmb.microbleeds.signal.source_shapes import BALL, MIN_STRENGTH
 from qsmcmb.model import Estimate
 from qsmcmb.typing import FloatArray
 
@@ -17,45 +17,45 @@ def priors(model: LesionModel, p: FloatArray) -> FloatArray:
     """Return what is known beforehand, in SDs: centre (3), contrast, blur, decay, and what the shape knows."""
     log_decay = p[6] - np.log(model.core.decay_hz)
     known = [
-        *p[1:4] / model.near.point_sd_mm,
-        model.shape.log_contrast(p) / DCHI_LOG_SD,
-        (p[5] - model.blur.value) / model.blur.sd,
+        *p[1:4] / model.patch.point_sd_mm,
+        model.shape.log_susceptibility_ratio(p) / DCHI_LOG_SD,
+        (p[5] - model.psf_width2.value) / model.psf_width2.sd,
         log_decay / model.core.log_sd,
     ]
-    own = model.shape.known(p)
+    own = model.shape.shape_prior(p)
     return np.array(known if own is None else [*known, own[0]])
 
 
 def prior_slopes(model: LesionModel, p: FloatArray) -> FloatArray:
     """Return the derivatives of `priors` by all parameters."""
-    own = model.shape.known(p)
-    slopes = np.zeros((6 if own is None else 7, model.n_source))
-    slopes[:3, 1:4] = np.diag(1 / model.near.point_sd_mm)
-    slopes[3, 0] = np.sign(p[0]) / max(abs(p[0]), LEAST_STRENGTH) / DCHI_LOG_SD
+    own = model.shape.shape_prior(p)
+    slopes = np.zeros((6 if own is None else 7, model.n_source_parameters))
+    slopes[:3, 1:4] = np.diag(1 / model.patch.point_sd_mm)
+    slopes[3, 0] = np.sign(p[0]) / max(abs(p[0]), MIN_STRENGTH) / DCHI_LOG_SD
     slopes[3, 4] = -model.shape.size[1] / DCHI_LOG_SD
-    slopes[4, 5] = 1 / model.blur.sd
+    slopes[4, 5] = 1 / model.psf_width2.sd
     slopes[5, 6] = 1 / model.core.log_sd
     if own is not None:
         slopes[6] = own[1]
     return slopes
 
 
-BLUR = Estimate(0.16, 0.16, "mm2")
+PSF_WIDTH2_PRIOR = Estimate(0.16, 0.16, "mm2")
 """Squared width of the box that widens the point spread, before a scan is seen."""
 
 
-DARK_PER_TESLA = Core(35.0, 0.8)
+DARK_CORE_PER_TESLA = CoreDecay(35.0, 0.8)
 """Bleeds are dark at late echoes, not at once."""
 
 
-KEPT = Core(3.0, 1.5)
+SIGNAL_RETAINING_CORE = CoreDecay(3.0, 1.5)
 """A lesion that keeps its signal."""
 
 
-def dark_core(b0_tesla: float) -> Core:
+def dark_core(b0_tesla: float) -> CoreDecay:
     """Return what is expected of the inside of a bleed."""
-    return DARK_PER_TESLA.at(b0_tesla)
+    return DARK_CORE_PER_TESLA.at(b0_tesla)
 
 
-def _usual_radius(source: Source) -> float:
-    return float((3 * max(abs(source.total_chi_ppm_mm3), 0.2) / (4 * np.pi * ONE_BALL.dchi_ppm)) ** (1 / 3))
+def expected_radius_mm(source: Source) -> float:
+    return float((3 * max(abs(source.total_chi_ppm_mm3), 0.2) / (4 * np.pi * BALL.dchi_ppm)) ** (1 / 3))

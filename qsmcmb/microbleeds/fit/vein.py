@@ -12,28 +12,34 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import null_space
 
-from qsmcmb.core.point_dipole import dipole
-from qsmcmb.microbleeds.fit.field_fit import SHIFTS_MM, Residue, best_kernel, field_left, usable_voxels
-from qsmcmb.microbleeds.fit.levenberg_marquardt import Optimum, optimise, triple
-from qsmcmb.microbleeds.fit.objective import evaluate
-from qsmcmb.microbleeds.signal.model import Core, LesionModel, Source
-from qsmcmb.microbleeds.signal.patch import Neighbourhood
-from qsmcmb.microbleeds.signal.point_spread import ROUGH_CELL_MM
-from qsmcmb.microbleeds.signal.source_shapes import CYLINDER, TWO_BALLS
+from qsmcmb.core.point_dipole import point_dipole_field
+from qsmcmb.microbleeds.fit.field_fit import (
+    SEARCH_SHIFTS_MM,
+    DetrendedField,
+    best_kernel,
+    detrend_field,
+    voxels_outside_void,
+)
+from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState, minimise, triple
+from qsmcmb.microbleeds.fit.objective import evaluate_objective
+from qsmcmb.microbleeds.signal.model import CoreDecay, LesionModel, Source
+from qsmcmb.microbleeds.signal.patch import Patch
+from qsmcmb.microbleeds.signal.point_spread import COARSE_CELL_MM
+from qsmcmb.microbleeds.signal.source_shapes import BALL_PAIR, CYLINDER
 from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
 
-STRAIGHT_MM = 5.0
+STRAIGHT_VEIN_MM = 5.0
 """Within this distance a vein's curve does not show."""
-VENOUS_PER_TESLA = Core(10.0, 1.0)
+VENOUS_PER_TESLA = CoreDecay(10.0, 1.0)
 """R2* of venous blood above the tissue's."""
 STEPS_MM = np.array([-1.0, 0.0, 1.0])
 DIRECTIONS = 40
 STARTS = 2
 """Lines that are followed to the end of a first fit."""
-LIKELY_STARTS = 6
+N_CANDIDATE_LINES = 6
 """Lines that the field likes best, among which the signal chooses those."""
-LEAST_PPM_MM2 = 0.1
+MIN_STRENGTH_PPM_MM2 = 0.1
 PAIR_LENGTH_MM = 6.0
 """Of a line whose susceptibility a pair may have found."""
 
@@ -46,17 +52,19 @@ class Vein(NamedTuple):
     radius_mm: float
     axis: tuple[float, float, float]
     """Direction in voxel axes."""
-    evidence: float
+    bic_difference: float
     """By how much its cost is lower, errors of all echoes counted as one and parameters paid for (BIC)."""
 
     @classmethod
-    def of(cls, fit: Optimum, evidence: float) -> Vein:
+    def of(cls, fit: FitState, bic_difference: float) -> Vein:
         """Return what the fit of a cylinder found."""
         p = fit.parameters
-        return cls(float(p[0]), float(np.exp(p[4])), triple(p[7:10] / np.linalg.norm(p[7:10])), evidence)
+        return cls(
+            float(p[0]), float(np.exp(p[4])), triple(p[7:10] / np.linalg.norm(p[7:10])), bic_difference
+        )
 
 
-class Line(NamedTuple):
+class CylinderStart(NamedTuple):
     """A line: susceptibility times cross-section (ppm mm2), a point on the axis (mm) and its direction."""
 
     strength: float
@@ -65,16 +73,16 @@ class Line(NamedTuple):
 
     def source(self) -> Source:
         """Return where a cylinder's fit starts."""
-        radius = np.sqrt(max(abs(self.strength), LEAST_PPM_MM2) / (np.pi * CYLINDER.dchi_ppm))
+        radius = np.sqrt(max(abs(self.strength), MIN_STRENGTH_PPM_MM2) / (np.pi * CYLINDER.dchi_ppm))
         return Source(self.strength, triple(self.centre_mm), float(radius))
 
 
-def find_vein(lesion: Optimum) -> Vein | None:
+def find_vein(lesion: FitState) -> Vein | None:
     """Return the vein that explains a fitted lesion's surroundings better than it does.
 
     Parameters
     ----------
-    lesion : Optimum
+    lesion : FitState
         The refined fit of a ball or a pair.
 
     Returns
@@ -82,55 +90,58 @@ def find_vein(lesion: Optimum) -> Vein | None:
     Vein or None
         None where the lesion explains the scan better.
     """
-    near = lesion.model.near.within(STRAIGHT_MM)
-    left = field_left(near, near.field_hz, usable_voxels(near))
-    lines, explained = likely_lines(near, left, STEPS_MM)
-    if explained <= _explained_by_dipole(near, left):
+    patch = lesion.model.patch.restricted_to(STRAIGHT_VEIN_MM)
+    left = detrend_field(patch, patch.field_hz, voxels_outside_void(patch))
+    lines, explained = candidate_lines(patch, left, STEPS_MM)
+    if explained <= _explained_by_dipole(patch, left):
         return None
-    blur, p = lesion.model.blur, lesion.parameters
-    ball = lesion.model.seen_by(near, lesion.source, cell_mm=ROUGH_CELL_MM)
-    again = optimise(*ball.with_process(ball.surrounded(p), blur))
-    if lesion.model.shape is TWO_BALLS:
+    psf_width2, p = lesion.model.psf_width2, lesion.parameters
+    ball = lesion.model.on_patch(patch, lesion.source, cell_mm=COARSE_CELL_MM)
+    again = minimise(*ball.with_gp_prior(ball.with_fitted_background(p), psf_width2))
+    if lesion.model.shape is BALL_PAIR:
         axis = p[7:10] / np.linalg.norm(p[7:10])
-        lines.append(Line(float(p[0]) / PAIR_LENGTH_MM, p[1:4], axis))
-    vein = fit_cylinder(near, lines, blur, ball.neighbours)
-    evidence = again.evidence_cost() - vein.evidence_cost()
-    return Vein.of(vein, evidence) if evidence > 0 else None
+        lines.append(CylinderStart(float(p[0]) / PAIR_LENGTH_MM, p[1:4], axis))
+    vein = fit_cylinder(patch, lines, psf_width2, ball.neighbours)
+    bic_difference = again.bic() - vein.bic()
+    return Vein.of(vein, bic_difference) if bic_difference > 0 else None
 
 
 def fit_cylinder(
-    near: Neighbourhood, lines: Sequence[Line], blur: Estimate, neighbours: ComplexArray | None
-) -> Optimum:
+    patch: Patch, lines: Sequence[CylinderStart], psf_width2: Estimate, neighbours: ComplexArray | None
+) -> FitState:
     """Fit a cylinder among tissue, from the best of some lines."""
     model = LesionModel(
-        near, lines[0].source(), blur=blur, core=VENOUS_PER_TESLA.at(near.b0_tesla), neighbours=neighbours,
-        shape=CYLINDER, cell_mm=ROUGH_CELL_MM,
+        patch, lines[0].source(), psf_width2=psf_width2, core=VENOUS_PER_TESLA.at(patch.b0_tesla), neighbours=neighbours,
+        shape=CYLINDER, cell_mm=COARSE_CELL_MM,
     )  # fmt: skip
     starts = sorted(
-        (model.start(line.source(), line.axis) for line in lines), key=lambda p: evaluate(model, p).cost
+        (model.start_parameters(line.source(), line.axis) for line in lines),
+        key=lambda p: evaluate_objective(model, p).cost,
     )
-    first = min((optimise(model, start) for start in starts[:STARTS]), key=lambda end: end.misfit.cost)
-    return optimise(*model.with_process(first.parameters, blur))
+    first = min((minimise(model, start) for start in starts[:STARTS]), key=lambda end: end.objective.cost)
+    return minimise(*model.with_gp_prior(first.parameters, psf_width2))
 
 
-def _explained_by_dipole(near: Neighbourhood, left: Residue) -> float:
-    b0_dir = np.array(near.grid.b0_dir)
-    kernels = np.stack([dipole(left.xyz - shift[:, None], b0_dir) for shift in SHIFTS_MM])
+def _explained_by_dipole(patch: Patch, left: DetrendedField) -> float:
+    b0_dir = np.array(patch.grid.b0_dir)
+    kernels = np.stack([point_dipole_field(left.xyz - shift[:, None], b0_dir) for shift in SEARCH_SHIFTS_MM])
     return best_kernel(left, kernels).explained
 
 
-def likely_lines(near: Neighbourhood, left: Residue, steps_mm: FloatArray) -> tuple[list[Line], float]:
+def candidate_lines(
+    patch: Patch, left: DetrendedField, steps_mm: FloatArray
+) -> tuple[list[CylinderStart], float]:
     """Return the lines that explain the field best, one of each direction, and how much the best one does."""
     across = np.stack(np.meshgrid(steps_mm, steps_mm, indexing="ij"), axis=-1).reshape(-1, 2)
-    b0_dir, least2 = np.array(near.grid.b0_dir), max(near.grid.voxel_size_mm) ** 2
-    found: list[tuple[float, Line]] = []
+    b0_dir, least2 = np.array(patch.grid.b0_dir), max(patch.grid.voxel_size_mm) ** 2
+    found: list[tuple[float, CylinderStart]] = []
     for axis in _directions(DIRECTIONS):
         plane = null_space(axis[None]).T
-        kernels = line_fields(plane @ left.xyz, across, plane @ b0_dir, least2)
+        kernels = line_dipole_fields(plane @ left.xyz, across, plane @ b0_dir, least2)
         best = best_kernel(left, kernels)
-        found.append((best.explained, Line(best.strength, across[best.number] @ plane, axis)))
+        found.append((best.explained, CylinderStart(best.strength, across[best.number] @ plane, axis)))
     found.sort(key=lambda f: -f[0])
-    return [line for _, line in found[:LIKELY_STARTS]], found[0][0]
+    return [line for _, line in found[:N_CANDIDATE_LINES]], found[0][0]
 
 
 def _directions(count: int) -> FloatArray:
@@ -141,7 +152,9 @@ def _directions(count: int) -> FloatArray:
     return np.stack([np.sqrt(1 - z**2) * np.cos(turn), np.sqrt(1 - z**2) * np.sin(turn), z], axis=1)
 
 
-def line_fields(across: FloatArray, shifts: FloatArray, b0_across: FloatArray, least2: float) -> FloatArray:
+def line_dipole_fields(
+    across: FloatArray, shifts: FloatArray, b0_across: FloatArray, least2: float
+) -> FloatArray:
     """Return the fields of lines of 1 ppm mm2 at places in the plane across them.
 
     Parameters

@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qsmcmb.microbleeds.results.duplicates import one_of_each
+from qsmcmb.microbleeds.results.duplicates import without_duplicates
 from qsmcmb.model import Microbleed
 from qsmcmb.typing import FloatArray
 
 SIZES = (("<5 mm", 0.0, 5.0), ("5-10 mm", 5.0, 10.0), (">10 mm", 10.0, np.inf))
-SHARED = 0.02
+SHARED_RELATIVE_SD = 0.02
 """Relative error that all lesions of a scan have in common: point spread, field strength and direction of B0."""
 MISSED_AT_PPM_MM3 = (0.5, 1.0, 2.0, 5.0)
 Z95 = 1.96
 
 
-class Unseen(NamedTuple):
+class DetectionCoverage(NamedTuple):
     """What a scan could not have shown: of a detection limit map."""
 
     median_ppm_mm3: float
@@ -30,12 +30,12 @@ class Unseen(NamedTuple):
     """Above this a lesion is above the limit in 99 % of the brain."""
 
 
-def unseen(limit_ppm_mm3: FloatArray) -> Unseen | None:
+def summarise_detection_limit(limit_ppm_mm3: FloatArray) -> DetectionCoverage | None:
     """Return what a detection limit map (0 outside the brain, infinite where nothing would show) says.
 
     Examples
     --------
-    >>> unseen(np.array([0.0, 0.4, 0.6, 1.5, np.inf])).missed_fraction["1"]
+    >>> summarise_detection_limit(np.array([0.0, 0.4, 0.6, 1.5, np.inf])).missed_fraction["1"]
     0.5
     """
     inside = limit_ppm_mm3[limit_ppm_mm3 > 0]
@@ -43,10 +43,12 @@ def unseen(limit_ppm_mm3: FloatArray) -> Unseen | None:
         return None
     low, median, high = (float(q) for q in np.quantile(inside, (0.01, 0.5, 0.99), method="higher"))
     missed = {f"{m:g}": float(np.mean(inside > m)) for m in MISSED_AT_PPM_MM3}
-    return Unseen(median, missed, low, high)
+    return DetectionCoverage(median, missed, low, high)
 
 
-def summarise(lesions: Sequence[Microbleed], *, hidden: Unseen | None = None) -> dict[str, Any]:
+def summarise_burden(
+    lesions: Sequence[Microbleed], *, hidden: DetectionCoverage | None = None
+) -> dict[str, Any]:
     """Return the burden record of one session.
 
     Parameters
@@ -64,7 +66,7 @@ def summarise(lesions: Sequence[Microbleed], *, hidden: Unseen | None = None) ->
         errors of the lesions, added in squares, and a relative error that they share, added in full.
     """
     rows = [m for m in lesions if m.kind == "microbleed" and m.certainty in ("definite", "possible")]
-    counted = [m for m in one_of_each(rows) if m.total_chi_ppm_mm3 is not None]
+    counted = [m for m in without_duplicates(rows) if m.total_chi_ppm_mm3 is not None]
     whole = _part(counted)
     territories = sorted({m.territory or "n/a" for m in counted})
     return {
@@ -72,7 +74,7 @@ def summarise(lesions: Sequence[Microbleed], *, hidden: Unseen | None = None) ->
         "n_possible": sum(m.certainty == "possible" for m in counted),
         **{name: value for name, value in whole.items() if name != "n"},
         "burden_sd_independent_ppm_mm3": _independent_sd(counted),
-        "burden_sd_shared_ppm_mm3": SHARED * abs(whole["burden_ppm_mm3"]),
+        "burden_sd_shared_ppm_mm3": SHARED_RELATIVE_SD * abs(whole["burden_ppm_mm3"]),
         "pattern": _pattern(set(territories)),
         "count_class": _count_class(len(counted)),
         "by_territory": {t: _part(m for m in counted if (m.territory or "n/a") == t) for t in territories},
@@ -90,7 +92,7 @@ def _part(lesions: Iterable[Microbleed]) -> dict[str, float]:
     """Return count, visible volume, and sum with its SD and interval."""
     chosen = list(lesions)
     total = float(sum(m.total_chi_ppm_mm3.value for m in chosen if m.total_chi_ppm_mm3))
-    sd = float(np.hypot(_independent_sd(chosen), SHARED * total))
+    sd = float(np.hypot(_independent_sd(chosen), SHARED_RELATIVE_SD * total))
     return {
         "n": len(chosen),
         "volume_mm3": float(sum(m.volume_mm3 or 0.0 for m in chosen)),
@@ -111,7 +113,7 @@ def _independent_sd(lesions: Sequence[Microbleed]) -> float:
     return float(np.sqrt(np.sum(np.square(sds))))
 
 
-def _below(hidden: Unseen | None) -> dict[str, Any] | None:
+def _below(hidden: DetectionCoverage | None) -> dict[str, Any] | None:
     if hidden is None:
         return None
     return {

@@ -14,7 +14,7 @@ SAME_LESION_MM = 2.0
 FLAG = "same-lesion"
 
 
-def same_lesion_groups(lesions: Sequence[Microbleed]) -> list[list[int]]:
+def duplicate_groups(lesions: Sequence[Microbleed]) -> list[list[int]]:
     """Return the indices of lesions that are one, in the order of their first; single lesions are left out.
 
     Examples
@@ -22,7 +22,7 @@ def same_lesion_groups(lesions: Sequence[Microbleed]) -> list[list[int]]:
     >>> from qsmcmb.model import Estimate
     >>> total = Estimate(2.0, 0.1, "ppm mm3")
     >>> places = [(0.0, 0.0, 0.0), (9.0, 0.0, 0.0), (0.5, 0.0, 0.0)]
-    >>> same_lesion_groups([Microbleed(i, p, total_chi_ppm_mm3=total) for i, p in enumerate(places)])
+    >>> duplicate_groups([Microbleed(i, p, total_chi_ppm_mm3=total) for i, p in enumerate(places)])
     [[0, 2]]
     """
     measured = [i for i, m in enumerate(lesions) if m.total_chi_ppm_mm3 is not None]
@@ -38,20 +38,20 @@ def same_lesion_groups(lesions: Sequence[Microbleed]) -> list[list[int]]:
     return [g for g in groups if len(g) > 1]
 
 
-def flag_same_lesions(lesions: Sequence[Microbleed]) -> tuple[Microbleed, ...]:
+def flag_duplicates(lesions: Sequence[Microbleed]) -> tuple[Microbleed, ...]:
     """Return the lesions with every row that shares its lesion with another flagged."""
     out = list(lesions)
-    for group in same_lesion_groups(lesions):
+    for group in duplicate_groups(lesions):
         for i in group:
             if FLAG not in out[i].flags:
                 out[i] = dataclasses.replace(out[i], flags=(*out[i].flags, FLAG))
     return tuple(out)
 
 
-def one_of_each(lesions: Sequence[Microbleed]) -> list[Microbleed]:
+def without_duplicates(lesions: Sequence[Microbleed]) -> list[Microbleed]:
     """Return the lesions without repetitions: of each group the row with the smallest SD."""
     again: set[int] = set()
-    for group in same_lesion_groups(lesions):
+    for group in duplicate_groups(lesions):
         kept = min(group, key=lambda i: _sd(lesions[i]))
         again |= set(group) - {kept}
     return [m for i, m in enumerate(lesions) if i not in again]

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qsmcmb.microbleeds.crosscheck.agreement import disagree
+from qsmcmb.microbleeds.crosscheck.agreement import estimators_disagree
 from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
 from qsmcmb.microbleeds.results.flags import FLAGS
-from qsmcmb.microbleeds.results.measurement import Detail
+from qsmcmb.microbleeds.results.measurement import LesionMeasurement
 from qsmcmb.model import Estimate, Microbleed
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 
@@ -36,7 +36,7 @@ class Explanation(NamedTuple):
 
 
 def explain_lesion(
-    lesion: Microbleed, detail: Detail | None, total: MapSum | None = None, *, command: str = ""
+    lesion: Microbleed, detail: LesionMeasurement | None, total: MapSum | None = None, *, command: str = ""
 ) -> Explanation:
     """Return what a lesion's number rests on.
 
@@ -74,65 +74,65 @@ def explain_lesion(
     return Explanation(record, _slices(detail))
 
 
-def totals_per_echo(detail: Detail) -> list[Estimate]:
+def totals_per_echo(detail: LesionMeasurement) -> list[Estimate]:
     """Return the total susceptibility that each echo asks for by itself: centre and shape held, polynomials free.
 
     A point source gives the same at every echo time; the SD holds noise and texture of that echo alone.
     """
-    optimum = detail.fit.optimum
-    model, misfit, linear = optimum.model, optimum.misfit, optimum.linear
-    amplitude = linear.radial.reshape(-1, 1) * model.plain.amplitude.dense()
-    phase = linear.along.reshape(-1, 1) * model.plain.phase.dense()
+    state = detail.fit.state
+    model, objective, linear = state.model, state.objective, state.linear
+    amplitude = linear.radial.reshape(-1, 1) * model.polynomial.amplitude.dense()
+    phase = linear.along.reshape(-1, 1) * model.polynomial.phase.dense()
     real = np.concatenate([linear.source.real[:, :1], 0 * phase, amplitude], axis=1)
     imaginary = np.concatenate([linear.source.imag[:, :1], phase, 0 * amplitude], axis=1)
-    error_real = misfit.weight_radial * misfit.robust * misfit.error.real
-    error_imaginary = misfit.weight_phase * misfit.robust * misfit.error.imag
+    error_real = objective.magnitude_weight * objective.robust * objective.error.real
+    error_imaginary = objective.phase_weight * objective.robust * objective.error.imag
     out = []
-    for rows in np.split(np.arange(len(error_real)), len(detail.near.te_s)):
+    for rows in np.split(np.arange(len(error_real)), len(detail.patch.te_s)):
         stacked = np.concatenate([real[rows], imaginary[rows]])
         error = np.concatenate([error_real[rows], error_imaginary[rows]])
         # Of one echo, some background terms are alike: the shortest step among those that fit.
         inverse = np.linalg.pinv(stacked.T @ stacked, rcond=1e-10, hermitian=True)
         step = -inverse @ (stacked.T @ error)
         sd = float(np.sqrt(max(inverse[0, 0], 0.0)) * max(1.0, float(np.sqrt(np.mean(error**2)))))
-        out.append(Estimate(float(optimum.parameters[0] + step[0]), sd, UNIT))
+        out.append(Estimate(float(state.parameters[0] + step[0]), sd, UNIT))
     return out
 
 
-def _fit_record(detail: Detail) -> dict[str, Any]:
+def _fit_record(detail: LesionMeasurement) -> dict[str, Any]:
     _, fit, loss, vein, beside = detail
-    near = fit.near
-    radius = np.sqrt((near.coordinates_mm**2).sum(axis=0))
-    robust = fit.optimum.misfit.robust.reshape(len(near.te_s), -1) ** 2
-    used = int(near.inside.sum())
+    patch = fit.patch
+    radius = np.sqrt((patch.coordinates_mm**2).sum(axis=0))
+    robust = fit.state.objective.robust.reshape(len(patch.te_s), -1) ** 2
+    used = int(patch.inside.sum())
     record: dict[str, Any] = {
         "voxels": {
             "used": used,
-            "left_out": int((radius <= near.radius_mm).sum()) - used,
+            "left_out": int((radius <= patch.radius_mm).sum()) - used,
             "counting_less_than_half": [int((r < HALF_WEIGHT).sum()) for r in robust],
-            "part_of_ball_covered": near.covered,
-            "ball_radius_mm": near.radius_mm,
+            "part_of_ball_covered": patch.fraction_in_mask,
+            "ball_radius_mm": patch.radius_mm,
         },
         "fit": {
-            "shape": fit.optimum.model.shape.name,
-            "sources_ppm_mm3_mm": [[float(v) for v in row] for row in fit.optimum.rows],
+            "shape": fit.state.model.shape.name,
+            "sources_ppm_mm3_mm": [[float(v) for v in row] for row in fit.state.rows],
             "residual": _finite(fit.residual),
             "core_residual": _finite(fit.core_residual),
             "sd": _finite(fit.sd_ppm_mm3),
             "noise_and_clutter_sd": _finite(fit.noise_sd_ppm_mm3),
             "blur_and_shape_sd": _finite(fit.shape_sd_ppm_mm3),
-            "hidden_tissue_sd": _finite(fit.hidden_sd_ppm_mm3),
+            "hidden_tissue_sd": _finite(fit.hidden_tissue_sd_ppm_mm3),
             "cramer_rao_sd": _finite(fit.cramer_rao_sd_ppm_mm3),
             "converged": fit.converged,
         },
         "point_spread": {
-            "k_space_windows": [w._asdict() for w in near.windows],
-            "slice_profile": near.slices._asdict() if near.slices else None,
-            "blur_mm2": _estimate_record(fit.blur),
+            "k_space_windows": [w._asdict() for w in patch.windows],
+            "slice_profile": patch.slices._asdict() if patch.slices else None,
+            "blur_mm2": _estimate_record(fit.psf_width2),
         },
         "per_echo": [
             {"te_s": te, **_estimate_record(m)}
-            for te, m in zip(near.te_s, totals_per_echo(detail), strict=True)
+            for te, m in zip(patch.te_s, totals_per_echo(detail), strict=True)
         ],
     }
     for name, line in (("vein", vein), ("vein_beside", beside)):
@@ -162,10 +162,10 @@ def _sum_record(total: MapSum) -> dict[str, Any]:
     }
 
 
-def _agreement(lesion: Microbleed, detail: Detail, total: MapSum | None) -> dict[str, Any]:
+def _agreement(lesion: Microbleed, detail: LesionMeasurement, total: MapSum | None) -> dict[str, Any]:
     others = [total.corrected if total else None, detail.loss.estimate if detail.loss else None]
     fit = lesion.total_chi_ppm_mm3
-    return {"estimators_agree": None if fit is None else not disagree(fit, others)}
+    return {"estimators_agree": None if fit is None else not estimators_disagree(fit, others)}
 
 
 def _estimate(value: Estimate | None) -> dict[str, float | None] | None:
@@ -185,16 +185,16 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _slices(detail: Detail) -> Slices:
-    near, misfit = detail.fit.near, detail.fit.optimum.misfit
-    inside = near.inside
-    z = int(np.argmin(np.abs(near.axes_mm[2] - detail.fit.source.centre_mm[2])))
-    level = float(np.median(np.abs(near.signal[0][inside])))
-    model = _placed(misfit.signal.value / level, inside)[..., z]
-    weight = _placed(misfit.robust**2, inside)[..., z]
-    data = np.where(inside, near.signal / level, np.nan)[..., z]
-    x, y = near.axes_mm[:2]
-    half = [v / 2 for v in near.grid.voxel_size_mm]
+def _slices(detail: LesionMeasurement) -> Slices:
+    patch, objective = detail.fit.patch, detail.fit.state.objective
+    inside = patch.inside
+    z = int(np.argmin(np.abs(patch.axes_mm[2] - detail.fit.source.centre_mm[2])))
+    level = float(np.median(np.abs(patch.signal[0][inside])))
+    model = _placed(objective.signal.value / level, inside)[..., z]
+    weight = _placed(objective.robust**2, inside)[..., z]
+    data = np.where(inside, patch.signal / level, np.nan)[..., z]
+    x, y = patch.axes_mm[:2]
+    half = [v / 2 for v in patch.grid.voxel_size_mm]
     extent = (x[0] - half[0], x[-1] + half[0], y[0] - half[1], y[-1] + half[1])
     ends = tuple(float(e) for e in extent)
     return Slices(data, model, weight.real, (ends[0], ends[1], ends[2], ends[3]))

@@ -8,11 +8,11 @@ import numpy as np
 
 from qsmcmb.microbleeds.crosscheck.signal_loss import SignalLoss
 from qsmcmb.microbleeds.crosscheck.visible_void import measure_void
-from qsmcmb.microbleeds.fit.field_fit import fit_ball_form
+from qsmcmb.microbleeds.fit.field_fit import fit_signal_retaining_ball
 from qsmcmb.microbleeds.fit.uncertainty import LesionFit
 from qsmcmb.microbleeds.fit.vein import Vein
-from qsmcmb.microbleeds.measure import FOUND_SD, LIMIT_SD, UNIT, FieldData
-from qsmcmb.microbleeds.signal.patch import Neighbourhood
+from qsmcmb.microbleeds.measure import FOUND_SD, LIMIT_SD, UNIT, ScanFields
+from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.model import Estimate, GreScan, Microbleed
 from qsmcmb.typing import IntArray
 
@@ -23,10 +23,10 @@ POOR_FIT = 1.0
 """Weighted residual, of all or of the core, above which the model does not hold."""
 
 
-class Detail(NamedTuple):
+class LesionMeasurement(NamedTuple):
     """What a lesion's numbers rest on."""
 
-    near: Neighbourhood
+    patch: Patch
     fit: LesionFit
     loss: SignalLoss | None
     vein: Vein | None = None
@@ -35,32 +35,32 @@ class Detail(NamedTuple):
     """What explains the scan better together with the lesion."""
 
 
-def _describe(
-    scan: GreScan, label: int, detail: Detail, data: FieldData, *,
+def describe_lesion(
+    scan: GreScan, label: int, detail: LesionMeasurement, data: ScanFields, *,
     kind: str | None, score: float | None, source: str, labels: IntArray,
 ) -> Microbleed:  # fmt: skip
-    near, fit, loss, vein, _ = detail
+    patch, fit, loss, vein, _ = detail
     moment = fit.source.total_chi_ppm_mm3
-    void = measure_void(near)
+    void = measure_void(patch)
     shift = np.array(fit.source.centre_mm) / np.array(scan.grid.voxel_size_mm)
     origin = (
-        np.array([s.start for s in near.box])
-        - np.array([a[0] for a in near.axes_mm]) / scan.grid.voxel_size_mm
+        np.array([s.start for s in patch.box])
+        - np.array([a[0] for a in patch.axes_mm]) / scan.grid.voxel_size_mm
     )
     centre = scan.grid.to_world(origin + shift)
-    radius = np.sqrt((near.coordinates_mm**2).sum(axis=0))
-    region = void.mask if void.mask.any() else radius <= max(near.grid.voxel_size_mm)
-    box = labels[near.box]
+    radius = np.sqrt((patch.coordinates_mm**2).sum(axis=0))
+    region = void.mask if void.mask.any() else radius <= max(patch.grid.voxel_size_mm)
+    box = labels[patch.box]
     box[region & (box == 0)] = label
-    estimate = Estimate(moment, float(np.hypot(fit.sd_ppm_mm3, _doubt(detail))), UNIT)
+    estimate = Estimate(moment, float(np.hypot(fit.sd_ppm_mm3, _systematic_sd(detail))), UNIT)
     limit = LIMIT_SD * fit.noise_sd_ppm_mm3
-    r2star = None if data.r2star_hz is None else float(np.median(data.r2star_hz[near.box][region]))
+    r2star = None if data.r2star_hz is None else float(np.median(data.r2star_hz[patch.box][region]))
     found = abs(moment) > FOUND_SD * estimate.sd
     if vein is not None and source != "reader":
         kind = "vein"
     kind = kind or ("vein" if vein else "calcification" if moment < 0 and found else "microbleed")
     clear = score is None or score >= DEFINITE_SCORE
-    definite = found and clear and fit.residual < 1.5 and near.covered > 0.6
+    definite = found and clear and fit.residual < 1.5 and patch.fraction_in_mask > 0.6
     return Microbleed(
         label=label,
         position_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
@@ -79,29 +79,29 @@ def _describe(
     )
 
 
-def _doubt(detail: Detail) -> float:
+def _systematic_sd(detail: LesionMeasurement) -> float:
     """Return by how much what explains the scan better differs from the fit: a ball that keeps its signal, or a vein.
 
     A fit that finds such a ball and does not settle has a ball too large for the neighbourhood, and a vein's total
     susceptibility depends on where it is taken to end: nothing is known.
     """
-    near, fit = detail.near, detail.fit
+    patch, fit = detail.patch, detail.fit
     if detail.vein is not None:
         return abs(fit.source.total_chi_ppm_mm3)
     lost = fit.kept and not fit.converged
     missed = fit.residual > POOR_FIT or (fit.core_residual > POOR_FIT and not fit.kept)
-    ball = fit_ball_form(near, near.field_hz) if lost or missed else None
+    ball = fit_signal_retaining_ball(patch, patch.field_hz) if lost or missed else None
     if ball is None:
         return 0.0
     moment = fit.source.total_chi_ppm_mm3
     return max(abs(ball.total_chi_ppm_mm3 - moment), abs(moment) if lost else 0.0)
 
 
-def _flags(detail: Detail, *, found: bool) -> tuple[str, ...]:
-    near, fit, flags = detail.near, detail.fit, []
-    if near.covered < 0.9:
+def _flags(detail: LesionMeasurement, *, found: bool) -> tuple[str, ...]:
+    patch, fit, flags = detail.patch, detail.fit, []
+    if patch.fraction_in_mask < 0.9:
         flags.append("near-mask-edge")
-    if len(near.te_s) == 1:
+    if len(patch.te_s) == 1:
         flags.append("single-echo")
     if not fit.converged:
         flags.append("not-converged")

@@ -17,7 +17,7 @@ PER_BALL = 5
 CHUNK = 128
 ONE, ZERO, HALF = np.float32(1.0), np.float32(0.0), np.float32(0.5)
 THREE, SIX, FIFTEEN = np.float32(3.0), np.float32(6.0), np.float32(15.0)
-LEAST = np.float32(1e-4)
+MIN_DISTANCE2 = np.float32(1e-4)
 """Squared distance (mm2) from a centre below which all is centre."""
 # Rows of a chunk's parts of a ball.
 FIELD, OUTSIDE, BY_TOTAL, BY_CENTRE, EDGE_BY_CENTRE, EDGE_BY_RADIUS, PARTS = 0, 1, 2, 3, 6, 9, 10
@@ -35,7 +35,7 @@ def _ball(ball: Any, xyz: Any, b0_dir: Any, edge: Any, parts: Any) -> None:
     steep = ONE / edge
     for i in range(xyz.shape[1]):
         dx, dy, dz = xyz[0, i] - cx, xyz[1, i] - cy, xyz[2, i] - cz
-        r2 = max(dx * dx + dy * dy + dz * dz, LEAST)
+        r2 = max(dx * dx + dy * dy + dz * dz, MIN_DISTANCE2)
         r = np.float32(math.sqrt(r2))
         ramp = (r - radius) * steep + HALF
         slope = steep if (ramp > ZERO) & (ramp < ONE) else ZERO

@@ -10,7 +10,7 @@ from qsmcmb.core.compiled import compiled
 from qsmcmb.microbleeds.signal._ball_loops import (
     CHUNK,
     HALF,
-    LEAST,
+    MIN_DISTANCE2,
     ONE,
     THREE,
     ZERO,
@@ -42,7 +42,7 @@ def _around(row: Any, xyz: Any, b0_dir: Any, edge: Any, parts: Any) -> None:
         rx, ry, rz = xyz[0, i] - px, xyz[1, i] - py, xyz[2, i] - pz
         s = ax * rx + ay * ry + az * rz
         x, y, z = rx - s * ax, ry - s * ay, rz - s * az
-        rho2 = max(x * x + y * y + z * z, LEAST)
+        rho2 = max(x * x + y * y + z * z, MIN_DISTANCE2)
         g = x * bx + y * by + z * bz
         rho = np.float32(math.sqrt(rho2))
         ramp = (rho - radius) * steep + HALF

@@ -17,7 +17,7 @@ from qsmcmb.microbleeds.signal._ball_loops import (
     CHUNK,
     FIFTEEN,
     HALF,
-    LEAST,
+    MIN_DISTANCE2,
     ONE,
     SIX,
     THREE,
@@ -47,7 +47,7 @@ def _field(row: Any, xyz: Any, b0_dir: Any, place: Any, part: Any, parts: Any) -
     bx, by, bz = b0_dir[0], b0_dir[1], b0_dir[2]
     for i in range(xyz.shape[1]):
         dx, dy, dz = xyz[0, i] - cx, xyz[1, i] - cy, xyz[2, i] - cz
-        r2 = max(dx * dx + dy * dy + dz * dz, LEAST)
+        r2 = max(dx * dx + dy * dy + dz * dz, MIN_DISTANCE2)
         u = dx * bx + dy * by + dz * bz
         inv = ONE / np.float32(math.sqrt(r2))
         inv2 = inv * inv
@@ -86,7 +86,7 @@ def _edge(row: Any, xyz: Any, edge: Any, parts: Any) -> None:
             (dz - g * fz) * inv_across2,
         )
         level = dx * nx + dy * ny + dz * nz
-        inv = ONE / (TWO * np.float32(math.sqrt(max(nx * nx + ny * ny + nz * nz, LEAST))))
+        inv = ONE / (TWO * np.float32(math.sqrt(max(nx * nx + ny * ny + nz * nz, MIN_DISTANCE2))))
         ramp = (level - ONE) * inv * steep + HALF
         slope = (steep if (ramp > ZERO) & (ramp < ONE) else ZERO) * inv * TWO
         parts[OUTSIDE, i] = min(max(ramp, ZERO), ONE)

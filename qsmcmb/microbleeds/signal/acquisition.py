@@ -11,7 +11,7 @@ from qsmcmb.typing import FloatArray
 
 STEP = 0.005
 """Of the table of a spread, in voxels."""
-FARTHEST = 80.0
+MAX_DISTANCE_VOXELS = 80.0
 """Last distance in that table, in voxels."""
 NODES = 600
 
@@ -36,7 +36,7 @@ class KSpaceWindow(NamedTuple):
         value = self.height + (1 - self.height) * (0.5 + 0.5 * np.cos(np.pi * fall))
         return np.asarray(np.where(place <= 1, value, 0.0))
 
-    def flat(self, loss: float) -> float:
+    def flat_up_to(self, loss: float) -> float:
         """Return up to which frequency, over the Nyquist frequency, no more than `loss` of the weight is missing."""
         drop = (1 - self.height) * self.taper
         if drop <= 0 or loss >= 1 - self.height:
@@ -50,7 +50,7 @@ class KSpaceWindow(NamedTuple):
         k = (np.arange(NODES) + 0.5) / NODES
         return float(np.mean(self.weight(k) ** 2))
 
-    def spread(self, voxels: FloatArray) -> FloatArray:
+    def point_spread(self, voxels: FloatArray) -> FloatArray:
         """Return the point spread at distances in voxels of the image; 1 voxel times its sum is the weight at 0."""
         if self.taper == 0:
             return np.asarray(self.edge * np.sinc(self.edge * voxels))
@@ -58,9 +58,9 @@ class KSpaceWindow(NamedTuple):
         return np.asarray(np.interp(np.abs(voxels), STEP * np.arange(len(table)), table))
 
 
-Windows = tuple[KSpaceWindow, KSpaceWindow, KSpaceWindow]
+KSpaceWindows = tuple[KSpaceWindow, KSpaceWindow, KSpaceWindow]
 """Along each axis of the image."""
-WHOLE: Windows = (KSpaceWindow(), KSpaceWindow(), KSpaceWindow())
+FULL_K_SPACE: KSpaceWindows = (KSpaceWindow(), KSpaceWindow(), KSpaceWindow())
 """All of k-space, unfiltered."""
 
 
@@ -68,7 +68,7 @@ WHOLE: Windows = (KSpaceWindow(), KSpaceWindow(), KSpaceWindow())
 def _spread_table(window: KSpaceWindow) -> FloatArray:
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     k = 0.5 * window.edge * (nodes + 1)
-    at = np.arange(0, FARTHEST, STEP)
+    at = np.arange(0, MAX_DISTANCE_VOXELS, STEP)
     filtered = 0.5 * window.edge * weights * window.weight(k)
     return np.concatenate([np.cos(np.pi * np.outer(part, k)) @ filtered for part in np.array_split(at, 32)])
 
@@ -84,7 +84,7 @@ class SliceProfile(NamedTuple):
     thickness: float
     """Width at half height over the slices' distance."""
 
-    def spread(self, apart: FloatArray) -> FloatArray:
+    def point_spread(self, apart: FloatArray) -> FloatArray:
         """Return the profile at distances from the slice's middle, in distances of slices; its sum is 1."""
         inside = (self.thickness / 2 - np.abs(apart)) / (SLICE_FLANK * self.thickness)
         return np.asarray(np.clip(0.5 + inside, 0, 1) / self.thickness)

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.microbleeds.signal.patch import Neighbourhood
+from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import CELL_MM, PointSpread
-from qsmcmb.microbleeds.signal.source_shapes import ONE_BALL, SourceShape
+from qsmcmb.microbleeds.signal.source_shapes import BALL, SourceShape
 from qsmcmb.microbleeds.signal.tissue import tissue_around
 from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
@@ -38,13 +38,13 @@ class Source(NamedTuple):
         return [self.total_chi_ppm_mm3, *self.centre_mm, self.radius_mm]
 
 
-class Core(NamedTuple):
+class CoreDecay(NamedTuple):
     """What is expected of the inside of a lesion: R2* above the tissue's (1/s), and how well its logarithm is known."""
 
     decay_hz: float
     log_sd: float
 
-    def at(self, b0_tesla: float) -> Core:
+    def at(self, b0_tesla: float) -> CoreDecay:
         """Return what one per tesla is at a field strength."""
         return self._replace(decay_hz=self.decay_hz * b0_tesla)
 
@@ -71,11 +71,11 @@ class LesionModel:
 
     Parameters
     ----------
-    near : Neighbourhood
+    patch : Patch
         The scan around the lesion.
     source : Source
         What is expected: sets the fine grid.
-    blur : Estimate
+    psf_width2 : Estimate
         What is known of the squared blur beyond the k-space crop, mm2.
     core : Core
         What is known of the lesion's inside.
@@ -89,32 +89,32 @@ class LesionModel:
 
     def __init__(
         self,
-        near: Neighbourhood,
+        patch: Patch,
         source: Source,
         *,
-        blur: Estimate,
-        core: Core,
+        psf_width2: Estimate,
+        core: CoreDecay,
         neighbours: ComplexArray | None = None,
-        shape: SourceShape = ONE_BALL,
+        shape: SourceShape = BALL,
         cell_mm: float = CELL_MM,
     ) -> None:
-        self.near, self.blur, self.core, self.neighbours = near, blur, core, neighbours
+        self.patch, self.psf_width2, self.core, self.neighbours = patch, psf_width2, core, neighbours
         self.shape = shape
-        self.spread = PointSpread(
-            near,
+        self.point_spread = PointSpread(
+            patch,
             source.total_chi_ppm_mm3,
             np.array(source.centre_mm),
             source.radius_mm,
-            endless=shape.endless,
+            is_infinite=shape.is_infinite,
             cell_mm=cell_mm,
         )
-        self.tissue = self.plain = tissue_around(near)
-        self.data: ComplexArray = near.signal[:, near.inside].reshape(-1)
+        self.tissue = self.polynomial = tissue_around(patch)
+        self.data: ComplexArray = patch.signal[:, patch.inside].reshape(-1)
 
     @property
-    def n_source(self) -> int:
+    def n_source_parameters(self) -> int:
         """Parameters of the source."""
-        return self.shape.n_source
+        return self.shape.n_source_parameters
 
     def with_shape(self, shape: SourceShape) -> LesionModel:
         """Return the same model with another shape in place of a ball."""
@@ -122,55 +122,57 @@ class LesionModel:
         out.shape = shape
         return out
 
-    def beside(self, neighbours: ComplexArray | None) -> LesionModel:
+    def with_neighbours(self, neighbours: ComplexArray | None) -> LesionModel:
         """Return the same model with other neighbours."""
         out = copy(self)
         out.neighbours = neighbours
         return out
 
-    def seen_by(self, near: Neighbourhood, source: Source, *, cell_mm: float = CELL_MM) -> LesionModel:
+    def on_patch(self, patch: Patch, source: Source, *, cell_mm: float = CELL_MM) -> LesionModel:
         """Return the same model of the same voxels, or of fewer, as another scanner sees them."""
         neighbours = self.neighbours
         if neighbours is not None:
-            neighbours = near.of_wider(self.near, neighbours)
+            neighbours = patch.values_from_wider(self.patch, neighbours)
         return LesionModel(
-            near,
+            patch,
             source,
-            blur=self.blur,
+            psf_width2=self.psf_width2,
             core=self.core,
             neighbours=neighbours,
             shape=self.shape,
             cell_mm=cell_mm,
         )
 
-    def near_as_found(self, p: FloatArray) -> Neighbourhood:
+    def patch_with_fitted_background(self, p: FloatArray) -> Patch:
         """Return the neighbourhood with the background field that polynomials have beside the lesion."""
         phase, _ = self._split(p)
-        cubic = phase[self.plain.phase.slices[-1]]
-        return replace(self.near, background=cubic / (2 * np.pi * max(self.near.te_s)))
+        cubic = phase[self.polynomial.phase.slices[-1]]
+        return replace(self.patch, background=cubic / (2 * np.pi * max(self.patch.te_s)))
 
-    def with_process(self, p: FloatArray, blur: Estimate) -> tuple[LesionModel, FloatArray]:
+    def with_gp_prior(self, p: FloatArray, psf_width2: Estimate) -> tuple[LesionModel, FloatArray]:
         """Return the same model with the tissue's processes, and its parameters at 0 processes."""
         out = copy(self)
-        out.tissue, out.blur = tissue_around(self.near, process=True), blur
+        out.tissue, out.psf_width2 = tissue_around(self.patch, gp_prior=True), psf_width2
         # Processes are the last terms of each.
         phase, amplitude = (
             np.pad(plain, (0, smooth.size - len(plain)))
             for plain, smooth in zip(self._split(p), (out.tissue.phase, out.tissue.amplitude), strict=True)
         )
-        return out, np.concatenate([p[: self.n_source], phase, amplitude])
+        return out, np.concatenate([p[: self.n_source_parameters], phase, amplitude])
 
     def _split(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
-        phase, amplitude = np.split(p[self.n_source :], [self.tissue.phase.size])
+        phase, amplitude = np.split(p[self.n_source_parameters :], [self.tissue.phase.size])
         return phase, amplitude
 
     def signal(self, p: FloatArray, *, slopes: bool = False) -> Signal:
         """Return the signal at parameters `p`, with the slopes of the factor if wanted."""
         rows = self.shape.rows(p)
-        parts = self.spread.factor(rows, float(np.exp(p[6])), p[5], shape=self.shape, derivatives=slopes)
+        parts = self.point_spread.factor(
+            rows, float(np.exp(p[6])), p[5], shape=self.shape, derivatives=slopes
+        )
         parts = parts.reshape(len(parts), -1)
         factor = 1 + parts[0]
-        found = self.shape.chain(p, parts[1:]) if slopes else None
+        found = self.shape.chain_rule(p, parts[1:]) if slopes else None
         if self.neighbours is not None:
             factor = factor * self.neighbours
             found = None if found is None else found * self.neighbours
@@ -178,32 +180,32 @@ class LesionModel:
         background = np.exp(self.tissue.amplitude.value(amplitude) + 1j * self.tissue.phase.value(phase))
         return Signal(background.reshape(-1), factor, found)
 
-    def start(self, source: Source, own: FloatArray | Sequence[float] = ()) -> FloatArray:
+    def start_parameters(self, source: Source, own: FloatArray | Sequence[float] = ()) -> FloatArray:
         """Return the parameters from a source, what its shape adds, and polynomials fitted to what it leaves."""
         first = np.array(
             [
                 source.total_chi_ppm_mm3,
                 *source.centre_mm,
                 np.log(source.radius_mm),
-                self.blur.value,
+                self.psf_width2.value,
                 np.log(self.core.decay_hz),
                 *own,
             ]
         )
-        return self.surrounded(first)
+        return self.with_fitted_background(first)
 
-    def surrounded(self, p: FloatArray) -> FloatArray:
+    def with_fitted_background(self, p: FloatArray) -> FloatArray:
         """Return parameters of the source with polynomials fitted to what it leaves; others are not looked at."""
-        source = p[: self.n_source]
+        source = p[: self.n_source_parameters]
         rest = np.zeros(self.tissue.phase.size + self.tissue.amplitude.size)
         factor = self.signal(np.concatenate([source, rest])).factor
-        return np.concatenate([source, *self.plain.fitted(self.near, factor)])
+        return np.concatenate([source, *self.polynomial.fitted(self.patch, factor)])
 
     @property
     def precision(self) -> FloatArray:
         """Inverse variances of the tissue's coefficients; 0 where nothing is known."""
         return np.concatenate([self.tissue.phase.precision, self.tissue.amplitude.precision])
 
-    def roughness(self, p: FloatArray) -> float:
+    def gp_prior_cost(self, p: FloatArray) -> float:
         """Return the squared coefficients of the processes, in SDs."""
-        return float((self.precision * p[self.n_source :] ** 2).sum())
+        return float((self.precision * p[self.n_source_parameters :] ** 2).sum())

@@ -11,36 +11,36 @@ import numpy as np
 
 from qsmcmb.microbleeds.signal.acquisition import KSpaceWindow, SliceProfile
 from qsmcmb.microbleeds.signal.background_phase import BackgroundPhase
-from qsmcmb.microbleeds.signal.patch import Neighbourhood
-from qsmcmb.microbleeds.signal.source_shapes import ONE_BALL, SourceShape
+from qsmcmb.microbleeds.signal.patch import Patch
+from qsmcmb.microbleeds.signal.source_shapes import BALL, SourceShape
 from qsmcmb.typing import ComplexArray, FloatArray
 
-SMOOTH_TURN = 0.4
+MAX_SMOOTH_PHASE = 0.4
 """Phase per voxel (rad) below which the signal is as good as smooth."""
-SMOOTH_LOSS = 0.01
+MAX_SMOOTH_LOSS = 0.01
 """Signal that a filter may take where it counts as smooth."""
-FINE_TURN = 3.0
+MAX_CELL_PHASE = 3.0
 """Phase per cell (rad) above which cells are divided: k-space leaves out what turns faster long before."""
 TAPER_VOXELS = 2.5
 """Width of the taper in acquired voxels."""
 TAPER_SLICES = 1.0
 """The same along slices, whose profile ends."""
-TYPICAL_BLUR_MM = 0.4
-LEAST_WEIGHT = 0.05
+TYPICAL_PSF_WIDTH_MM = 0.4
+MIN_SMOOTH_WEIGHT = 0.05
 """Of the smooth part in a voxel that counts."""
-ROUGH_CELL_MM = 0.5
+COARSE_CELL_MM = 0.5
 """To find a shape: lesions read up to 0.9 % off."""
 CELL_MM = 1 / 3
 """To measure: up to 0.2 %."""
-CORE_PARTS = 2
+CORE_SUBDIVISION = 2
 """Into how many a core cell is divided along each axis."""
-LARGEST_CORE_MM = 5.0
-JOIN_MM = 0.75
+MAX_CORE_MM = 5.0
+CORE_TAPER_MM = 0.75
 """Width of the taper from divided cells to whole ones."""
-LARGEST_MM = 9.0
-BLUR_STEP_MM2 = 0.02
+MAX_RADIUS_MM = 9.0
+PSF_WIDTH2_STEP_MM2 = 0.02
 """Of the squared blur: near 0 the blur itself has no slope."""
-BLUR_PLACES, BLUR_WEIGHTS = np.array(np.polynomial.legendre.leggauss(4), np.float32)
+PSF_NODES, PSF_NODE_WEIGHTS = np.array(np.polynomial.legendre.leggauss(4), np.float32)
 """Gauss' nodes and weights for an average over the blur."""
 
 
@@ -49,7 +49,7 @@ class PointSpread:
 
     Parameters
     ----------
-    near : Neighbourhood
+    patch : Patch
         The voxels.
     total_chi_ppm_mm3 : float
         Total susceptibility expected: the stronger, the wider the fine grid.
@@ -57,7 +57,7 @@ class PointSpread:
         Middle of the fine grid.
     radius_mm : float
         Radius expected of the dark ball.
-    endless : bool, optional
+    is_infinite : bool, optional
         The source leaves the neighbourhood: its core is everywhere.
     cell_mm : float, optional
         Edge of the cells, CELL_MM or ROUGH_CELL_MM; of those in the core a CORE_PARTS-th.
@@ -65,30 +65,33 @@ class PointSpread:
 
     def __init__(
         self,
-        near: Neighbourhood,
+        patch: Patch,
         total_chi_ppm_mm3: float,
         centre_mm: FloatArray,
         radius_mm: float,
         *,
-        endless: bool = False,
+        is_infinite: bool = False,
         cell_mm: float = CELL_MM,
     ) -> None:
-        self._near = near
-        held = [np.flatnonzero(near.inside.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-        self._axes_mm = [axis[h] for axis, h in zip(near.axes_mm, held, strict=True)]
-        self._voxels = np.flatnonzero(near.inside[np.ix_(*held)])
+        self._near = patch
+        held = [np.flatnonzero(patch.inside.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+        self._axes_mm = [axis[h] for axis, h in zip(patch.axes_mm, held, strict=True)]
+        self._voxels = np.flatnonzero(patch.inside[np.ix_(*held)])
         """Those inside, among all of the rows that hold some."""
-        size = np.array(near.grid.voxel_size_mm)
-        turn = 6.0 * max(near.dipole_constants) * max(abs(total_chi_ppm_mm3), 0.2)
-        smooth = [min(SMOOTH_TURN, np.pi * w.flat(SMOOTH_LOSS)) for w in near.windows]
+        size = np.array(patch.grid.voxel_size_mm)
+        turn = 6.0 * max(patch.dipole_constants) * max(abs(total_chi_ppm_mm3), 0.2)
+        smooth = [min(MAX_SMOOTH_PHASE, np.pi * w.flat_up_to(MAX_SMOOTH_LOSS)) for w in patch.windows]
         inner = max((turn * (size / smooth).max()) ** 0.25, radius_mm + 0.5 * size.max())
         # Beyond the voxels nothing endless shows.
-        self._inner_mm = min(near.radius_mm if endless else inner, LARGEST_MM)
-        width = TAPER_VOXELS * size / [w.edge for w in near.windows]
-        if near.slices is not None:
-            width[near.slices.axis] = TAPER_SLICES * size[near.slices.axis]
+        self._inner_mm = min(patch.radius_mm if is_infinite else inner, MAX_RADIUS_MM)
+        width = TAPER_VOXELS * size / [w.edge for w in patch.windows]
+        if patch.slices is not None:
+            width[patch.slices.axis] = TAPER_SLICES * size[patch.slices.axis]
         self._outer_mm = self._inner_mm + width
-        core = max(min((turn * cell_mm / FINE_TURN) ** 0.25, LARGEST_CORE_MM), radius_mm + cell_mm) + JOIN_MM
+        core = (
+            max(min((turn * cell_mm / MAX_CELL_PHASE) ** 0.25, MAX_CORE_MM), radius_mm + cell_mm)
+            + CORE_TAPER_MM
+        )
         cells = np.minimum(cell_mm, size / 2)
         # Cells of the taper surround the core.
         core = min(core, float((self._outer_mm - 2 * cells).min()))
@@ -98,23 +101,23 @@ class PointSpread:
         self._reach_mm = min(float(end) for c in self._core for end in np.abs(c))
         coarse = self._level(self._edges, cell_mm)
         fine = self._level(
-            [_divided(*e) for e in zip(self._edges, self._core, strict=True)], cell_mm / CORE_PARTS
+            [_divided(*e) for e in zip(self._edges, self._core, strict=True)], cell_mm / CORE_SUBDIVISION
         )
         coarse.weight[:] *= 1 - self._in_core(coarse)
         fine.weight[:] *= self._in_core(fine)
         self._levels = (coarse, fine)
         self._sampled: dict[int, tuple[float, list[FloatArray]]] = {}
         self._smooth, self._direct = self._smooth_part()
-        self._background = BackgroundPhase.of(near, [level.middles for level in self._levels])
+        self._background = BackgroundPhase.of(patch, [level.middles for level in self._levels])
 
     def _smooth_part(self) -> tuple[FloatArray, FloatArray]:
         """Return where a voxel sees the smooth part of the signal, and with what weight.
 
         The spread over what the taper leaves has a size and a middle; where the signal is smooth, no more counts.
         """
-        near = self._near
-        where = near.coordinates_mm[:, near.inside].T
-        if all(w.taper == 0 for w in near.windows):
+        patch = self._near
+        where = patch.coordinates_mm[:, patch.inside].T
+        if all(w.taper == 0 for w in patch.windows):
             # The taper is as good as band-limited: a sinc leaves it as it is.
             return np.ascontiguousarray(where, np.float32), np.asarray(
                 1 - self._taper(*(where - self._centre).T), np.float32
@@ -123,10 +126,10 @@ class PointSpread:
         for number, level in enumerate(self._levels):
             offset = level.points - self._centre.astype(np.float32)
             values = np.concatenate([level.weight[None], level.weight * offset.T]).astype(np.float32)
-            moments += self._sample(level, values, self._matrices(number, TYPICAL_BLUR_MM))
+            moments += self._sample(level, values, self._matrices(number, TYPICAL_PSF_WIDTH_MM))
         left = 1 - moments[0]
         middle = (where - self._centre) - moments[1:].T
-        use = left > LEAST_WEIGHT
+        use = left > MIN_SMOOTH_WEIGHT
         # Where next to nothing is left, its middle is nowhere.
         seen = np.where(use[:, None], self._centre + middle / np.where(use, left, 1)[:, None], where)
         return np.ascontiguousarray(seen, np.float32), np.asarray(np.where(use, left, 0), np.float32)
@@ -141,7 +144,7 @@ class PointSpread:
     def _in_core(self, level: _Level) -> FloatArray:
         """Return the part of it that the core's cells have: a sum that is cut off would ring."""
         x, y, z = level.open_grid(self._centre)
-        return _falling((np.sqrt(x**2 + y**2 + z**2) - self._reach_mm) / JOIN_MM + 1).ravel()
+        return _falling((np.sqrt(x**2 + y**2 + z**2) - self._reach_mm) / CORE_TAPER_MM + 1).ravel()
 
     def _level(self, edges: list[FloatArray], cell_mm: float) -> _Level:
         middles = [(e[1:] + e[:-1]) / 2 + c for e, c in zip(edges, self._centre, strict=True)]
@@ -153,9 +156,9 @@ class PointSpread:
         self,
         rows: FloatArray,
         decay_hz: float,
-        blur_mm2: float,
+        psf_width2_mm2: float,
         *,
-        shape: SourceShape = ONE_BALL,
+        shape: SourceShape = BALL,
         derivatives: bool = False,
     ) -> ComplexArray:
         """Return the lesion's factor - 1 on the signal, and its derivatives.
@@ -166,7 +169,7 @@ class PointSpread:
             What the shape's loop reads: of balls M (ppm mm3), centre (mm, 3), radius (mm).
         decay_hz : float
             R2* inside above the tissue's, 1/s.
-        blur_mm2 : float
+        psf_width2_mm2 : float
             Squared width of a box that widens the spread of the k-space crop along each axis: filters, decay, motion.
         shape : SourceShape, optional
             Of the rows; balls by default.
@@ -177,31 +180,33 @@ class PointSpread:
         -------
         ndarray of shape (1 or 3 + k n, echo, voxel inside), complex64
         """
-        near = self._near
-        blur_mm, wider_mm = np.sqrt([blur_mm2, blur_mm2 + BLUR_STEP_MM2])
+        patch = self._near
+        psf_width_mm, wider_mm = np.sqrt([psf_width2_mm2, psf_width2_mm2 + PSF_WIDTH2_STEP_MM2])
         count = 2 + shape.per_row * len(rows) if derivatives else 1
-        decay = decay_hz * np.array(near.te_s)
+        decay = decay_hz * np.array(patch.te_s)
         core = np.stack([np.exp(-decay), -decay * np.exp(-decay)])
         args = (
-            np.array(near.grid.b0_dir, np.float32),
-            near.dipole_constants.astype(np.float32),
+            np.array(patch.grid.b0_dir, np.float32),
+            patch.dipole_constants.astype(np.float32),
             core.astype(np.float32),
         )
         rows = rows.astype(np.float32)
-        echoes = len(near.te_s)
+        echoes = len(patch.te_s)
         seen = np.zeros((2, count + derivatives, echoes, len(self._smooth)), np.float32)
         for number, level in enumerate(self._levels):
             part = np.empty((2, count, echoes, len(level.points)), np.float32)
             shape.loop(rows, level.points, level.weight, *args, np.float32(level.cell_mm), part)
             if self._background is not None:
                 self._background.put_on(part, number)
-            sampled = self._sample(level, part, self._matrices(number, blur_mm))
+            sampled = self._sample(level, part, self._matrices(number, psf_width_mm))
             seen[:, :count] += sampled
             if derivatives:
                 wider = self._sample(level, part[:, 0], self._made_matrices(level, wider_mm))
-                seen[:, count] += (wider - sampled[:, 0]) / np.float32(BLUR_STEP_MM2)
+                seen[:, count] += (wider - sampled[:, 0]) / np.float32(PSF_WIDTH2_STEP_MM2)
         if self._background is not None:
-            self._background.take_off(seen, blur_mm, (wider_mm, BLUR_STEP_MM2) if derivatives else None)
+            self._background.take_off(
+                seen, psf_width_mm, (wider_mm, PSF_WIDTH2_STEP_MM2) if derivatives else None
+            )
         direct = np.empty_like(seen[:, :count])
         shape.loop(rows, self._smooth, self._direct, *args, np.float32(self._levels[0].cell_mm), direct)
         seen[:, :count] += direct
@@ -213,23 +218,26 @@ class PointSpread:
         box = level.sample(values, matrices)
         return np.asarray(box.reshape(*values.shape[:-1], -1).take(self._voxels, axis=-1))
 
-    def _matrices(self, number: int, blur_mm: float) -> list[FloatArray]:
+    def _matrices(self, number: int, psf_width_mm: float) -> list[FloatArray]:
         """Return the sampling of a level along each axis; many starts are compared at one blur."""
         kept = self._sampled.get(number)
-        if kept is None or kept[0] != blur_mm:
-            self._sampled[number] = kept = (blur_mm, self._made_matrices(self._levels[number], blur_mm))
+        if kept is None or kept[0] != psf_width_mm:
+            self._sampled[number] = kept = (
+                psf_width_mm,
+                self._made_matrices(self._levels[number], psf_width_mm),
+            )
         return kept[1]
 
-    def _made_matrices(self, level: _Level, blur_mm: float) -> list[FloatArray]:
-        near = self._near
+    def _made_matrices(self, level: _Level, psf_width_mm: float) -> list[FloatArray]:
+        patch = self._near
         return [
-            _sampling(axis, middle, width, v, blur_mm, profile)
+            _sampling(axis, middle, width, v, psf_width_mm, profile)
             for axis, middle, width, v, profile in zip(
                 self._axes_mm,
                 level.middles,
                 level.widths,
-                near.grid.voxel_size_mm,
-                near.profiles,
+                patch.grid.voxel_size_mm,
+                patch.axis_profiles,
                 strict=True,
             )
         ]
@@ -270,7 +278,7 @@ def _cells(reach_mm: float, cell_mm: float) -> FloatArray:
 
 def _divided(edges: FloatArray, core: FloatArray) -> FloatArray:
     inner = edges[(edges >= core[0]) & (edges <= core[1])]
-    return np.asarray(np.linspace(inner[0], inner[-1], CORE_PARTS * (len(inner) - 1) + 1))
+    return np.asarray(np.linspace(inner[0], inner[-1], CORE_SUBDIVISION * (len(inner) - 1) + 1))
 
 
 def _sampling(
@@ -278,11 +286,11 @@ def _sampling(
     middles: FloatArray,
     widths: FloatArray,
     voxel_mm: float,
-    blur_mm: float,
+    psf_width_mm: float,
     profile: KSpaceWindow | SliceProfile,
 ) -> FloatArray:
     """Return the weights of cells in voxels: the spread of k-space's window or of a slice, averaged over the blur."""
-    apart = ((voxels[:, None] - middles)[..., None] + 0.5 * blur_mm * BLUR_PLACES) / voxel_mm
+    apart = ((voxels[:, None] - middles)[..., None] + 0.5 * psf_width_mm * PSF_NODES) / voxel_mm
     # Single precision, as all that is sampled: its sine takes a third of the time.
-    blurred = 0.5 * profile.spread(apart.astype(np.float32)) @ BLUR_WEIGHTS
+    blurred = 0.5 * profile.point_spread(apart.astype(np.float32)) @ PSF_NODE_WEIGHTS
     return np.ascontiguousarray(blurred * (widths / voxel_mm), np.float32)

@@ -20,8 +20,8 @@ from qsmcmb.typing import ComplexArray, FloatArray
 
 COMMON = 7
 BALL_MM3 = 4 / 3 * np.pi
-LEAST_STRENGTH = 0.05
-APART_LOG_SD = 0.4
+MIN_STRENGTH = 0.05
+PAIR_DISTANCE_LOG_SD = 0.4
 """Of the distance of two balls over the distance at which they touch."""
 FOCUS_SD = 1.2
 """Of a spheroid's focal distance over the radius of the ball of its volume: 1.4 where it is twice as long as wide."""
@@ -34,7 +34,7 @@ class SourceShape(ABC):
     """One kind of source."""
 
     name: ClassVar[str]
-    n_source: ClassVar[int]
+    n_source_parameters: ClassVar[int]
     per_row: ClassVar[int]
     """Derivatives by a row's own parameters."""
     loop: ClassVar[Callable[..., None]]
@@ -42,60 +42,60 @@ class SourceShape(ABC):
     """Volume (or cross-section) over the radius to a power, and the power."""
     dchi_ppm: ClassVar[float]
     """Susceptibility expected: ties the radius to the strength."""
-    endless: ClassVar[bool] = False
+    is_infinite: ClassVar[bool] = False
     """Whether it leaves the neighbourhood."""
 
     @property
-    def free(self) -> int:
+    def n_identifiable(self) -> int:
         """Parameters that data can tell."""
-        return self.n_source
+        return self.n_source_parameters
 
     @abstractmethod
     def rows(self, p: FloatArray) -> FloatArray:
         """Return the rows that the loop reads."""
 
     @abstractmethod
-    def chain(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
+    def chain_rule(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
         """Return the derivatives by the parameters from those by the rows, the decay and the blur."""
 
-    def known(self, p: FloatArray) -> tuple[float, FloatArray] | None:  # noqa: ARG002
+    def shape_prior(self, p: FloatArray) -> tuple[float, FloatArray] | None:  # noqa: ARG002
         """Return what else is known, in SDs, and its derivatives; None where nothing is."""
         return None
 
-    def log_contrast(self, p: FloatArray) -> float:
+    def log_susceptibility_ratio(self, p: FloatArray) -> float:
         """Return the logarithm of the susceptibility over what is expected."""
         volume, power = self.size
-        return float(np.log(max(abs(float(p[0])), LEAST_STRENGTH) / (volume * self.dchi_ppm)) - power * p[4])
+        return float(np.log(max(abs(float(p[0])), MIN_STRENGTH) / (volume * self.dchi_ppm)) - power * p[4])
 
 
-class OneBall(SourceShape):
+class Ball(SourceShape):
     """A ball: strength is total susceptibility, ppm mm3."""
 
     name = "ball"
-    n_source, per_row, loop = COMMON, PER_BALL, staticmethod(lesion_factor)
+    n_source_parameters, per_row, loop = COMMON, PER_BALL, staticmethod(lesion_factor)
     size, dchi_ppm = (BALL_MM3, 3), 1.0
 
     def rows(self, p: FloatArray) -> FloatArray:
         """Return total susceptibility, centre and radius."""
         return np.array([[*p[:4], np.exp(p[4])]])
 
-    def chain(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
+    def chain_rule(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
         """Return the derivatives by the parameters."""
         return np.concatenate([by_row[:4], by_row[4:5] * np.exp(p[4]), by_row[:4:-1]])
 
 
-class TwoBalls(SourceShape):
+class BallPair(SourceShape):
     """Two equal balls around the centre: strength is that of both; the half axis (3, mm) follows the common."""
 
     name = "pair"
-    n_source, per_row, loop = COMMON + 3, PER_BALL, staticmethod(lesion_factor)
+    n_source_parameters, per_row, loop = COMMON + 3, PER_BALL, staticmethod(lesion_factor)
     size, dchi_ppm = (2 * BALL_MM3, 3), 1.0
 
     def rows(self, p: FloatArray) -> FloatArray:
         """Return total susceptibility, centre and radius of each."""
         return np.array([[p[0] / 2, *(p[1:4] + sign * p[7:10]), np.exp(p[4])] for sign in (1, -1)])
 
-    def chain(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
+    def chain_rule(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
         """Return the derivatives by the parameters."""
         one, two = by_row[:PER_BALL], by_row[PER_BALL : 2 * PER_BALL]
         both = one + two
@@ -103,27 +103,27 @@ class TwoBalls(SourceShape):
             [both[:1] / 2, both[1:4], both[4:] * np.exp(p[4]), by_row[:-3:-1], one[1:4] - two[1:4]]
         )
 
-    def known(self, p: FloatArray) -> tuple[float, FloatArray]:
+    def shape_prior(self, p: FloatArray) -> tuple[float, FloatArray]:
         """Return how far the balls are from touching."""
-        slopes = np.zeros(self.n_source)
-        slopes[7:10] = p[7:10] / max(float(p[7:10] @ p[7:10]), 0.05**2) / APART_LOG_SD
-        slopes[4] = -1 / APART_LOG_SD
+        slopes = np.zeros(self.n_source_parameters)
+        slopes[7:10] = p[7:10] / max(float(p[7:10] @ p[7:10]), 0.05**2) / PAIR_DISTANCE_LOG_SD
+        slopes[4] = -1 / PAIR_DISTANCE_LOG_SD
         distance = np.log(max(float(np.linalg.norm(p[7:10])), 0.05))
-        return float((distance - p[4]) / APART_LOG_SD), slopes
+        return float((distance - p[4]) / PAIR_DISTANCE_LOG_SD), slopes
 
 
 class Spheroid(SourceShape):
     """A ball drawn out along an axis: the radius is that of its volume; from the centre to a focus (3, mm) follows."""
 
     name = "spheroid"
-    n_source, per_row, loop = COMMON + 3, PER_SPHEROID, staticmethod(spheroid_factor)
+    n_source_parameters, per_row, loop = COMMON + 3, PER_SPHEROID, staticmethod(spheroid_factor)
     size, dchi_ppm = (BALL_MM3, 3), 1.0
 
     def rows(self, p: FloatArray) -> FloatArray:
         """Return total susceptibility, centre, radius across and focus."""
         return np.array([[*p[:4], np.sqrt(_across2(p)), *p[7:10]]])
 
-    def chain(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
+    def chain_rule(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
         """Return the derivatives by the parameters."""
         square = _across2(p)
         # Volume: square^3 + focus^2 square^2 = radius^6.
@@ -133,11 +133,11 @@ class Spheroid(SourceShape):
             [by_row[:4], by_row[4:5] * (6 * np.exp(6 * p[4]) * steep), by_row[:-3:-1], by_focus]
         )
 
-    def known(self, p: FloatArray) -> tuple[float, FloatArray]:
+    def shape_prior(self, p: FloatArray) -> tuple[float, FloatArray]:
         """Return how far it is from a ball."""
         focus = max(float(np.linalg.norm(p[7:10])), 1e-3)
         size = FOCUS_SD * np.exp(p[4])
-        slopes = np.zeros(self.n_source)
+        slopes = np.zeros(self.n_source_parameters)
         slopes[4], slopes[7:10] = -focus / size, p[7:10] / focus / size
         return focus / size, slopes
 
@@ -156,19 +156,19 @@ class Cylinder(SourceShape):
     """A long cylinder: strength is susceptibility times cross-section, ppm mm2; its direction (3) follows."""
 
     name = "cylinder"
-    n_source, per_row, loop = COMMON + 3, PER_CYLINDER, staticmethod(cylinder_factor)
-    size, dchi_ppm, endless = (np.pi, 2), 0.4, True
+    n_source_parameters, per_row, loop = COMMON + 3, PER_CYLINDER, staticmethod(cylinder_factor)
+    size, dchi_ppm, is_infinite = (np.pi, 2), 0.4, True
 
     @property
-    def free(self) -> int:
+    def n_identifiable(self) -> int:
         """Neither the place along the axis nor the direction's length shows."""
-        return self.n_source - 2
+        return self.n_source_parameters - 2
 
     def rows(self, p: FloatArray) -> FloatArray:
         """Return strength, a point on the axis, radius and direction."""
         return np.array([[*p[:4], np.exp(p[4]), *(p[7:10] / np.linalg.norm(p[7:10]))]])
 
-    def chain(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
+    def chain_rule(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
         """Return the derivatives by the parameters."""
         length = np.linalg.norm(p[7:10])
         axis = p[7:10] / length
@@ -176,9 +176,9 @@ class Cylinder(SourceShape):
         turned = np.tensordot(across, by_row[5:8], axes=1)
         return np.concatenate([by_row[:4], by_row[4:5] * np.exp(p[4]), by_row[:-3:-1], turned])
 
-    def known(self, p: FloatArray) -> tuple[float, FloatArray]:
+    def shape_prior(self, p: FloatArray) -> tuple[float, FloatArray]:
         """Return the direction's length against 1: it means nothing, and must not run away."""
-        slopes = np.zeros(self.n_source)
+        slopes = np.zeros(self.n_source_parameters)
         length = float(np.linalg.norm(p[7:10]))
         slopes[7:10] = p[7:10] / length / UNIT_SD
         return (length - 1) / UNIT_SD, slopes
@@ -188,4 +188,4 @@ class Cylinder(SourceShape):
 _CORNERS = np.array([d for d in np.ndindex(3, 3, 3) if d > (1, 1, 1)], dtype=float) - 1.0
 AXES = _CORNERS / np.linalg.norm(_CORNERS, axis=1)[:, None]
 
-ONE_BALL, TWO_BALLS, SPHEROID, CYLINDER = OneBall(), TwoBalls(), Spheroid(), Cylinder()
+BALL, BALL_PAIR, SPHEROID, CYLINDER = Ball(), BallPair(), Spheroid(), Cylinder()

@@ -14,22 +14,22 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.core.polynomials import polynomials
-from qsmcmb.microbleeds.signal.gaussian_process import bump_fields, bump_lattice, bumps
-from qsmcmb.microbleeds.signal.patch import Neighbourhood
+from qsmcmb.microbleeds.signal.gaussian_process import basis_centres, gaussian_basis, gaussian_field_basis
+from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.typing import ComplexArray, FloatArray
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
-MARGIN_MM = 0.5
+BASIS_MARGIN_MM = 0.5
 """How far beyond the neighbourhood there are bumps."""
 MAGNITUDE_SD = 0.12
 CHI_SD_PPM = 0.015
 R2STAR_SD_PER_TESLA_HZ = 1.5
-NOTHING = 1e-30
-LEAST_TEXTURE = 0.1
+MIN_LOADING = 1e-30
+MIN_HETEROGENEITY = 0.1
 """Over a brain's, below which polynomials do."""
 
 
-class Term(NamedTuple):
+class BasisTerm(NamedTuple):
     """Functions of space (voxel, n) times one function of echo time (echo,), not negative; SD of their coefficients."""
 
     along_te: FloatArray
@@ -37,13 +37,13 @@ class Term(NamedTuple):
     sd: float
 
 
-class Smooth:
+class SeparableBasis:
     """A sum of terms over (echo, voxel), all that a least-squares fit needs of it.
 
     The functions are products of space and echo time: matrices are made of voxels alone, not of voxels and echoes.
     """
 
-    def __init__(self, terms: list[Term]) -> None:
+    def __init__(self, terms: list[BasisTerm]) -> None:
         self.terms = terms
         sizes = [t.basis.shape[1] for t in terms]
         stops = np.cumsum(sizes)
@@ -92,13 +92,13 @@ class Smooth:
         """Return the coefficients that fit (echo, voxel) values best."""
         normal = self.normal(weight2)
         # Where no voxel counts (all of them in the void) nothing is asked for, and 0 is the answer.
-        loading = 1e-9 * np.diag(normal) + max(1e-12 * np.trace(normal), NOTHING)
+        loading = 1e-9 * np.diag(normal) + max(1e-12 * np.trace(normal), MIN_LOADING)
         return np.asarray(
             np.linalg.solve(normal + np.diag(loading), self.project((weight2 * values)[None])[:, 0])
         )
 
 
-class Texture(NamedTuple):
+class ModelErrorSd(NamedTuple):
     """SD of what the functions cannot follow: magnitude (relative), field (ppm) and phase at TE 0 (rad).
 
     And of what the model of the core cannot follow, relative to the tissue's signal.
@@ -110,39 +110,39 @@ class Texture(NamedTuple):
     core: float
 
 
-ROUGH = Texture(0.06, 0.006, 0.02, 0.02)
+POLYNOMIAL_MODEL_ERROR = ModelErrorSd(0.06, 0.006, 0.02, 0.02)
 """With polynomials alone. Larger than what single voxels show, since texture is correlated: taken at its face value,
 many far voxels would outvote the few near the core, which know more."""
-FINE = Texture(0.02, 0.002, 0.01, 0.04)
+GP_MODEL_ERROR = ModelErrorSd(0.02, 0.002, 0.01, 0.04)
 """With the processes."""
 
 
 class Tissue(NamedTuple):
     """Phase and log magnitude, and what they leave."""
 
-    phase: Smooth
-    amplitude: Smooth
-    texture: Texture
+    phase: SeparableBasis
+    amplitude: SeparableBasis
+    heterogeneity: ModelErrorSd
 
-    def fitted(self, near: Neighbourhood, factor: ComplexArray) -> tuple[FloatArray, FloatArray]:
+    def fitted(self, patch: Patch, factor: ComplexArray) -> tuple[FloatArray, FloatArray]:
         """Return the coefficients of phase and log magnitude that fit a signal divided by a lesion's factor."""
-        data = near.signal[:, near.inside].reshape(-1)
+        data = patch.signal[:, patch.inside].reshape(-1)
         rest = data * np.exp(-1j * np.angle(factor))
-        trust = np.clip(2 * np.abs(factor) - 1, 0, 1) * np.abs(data)
+        cost_weight = np.clip(2 * np.abs(factor) - 1, 0, 1) * np.abs(data)
         # The unwrapped field takes the turns out; what is left is a smooth phase around 0.
-        guide = near.background_phase_guide(trust).reshape(-1)
+        guide = patch.background_phase_guide(cost_weight).reshape(-1)
         left = np.angle(rest * np.exp(-1j * guide))
-        mean = np.angle((trust * np.exp(1j * left)).sum())
+        mean = np.angle((cost_weight * np.exp(1j * left)).sum())
         left = np.angle(np.exp(1j * (left - mean))) + mean + guide
-        shape = (len(near.te_s), -1)
-        weight = (trust**2).reshape(shape)
+        shape = (len(patch.te_s), -1)
+        weight = (cost_weight**2).reshape(shape)
         log_size = np.log(np.maximum(np.abs(data), 1e-12))
         return (
             self.phase.solved(left.reshape(shape), weight),
             self.amplitude.solved(log_size.reshape(shape), weight),
         )
 
-    def residual(self, place: Neighbourhood) -> ComplexArray:
+    def residual(self, place: Patch) -> ComplexArray:
         """Return the log of a lesion-free place's signal less what fits it, (echo and voxel)."""
         data = place.signal[:, place.inside].reshape(-1)
         phase, amplitude = self.fitted(place, np.ones(len(data), np.complex64))
@@ -151,29 +151,33 @@ class Tissue(NamedTuple):
         return np.asarray(np.log(np.maximum(np.abs(ratio), 0.05)) + 1j * np.angle(ratio))
 
 
-def tissue_around(near: Neighbourhood, *, process: bool = False) -> Tissue:
+def tissue_around(patch: Patch, *, gp_prior: bool = False) -> Tissue:
     """Return the tissue's functions in a neighbourhood: polynomials, and the processes if wanted.
 
     Phase: receive phase linear in space, field cubic. Log magnitude: quadratic, and R2* linear. Processes are as large
     as the scan's texture, and left out where there is none.
     """
-    xyz = near.coordinates_mm[:, near.inside]
-    unit = xyz / near.radius_mm
-    echoes = np.array(near.te_s)
+    xyz = patch.coordinates_mm[:, patch.inside]
+    unit = xyz / patch.radius_mm
+    echoes = np.array(patch.te_s)
     te, ones = echoes / echoes.max(), np.ones(len(echoes))
     linear, quadratic, cubic = (polynomials(unit, order) for order in (1, 2, 3))
-    phase, amplitude = [Term(te, cubic, np.inf)], [Term(ones, quadratic, np.inf)]
+    phase, amplitude = [BasisTerm(te, cubic, np.inf)], [BasisTerm(ones, quadratic, np.inf)]
     if len(echoes) > 1:
-        phase.insert(0, Term(ones, linear, np.inf))
-        amplitude.append(Term(te, linear, np.inf))
-    if process and near.texture > LEAST_TEXTURE:
-        middles = bump_lattice(near.radius_mm + MARGIN_MM)
-        bump = bumps(xyz, middles)
-        fields = bump_fields(xyz, middles, near.grid.b0_dir)
-        turn = 2 * np.pi * GAMMA_MHZ_PER_T * near.b0_tesla * echoes.max()
-        phase.append(Term(te, fields, near.texture * CHI_SD_PPM * turn))
-        amplitude.append(Term(ones, bump, near.texture * MAGNITUDE_SD))
+        phase.insert(0, BasisTerm(ones, linear, np.inf))
+        amplitude.append(BasisTerm(te, linear, np.inf))
+    if gp_prior and patch.heterogeneity > MIN_HETEROGENEITY:
+        middles = basis_centres(patch.radius_mm + BASIS_MARGIN_MM)
+        bump = gaussian_basis(xyz, middles)
+        fields = gaussian_field_basis(xyz, middles, patch.grid.b0_dir)
+        turn = 2 * np.pi * GAMMA_MHZ_PER_T * patch.b0_tesla * echoes.max()
+        phase.append(BasisTerm(te, fields, patch.heterogeneity * CHI_SD_PPM * turn))
+        amplitude.append(BasisTerm(ones, bump, patch.heterogeneity * MAGNITUDE_SD))
         if len(echoes) > 1:
-            r2star = R2STAR_SD_PER_TESLA_HZ * near.b0_tesla * echoes.max()
-            amplitude.append(Term(te, bump, near.texture * r2star))
-    return Tissue(Smooth(phase), Smooth(amplitude), FINE if process else ROUGH)
+            r2star = R2STAR_SD_PER_TESLA_HZ * patch.b0_tesla * echoes.max()
+            amplitude.append(BasisTerm(te, bump, patch.heterogeneity * r2star))
+    return Tissue(
+        SeparableBasis(phase),
+        SeparableBasis(amplitude),
+        GP_MODEL_ERROR if gp_prior else POLYNOMIAL_MODEL_ERROR,
+    )

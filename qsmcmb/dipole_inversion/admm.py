@@ -89,8 +89,9 @@ class Region:
         self.rows = _row_ranges(mask[self.box])
 
     def cut(self, volume: AnyArray) -> FloatArray:
-        """Return a volume of the frame in the box, contiguous float32."""
-        return np.ascontiguousarray(volume[self.box], np.float32)
+        """Return a volume of the frame in the box, as a contiguous float32 copy."""
+        # A copy even where the box is the whole frame: callers scale it in place.
+        return np.array(volume[self.box], np.float32, order="C")
 
     def volume(self) -> FloatArray:
         """Return a fresh volume of the box, 0."""

@@ -22,6 +22,8 @@ tgv     phase        two pairs an iteration      Langkammer 2015, 10.1016/j.neur
 ======= ============ =========================== ==========================================
 """
 
+__all__ = ("METHODS", "SHORT", "STARTS_FROM")
+
 METHODS = {
     "tkd": "qsmcmb.dipole_inversion.tkd:invert_tkd",
     "tsvd": "qsmcmb.dipole_inversion.tsvd:invert_tsvd",

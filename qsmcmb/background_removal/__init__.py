@@ -14,6 +14,8 @@ slbv       two pairs an iteration      no       the module slbv; keeps sources a
 ========== =========================== ======== ==========================================
 """
 
+__all__ = ("METHODS",)
+
 METHODS = {
     "sharp": "qsmcmb.background_removal.sharp:remove_sharp",
     "vsharp": "qsmcmb.background_removal.vsharp:remove_vsharp",

@@ -14,6 +14,8 @@ the phase at TE = 0 of combined data, `coils.combine_coils` combines channels; a
 inverted sign.
 """
 
+__all__ = ("METHODS", "PREPARATION")
+
 METHODS = {
     "weighted": "qsmcmb.field_mapping.weighted:fit_weighted",
     "nonlinear": "qsmcmb.field_mapping.nonlinear:fit_nonlinear",

@@ -15,6 +15,8 @@ bestpath    edges sorted by second differences, groups  echo times help      Abd
 `singularities.find_singularities` looks for fringe lines with open ends, which no method can unwrap.
 """
 
+__all__ = ("METHODS",)
+
 METHODS = {
     "romeo": "qsmcmb.unwrapping.romeo:unwrap_romeo",
     "laplacian": "qsmcmb.unwrapping.laplacian:unwrap_laplacian",

@@ -12,6 +12,8 @@ All cut the scalp off by opening, keep the largest part, close gaps and holes at
 signal off the surface. docs/explanation/masking.md has how many lesions each keeps.
 """
 
+__all__ = ("METHODS",)
+
 METHODS = {
     "magnitude": "qsmcmb.masking.brain:mask_magnitude",
     "phase_quality": "qsmcmb.masking.brain:mask_phase_quality",

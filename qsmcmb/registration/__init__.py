@@ -1,1 +1,3 @@
 """Registration of two sessions of one head: rigid, by SimpleITK."""
+
+__all__: tuple[str, ...] = ()

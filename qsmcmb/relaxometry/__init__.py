@@ -8,6 +8,8 @@ arlo     Simpson's rule on the decay; needs even echo spacing  Pei 2015, 10.1002
 ======== ===================================================== ==================================
 """
 
+__all__ = ("METHODS",)
+
 METHODS = {
     "weighted": "qsmcmb.relaxometry.r2star:fit_log_linear",
     "arlo": "qsmcmb.relaxometry.r2star:fit_arlo",

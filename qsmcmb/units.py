@@ -9,6 +9,9 @@ import numpy as np
 GAMMA_MHZ_PER_T = 42.5775
 """Proton gyromagnetic ratio over 2 pi, MHz/T (so Hz per T and ppm)."""
 
+PPM_MM3 = "ppm mm3"
+"""Unit of total susceptibility."""
+
 T = TypeVar("T", float, "np.ndarray")
 
 

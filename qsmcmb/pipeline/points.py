@@ -6,17 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qsmcmb.anatomy.territory import assign_territory
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
-from qsmcmb.microbleeds.crosscheck.agreement import flag_disagreement
-from qsmcmb.microbleeds.measure import ScanFields, measure_lesions
-from qsmcmb.microbleeds.results.duplicates import flag_duplicates
-from qsmcmb.microbleeds.results.measurement import LesionMeasurement
+from qsmcmb.microbleeds.measure import Targets, measure_lesions
+from qsmcmb.microbleeds.results.measurement import FittedLesion
 from qsmcmb.microbleeds.results.table import MicrobleedTable
+from qsmcmb.microbleeds.signal.patch import ScanFields
 from qsmcmb.model import GreScan
 from qsmcmb.pipeline.config import Config, make_config
-from qsmcmb.pipeline.lesions import with_territories
+from qsmcmb.pipeline.lesions import describe_lesions
 from qsmcmb.pipeline.subject import Clock, Report, map_scan_field, provenance_of
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -72,7 +70,7 @@ def measure_points(
     mask: BoolArray | None = None,
     config: Config | None = None,
     report: Report | None = None,
-) -> tuple[MicrobleedTable, tuple[LesionMeasurement | None, ...]]:
+) -> tuple[MicrobleedTable, tuple[FittedLesion | None, ...]]:
     """Return the table of `quantify` and what each row rests on; parameters as there."""
     points = np.asarray(points_mm, dtype=float)
     if points.ndim != 2 or points.shape[1] != 3:
@@ -84,14 +82,10 @@ def measure_points(
     clock = Clock(scan.name, report)
     phase = map_scan_field(scan, config, mask=mask, report=report)
     with clock.stage("acquisition"):
-        acquired = find_k_space_windows(scan, phase.mask)
-    data = ScanFields(
-        phase.total_field_hz, phase.offset_rad, phase.mask, acquired.noise, windows=acquired.windows
-    )
+        acquisition = find_k_space_windows(scan, phase.mask)
+    fields = ScanFields(field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask)
     with clock.stage("quantify"):
-        measured = measure_lesions(scan, points, data, kinds=kinds)
-    places = assign_territory([m.position_mm for m in measured.lesions], phase.mask, scan.grid)
-    losses = [d.loss if d else None for d in measured.details]
-    lesions = with_territories(flag_duplicates(flag_disagreement(measured.lesions, losses)), places)
+        measured = measure_lesions(scan, Targets.of_readers(points, kinds), fields, acquisition)
+    lesions = describe_lesions(measured, scan, phase.mask)
     provenance = provenance_of(scan, config, ("mask", "unwrap", "fieldmap"))
-    return MicrobleedTable(lesions, measured.labels, provenance), measured.details
+    return MicrobleedTable(lesions, measured.labels, provenance), measured.fitted

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qsmcmb.anatomy.territory import assign_territory
 from qsmcmb.core.validate import check_mask
 from qsmcmb.field_mapping.head import map_field
 from qsmcmb.field_mapping.offset import remove_phase_offset
@@ -18,16 +17,15 @@ from qsmcmb.field_mapping.phase_sign import sign_looks_inverted
 from qsmcmb.field_mapping.preparation import prepare_phase
 from qsmcmb.masking.brain import mask_brain
 from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
-from qsmcmb.microbleeds.crosscheck.agreement import flag_disagreement
 from qsmcmb.microbleeds.detection.candidates import find_candidates
 from qsmcmb.microbleeds.detection.limit_map import map_detection_limit
-from qsmcmb.microbleeds.measure import MeasuredLesions, ScanFields, measure_lesions
-from qsmcmb.microbleeds.results.duplicates import flag_duplicates
+from qsmcmb.microbleeds.measure import Targets, measure_lesions
 from qsmcmb.microbleeds.results.explanation import explain_lesion
+from qsmcmb.microbleeds.signal.patch import ScanFields
 from qsmcmb.model import GreScan, Microbleed, Provenance
 from qsmcmb.pipeline.config import STAGES, Config, make_config
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
-from qsmcmb.pipeline.lesions import add_map_sums, with_detection_limits, with_territories
+from qsmcmb.pipeline.lesions import describe_lesions, measure_map_sums
 from qsmcmb.relaxometry.r2star import map_r2star
 from qsmcmb.susceptibility_weighting.swi import make_swi, project_minimum
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
@@ -52,7 +50,8 @@ STEPS = (
     "anatomy",
 )
 UNRELIABLE_SD_HZ = 5.0
-SAME_LESION_MM = 4.0
+NAMED_BY_READER_MM = 4.0
+"""Distance, mm, within which a candidate is the lesion that a reader has named: a point is good to about 2 mm."""
 LARGEST_BRAIN_LITRES = 2.1
 SIGNAL_PART = 0.3
 """Part of the brain's median magnitude below which phase is noise."""
@@ -157,47 +156,60 @@ def run_scan(
     with job.clock.stage("swi"):
         swi = make_swi(scan.phase_rad, scan.magnitude, phase.mask, scan.grid)
         mip_min = project_minimum(swi, scan.grid)
-    readers = np.zeros((0, 3)) if points_mm is None else np.asarray(points_mm, dtype=float).reshape(-1, 3)
-    targets = _Targets(readers, list(kinds or [None] * len(readers)), [None] * len(readers))
+    targets = Targets.of_readers(np.zeros((0, 3)) if points_mm is None else points_mm, kinds)
     if points_mm is None or detect:
         targets = _with_candidates(job, targets, chi_ppm, inversion.mask)
     with job.clock.stage("acquisition"):
-        acquired = find_k_space_windows(scan, phase.mask)
-    data = ScanFields(
-        phase.total_field_hz,
-        phase.offset_rad,
-        phase.mask,
-        acquired.noise,
-        chi_ppm,
-        r2star_hz,
-        acquired.windows,
+        acquisition = find_k_space_windows(scan, phase.mask)
+    fields = ScanFields(
+        field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask, r2star_hz=r2star_hz
     )
     local_field_hz = inversion.local_field_hz(chi_ppm)
-    field = _Field(
-        hz_to_ppm(local_field_hz, scan.b0_tesla), hz_to_ppm(phase.field_sd_hz, scan.b0_tesla), chi_ppm
-    )
-    measured, limit_ppm_mm3, explanations = _measure(
-        job, targets, len(readers), data=data, inversion=inversion, field=field
+    with job.clock.stage("quantify"):
+        measured = measure_lesions(scan, targets, fields, acquisition)
+        sums = measure_map_sums(
+            measured.lesions, scan, chi_ppm, response=inversion.of_sources, mask=inversion.mask
+        )
+        limit_ppm_mm3 = map_detection_limit(
+            hz_to_ppm(local_field_hz, scan.b0_tesla), inversion.mask, scan.grid,
+            field_sd_ppm=hz_to_ppm(phase.field_sd_hz, scan.b0_tesla), lesions=measured.lesions,
+        )  # fmt: skip
+    with job.clock.stage("anatomy"):
+        lesions = describe_lesions(measured, scan, phase.mask, map_sums=sums, limit_ppm_mm3=limit_ppm_mm3)
+        rows = zip(lesions, measured.fitted, sums, strict=True)
+        explanations = tuple(explain_lesion(m, fitted, total).record for m, fitted, total in rows)
+    warnings = (
+        *scan.warnings,
+        *_echo_warnings(scan.n_echoes),
+        *phase.warnings,
+        *_sign_warnings(chi_ppm, r2star_hz, inversion.mask, scan),
     )
     return ScanResult(
-        scan, phase.mask, phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ), phase.total_field_hz,
-        phase.field_sd_hz, local_field_hz, inversion.mask, chi_ppm, r2star_hz, swi, mip_min,
-        measured.lesions, measured.labels, limit_ppm_mm3, explanations, provenance_of(scan, job.config),
-        (*scan.warnings, *_echo_warnings(scan.n_echoes), *phase.warnings,
-         *_sign_warnings(chi_ppm, r2star_hz, inversion.mask, scan)), job.clock.seconds,
-    )  # fmt: skip
+        scan=scan,
+        mask=phase.mask,
+        reliable_mask=phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ),
+        total_field_hz=phase.total_field_hz,
+        field_sd_hz=phase.field_sd_hz,
+        local_field_hz=local_field_hz,
+        chi_mask=inversion.mask,
+        chi_ppm=chi_ppm,
+        r2star_hz=r2star_hz,
+        swi=swi,
+        mip_min=mip_min,
+        lesions=lesions,
+        lesion_labels=measured.labels,
+        detection_limit_ppm_mm3=limit_ppm_mm3,
+        explanations=explanations,
+        provenance=provenance_of(scan, job.config),
+        warnings=warnings,
+        seconds=job.clock.seconds,
+    )
 
 
 class _Job(NamedTuple):
     scan: GreScan
     config: Config
     clock: Clock
-
-
-class _Targets(NamedTuple):
-    points_mm: FloatArray
-    kinds: list[str | None]
-    scores: list[float | None]
 
 
 def map_scan_field(
@@ -295,8 +307,8 @@ def _map_decay(job: _Job, brain: BoolArray) -> FloatArray | None:
         )
 
 
-def _with_candidates(job: _Job, readers: _Targets, chi_ppm: FloatArray, mask: BoolArray) -> _Targets:
-    """Add the detector's candidates that no reader has named."""
+def _with_candidates(job: _Job, readers: Targets, chi_ppm: FloatArray, mask: BoolArray) -> Targets:
+    """Return a reader's points and the detector's candidates that no reader has named."""
     grid = job.scan.grid
     with job.clock.stage("detect"):
         found = find_candidates(chi_ppm, job.scan.magnitude, mask, grid)
@@ -304,47 +316,14 @@ def _with_candidates(job: _Job, readers: _Targets, chi_ppm: FloatArray, mask: Bo
         known = readers.points_mm
         new = [
             i for i, p in enumerate(where)
-            if not len(known) or np.linalg.norm(known - p, axis=1).min() > SAME_LESION_MM
+            if not len(known) or np.linalg.norm(known - p, axis=1).min() > NAMED_BY_READER_MM
         ]  # fmt: skip
-    return _Targets(
-        np.concatenate([known, where[new]]),
-        readers.kinds + [None] * len(new),
-        readers.scores + [found[i].score for i in new],
+    return Targets(
+        points_mm=np.concatenate([known, where[new]]),
+        kinds=[*readers.kinds, *[None] * len(new)],
+        scores=[*readers.scores, *[found[i].score for i in new]],
+        n_readers=readers.n_readers,
     )
-
-
-class _Field(NamedTuple):
-    """Local field, its SD, and the map, ppm."""
-
-    local_ppm: FloatArray
-    sd_ppm: FloatArray
-    chi_ppm: FloatArray
-
-
-def _measure(
-    job: _Job, targets: _Targets, n_readers: int, *, data: ScanFields, inversion: Inversion, field: _Field
-) -> tuple[MeasuredLesions, FloatArray, tuple[dict[str, Any], ...]]:
-    """Return the lesions with all that is known of them, the detection limit map (ppm mm3), and explanations."""
-    scan, clock = job.scan, job.clock
-    with clock.stage("quantify"):
-        measured = measure_lesions(
-            scan, targets.points_mm, data, kinds=targets.kinds, scores=targets.scores, n_readers=n_readers
-        )
-        measured, sums = add_map_sums(
-            measured, scan, field.chi_ppm, response=inversion.of_sources, mask=inversion.mask
-        )
-        losses = [d.loss if d else None for d in measured.details]
-        lesions = flag_duplicates(flag_disagreement(measured.lesions, losses, sums))
-        limit_ppm_mm3 = map_detection_limit(
-            field.local_ppm, inversion.mask, scan.grid, field_sd_ppm=field.sd_ppm, lesions=lesions
-        )
-        lesions = with_detection_limits(lesions, limit_ppm_mm3, scan)
-    with clock.stage("anatomy"):
-        places = assign_territory([m.position_mm for m in lesions], data.mask, scan.grid)
-        lesions = with_territories(lesions, places)
-        rows = zip(lesions, measured.details, sums, strict=True)
-        explanations = tuple(explain_lesion(m, d, s).record for m, d, s in rows)
-    return measured._replace(lesions=lesions), limit_ppm_mm3, explanations
 
 
 def _echo_warnings(echoes: int) -> list[str]:

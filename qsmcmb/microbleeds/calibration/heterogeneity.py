@@ -31,4 +31,4 @@ def _log_magnitude_excess(place: Patch) -> float:
     """Return the mean square of what polynomials and noise leave of the first echo's log magnitude."""
     size = np.abs(place.signal[0, place.inside])
     rest = tissue_around(place).residual(place)[: len(size)].real
-    return float(np.mean(rest**2 - (place.noise / np.maximum(size, 1e-12)) ** 2))
+    return float(np.mean(rest**2 - (place.acquisition.noise_sd / np.maximum(size, 1e-12)) ** 2))

@@ -10,6 +10,7 @@ more.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,8 @@ import scipy.fft
 from scipy.optimize import least_squares
 
 from qsmcmb.field_mapping.field_map import noise_from_magnitude
-from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, KSpaceWindow, KSpaceWindows
+from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, Acquisition, KSpaceWindow, KSpaceWindows
+from qsmcmb.microbleeds.signal.source_shapes import LAYOUT
 from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 
@@ -43,20 +45,13 @@ FALL = (1.0, 8.0)
 """Exponents of tissue's power."""
 STRETCH = (-2.0, 2.0)
 """Logarithm of the squared scale of the frequency at which the fall begins, over the lines' distance."""
-GP_MODEL_ERROR = 5
+POINTS_PER_SAMPLE = 5
 """Points per sample of k-space at which a window is averaged."""
 SKIPPED = 3
 """Samples at both ends of the axis that are not described."""
 STEPS = 40
 MIN_SAMPLES = 24
 """Of k-space along an axis; with fewer nothing is looked for."""
-
-
-class AcquiredKSpace(NamedTuple):
-    """What is left of k-space along each axis; the noise's SD per channel in an acquired voxel, before a filter."""
-
-    windows: KSpaceWindows
-    noise: float
 
 
 class _Spectrum(NamedTuple):
@@ -102,7 +97,7 @@ KINDS = (NONE, HAMMING, COSINE, ANY)
 """Of filters, the simpler first; of each over the whole axis and zero-filled."""
 
 
-def find_k_space_windows(scan: GreScan, mask: BoolArray) -> AcquiredKSpace:
+def find_k_space_windows(scan: GreScan, mask: BoolArray) -> Acquisition:
     """Find the acquired part of k-space, and the filter over it, from the image.
 
     Parameters
@@ -114,20 +109,21 @@ def find_k_space_windows(scan: GreScan, mask: BoolArray) -> AcquiredKSpace:
 
     Returns
     -------
-    Acquired
-        The whole axis unfiltered where nothing else is believed.
+    Acquisition
+        Echo times, field strength, windows and noise; the whole axis unfiltered where nothing else is believed.
     """
     signal = scan.magnitude[0] * np.exp(1j * scan.phase_rad[0]).astype(np.complex64)
     windows = _windows(signal, mask, np.array(scan.grid.voxel_size_mm))
+    acquisition = Acquisition(te_s=scan.te_s, b0_tesla=scan.b0_tesla, noise_sd=0.0, windows=windows)
     if windows == FULL_K_SPACE:
-        return AcquiredKSpace(windows, float(noise_from_magnitude(scan.magnitude[0], mask)))
+        return replace(acquisition, noise_sd=float(noise_from_magnitude(scan.magnitude[0], mask)))
     small = _cropped(signal, windows)
     where = [
         np.minimum((np.arange(s) * n / s).astype(int), n - 1)
         for s, n in zip(small.shape, mask.shape, strict=True)
     ]
     seen = float(noise_from_magnitude(np.abs(small), mask[np.ix_(*where)]))
-    return AcquiredKSpace(windows, seen / float(np.prod([noise_retained(w) for w in windows])))
+    return replace(acquisition, noise_sd=seen / float(np.prod([noise_retained(w) for w in windows])))
 
 
 def _windows(signal: ComplexArray, mask: BoolArray, size_mm: FloatArray) -> KSpaceWindows:
@@ -226,7 +222,7 @@ class _Problem:
         self._used = slice(SKIPPED, half - SKIPPED)
         self._data = np.log(power + self._floor)[:, self._used]
         self.samples = self._data.size
-        self._fine = ((np.arange(half * GP_MODEL_ERROR) + 0.5) / GP_MODEL_ERROR - 0.5) / (n / 2)
+        self._fine = ((np.arange(half * POINTS_PER_SAMPLE) + 0.5) / POINTS_PER_SAMPLE - 0.5) / (n / 2)
         self._place = (np.arange(half) / (n / 2) / spectrum.apart[:, None]) ** 2
         apart = np.arange(half)[self._used, None] - np.arange(n)
         leak = spectrum.leak[apart % n]
@@ -243,10 +239,10 @@ class _Problem:
 
         def residual(p: FloatArray) -> FloatArray:
             window = family.window(p[6:])
-            tissue = np.exp(p[:2, None]) * (1 + self._place * np.exp(-p[5])) ** (-0.5 * p[4]) + np.exp(
-                p[2:4, None]
-            )
-            kept = (window.weight(self._fine) ** 2).reshape(-1, GP_MODEL_ERROR).mean(axis=1)
+            tissue = np.exp(p[:2, None]) * (1 + self._place * np.exp(-p[LAYOUT.psf_width2])) ** (
+                -0.5 * p[LAYOUT.log_radius]
+            ) + np.exp(p[2:4, None])
+            kept = (window.weight(self._fine) ** 2).reshape(-1, POINTS_PER_SAMPLE).mean(axis=1)
             model = (tissue * kept) @ self._leak.T
             return np.asarray(((np.log(model + self._floor) - self._data) / MODEL_SD).ravel())
 

@@ -1,4 +1,8 @@
-"""TODO."""
+"""Width of the point spread beyond k-space window and slice profile: pooled over the lesions of a scan.
+
+Filters that the spectrum does not show, decay during the readout and motion widen it. It is the scan's, not the
+lesion's: w^2 is the weighted median of the lesions' own estimates, combined with the prior by inverse variance.
+"""
 
 from __future__ import annotations
 
@@ -8,47 +12,67 @@ import numpy as np
 
 from qsmcmb.core.workers import run_each
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
-from qsmcmb.microbleeds.fit.priors import PSF_WIDTH2_PRIOR
 from qsmcmb.microbleeds.fit.refinement import fit_among_tissue
-from qsmcmb.microbleeds.fit.uncertainty import psf_width2_sd
+from qsmcmb.microbleeds.signal.acquisition import PSF_WIDTH2_PRIOR, Acquisition
 from qsmcmb.model import Estimate
 
+__all__ = ["estimate_psf_width2", "pool_psf_width2"]
+
 PSF_WIDTH2_SPREAD_MM2 = 0.03
-"""From lesion to lesion of a scan."""
-
-
+"""SD between the lesions of a scan, mm2: shapes that the model lacks look like a wider point spread."""
 N_PSF_LESIONS = 6
-"""Those of a scan that say most of its blur."""
-
-
+"""Number of lesions that are asked, those of least SD: weaker ones add less than the prior."""
 MEDIAN_EFFICIENCY = 2 / np.pi
-"""Precision of a median over that of a mean."""
+"""Ratio of the precision of a median to that of a mean, for normal errors."""
 
 
-def estimate_psf_width2(initial: Sequence[FitState]) -> Estimate:
-    """Return a scan's squared blur (mm2) as the lesions that say most of it have it among their tissue."""
-    converged = [o for o in initial if o.converged]
-    telling = sorted(converged, key=psf_width2_sd)[:N_PSF_LESIONS]
-    return pool_psf_width2(run_each(lambda o: fit_among_tissue(o, PSF_WIDTH2_PRIOR), telling))
+def estimate_psf_width2(initial: Sequence[FitState], acquisition: Acquisition) -> Estimate:
+    """Estimate a scan's squared point spread width from the lesions that know it best.
+
+    Parameters
+    ----------
+    initial : sequence of FitState
+        Initial fits, tissue described by polynomials.
+    acquisition : Acquisition
+        What is known of the scan; its `psf_width2` is the prior.
+
+    Returns
+    -------
+    Estimate
+        mm2.
+    """
+    converged = [state for state in initial if state.converged]
+    best_known = sorted(converged, key=lambda state: state.psf_width2.sd)[:N_PSF_LESIONS]
+    return pool_psf_width2(run_each(lambda state: fit_among_tissue(state, acquisition), best_known))
 
 
 def pool_psf_width2(states: Sequence[FitState]) -> Estimate:
-    """Return what the lesions of a scan say together of its blur: it is the scan's, not the lesion's.
+    """Pool the squared point spread widths of a scan's lesions with the prior.
 
-    Their weighted median, since a lesion that is no ball shows it as blur, and what was known before.
+    Parameters
+    ----------
+    states : sequence of FitState
+        Fits, each made with the prior `PSF_WIDTH2_PRIOR`; those that have not converged are left out.
+
+    Returns
+    -------
+    Estimate
+        mm2; the prior itself where no lesion knows better.
     """
-    found = np.array([[o.psf_width2_mm2, psf_width2_sd(o)] for o in states if o.converged]).reshape(-1, 2)
-    # Each was found with the same knowledge; it may enter once.
-    precision = found[:, 1] ** -2 - PSF_WIDTH2_PRIOR.sd**-2
-    telling = precision > 0.5 * PSF_WIDTH2_PRIOR.sd**-2
-    if not telling.any():
-        return PSF_WIDTH2_PRIOR
-    value, precision = found[telling, 0], precision[telling]
-    value = value + (value - PSF_WIDTH2_PRIOR.value) * PSF_WIDTH2_PRIOR.sd**-2 / precision
+    prior = PSF_WIDTH2_PRIOR
+    widths = [state.psf_width2 for state in states if state.converged]
+    found = np.array([[width.value, width.sd] for width in widths]).reshape(-1, 2)
+    # Each estimate holds the prior already; it may enter once.
+    precision = found[:, 1] ** -2 - prior.sd**-2
+    informative = precision > 0.5 * prior.sd**-2
+    if not informative.any():
+        return prior
+    value, precision = found[informative, 0], precision[informative]
+    value = value + (value - prior.value) * prior.sd**-2 / precision
     weight = 1 / (1 / precision + PSF_WIDTH2_SPREAD_MM2**2)
     order = np.argsort(value)
-    middle = float(value[order][np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)])
-    together = weight.sum() * MEDIAN_EFFICIENCY
-    everything = together + PSF_WIDTH2_PRIOR.sd**-2
-    pooled = (middle * together + PSF_WIDTH2_PRIOR.value * PSF_WIDTH2_PRIOR.sd**-2) / everything
-    return Estimate(max(float(pooled), 0.0), float(np.hypot(everything**-0.5, PSF_WIDTH2_SPREAD_MM2)), "mm2")
+    median = float(value[order][np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)])
+    of_median = weight.sum() * MEDIAN_EFFICIENCY
+    of_both = of_median + prior.sd**-2
+    pooled = (median * of_median + prior.value * prior.sd**-2) / of_both
+    return Estimate(max(float(pooled), 0.0), float(np.hypot(of_both**-0.5, PSF_WIDTH2_SPREAD_MM2)), "mm2")

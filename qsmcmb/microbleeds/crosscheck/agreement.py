@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
-from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
-from qsmcmb.microbleeds.crosscheck.signal_loss import SignalLoss
-from qsmcmb.model import Estimate, Microbleed
+from qsmcmb.model import Estimate
 
 DISAGREE_SD = 3.0
 FLAG = "estimators-disagree"
@@ -28,19 +25,3 @@ def estimators_disagree(fit: Estimate, others: Sequence[Estimate | None]) -> boo
     """
     known = [other for other in others if other is not None and np.isfinite(other.value)]
     return any(abs(o.value - fit.value) > DISAGREE_SD * float(np.hypot(o.sd, fit.sd)) for o in known)
-
-
-def flag_disagreement(
-    lesions: Sequence[Microbleed],
-    losses: Sequence[SignalLoss | None],
-    sums: Sequence[MapSum | None] | None = None,
-) -> tuple[Microbleed, ...]:
-    """Return the lesions, flagged where their estimators disagree; `losses` and `sums` in the lesions' order."""
-    out = []
-    for lesion, loss, total in zip(lesions, losses, sums or [None] * len(lesions), strict=True):
-        fit = lesion.total_chi_ppm_mm3
-        others = [total.corrected if total else None, loss.estimate if loss else None]
-        if fit is not None and estimators_disagree(fit, others):
-            lesion = dataclasses.replace(lesion, flags=(*lesion.flags, FLAG))
-        out.append(lesion)
-    return tuple(out)

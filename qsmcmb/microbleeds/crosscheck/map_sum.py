@@ -49,7 +49,7 @@ class MapSum(NamedTuple):
     response_growth_ppm_mm3: FloatArray
 
 
-class Maps(NamedTuple):
+class ChiMaps(NamedTuple):
     """Susceptibility map and the response to the fitted lesions (ppm), where both are defined."""
 
     chi_ppm: FloatArray
@@ -59,13 +59,13 @@ class Maps(NamedTuple):
 
 
 def sum_over_map(
-    maps: Maps, position_mm: FloatArray, fitted_ppm_mm3: float, *, usual: float | None = None
+    maps: ChiMaps, position_mm: FloatArray, fitted_ppm_mm3: float, *, usual: float | None = None
 ) -> MapSum:
     """Return the map's sum at a lesion, raw and corrected.
 
     Parameters
     ----------
-    maps : Maps
+    maps : ChiMaps
         Map and response.
     position_mm : ndarray of shape (3,)
         The lesion's centre, scanner RAS+ mm.
@@ -103,7 +103,7 @@ def sum_over_map(
 
 
 def sums_over_map(
-    maps: Maps, positions_mm: Sequence[FloatArray], fitted_ppm_mm3: Sequence[float]
+    maps: ChiMaps, positions_mm: Sequence[FloatArray], fitted_ppm_mm3: Sequence[float]
 ) -> list[MapSum]:
     """Return the sums of all lesions; those with a neighbour in reach are corrected with the others' response."""
     places = np.array(positions_mm).reshape(-1, 3)
@@ -141,7 +141,7 @@ def _sum(values_ppm: FloatArray, parts: _Parts) -> float:
     return float(((values_ppm - background) * parts.ball).sum(dtype=np.float64) * parts.volume_mm3)
 
 
-def _clutter_sd(maps: Maps, position_mm: FloatArray, radius_mm: float) -> float:
+def _clutter_sd(maps: ChiMaps, position_mm: FloatArray, radius_mm: float) -> float:
     """Return the SD of the same sum at places around the lesion where none is: what tissue feigns."""
     grid = maps.grid
     size = np.array(grid.voxel_size_mm)

@@ -124,7 +124,9 @@ def measure_signal_loss(patch: Patch, source: Source) -> SignalLoss | None:
     """
     centred = patch.coordinates_mm - np.array(source.centre_mm).reshape(3, 1, 1, 1)
     distance = np.sqrt((centred**2).sum(axis=0))
-    constants = np.array([dipole_phase_constant(patch.b0_tesla, t) for t in patch.te_s])
+    constants = np.array(
+        [dipole_phase_constant(patch.acquisition.b0_tesla, t) for t in patch.acquisition.te_s]
+    )
     radius = _summed_radius(patch, source, float(constants[-1]))
     ball = distance <= radius
     shell = patch.inside & ~ball & (distance < radius + SHELL_MM)
@@ -143,7 +145,7 @@ def measure_signal_loss(patch: Patch, source: Source) -> SignalLoss | None:
         relative = _relative_to_tissue(signal, constant * phase, shell, basis)
         lost.append(1 - relative.real)
     tissue = np.array([np.median(np.abs(s[shell])) for s in patch.signal])
-    usable = (tissue > FAINTEST * tissue[0]) & (tissue > 3 * patch.noise)
+    usable = (tissue > FAINTEST * tissue[0]) & (tissue > 3 * patch.acquisition.noise_sd)
     if not usable.any():
         return None
     v = patch.grid.voxel_volume_mm3
@@ -158,7 +160,7 @@ def measure_signal_loss(patch: Patch, source: Source) -> SignalLoss | None:
         _invert(volume[e : e + 1], sd[e : e + 1], c[e : e + 1], source.radius_mm, radius_mm=radius)[0]
         for e in range(len(c))
     ]
-    te_s = np.array(patch.te_s)[usable]
+    te_s = np.array(patch.acquisition.te_s)[usable]
     return SignalLoss(sign * total, total_sd, volume, sd, te_s, radius, sign * np.array(alone))
 
 

@@ -17,7 +17,7 @@ from qsmcmb.core.dipole import frequencies
 from qsmcmb.core.fft import Shape, engine, fast_shape, rfftn
 from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_mask
-from qsmcmb.model import Grid, Microbleed
+from qsmcmb.model import Grid, LocatedSource
 from qsmcmb.typing import BoolArray, FloatArray
 
 INNER_VOXELS = 1.5
@@ -26,7 +26,7 @@ OUTER_MM = 6.0
 LOCAL_MM = 6.0
 """SD of the window over which roughness counts as local."""
 LIMIT_SD = 5.0
-MIN_FRACTION_IN_MASK = 1e-3
+MIN_TISSUE_IN_WINDOW = 1e-3
 MIN_INFORMATION = 0.1
 """Below this part of a full shell's information nothing would show."""
 FULL_INFORMATION = 0.95
@@ -44,7 +44,7 @@ def map_detection_limit(
     grid: Grid,
     *,
     field_sd_ppm: FloatArray,
-    lesions: Sequence[Microbleed] = (),
+    lesions: Sequence[LocatedSource] = (),
     n_sd: float = LIMIT_SD,
 ) -> FloatArray:
     """Return the total susceptibility that stands out of noise and clutter by `n_sd` SDs at each voxel.
@@ -59,7 +59,7 @@ def map_detection_limit(
         Geometry.
     field_sd_ppm : ndarray of shape grid.shape
         SD of the field, ppm.
-    lesions : sequence of Microbleed, optional
+    lesions : sequence of LocatedSource, optional
         Lesions already measured: their own field is no clutter.
     n_sd : float, optional
         SDs that make a lesion stand out.
@@ -168,12 +168,12 @@ def _local_mean(values: FloatArray, where: BoolArray, window_k: FloatArray, shap
     total = _filtered(np.where(where, values, 0), window_k, shape)
     covered = _filtered(where.astype(np.float32), window_k, shape)
     overall = float(values[where].mean(dtype=np.float64)) if where.any() else np.inf
-    near = covered > MIN_FRACTION_IN_MASK
+    near = covered > MIN_TISSUE_IN_WINDOW
     return np.where(near, np.maximum(total, 0) / np.where(near, covered, 1), np.float32(overall))
 
 
 def _without_lesions(
-    seen: _Seen, inside: BoolArray, grid: Grid, lesions: Sequence[Microbleed]
+    seen: _Seen, inside: BoolArray, grid: Grid, lesions: Sequence[LocatedSource]
 ) -> tuple[_Seen, BoolArray]:
     """Return the scan as if the lesions were not there, and the voxels of their cores.
 
@@ -201,7 +201,7 @@ def _without_lesions(
     return filled, cores
 
 
-def _around(lesion: Microbleed, grid: Grid) -> tuple[tuple[slice, slice, slice], list[FloatArray]]:
+def _around(lesion: LocatedSource, grid: Grid) -> tuple[tuple[slice, slice, slice], list[FloatArray]]:
     """Return the box around a lesion and broadcastable distances (mm) from it along each axis."""
     centre = grid.to_voxel(np.array(lesion.position_mm))
     slices, axes = [], []

@@ -14,7 +14,7 @@ from qsmcmb.microbleeds.fit.vein import STRAIGHT_VEIN_MM, Vein, candidate_lines,
 from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import COARSE_CELL_MM, PointSpread
-from qsmcmb.microbleeds.signal.source_shapes import CYLINDER
+from qsmcmb.microbleeds.signal.source_shapes import CYLINDER, LAYOUT
 from qsmcmb.microbleeds.signal.tissue import MIN_HETEROGENEITY
 from qsmcmb.typing import ComplexArray, FloatArray
 
@@ -30,7 +30,7 @@ VEIN_SD = 0.25
 
 def fit_adjacent_vein(found: FitState) -> tuple[FitState, Vein | None]:
     """Return a refined fit with a vein beside the lesion, and the vein, where that explains the scan better (BIC)."""
-    if found.core_residual() < POOR_CORE or found.model.patch.heterogeneity <= MIN_HETEROGENEITY:
+    if found.core_residual() < POOR_CORE or found.model.patch.acquisition.heterogeneity <= MIN_HETEROGENEITY:
         return found, None
     patch = found.model.patch.restricted_to(STRAIGHT_VEIN_MM)
     left = detrend_field(patch, _field_left_hz(found), voxels_outside_void(patch))
@@ -40,15 +40,15 @@ def fit_adjacent_vein(found: FitState) -> tuple[FitState, Vein | None]:
         return found, None
     whole, p = found.model, found.parameters
     lesion = patch.values_from_wider(whole.patch, found.objective.signal.factor)
-    vein = fit_cylinder(patch, lines, whole.psf_width2, lesion)
+    vein = fit_cylinder(patch, lines, lesion)
     around = minimise(_with_extra_neighbour(whole, _factor(vein, whole.patch)), p)
     # The lesion beside which the vein was fitted had a part of it.
     lesion = patch.values_from_wider(whole.patch, whole.signal(around.parameters).factor)
     vein = minimise(vein.model.with_neighbours(lesion), vein.parameters)
     around = minimise(_with_extra_neighbour(whole, _factor(vein, whole.patch)), around.parameters)
     bic_difference = found.bic() - around.bic() - vein.bic_penalty()
-    change = around.parameters[:4] - p[:4]
-    if bic_difference <= 0 or around.outside or np.linalg.norm(change[1:]) > MAX_CENTRE_SHIFT_MM:
+    change = around.parameters[LAYOUT.known] - p[:4]
+    if bic_difference <= 0 or around.left_mask or np.linalg.norm(change[1:]) > MAX_CENTRE_SHIFT_MM:
         return found, None
     model_selection_sd = float(np.hypot(found.model_selection_sd_ppm_mm3, VEIN_SD * change[0]))
     return around.with_model_selection_sd(model_selection_sd), Vein.of(vein, bic_difference)
@@ -59,13 +59,13 @@ def _field_left_hz(found: FitState) -> FloatArray:
     model = found.model
     patch, factor = model.patch, found.objective.signal.factor
     phase, _ = model.polynomial.fitted(patch, factor)
-    shape = (len(patch.te_s), -1)
+    shape = (len(patch.acquisition.te_s), -1)
     rest = (
         model.data
         * np.exp(-1j * np.angle(factor))
         * np.exp(-1j * model.polynomial.phase.value(phase).ravel())
     )
-    te = np.array(patch.te_s)[:, None]
+    te = np.array(patch.acquisition.te_s)[:, None]
     weight = (np.abs(model.data) ** 2).reshape(shape)
     turn = np.angle(rest).reshape(shape)
     field = np.zeros(patch.inside.shape)

@@ -91,7 +91,7 @@ def with_fitted_field(patch: Patch, source: Source) -> Patch:
     xyz = patch.coordinates_mm[:, usable]
     offset = xyz - np.array(source.centre_mm)[:, None]
     own = source.total_chi_ppm_mm3 * point_dipole_field(offset, np.array(patch.grid.b0_dir))
-    values = patch.field_hz[usable] - ppm_to_hz(own, patch.b0_tesla)
+    values = patch.field_hz[usable] - ppm_to_hz(own, patch.acquisition.b0_tesla)
     return replace(patch, background=np.linalg.pinv(polynomials(xyz / patch.radius_mm, 3)) @ values)
 
 
@@ -115,7 +115,7 @@ class BestKernel(NamedTuple):
 def detrend_field(patch: Patch, field_hz: FloatArray, usable: BoolArray) -> DetrendedField:
     """Return what a cubic leaves of the field (Hz) at usable voxels."""
     xyz = patch.coordinates_mm[:, usable]
-    values = hz_to_ppm(field_hz[usable].astype(np.float64), patch.b0_tesla)
+    values = hz_to_ppm(field_hz[usable].astype(np.float64), patch.acquisition.b0_tesla)
     basis = polynomials(xyz / patch.radius_mm, 3)
     projector = np.linalg.pinv(basis)
     return DetrendedField(xyz, values - basis @ (projector @ values), basis, projector)

@@ -41,7 +41,7 @@ def influence_of(model: LesionModel, linear: Linear) -> Influence:
 
 def sandwich_sd_of(patch: Patch, objective: Objective, influence: Influence) -> float:
     """Return the SD of M from the fit's own residual, errors within a block of about 3.5 mm taken as one."""
-    blocks = np.tile(patch.block_labels(), len(patch.te_s))
+    blocks = np.tile(patch.block_labels(), len(patch.acquisition.te_s))
     moved = influence.radial * objective.magnitude_weight * objective.robust * objective.error.real
     moved += influence.along * objective.phase_weight * objective.robust * objective.error.imag
     return float(np.sqrt((np.bincount(blocks, moved) ** 2).sum()))
@@ -82,4 +82,4 @@ def cramer_rao_bound(model: LesionModel, objective: Objective) -> float:
         1j * value * model.polynomial.phase.dense(),
         value * model.polynomial.amplitude.dense(),
     ]
-    return cramer_rao_sd(np.concatenate(columns, axis=1), model.patch.noise)
+    return cramer_rao_sd(np.concatenate(columns, axis=1), model.patch.acquisition.noise_sd)

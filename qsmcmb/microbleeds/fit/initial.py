@@ -41,5 +41,5 @@ def _prefer_signal_retaining(patch: Patch, dark: FitState) -> FitState:
     ball = fit_signal_retaining_ball(patch, patch.field_hz)
     if ball is None or ball.dchi_ppm < MIN_SIGNAL_RETAINING_CHI_PPM:
         return dark
-    kept = select_shape(patch, ball, core=SIGNAL_RETAINING_CORE)
+    kept = select_shape(patch, ball, core_decay=SIGNAL_RETAINING_CORE)
     return kept if dark.objective.cost - kept.objective.cost > MIN_SIGNAL_RETAINING_COST_DROP else dark

@@ -14,11 +14,14 @@ from qsmcmb.microbleeds.fit.objective import (
     Objective,
     evaluate_objective,
     gradient_of,
+    inverse_row,
     linearise,
     solved,
 )
 from qsmcmb.microbleeds.fit.priors import priors
 from qsmcmb.microbleeds.signal.model import LesionModel, Source
+from qsmcmb.microbleeds.signal.source_shapes import LAYOUT, ROW_CENTRE
+from qsmcmb.model import Estimate
 from qsmcmb.typing import BoolArray, FloatArray
 
 MAX_PSF_WIDTH2_MM2 = 9.0
@@ -72,22 +75,29 @@ class FitState:
     def source(self) -> Source:
         """Total susceptibility, centre and radius."""
         p = self.parameters
-        return Source(float(p[0]), triple(p[1:4]), float(np.exp(p[4])))
+        return Source(float(p[LAYOUT.total]), triple(p[LAYOUT.centre]), float(np.exp(p[LAYOUT.log_radius])))
 
     @property
     def rows(self) -> FloatArray:
         """Rows of total susceptibility (ppm mm3), centre (mm, 3), radius (mm) and what the shape adds."""
         return self.model.shape.rows(self.parameters)
 
+    @cached_property
+    def psf_width2(self) -> Estimate:
+        """Squared width of the box that widens the point spread, mm2, with the SD that the normal matrix gives."""
+        at = LAYOUT.psf_width2
+        sd = float(np.sqrt(inverse_row(self.model, self.linear.normal, at)[at]))
+        return Estimate(self.psf_width2_mm2, sd, "mm2")
+
     @property
     def psf_width2_mm2(self) -> float:
         """Squared width of the box that widens the point spread."""
-        return float(self.parameters[5])
+        return float(self.parameters[LAYOUT.psf_width2])
 
     @property
     def decay_hz(self) -> float:
         """R2* inside the lesion above the tissue's."""
-        return float(np.exp(self.parameters[6]))
+        return float(np.exp(self.parameters[LAYOUT.log_decay]))
 
     @property
     def residual(self) -> float:
@@ -95,11 +105,11 @@ class FitState:
         return float(np.sqrt(np.mean(self._squares())))
 
     @property
-    def outside(self) -> bool:
+    def left_mask(self) -> bool:
         """Whether the fit, or a body of it, has left the mask: next to no voxel shows its core."""
         patch = self.model.patch
         whole = patch.inside.sum() / patch.fraction_in_mask * (CORE_MM / patch.radius_mm) ** 3
-        shown = [self._core(triple(row[1:4])).sum() for row in self.rows]
+        shown = [self._core(triple(row[ROW_CENTRE])).sum() for row in self.rows]
         return bool(min(shown) < MIN_CORE_IN_MASK * whole)
 
     def core_residual(self, centre_mm: tuple[float, float, float] | None = None) -> float:
@@ -120,7 +130,7 @@ class FitState:
     def bic(self) -> float:
         """Return the cost with the errors of all echoes counted as one, and what parameters cost (BIC)."""
         initial = self.model.gp_prior_cost(self.parameters)
-        return self.data_cost() / len(self.model.patch.te_s) + initial + self.bic_penalty()
+        return self.data_cost() / len(self.model.patch.acquisition.te_s) + initial + self.bic_penalty()
 
     def data_cost(self) -> float:
         """Return the part of the cost that the data make."""
@@ -144,7 +154,7 @@ class FitState:
 
 def minimise(model: LesionModel, p: FloatArray, *, max_cost: float = np.inf) -> FitState:
     """Minimise the cost by Levenberg-Marquardt; give up what does not come below a limit in a few steps."""
-    start_centre = p[1:4].copy()
+    start_centre = p[LAYOUT.centre].copy()
     damping = 1e-3
     objective = evaluate_objective(model, p, slopes=True)
     normal, gradient = _normal_equations(model, p, objective)
@@ -177,18 +187,22 @@ def _normal_equations(
 
 
 def _bounded(trial: FloatArray, start_centre: FloatArray, n_source_parameters: int) -> FloatArray:
-    trial[1:4] = start_centre + np.clip(trial[1:4] - start_centre, -MAX_SHIFT_MM, MAX_SHIFT_MM)
-    trial[4] = np.clip(trial[4], np.log(RADII_MM[0]), np.log(RADII_MM[1]))
-    trial[5] = np.clip(trial[5], 0.0, MAX_PSF_WIDTH2_MM2)
-    trial[6] = np.clip(trial[6], np.log(DECAY_HZ[0]), np.log(DECAY_HZ[1]))
-    trial[7:n_source_parameters] = np.clip(trial[7:n_source_parameters], -MAX_HALF_AXIS_MM, MAX_HALF_AXIS_MM)
+    trial[LAYOUT.centre] = start_centre + np.clip(
+        trial[LAYOUT.centre] - start_centre, -MAX_SHIFT_MM, MAX_SHIFT_MM
+    )
+    trial[LAYOUT.log_radius] = np.clip(trial[LAYOUT.log_radius], np.log(RADII_MM[0]), np.log(RADII_MM[1]))
+    trial[LAYOUT.psf_width2] = np.clip(trial[LAYOUT.psf_width2], 0.0, MAX_PSF_WIDTH2_MM2)
+    trial[LAYOUT.log_decay] = np.clip(trial[LAYOUT.log_decay], np.log(DECAY_HZ[0]), np.log(DECAY_HZ[1]))
+    trial[LAYOUT.n_common : n_source_parameters] = np.clip(
+        trial[LAYOUT.n_common : n_source_parameters], -MAX_HALF_AXIS_MM, MAX_HALF_AXIS_MM
+    )
     return trial
 
 
 def _parameters_converged(p: FloatArray, trial: FloatArray) -> bool:
     """Whether a step changes the source by less than matters: 0.1 % of M, 0.01 mm, 1 % of the radius."""
     change = np.abs(trial[:5] - p[:5])
-    return bool(change[0] < 1e-3 * abs(p[0]) and np.all(change[1:] < 0.01))
+    return bool(change[0] < 1e-3 * abs(p[LAYOUT.total]) and np.all(change[1:] < 0.01))
 
 
 def triple(values: FloatArray) -> tuple[float, float, float]:

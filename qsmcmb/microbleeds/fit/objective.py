@@ -49,10 +49,10 @@ def evaluate_objective(model: LesionModel, p: FloatArray, *, slopes: bool = Fals
     direction = value / np.maximum(size, 1e-12)
     error = (value - model.data) * direction.conj()
     patch, heterogeneity = model.patch, model.tissue.heterogeneity
-    te = np.repeat(patch.te_s, int(patch.inside.sum()))
-    turn = 2 * np.pi * GAMMA_MHZ_PER_T * patch.b0_tesla * heterogeneity.field_ppm * te
+    te = np.repeat(patch.acquisition.te_s, int(patch.inside.sum()))
+    turn = 2 * np.pi * GAMMA_MHZ_PER_T * patch.acquisition.b0_tesla * heterogeneity.field_ppm * te
     lost = patch.phase_steepness.ravel() ** STEEP_POWER
-    common = patch.noise**2 + ((heterogeneity.core + lost) * np.abs(signal.background)) ** 2
+    common = patch.acquisition.noise_sd**2 + ((heterogeneity.core + lost) * np.abs(signal.background)) ** 2
     radial = 1 / np.sqrt(common + (heterogeneity.magnitude * size) ** 2)
     along = 1 / np.sqrt(common + (heterogeneity.offset_rad**2 + turn**2) * size**2)
     distance2 = ((radial * error.real) ** 2 + (along * error.imag) ** 2) / ROBUST**2
@@ -84,7 +84,7 @@ def linearise(model: LesionModel, p: FloatArray, objective: Objective) -> Linear
     signal = objective.signal
     assert signal.slopes is not None
     slopes = (signal.slopes * signal.background * objective.direction.conj()).T
-    shape = (len(model.patch.te_s), -1)
+    shape = (len(model.patch.acquisition.te_s), -1)
     size = np.abs(signal.value)
     radial, along = objective.magnitude_weight * objective.robust, objective.phase_weight * objective.robust
     source = radial[:, None] * slopes.real + 1j * (along[:, None] * slopes.imag)

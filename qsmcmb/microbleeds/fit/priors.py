@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qsmcmb.microbleeds.signal.model import CoreDecay, LesionModel, Source
-from qsmcmb.microbleeds.signal.source_shapes import BALL, MIN_STRENGTH
-from qsmcmb.model import Estimate
+from qsmcmb.microbleeds.signal.source_shapes import BALL, LAYOUT, MIN_STRENGTH
 from qsmcmb.typing import FloatArray
 
 DCHI_LOG_SD = 0.6
@@ -15,12 +14,13 @@ DCHI_LOG_SD = 0.6
 
 def priors(model: LesionModel, p: FloatArray) -> FloatArray:
     """Return what is known beforehand, in SDs: centre (3), contrast, blur, decay, and what the shape knows."""
-    log_decay = p[6] - np.log(model.core.decay_hz)
+    log_decay = p[LAYOUT.log_decay] - np.log(model.core_decay.decay_hz)
     known = [
-        *p[1:4] / model.patch.point_sd_mm,
+        *p[LAYOUT.centre] / model.patch.point_sd_mm,
         model.shape.log_susceptibility_ratio(p) / DCHI_LOG_SD,
-        (p[5] - model.psf_width2.value) / model.psf_width2.sd,
-        log_decay / model.core.log_sd,
+        (p[LAYOUT.psf_width2] - model.patch.acquisition.psf_width2.value)
+        / model.patch.acquisition.psf_width2.sd,
+        log_decay / model.core_decay.log_sd,
     ]
     own = model.shape.shape_prior(p)
     return np.array(known if own is None else [*known, own[0]])
@@ -30,18 +30,14 @@ def prior_slopes(model: LesionModel, p: FloatArray) -> FloatArray:
     """Return the derivatives of `priors` by all parameters."""
     own = model.shape.shape_prior(p)
     slopes = np.zeros((6 if own is None else 7, model.n_source_parameters))
-    slopes[:3, 1:4] = np.diag(1 / model.patch.point_sd_mm)
-    slopes[3, 0] = np.sign(p[0]) / max(abs(p[0]), MIN_STRENGTH) / DCHI_LOG_SD
-    slopes[3, 4] = -model.shape.size[1] / DCHI_LOG_SD
-    slopes[4, 5] = 1 / model.psf_width2.sd
-    slopes[5, 6] = 1 / model.core.log_sd
+    slopes[:3, LAYOUT.centre] = np.diag(1 / model.patch.point_sd_mm)
+    slopes[3, LAYOUT.total] = np.sign(p[LAYOUT.total]) / max(abs(p[LAYOUT.total]), MIN_STRENGTH) / DCHI_LOG_SD
+    slopes[3, LAYOUT.log_radius] = -model.shape.size[1] / DCHI_LOG_SD
+    slopes[4, LAYOUT.psf_width2] = 1 / model.patch.acquisition.psf_width2.sd
+    slopes[5, LAYOUT.log_decay] = 1 / model.core_decay.log_sd
     if own is not None:
         slopes[6] = own[1]
     return slopes
-
-
-PSF_WIDTH2_PRIOR = Estimate(0.16, 0.16, "mm2")
-"""Squared width of the box that widens the point spread, before a scan is seen."""
 
 
 DARK_CORE_PER_TESLA = CoreDecay(35.0, 0.8)

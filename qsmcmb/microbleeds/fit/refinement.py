@@ -14,7 +14,6 @@ import numpy as np
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState, minimise
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
 from qsmcmb.microbleeds.fit.priors import (
-    PSF_WIDTH2_PRIOR,
     SIGNAL_RETAINING_CORE,
     dark_core,
     expected_radius_mm,
@@ -30,12 +29,12 @@ from qsmcmb.microbleeds.fit.shape_selection import (
     select_shape,
 )
 from qsmcmb.microbleeds.fit.uncertainty import LesionFit, summarise_fit
+from qsmcmb.microbleeds.signal.acquisition import Acquisition
 from qsmcmb.microbleeds.signal.model import LesionModel, Source
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import COARSE_CELL_MM
-from qsmcmb.microbleeds.signal.source_shapes import AXES, BALL_PAIR
+from qsmcmb.microbleeds.signal.source_shapes import AXES, BALL_PAIR, LAYOUT
 from qsmcmb.microbleeds.signal.tissue import MIN_HETEROGENEITY
-from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
 
 REFINEMENT_RADIUS_MM = 6.0
@@ -67,7 +66,6 @@ def fit_lesion(
     source: Source,
     *,
     neighbours: ComplexArray | None = None,
-    psf_width2: Estimate = PSF_WIDTH2_PRIOR,
 ) -> LesionFit:
     """Fit one lesion: roughly, with the tissue as polynomials, then with its processes.
 
@@ -79,45 +77,41 @@ def fit_lesion(
         Where to start.
     neighbours : ndarray, optional
         Factor of other lesions on the signal, over (echo and voxel inside).
-    psf_width2 : Estimate, optional
-        What is known of the squared blur beyond the k-space crop, mm2.
 
     Returns
     -------
     LesionFit
     """
     return summarise_fit(
-        refine_with_tissue_prior(
-            select_shape(patch, source, neighbours=neighbours, psf_width2=psf_width2), psf_width2
-        )
+        refine_with_tissue_prior(select_shape(patch, source, neighbours=neighbours), patch.acquisition)
     )
 
 
-def refine_with_tissue_prior(initial: FitState, psf_width2: Estimate) -> FitState:
+def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> FitState:
     """Return a rough fit's optimum with the tissue's processes and what is known of the scan's blur.
 
     Without the processes a weak lesion may have run away to a patch of tissue or to a sinus nearby. A fit that is in
     doubt must beat small lesions at the point itself, where the lesion is: further out a sinus has more to say. Where
     its core is not described it must beat a pale pair, too. Those that come near it in cost are part of the SD.
     """
-    found = fit_among_tissue(initial, psf_width2)
+    found = fit_among_tissue(initial, acquisition)
     if not _is_questionable(found):
         return found.with_model_selection_sd(initial.model_selection_sd_ppm_mm3)
     patch = found.model.patch
-    if patch.heterogeneity > MIN_HETEROGENEITY or found.model.core != SIGNAL_RETAINING_CORE:
+    if patch.acquisition.heterogeneity > MIN_HETEROGENEITY or found.model.core_decay != SIGNAL_RETAINING_CORE:
         patch = patch.restricted_to(COMPARISON_RADIUS_MM)
     again = found.model.on_patch(patch, found.source)
-    trials = [minimise(*again.with_gp_prior(again.with_fitted_background(found.parameters), psf_width2))]
+    trials = [minimise(*again.with_gp_prior(again.with_fitted_background(found.parameters)))]
     for total in (SMALL_LESION_PPM_MM3, -SMALL_LESION_PPM_MM3):
         small = Source(total, (0.0, 0.0, 0.0), 0.0)
         small = small._replace(radius_mm=expected_radius_mm(small))
-        model = _dark_ball(patch, small, psf_width2, again.neighbours)
-        trials.append(minimise(*model.with_gp_prior(model.start_parameters(small), psf_width2)))
+        model = _dark_ball(patch, small, again.neighbours)
+        trials.append(minimise(*model.with_gp_prior(model.start_parameters(small))))
     first = trials[0]
     trials = [t for t in trials if _ends_near_point(t)] or trials
     shape_sd = 0.0
-    if found.outside or found.core_residual() > MAX_PAIR_CORE_RESIDUAL:
-        pair = _large_pair_among_tissue(patch, psf_width2, again.neighbours)
+    if found.left_mask or found.core_residual() > MAX_PAIR_CORE_RESIDUAL:
+        pair = _large_pair_among_tissue(patch, again.neighbours)
         one = min(trials, key=FitState.bic)
         if _ends_near_point(pair) and _residual_ratio(pair, one) < MAX_CORE_RESIDUAL_RATIO:
             trials.append(pair)
@@ -127,62 +121,61 @@ def refine_with_tissue_prior(initial: FitState, psf_width2: Estimate) -> FitStat
     best = trials[int(costs.argmin())]
     cost_weight = 1.0 if best.core_residual() < MAX_CLEAR_CORE_RESIDUAL else POOR_FIT_COST_WEIGHT
     chance = np.exp(-0.5 * cost_weight * (costs - costs.min()))
-    moved = np.array([trial.parameters[0] - best.parameters[0] for trial in trials])
+    moved = np.array([trial.parameters[LAYOUT.total] - best.parameters[LAYOUT.total] for trial in trials])
     model_selection_sd = float(np.hypot(np.sqrt((chance * moved**2).sum() / chance.sum()), shape_sd))
     if best is first:
         return found.with_model_selection_sd(
             float(np.hypot(initial.model_selection_sd_ppm_mm3, model_selection_sd))
         )
     # What is further out had misled the first fit; what it makes of this one, if that stays what it is, is in the SD.
-    model = _dark_ball(found.model.patch, best.source, psf_width2, found.model.neighbours)
+    model = _dark_ball(found.model.patch, best.source, found.model.neighbours)
     model = model.with_shape(best.model.shape)
-    wide = minimise(*model.with_gp_prior(model.with_fitted_background(best.parameters), psf_width2))
-    change = wide.parameters[:4] - best.parameters[:4]
+    wide = minimise(*model.with_gp_prior(model.with_fitted_background(best.parameters)))
+    change = wide.parameters[LAYOUT.known] - best.parameters[LAYOUT.known]
     further_out = abs(change[0]) if np.linalg.norm(change[1:]) < SAME_CENTRE_MM else 0.0
     return best.with_model_selection_sd(float(np.hypot(model_selection_sd, further_out)))
 
 
 def _ends_near_point(found: FitState) -> bool:
     """Whether a fit ends near the point: what ends far from it is something else, a sinus or another lesion."""
-    return not found.outside and bool(np.linalg.norm(_prior_deviations(found)[:3]) < MAX_CENTRE_DEVIATION_SD)
+    return not found.left_mask and bool(
+        np.linalg.norm(_prior_deviations(found)[:3]) < MAX_CENTRE_DEVIATION_SD
+    )
 
 
-def _large_pair_among_tissue(patch: Patch, psf_width2: Estimate, neighbours: ComplexArray | None) -> FitState:
+def _large_pair_among_tissue(patch: Patch, neighbours: ComplexArray | None) -> FitState:
     """Fit a pale pair at the point: beside a sinus one ball is led astray before a second can be seen."""
     large, *_ = sources = [
         _large_pair(radius, sign)
         for radius in (LARGE_PAIR_RADIUS_MM, SMALL_PAIR_RADIUS_MM)
         for sign in (1, -1)
     ]
-    model = _dark_ball(patch, large, psf_width2, neighbours).with_shape(BALL_PAIR)
+    model = _dark_ball(patch, large, neighbours).with_shape(BALL_PAIR)
     # To choose a start coarse cells do.
     coarse = model.on_patch(patch, large, cell_mm=COARSE_CELL_MM)
     starts = [coarse.start_parameters(source, source.radius_mm * u) for source in sources for u in AXES]
-    return minimise(
-        *model.with_gp_prior(min(starts, key=lambda p: evaluate_objective(coarse, p).cost), psf_width2)
-    )
+    return minimise(*model.with_gp_prior(min(starts, key=lambda p: evaluate_objective(coarse, p).cost)))
 
 
-def _dark_ball(
-    patch: Patch, source: Source, psf_width2: Estimate, neighbours: ComplexArray | None
-) -> LesionModel:
-    return LesionModel(
-        patch, source, psf_width2=psf_width2, core=dark_core(patch.b0_tesla), neighbours=neighbours
-    )
+def _dark_ball(patch: Patch, source: Source, neighbours: ComplexArray | None) -> LesionModel:
+    return LesionModel(patch, source, core_decay=dark_core(patch.acquisition.b0_tesla), neighbours=neighbours)
 
 
-def fit_among_tissue(initial: FitState, psf_width2: Estimate) -> FitState:
-    patch = initial.model.patch_with_fitted_background(initial.parameters)
-    if patch.heterogeneity > MIN_HETEROGENEITY and initial.source.radius_mm < LARGE_LESION_RADIUS_MM:
+def fit_among_tissue(initial: FitState, acquisition: Acquisition) -> FitState:
+    patch = initial.model.patch_with_fitted_background(initial.parameters).with_acquisition(acquisition)
+    if (
+        patch.acquisition.heterogeneity > MIN_HETEROGENEITY
+        and initial.source.radius_mm < LARGE_LESION_RADIUS_MM
+    ):
         patch = patch.restricted_to(REFINEMENT_RADIUS_MM)
     model = initial.model.on_patch(patch, initial.source)
-    return minimise(*model.with_gp_prior(model.with_fitted_background(initial.parameters), psf_width2))
+    return minimise(*model.with_gp_prior(model.with_fitted_background(initial.parameters)))
 
 
 def _is_questionable(found: FitState) -> bool:
     """Whether a fit is weak, poor at its core or without one, or unlike what is expected of a lesion at the point."""
-    weak = abs(found.parameters[0]) < MIN_CLEAR_SIGNIFICANCE * found.sandwich_sd()
-    poor = found.outside or found.core_residual() >= MAX_CLEAR_CORE_RESIDUAL
+    weak = abs(found.parameters[LAYOUT.total]) < MIN_CLEAR_SIGNIFICANCE * found.sandwich_sd()
+    poor = found.left_mask or found.core_residual() >= MAX_CLEAR_CORE_RESIDUAL
     return weak or poor or float(np.linalg.norm(_prior_deviations(found))) >= MAX_PRIOR_DEVIATION_SD
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState, minimise, triple
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
 from qsmcmb.microbleeds.fit.priors import (
-    PSF_WIDTH2_PRIOR,
     SIGNAL_RETAINING_CORE,
     dark_core,
     expected_radius_mm,
@@ -17,8 +16,7 @@ from qsmcmb.microbleeds.fit.priors import (
 from qsmcmb.microbleeds.signal.model import CoreDecay, LesionModel, Source
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import COARSE_CELL_MM
-from qsmcmb.microbleeds.signal.source_shapes import AXES, BALL_PAIR, SPHEROID
-from qsmcmb.model import Estimate
+from qsmcmb.microbleeds.signal.source_shapes import AXES, BALL_PAIR, LAYOUT, ROW_CENTRE, SPHEROID
 from qsmcmb.typing import ComplexArray, FloatArray
 
 RADIUS_STARTS = (0.75, 1.0, 1.3)
@@ -65,19 +63,16 @@ def select_shape(
     source: Source,
     *,
     neighbours: ComplexArray | None = None,
-    psf_width2: Estimate = PSF_WIDTH2_PRIOR,
-    core: CoreDecay | None = None,
+    core_decay: CoreDecay | None = None,
 ) -> FitState:
     """Fit one lesion, or a pair where one does not do, among tissue that polynomials describe.
 
-    Parameters as for `fit_lesion`; `core` is what is expected of the inside, dark by default. A dark core hides its
-    size: only there the radius of `source` says less than its total susceptibility.
+    Parameters as for `fit_lesion`; `core_decay` is what is expected of the inside, dark by default. A dark core hides
+    its size: only there the radius of `source` says less than its total susceptibility.
     """
-    core = core or dark_core(patch.b0_tesla)
-    model = LesionModel(
-        patch, source, psf_width2=psf_width2, core=core, neighbours=neighbours, cell_mm=COARSE_CELL_MM
-    )
-    radius = source.radius_mm if core == SIGNAL_RETAINING_CORE else expected_radius_mm(source)
+    core_decay = core_decay or dark_core(patch.acquisition.b0_tesla)
+    model = LesionModel(patch, source, core_decay=core_decay, neighbours=neighbours, cell_mm=COARSE_CELL_MM)
+    radius = source.radius_mm if core_decay == SIGNAL_RETAINING_CORE else expected_radius_mm(source)
     starts = [model.start_parameters(source._replace(radius_mm=scale * radius)) for scale in RADIUS_STARTS]
     first = min(starts, key=lambda p: evaluate_objective(model, p).cost)
     one = minimise(model, first)
@@ -87,7 +82,7 @@ def select_shape(
     if core_residual < MAX_BALL_CORE_RESIDUAL and cost > one.objective.cost:
         return one
     # Nothing there has no shape; a core that is poor is not nothing.
-    if core_residual < MAX_PAIR_CORE_RESIDUAL and abs(one.parameters[0]) < 3 * one.sandwich_sd():
+    if core_residual < MAX_PAIR_CORE_RESIDUAL and abs(one.parameters[LAYOUT.total]) < 3 * one.sandwich_sd():
         return one
     spheroid = minimise(one.model.with_shape(SPHEROID), start, max_cost=one.objective.cost)
     tried = [spheroid, _fit_pair_along(spheroid)]
@@ -122,17 +117,17 @@ def _residual_ratio(other: FitState, one: FitState) -> float:
     A second ball that describes something else nearby lowers the cost, but leaves what is around it as it is. One
     outside the mask leaves nothing that is seen: infinity.
     """
-    if other.outside:
+    if other.left_mask:
         return np.inf
-    centres = [one.source.centre_mm, *(triple(row[1:4]) for row in other.rows)]
+    centres = [one.source.centre_mm, *(triple(row[ROW_CENTRE]) for row in other.rows)]
     return max(other.core_residual(c) / max(one.core_residual(c), 1e-9) for c in centres)
 
 
 def _with_shape_uncertainty(one: FitState, others: Sequence[FitState]) -> FitState:
     """Return a ball whose SD knows of shapes that lower the cost, and may or may not be right."""
-    total = one.parameters[0]
+    total = one.parameters[LAYOUT.total]
     moved = [
-        min(abs(other.parameters[0] - total), MAX_RIVAL_RATIO * abs(total))
+        min(abs(other.parameters[LAYOUT.total] - total), MAX_RIVAL_RATIO * abs(total))
         for other in others
         if _cost_drop(other, one) > MIN_SHAPE_COST_DROP and _residual_ratio(other, one) < 1
     ]
@@ -147,19 +142,23 @@ def _large_pair(radius_mm: float, sign: int) -> Source:
 def _fit_pair_along(spheroid: FitState) -> FitState:
     """Fit two equal balls that lie along a spheroid, in its place."""
     p = spheroid.parameters
-    half_axis = PAIR_RADIUS_RATIO * np.exp(p[4]) * p[7:10] / np.linalg.norm(p[7:10])
-    start = _pair_start(np.delete(p, np.s_[7:10]), half_axis, p[0], centre=p[1:4])
+    half_axis = (
+        PAIR_RADIUS_RATIO * np.exp(p[LAYOUT.log_radius]) * p[LAYOUT.axis] / np.linalg.norm(p[LAYOUT.axis])
+    )
+    start = _pair_start(np.delete(p, LAYOUT.axis), half_axis, p[LAYOUT.total], centre=p[LAYOUT.centre])
     return minimise(spheroid.model.with_shape(BALL_PAIR), start, max_cost=spheroid.objective.cost)
 
 
 def _fit_pairs(one: FitState) -> list[FitState]:
     """Fit two equal balls in place of the ball fitted, and beside it: that one may be half of the lesion."""
     model, p = one.model.with_shape(BALL_PAIR), one.parameters
-    whole, half = PAIR_RADIUS_RATIO * np.exp(p[4]), np.exp(p[4])
+    whole, half = PAIR_RADIUS_RATIO * np.exp(p[LAYOUT.log_radius]), np.exp(p[LAYOUT.log_radius])
     beside = [
-        _pair_start(p, half * u, 2 * p[0], centre=p[1:4] + sign * half * u) for u in AXES for sign in (1, -1)
+        _pair_start(p, half * u, 2 * p[LAYOUT.total], centre=p[LAYOUT.centre] + sign * half * u)
+        for u in AXES
+        for sign in (1, -1)
     ]
-    instead = [_pair_start(p, whole * u, p[0], centre=p[1:4]) for u in AXES]
+    instead = [_pair_start(p, whole * u, p[LAYOUT.total], centre=p[LAYOUT.centre]) for u in AXES]
     best = [min(starts, key=lambda p: evaluate_objective(model, p).cost) for starts in (beside, instead)]
     return [minimise(model, start, max_cost=one.objective.cost) for start in best]
 
@@ -169,7 +168,9 @@ def _fit_large_pair(one: FitState) -> FitState:
     model, p = one.model.with_shape(BALL_PAIR), one.parameters
     totals = [_large_pair(LARGE_PAIR_RADIUS_MM, sign).total_chi_ppm_mm3 for sign in (1, -1)]
     starts = [
-        _pair_start(p, LARGE_PAIR_RADIUS_MM * u, total, centre=p[1:4]) for u in AXES for total in totals
+        _pair_start(p, LARGE_PAIR_RADIUS_MM * u, total, centre=p[LAYOUT.centre])
+        for u in AXES
+        for total in totals
     ]
     first = min(starts, key=lambda p: evaluate_objective(model, p).cost)
     return minimise(model, first, max_cost=one.objective.cost)
@@ -178,8 +179,8 @@ def _fit_large_pair(one: FitState) -> FitState:
 def _spheroid_start(one: FitState) -> tuple[FloatArray, float]:
     """Return the parameters of a spheroid of the ball's volume in its place, along the axis of least cost, and that."""
     model, p = one.model.with_shape(SPHEROID), one.parameters
-    focus = START_FOCUS_RATIO * np.exp(p[4])
-    starts = [np.concatenate([p[:7], focus * u, p[7:]]) for u in AXES]
+    focus = START_FOCUS_RATIO * np.exp(p[LAYOUT.log_radius])
+    starts = [np.concatenate([p[: LAYOUT.n_common], focus * u, p[LAYOUT.n_common :]]) for u in AXES]
     costs = [evaluate_objective(model, start).cost for start in starts]
     best = int(np.argmin(costs))
     return starts[best], costs[best]
@@ -188,4 +189,13 @@ def _spheroid_start(one: FitState) -> tuple[FloatArray, float]:
 def _pair_start(one: FloatArray, half_axis: FloatArray, total: float, *, centre: FloatArray) -> FloatArray:
     """Return a pair's parameters from a ball's; touching balls."""
     radius = np.log(np.linalg.norm(half_axis))
-    return np.concatenate([[total], centre, [radius], one[5:7], half_axis, one[7:]])
+    return np.concatenate(
+        [
+            [total],
+            centre,
+            [radius],
+            one[LAYOUT.psf_width2 : LAYOUT.n_common],
+            half_axis,
+            one[LAYOUT.n_common :],
+        ]
+    )

@@ -9,7 +9,6 @@ import numpy as np
 
 from qsmcmb.microbleeds.fit.influence import cramer_rao_bound, reference_patch_sd
 from qsmcmb.microbleeds.fit.levenberg_marquardt import RADII_MM, FitState
-from qsmcmb.microbleeds.fit.objective import inverse_row
 from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE
 from qsmcmb.microbleeds.signal.model import Source
 from qsmcmb.microbleeds.signal.patch import Patch
@@ -80,9 +79,9 @@ class LesionFit(NamedTuple):
         return self.state.model.patch
 
     @property
-    def kept(self) -> bool:
+    def signal_retaining(self) -> bool:
         """Whether a core that keeps its signal was fitted."""
-        return self.state.model.core == SIGNAL_RETAINING_CORE
+        return self.state.model.core_decay == SIGNAL_RETAINING_CORE
 
     @property
     def exceeds_patch(self) -> bool:
@@ -115,13 +114,13 @@ def summarise_fit(state: FitState, places: Sequence[Patch] = ()) -> LesionFit:
     residual, core = state.residual, state.core_residual()
     poorer = max(1.0, residual / TYPICAL_RESIDUAL, (core / TYPICAL_RESIDUAL) ** CORE_RESIDUAL_EXPONENT)
     size = model.patch.grid.voxel_size_mm
-    stronger = (model.patch.b0_tesla / 3) ** FIELD_STRENGTH_EXPONENT
+    stronger = (model.patch.acquisition.b0_tesla / 3) ** FIELD_STRENGTH_EXPONENT
     thicker = (max(size) / min(size)) ** ANISOTROPY_EXPONENT
     total = state.source.total_chi_ppm_mm3
     noise_sd = float(around) * poorer * stronger * thicker / model.patch.fraction_in_mask
     if state.source.radius_mm > LARGE_BODY_RADIUS_MM:
         shape_sd = np.hypot(shape_sd, LARGE_BODY_SD_FRACTION * total)
-    hidden_tissue_sd = HIDDEN_TISSUE_SD_FRACTION * model.patch.heterogeneity * abs(total)
+    hidden_tissue_sd = HIDDEN_TISSUE_SD_FRACTION * model.patch.acquisition.heterogeneity * abs(total)
     return LesionFit(
         source=state.source,
         sd_ppm_mm3=float(
@@ -135,11 +134,7 @@ def summarise_fit(state: FitState, places: Sequence[Patch] = ()) -> LesionFit:
         hidden_tissue_sd_ppm_mm3=float(hidden_tissue_sd),
         residual=residual,
         core_residual=core,
-        psf_width2=Estimate(state.psf_width2_mm2, psf_width2_sd(state), "mm2"),
+        psf_width2=state.psf_width2,
         decay_hz=state.decay_hz,
         state=state.without_cache(),
     )
-
-
-def psf_width2_sd(found: FitState) -> float:
-    return float(np.sqrt(inverse_row(found.model, found.linear.normal, 5)[5]))

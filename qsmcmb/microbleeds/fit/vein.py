@@ -25,8 +25,7 @@ from qsmcmb.microbleeds.fit.objective import evaluate_objective
 from qsmcmb.microbleeds.signal.model import CoreDecay, LesionModel, Source
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import COARSE_CELL_MM
-from qsmcmb.microbleeds.signal.source_shapes import BALL_PAIR, CYLINDER
-from qsmcmb.model import Estimate
+from qsmcmb.microbleeds.signal.source_shapes import BALL_PAIR, CYLINDER, LAYOUT
 from qsmcmb.typing import ComplexArray, FloatArray
 
 STRAIGHT_VEIN_MM = 5.0
@@ -60,7 +59,10 @@ class Vein(NamedTuple):
         """Return what the fit of a cylinder found."""
         p = fit.parameters
         return cls(
-            float(p[0]), float(np.exp(p[4])), triple(p[7:10] / np.linalg.norm(p[7:10])), bic_difference
+            float(p[LAYOUT.total]),
+            float(np.exp(p[LAYOUT.log_radius])),
+            triple(p[LAYOUT.axis] / np.linalg.norm(p[LAYOUT.axis])),
+            bic_difference,
         )
 
 
@@ -95,31 +97,29 @@ def find_vein(lesion: FitState) -> Vein | None:
     lines, explained = candidate_lines(patch, left, STEPS_MM)
     if explained <= _explained_by_dipole(patch, left):
         return None
-    psf_width2, p = lesion.model.psf_width2, lesion.parameters
+    p = lesion.parameters
     ball = lesion.model.on_patch(patch, lesion.source, cell_mm=COARSE_CELL_MM)
-    again = minimise(*ball.with_gp_prior(ball.with_fitted_background(p), psf_width2))
+    again = minimise(*ball.with_gp_prior(ball.with_fitted_background(p)))
     if lesion.model.shape is BALL_PAIR:
-        axis = p[7:10] / np.linalg.norm(p[7:10])
-        lines.append(CylinderStart(float(p[0]) / PAIR_LENGTH_MM, p[1:4], axis))
-    vein = fit_cylinder(patch, lines, psf_width2, ball.neighbours)
+        axis = p[LAYOUT.axis] / np.linalg.norm(p[LAYOUT.axis])
+        lines.append(CylinderStart(float(p[LAYOUT.total]) / PAIR_LENGTH_MM, p[LAYOUT.centre], axis))
+    vein = fit_cylinder(patch, lines, ball.neighbours)
     bic_difference = again.bic() - vein.bic()
     return Vein.of(vein, bic_difference) if bic_difference > 0 else None
 
 
-def fit_cylinder(
-    patch: Patch, lines: Sequence[CylinderStart], psf_width2: Estimate, neighbours: ComplexArray | None
-) -> FitState:
+def fit_cylinder(patch: Patch, lines: Sequence[CylinderStart], neighbours: ComplexArray | None) -> FitState:
     """Fit a cylinder among tissue, from the best of some lines."""
     model = LesionModel(
-        patch, lines[0].source(), psf_width2=psf_width2, core=VENOUS_PER_TESLA.at(patch.b0_tesla), neighbours=neighbours,
-        shape=CYLINDER, cell_mm=COARSE_CELL_MM,
+        patch, lines[0].source(), core_decay=VENOUS_PER_TESLA.at(patch.acquisition.b0_tesla),
+        neighbours=neighbours, shape=CYLINDER, cell_mm=COARSE_CELL_MM,
     )  # fmt: skip
     starts = sorted(
         (model.start_parameters(line.source(), line.axis) for line in lines),
         key=lambda p: evaluate_objective(model, p).cost,
     )
     first = min((minimise(model, start) for start in starts[:STARTS]), key=lambda end: end.objective.cost)
-    return minimise(*model.with_gp_prior(first.parameters, psf_width2))
+    return minimise(*model.with_gp_prior(first.parameters))
 
 
 def _explained_by_dipole(patch: Patch, left: DetrendedField) -> float:

@@ -9,11 +9,12 @@ import numpy as np
 from qsmcmb.microbleeds.crosscheck.agreement import estimators_disagree
 from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
 from qsmcmb.microbleeds.results.flags import FLAGS
-from qsmcmb.microbleeds.results.measurement import LesionMeasurement
+from qsmcmb.microbleeds.results.measurement import FittedLesion
+from qsmcmb.microbleeds.signal.source_shapes import LAYOUT
 from qsmcmb.model import Estimate, Microbleed
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
+from qsmcmb.units import PPM_MM3
 
-UNIT = "ppm mm3"
 HALF_WEIGHT = 0.5
 
 
@@ -36,7 +37,7 @@ class Explanation(NamedTuple):
 
 
 def explain_lesion(
-    lesion: Microbleed, detail: LesionMeasurement | None, total: MapSum | None = None, *, command: str = ""
+    lesion: Microbleed, fitted: FittedLesion | None, total: MapSum | None = None, *, command: str = ""
 ) -> Explanation:
     """Return what a lesion's number rests on.
 
@@ -44,7 +45,7 @@ def explain_lesion(
     ----------
     lesion : Microbleed
         The row of the table.
-    detail : Detail or None
+    fitted : Detail or None
         Its neighbourhood, fit and signal loss; None where nothing could be fitted.
     total : MapSum, optional
         Its sum over the map, where there is a map.
@@ -60,7 +61,7 @@ def explain_lesion(
         "position_mm": [round(float(p), 3) for p in lesion.position_mm],
         "kind": lesion.kind,
         "certainty": lesion.certainty,
-        "unit": UNIT,
+        "unit": PPM_MM3,
         "total_chi": _estimate(lesion.total_chi_ppm_mm3),
         "detection_limit": lesion.detection_limit_ppm_mm3,
         "flags": [{"flag": f, "meaning": FLAGS.get(f, "")} for f in lesion.flags],
@@ -68,18 +69,18 @@ def explain_lesion(
     }
     if total is not None:
         record["map_sum"] = _sum_record(total)
-    if detail is None:
+    if fitted is None:
         return Explanation(record, None)
-    record |= _fit_record(detail) | _agreement(lesion, detail, total)
-    return Explanation(record, _slices(detail))
+    record |= _fit_record(fitted) | _agreement(lesion, fitted, total)
+    return Explanation(record, _slices(fitted))
 
 
-def totals_per_echo(detail: LesionMeasurement) -> list[Estimate]:
+def totals_per_echo(fitted: FittedLesion) -> list[Estimate]:
     """Return the total susceptibility that each echo asks for by itself: centre and shape held, polynomials free.
 
     A point source gives the same at every echo time; the SD holds noise and texture of that echo alone.
     """
-    state = detail.fit.state
+    state = fitted.fit.state
     model, objective, linear = state.model, state.objective, state.linear
     amplitude = linear.radial.reshape(-1, 1) * model.polynomial.amplitude.dense()
     phase = linear.along.reshape(-1, 1) * model.polynomial.phase.dense()
@@ -88,22 +89,22 @@ def totals_per_echo(detail: LesionMeasurement) -> list[Estimate]:
     error_real = objective.magnitude_weight * objective.robust * objective.error.real
     error_imaginary = objective.phase_weight * objective.robust * objective.error.imag
     out = []
-    for rows in np.split(np.arange(len(error_real)), len(detail.patch.te_s)):
+    for rows in np.split(np.arange(len(error_real)), len(fitted.patch.acquisition.te_s)):
         stacked = np.concatenate([real[rows], imaginary[rows]])
         error = np.concatenate([error_real[rows], error_imaginary[rows]])
         # Of one echo, some background terms are alike: the shortest step among those that fit.
         inverse = np.linalg.pinv(stacked.T @ stacked, rcond=1e-10, hermitian=True)
         step = -inverse @ (stacked.T @ error)
         sd = float(np.sqrt(max(inverse[0, 0], 0.0)) * max(1.0, float(np.sqrt(np.mean(error**2)))))
-        out.append(Estimate(float(state.parameters[0] + step[0]), sd, UNIT))
+        out.append(Estimate(float(state.parameters[LAYOUT.total] + step[0]), sd, PPM_MM3))
     return out
 
 
-def _fit_record(detail: LesionMeasurement) -> dict[str, Any]:
-    _, fit, loss, vein, beside = detail
+def _fit_record(fitted: FittedLesion) -> dict[str, Any]:
+    fit, loss = fitted.fit, fitted.signal_loss
     patch = fit.patch
     radius = np.sqrt((patch.coordinates_mm**2).sum(axis=0))
-    robust = fit.state.objective.robust.reshape(len(patch.te_s), -1) ** 2
+    robust = fit.state.objective.robust.reshape(len(patch.acquisition.te_s), -1) ** 2
     used = int(patch.inside.sum())
     record: dict[str, Any] = {
         "voxels": {
@@ -126,16 +127,18 @@ def _fit_record(detail: LesionMeasurement) -> dict[str, Any]:
             "converged": fit.converged,
         },
         "point_spread": {
-            "k_space_windows": [w._asdict() for w in patch.windows],
-            "slice_profile": patch.slices._asdict() if patch.slices else None,
+            "k_space_windows": [w._asdict() for w in patch.acquisition.windows],
+            "slice_profile": patch.acquisition.slice_profile._asdict()
+            if patch.acquisition.slice_profile
+            else None,
             "blur_mm2": _estimate_record(fit.psf_width2),
         },
         "per_echo": [
             {"te_s": te, **_estimate_record(m)}
-            for te, m in zip(patch.te_s, totals_per_echo(detail), strict=True)
+            for te, m in zip(patch.acquisition.te_s, totals_per_echo(fitted), strict=True)
         ],
     }
-    for name, line in (("vein", vein), ("vein_beside", beside)):
+    for name, line in (("vein", fitted.vein), ("vein_beside", fitted.adjacent_vein)):
         if line is not None:
             record[name] = line._asdict()
     if loss is not None:
@@ -162,8 +165,8 @@ def _sum_record(total: MapSum) -> dict[str, Any]:
     }
 
 
-def _agreement(lesion: Microbleed, detail: LesionMeasurement, total: MapSum | None) -> dict[str, Any]:
-    others = [total.corrected if total else None, detail.loss.estimate if detail.loss else None]
+def _agreement(lesion: Microbleed, fitted: FittedLesion, total: MapSum | None) -> dict[str, Any]:
+    others = [total.corrected if total else None, fitted.signal_loss.estimate if fitted.signal_loss else None]
     fit = lesion.total_chi_ppm_mm3
     return {"estimators_agree": None if fit is None else not estimators_disagree(fit, others)}
 
@@ -185,10 +188,10 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _slices(detail: LesionMeasurement) -> Slices:
-    patch, objective = detail.fit.patch, detail.fit.state.objective
+def _slices(fitted: FittedLesion) -> Slices:
+    patch, objective = fitted.fit.patch, fitted.fit.state.objective
     inside = patch.inside
-    z = int(np.argmin(np.abs(patch.axes_mm[2] - detail.fit.source.centre_mm[2])))
+    z = int(np.argmin(np.abs(patch.axes_mm[2] - fitted.fit.source.centre_mm[2])))
     level = float(np.median(np.abs(patch.signal[0][inside])))
     model = _placed(objective.signal.value / level, inside)[..., z]
     weight = _placed(objective.robust**2, inside)[..., z]

@@ -1,13 +1,23 @@
-"""What a reconstruction leaves of k-space along one axis: the acquired part, and the filter over it."""
+"""How one scan sees: echo times, noise, k-space window or slice profile along each axis, tissue heterogeneity.
+
+The point spread along an axis is the Fourier transform of the k-space window W, at distances x in voxels of the image,
+
+    P(x) = integral over 0 < k < 1 of W(k) cos(pi k x),
+
+with k over the Nyquist frequency; along slices it is the slice profile.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.model import Estimate
 from qsmcmb.typing import FloatArray
+from qsmcmb.units import dipole_phase_constant
 
 STEP = 0.005
 """Of the table of a spread, in voxels."""
@@ -92,3 +102,39 @@ class SliceProfile(NamedTuple):
     def weight(self, k: FloatArray) -> FloatArray:
         """Return the weight at spatial frequencies over the Nyquist frequency of the slices."""
         return np.asarray(np.sinc(0.5 * self.thickness * k) * np.sinc(0.5 * SLICE_FLANK * self.thickness * k))
+
+
+PSF_WIDTH2_PRIOR = Estimate(0.16, 0.16, "mm2")
+"""Squared width (mm2) of the box that widens the point spread, before a scan is seen: filters, decay, motion."""
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """A scan's own properties, shared by all of its lesions."""
+
+    te_s: tuple[float, ...]
+    """Echo times, s."""
+    b0_tesla: float
+    noise_sd: float
+    """SD of the noise per channel in an acquired voxel, before a filter; unit of the signal."""
+    windows: KSpaceWindows = FULL_K_SPACE
+    """What the reconstruction left of k-space along each axis."""
+    slice_profile: SliceProfile | None = None
+    """None where k-space was sampled along all axes."""
+    heterogeneity: float = 1.0
+    """Variation of the tissue's log magnitude relative to a brain's, 0 (a liquid) to 1."""
+    psf_width2: Estimate = PSF_WIDTH2_PRIOR
+    """Squared width of the box that widens the point spread beyond window and slice profile, mm2."""
+
+    @property
+    def axis_profiles(self) -> list[KSpaceWindow | SliceProfile]:
+        """Window or slice profile along each axis."""
+        out: list[KSpaceWindow | SliceProfile] = list(self.windows)
+        if self.slice_profile is not None:
+            out[self.slice_profile.axis] = self.slice_profile
+        return out
+
+    @property
+    def dipole_constants(self) -> FloatArray:
+        """Phase (rad) per echo of 1 ppm mm3 at 1 mm, times 1 / (3 cos^2 - 1)."""
+        return np.array([dipole_phase_constant(self.b0_tesla, t) for t in self.te_s])

@@ -31,10 +31,10 @@ class BackgroundPhase:
     """
 
     def __init__(self, patch: Patch, levels: Sequence[Sequence[FloatArray]]) -> None:
-        self._near = patch
+        self._patch = patch
         self._at_levels = [self._turn(patch.background_on_grid_hz(*axes)) for axes in levels]
         self._back = self._turn(-patch.background_hz(patch.coordinates_mm[:, patch.inside]))
-        profiles = zip(patch.axis_profiles, patch.background_phase_step, strict=True)
+        profiles = zip(patch.acquisition.axis_profiles, patch.background_phase_step, strict=True)
         self._window_weight = np.prod([profile.weight(turn) for profile, turn in profiles], axis=0)
 
     @classmethod
@@ -63,11 +63,11 @@ class BackgroundPhase:
 
     def _turn(self, field_hz: FloatArray) -> FloatArray:
         """Return cosine and sine (2, echo, point) of the phase of a field."""
-        phase = (2 * np.pi * np.outer(self._near.te_s, field_hz)).astype(np.float32)
+        phase = (2 * np.pi * np.outer(self._patch.acquisition.te_s, field_hz)).astype(np.float32)
         return np.stack([np.cos(phase), np.sin(phase)])
 
     def _left(self, psf_width_mm: float) -> FloatArray:
         """Return what is left of uniform tissue, (echo, voxel)."""
-        size = np.array(self._near.grid.voxel_size_mm)[:, None, None]
-        blurred = np.sinc(0.5 * self._near.background_phase_step * psf_width_mm / size).prod(axis=0)
+        size = np.array(self._patch.grid.voxel_size_mm)[:, None, None]
+        blurred = np.sinc(0.5 * self._patch.background_phase_step * psf_width_mm / size).prod(axis=0)
         return np.asarray(np.maximum(self._window_weight * blurred, MIN_TISSUE_SIGNAL))

@@ -15,9 +15,8 @@ import numpy as np
 
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import CELL_MM, PointSpread
-from qsmcmb.microbleeds.signal.source_shapes import BALL, SourceShape
+from qsmcmb.microbleeds.signal.source_shapes import BALL, LAYOUT, SourceShape
 from qsmcmb.microbleeds.signal.tissue import tissue_around
-from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
 
 
@@ -75,9 +74,7 @@ class LesionModel:
         The scan around the lesion.
     source : Source
         What is expected: sets the fine grid.
-    psf_width2 : Estimate
-        What is known of the squared blur beyond the k-space crop, mm2.
-    core : Core
+    core_decay : CoreDecay
         What is known of the lesion's inside.
     neighbours : ndarray of shape (echo and voxel,), optional
         Factor of other lesions on the signal.
@@ -92,13 +89,12 @@ class LesionModel:
         patch: Patch,
         source: Source,
         *,
-        psf_width2: Estimate,
-        core: CoreDecay,
+        core_decay: CoreDecay,
         neighbours: ComplexArray | None = None,
         shape: SourceShape = BALL,
         cell_mm: float = CELL_MM,
     ) -> None:
-        self.patch, self.psf_width2, self.core, self.neighbours = patch, psf_width2, core, neighbours
+        self.patch, self.core_decay, self.neighbours = patch, core_decay, neighbours
         self.shape = shape
         self.point_spread = PointSpread(
             patch,
@@ -136,8 +132,7 @@ class LesionModel:
         return LesionModel(
             patch,
             source,
-            psf_width2=self.psf_width2,
-            core=self.core,
+            core_decay=self.core_decay,
             neighbours=neighbours,
             shape=self.shape,
             cell_mm=cell_mm,
@@ -147,12 +142,12 @@ class LesionModel:
         """Return the neighbourhood with the background field that polynomials have beside the lesion."""
         phase, _ = self._split(p)
         cubic = phase[self.polynomial.phase.slices[-1]]
-        return replace(self.patch, background=cubic / (2 * np.pi * max(self.patch.te_s)))
+        return replace(self.patch, background=cubic / (2 * np.pi * max(self.patch.acquisition.te_s)))
 
-    def with_gp_prior(self, p: FloatArray, psf_width2: Estimate) -> tuple[LesionModel, FloatArray]:
+    def with_gp_prior(self, p: FloatArray) -> tuple[LesionModel, FloatArray]:
         """Return the same model with the tissue's processes, and its parameters at 0 processes."""
         out = copy(self)
-        out.tissue, out.psf_width2 = tissue_around(self.patch, gp_prior=True), psf_width2
+        out.tissue = tissue_around(self.patch, gp_prior=True)
         # Processes are the last terms of each.
         phase, amplitude = (
             np.pad(plain, (0, smooth.size - len(plain)))
@@ -168,7 +163,11 @@ class LesionModel:
         """Return the signal at parameters `p`, with the slopes of the factor if wanted."""
         rows = self.shape.rows(p)
         parts = self.point_spread.factor(
-            rows, float(np.exp(p[6])), p[5], shape=self.shape, derivatives=slopes
+            rows,
+            float(np.exp(p[LAYOUT.log_decay])),
+            p[LAYOUT.psf_width2],
+            shape=self.shape,
+            derivatives=slopes,
         )
         parts = parts.reshape(len(parts), -1)
         factor = 1 + parts[0]
@@ -187,8 +186,8 @@ class LesionModel:
                 source.total_chi_ppm_mm3,
                 *source.centre_mm,
                 np.log(source.radius_mm),
-                self.psf_width2.value,
-                np.log(self.core.decay_hz),
+                self.patch.acquisition.psf_width2.value,
+                np.log(self.core_decay.decay_hz),
                 *own,
             ]
         )

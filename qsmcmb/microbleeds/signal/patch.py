@@ -4,67 +4,72 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from qsmcmb.core.polynomials import monomials, polynomials
-from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, KSpaceWindow, KSpaceWindows, SliceProfile
+from qsmcmb.microbleeds.signal.acquisition import Acquisition, KSpaceWindows
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
-from qsmcmb.units import dipole_phase_constant
 
 BLOCK_MM = 3.5
 POINT_SD_MM = 1.0
 """Of a reader's or a detector's point, beside half a voxel."""
 MAX_VOXELS = 5000
-RADIUS_MM = 8.0
-"""Of the ball around a lesion that is looked at."""
+PATCH_RADIUS_MM = 8.0
+"""Radius of the ball that is fitted, mm: beyond it the dipole's field is below that of the tissue."""
+
+
+class ScanFields(NamedTuple):
+    """Results of the earlier stages that a measurement needs, on the scan's grid."""
+
+    field_hz: FloatArray
+    """Total field, unwrapped, Hz."""
+    offset_rad: FloatArray
+    """Receive phase at echo time 0, rad."""
+    mask: BoolArray
+    """Brain mask."""
+    r2star_hz: FloatArray | None = None
+    """R2*, 1/s; None for a single echo."""
 
 
 @dataclass(frozen=True)
 class Patch:
-    """Box around a lesion; `inside` marks the voxels of the ball that lie in the mask."""
+    """Box around a point; `inside` marks the voxels of the ball that lie in the mask and are fitted."""
 
+    acquisition: Acquisition
     grid: Grid
-    te_s: tuple[float, ...]
-    b0_tesla: float
     signal: ComplexArray
+    """(echo, x, y, z), the receive phase offset taken off."""
     field_hz: FloatArray
     inside: BoolArray
     axes_mm: tuple[FloatArray, FloatArray, FloatArray]
+    """Coordinates of the voxels along each axis, mm from the point."""
     radius_mm: float
-    noise: float
     fraction_in_mask: float
-    """Part of the ball that lies in the mask and the volume."""
+    """Fraction of the ball that lies in the mask and the volume."""
     box: tuple[slice, slice, slice]
-    windows: KSpaceWindows = FULL_K_SPACE
-    """What the reconstruction left of k-space along each axis."""
-    heterogeneity: float = 1.0
-    """How much the tissue of the scan differs from place to place, over a brain's: 0 in a liquid."""
-    slices: SliceProfile | None = None
-    """How the scan was made of slices; None where k-space was sampled along all axes."""
+    """Box in the scan's volume."""
     background: FloatArray | None = None
-    """Coefficients of a cubic (`polynomials` of places over `radius_mm`): the background field, Hz; None for none."""
+    """Coefficients of a cubic (`polynomials` of coordinates over `radius_mm`): the background field, Hz; None for 0."""
+
+    def with_acquisition(self, acquisition: Acquisition) -> Patch:
+        """Return the same voxels as another acquisition sees them."""
+        return replace(self, acquisition=acquisition)
 
     @property
-    def axis_profiles(self) -> list[KSpaceWindow | SliceProfile]:
-        """How a voxel sees its surroundings along each axis."""
-        out: list[KSpaceWindow | SliceProfile] = list(self.windows)
-        if self.slices is not None:
-            out[self.slices.axis] = self.slices
-        return out
-
-    @property
-    def dipole_constants(self) -> FloatArray:
-        """Phase (rad) per echo of 1 ppm mm3 at 1 mm, times 1 / (3 cos^2 - 1)."""
-        return np.array([dipole_phase_constant(self.b0_tesla, t) for t in self.te_s])
+    def centre_voxel(self) -> FloatArray:
+        """Fractional voxel indices of the point in the scan's volume."""
+        start = np.array([s.start for s in self.box])
+        return np.asarray(start - np.array([a[0] for a in self.axes_mm]) / self.grid.voxel_size_mm)
 
     @cached_property
     def independent_per_voxel(self) -> float:
         """Independent values per voxel inside: fewer than one where k-space is not filled, or was filtered."""
         ball_mm3 = 4 / 3 * np.pi * self.radius_mm**3 * self.fraction_in_mask
         used = float(self.inside.sum()) * self.grid.voxel_volume_mm3 / ball_mm3
-        return min(1.0, float(np.prod([w.power for w in self.windows])) / used)
+        return min(1.0, float(np.prod([w.power for w in self.acquisition.windows])) / used)
 
     @property
     def point_sd_mm(self) -> FloatArray:
@@ -95,7 +100,7 @@ class Patch:
     def values_from_wider(self, wider: Patch, values: ComplexArray) -> ComplexArray:
         """Return what of a wider neighbourhood's (echo and voxel inside) values lies inside this one."""
         kept = self.inside[wider.inside]
-        return values.reshape(len(self.te_s), -1)[:, kept].reshape(-1)
+        return values.reshape(len(self.acquisition.te_s), -1)[:, kept].reshape(-1)
 
     def background_hz(self, xyz_mm: FloatArray) -> FloatArray:
         """Return the background field at (3, n) places, Hz."""
@@ -117,12 +122,12 @@ class Patch:
         xyz = self.coordinates_mm[:, self.inside]
         half = 0.5 * np.diag(self.grid.voxel_size_mm)[:, :, None]
         step = np.stack([self.background_hz(xyz + h) - self.background_hz(xyz - h) for h in half])
-        return np.asarray(2 * np.array(self.te_s)[:, None] * step[:, None])
+        return np.asarray(2 * np.array(self.acquisition.te_s)[:, None] * step[:, None])
 
     @cached_property
     def phase_steepness(self) -> FloatArray:
         """Largest turn of the background's phase over what k-space holds, (echo, voxel inside)."""
-        edges = np.array([w.edge for w in self.windows])[:, None, None]
+        edges = np.array([w.edge for w in self.acquisition.windows])[:, None, None]
         return np.asarray(np.abs(self.background_phase_step / edges).max(axis=0))
 
     def block_labels(self) -> np.ndarray:
@@ -134,26 +139,41 @@ class Patch:
     def background_phase_guide(self, cost_weight: FloatArray) -> FloatArray:
         """Return (echo, voxel) phase of a plane through the unwrapped field, weighted by `cost_weight`."""
         inside = self.inside
-        weight = cost_weight.reshape(len(self.te_s), -1).min(axis=0) ** 2
+        weight = cost_weight.reshape(len(self.acquisition.te_s), -1).min(axis=0) ** 2
         basis = polynomials(self.coordinates_mm[:, inside] / self.radius_mm, 1)
         weighted = basis * weight[:, None]
         normal = basis.T @ weighted + 1e-9 * np.eye(4) * max(float(weight.sum()), 1e-30)
         field = basis @ np.linalg.solve(normal, weighted.T @ self.field_hz[inside])
-        return np.asarray(2 * np.pi * np.outer(self.te_s, field))
+        return np.asarray(2 * np.pi * np.outer(self.acquisition.te_s, field))
 
 
 def cut_patch(
     scan: GreScan,
     voxel: FloatArray,
+    fields: ScanFields,
+    acquisition: Acquisition,
     *,
-    field_hz: FloatArray,
-    offset_rad: FloatArray,
-    mask: BoolArray,
-    noise: float,
-    windows: KSpaceWindows = FULL_K_SPACE,
-    radius_mm: float = RADIUS_MM,
+    radius_mm: float = PATCH_RADIUS_MM,
 ) -> Patch:
-    """Cut the box around a point (fractional voxel indices) that holds a ball of `radius_mm` and one voxel more."""
+    """Cut the box that holds a ball around a point, and one voxel more on each side.
+
+    Parameters
+    ----------
+    scan : GreScan
+        Magnitude and wrapped phase.
+    voxel : ndarray of shape (3,)
+        The point, fractional voxel indices.
+    fields : ScanFields
+        Field map, phase offset and mask on `scan.grid`.
+    acquisition : Acquisition
+        How the scan sees; its windows decide which voxels are left out as dependent.
+    radius_mm : float, optional
+        Radius of the ball, mm, > 0.
+
+    Returns
+    -------
+    Patch
+    """
     grid = scan.grid
     slices, axes = [], []
     for v, size, n in zip(voxel, grid.voxel_size_mm, grid.shape, strict=True):
@@ -165,20 +185,27 @@ def cut_patch(
     x, y, z = np.meshgrid(*axes, indexing="ij")
     ball = x**2 + y**2 + z**2 <= radius_mm**2
     magnitude = scan.magnitude[(slice(None), *box)]
-    whole = ball & mask[box] & (magnitude[0] > 0)
-    inside = _thinned(whole, windows)
-    phase = scan.phase_rad[(slice(None), *box)] - offset_rad[box]
+    in_mask = ball & fields.mask[box] & (magnitude[0] > 0)
+    inside = _thinned(in_mask, acquisition.windows)
+    phase = scan.phase_rad[(slice(None), *box)] - fields.offset_rad[box]
     start = (box[0].start, box[1].start, box[2].start)
     shape = (inside.shape[0], inside.shape[1], inside.shape[2])
-    full = 4 / 3 * np.pi * radius_mm**3 / grid.voxel_volume_mm3
+    n_ball = 4 / 3 * np.pi * radius_mm**3 / grid.voxel_volume_mm3
     return Patch(
-        grid.cropped(start, shape), scan.te_s, scan.b0_tesla, magnitude * np.exp(1j * phase), field_hz[box],
-        inside, (axes[0], axes[1], axes[2]), radius_mm, noise, float(whole.sum() / full), box, windows,
-    )  # fmt: skip
+        acquisition=acquisition,
+        grid=grid.cropped(start, shape),
+        signal=magnitude * np.exp(1j * phase),
+        field_hz=fields.field_hz[box],
+        inside=inside,
+        axes_mm=(axes[0], axes[1], axes[2]),
+        radius_mm=radius_mm,
+        fraction_in_mask=float(in_mask.sum() / n_ball),
+        box=box,
+    )
 
 
 def _thinned(inside: BoolArray, windows: KSpaceWindows) -> BoolArray:
-    """Leave out voxels that say little: those between acquired ones, and half of very many."""
+    """Leave out dependent voxels (between acquired ones), and half of them where there are more than MAX_VOXELS."""
     index = np.indices(inside.shape)
     for axis, window in enumerate(windows):
         inside = inside & (index[axis] % max(1, round(0.9 / window.edge)) == 0)

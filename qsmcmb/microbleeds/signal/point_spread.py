@@ -73,20 +73,24 @@ class PointSpread:
         is_infinite: bool = False,
         cell_mm: float = CELL_MM,
     ) -> None:
-        self._near = patch
+        self._patch = patch
         held = [np.flatnonzero(patch.inside.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
         self._axes_mm = [axis[h] for axis, h in zip(patch.axes_mm, held, strict=True)]
         self._voxels = np.flatnonzero(patch.inside[np.ix_(*held)])
         """Those inside, among all of the rows that hold some."""
         size = np.array(patch.grid.voxel_size_mm)
-        turn = 6.0 * max(patch.dipole_constants) * max(abs(total_chi_ppm_mm3), 0.2)
-        smooth = [min(MAX_SMOOTH_PHASE, np.pi * w.flat_up_to(MAX_SMOOTH_LOSS)) for w in patch.windows]
+        turn = 6.0 * max(patch.acquisition.dipole_constants) * max(abs(total_chi_ppm_mm3), 0.2)
+        smooth = [
+            min(MAX_SMOOTH_PHASE, np.pi * w.flat_up_to(MAX_SMOOTH_LOSS)) for w in patch.acquisition.windows
+        ]
         inner = max((turn * (size / smooth).max()) ** 0.25, radius_mm + 0.5 * size.max())
         # Beyond the voxels nothing endless shows.
         self._inner_mm = min(patch.radius_mm if is_infinite else inner, MAX_RADIUS_MM)
-        width = TAPER_VOXELS * size / [w.edge for w in patch.windows]
-        if patch.slices is not None:
-            width[patch.slices.axis] = TAPER_SLICES * size[patch.slices.axis]
+        width = TAPER_VOXELS * size / [w.edge for w in patch.acquisition.windows]
+        if patch.acquisition.slice_profile is not None:
+            width[patch.acquisition.slice_profile.axis] = (
+                TAPER_SLICES * size[patch.acquisition.slice_profile.axis]
+            )
         self._outer_mm = self._inner_mm + width
         core = (
             max(min((turn * cell_mm / MAX_CELL_PHASE) ** 0.25, MAX_CORE_MM), radius_mm + cell_mm)
@@ -115,9 +119,9 @@ class PointSpread:
 
         The spread over what the taper leaves has a size and a middle; where the signal is smooth, no more counts.
         """
-        patch = self._near
+        patch = self._patch
         where = patch.coordinates_mm[:, patch.inside].T
-        if all(w.taper == 0 for w in patch.windows):
+        if all(w.taper == 0 for w in patch.acquisition.windows):
             # The taper is as good as band-limited: a sinc leaves it as it is.
             return np.ascontiguousarray(where, np.float32), np.asarray(
                 1 - self._taper(*(where - self._centre).T), np.float32
@@ -180,18 +184,18 @@ class PointSpread:
         -------
         ndarray of shape (1 or 3 + k n, echo, voxel inside), complex64
         """
-        patch = self._near
+        patch = self._patch
         psf_width_mm, wider_mm = np.sqrt([psf_width2_mm2, psf_width2_mm2 + PSF_WIDTH2_STEP_MM2])
         count = 2 + shape.per_row * len(rows) if derivatives else 1
-        decay = decay_hz * np.array(patch.te_s)
+        decay = decay_hz * np.array(patch.acquisition.te_s)
         core = np.stack([np.exp(-decay), -decay * np.exp(-decay)])
         args = (
             np.array(patch.grid.b0_dir, np.float32),
-            patch.dipole_constants.astype(np.float32),
+            patch.acquisition.dipole_constants.astype(np.float32),
             core.astype(np.float32),
         )
         rows = rows.astype(np.float32)
-        echoes = len(patch.te_s)
+        echoes = len(patch.acquisition.te_s)
         seen = np.zeros((2, count + derivatives, echoes, len(self._smooth)), np.float32)
         for number, level in enumerate(self._levels):
             part = np.empty((2, count, echoes, len(level.points)), np.float32)
@@ -229,7 +233,7 @@ class PointSpread:
         return kept[1]
 
     def _made_matrices(self, level: _Level, psf_width_mm: float) -> list[FloatArray]:
-        patch = self._near
+        patch = self._patch
         return [
             _sampling(axis, middle, width, v, psf_width_mm, profile)
             for axis, middle, width, v, profile in zip(
@@ -237,7 +241,7 @@ class PointSpread:
                 level.middles,
                 level.widths,
                 patch.grid.voxel_size_mm,
-                patch.axis_profiles,
+                patch.acquisition.axis_profiles,
                 strict=True,
             )
         ]

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from qsmcmb.microbleeds.signal.patch import Patch
+from qsmcmb.microbleeds.signal.patch import Patch, ScanFields
 from qsmcmb.model import GreScan
-from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.typing import FloatArray
 
 REFERENCE_DISTANCES_MM = (9.0, 13.0, 17.0, 22.0)
 
@@ -33,28 +33,29 @@ _DIRECTIONS = sorted(
 
 
 def find_reference_patches(
-    patch: Patch,
-    scan: GreScan,
-    *,
-    field_hz: FloatArray,
-    offset_rad: FloatArray,
-    mask: BoolArray,
-    lesion_voxels: FloatArray,
+    patch: Patch, scan: GreScan, fields: ScanFields, *, lesion_voxels: FloatArray
 ) -> list[Patch]:
-    """Return neighbourhoods of the same shape around, in the mask and away from all lesions.
+    """Return patches of the same shape around a lesion, in the mask and away from all lesions.
 
     Parameters
     ----------
     patch : Patch
-        Around the lesion.
-    scan, field_hz, offset_rad, mask
-        As for `cut_patch`.
+        The lesion's own patch.
+    scan : GreScan
+        Magnitude and wrapped phase.
+    fields : ScanFields
+        Field map, phase offset and mask on `scan.grid`.
     lesion_voxels : ndarray of shape (n, 3)
         All lesions, this one included, fractional voxel indices.
+
+    Returns
+    -------
+    list of Patch
+        At most MAX_REFERENCE_PATCHES, nearest first in each direction.
     """
     grid = scan.grid
     size = np.array(grid.voxel_size_mm)
-    middle = np.array([s.start for s in patch.box]) - np.array([a[0] for a in patch.axes_mm]) / size
+    middle = patch.centre_voxel
     found: list[Patch] = []
     for direction in _DIRECTIONS:
         for distance_mm in REFERENCE_DISTANCES_MM:
@@ -66,14 +67,14 @@ def find_reference_patches(
                 continue
             box = (slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2]))
             magnitude = scan.magnitude[(slice(None), *box)]
-            usable = mask[box] & (magnitude[0] > 0)
+            usable = fields.mask[box] & (magnitude[0] > 0)
             if np.mean(usable[patch.inside]) < MIN_REFERENCE_IN_MASK:
                 continue
-            phase = scan.phase_rad[(slice(None), *box)] - offset_rad[box]
+            phase = scan.phase_rad[(slice(None), *box)] - fields.offset_rad[box]
             signal = np.empty(phase.shape, np.complex64)
             # Where single precision has a fast sine, the complex exponential has not.
             signal.real, signal.imag = magnitude * np.cos(phase), magnitude * np.sin(phase)
-            found.append(replace(patch, signal=signal, field_hz=field_hz[box], box=box))
+            found.append(replace(patch, signal=signal, field_hz=fields.field_hz[box], box=box))
             break
         if len(found) == MAX_REFERENCE_PATCHES:
             break

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,33 @@ from qsmcmb.microbleeds.signal._cylinder_loops import PER_CYLINDER, cylinder_fac
 from qsmcmb.microbleeds.signal._spheroid_loops import PER_SPHEROID, spheroid_factor
 from qsmcmb.typing import ComplexArray, FloatArray
 
-COMMON = 7
+
+class ParameterLayout(NamedTuple):
+    """Where each of a source's parameters stands; the coefficients of the tissue follow them."""
+
+    total: int = 0
+    """Total susceptibility, ppm mm3; of a cylinder susceptibility times cross-section, ppm mm2."""
+    centre: slice = slice(1, 4)
+    """Centre, mm from the patch's point."""
+    log_radius: int = 4
+    """Logarithm of the radius in mm: of a ball, of each ball of a pair, of the ball of a spheroid's volume."""
+    psf_width2: int = 5
+    """Squared width of the box that widens the point spread, mm2."""
+    log_decay: int = 6
+    """Logarithm of R2* inside the body above the tissue's, 1/s."""
+    axis: slice = slice(7, 10)
+    """Half axis of a pair, focus of a spheroid (mm), direction of a cylinder; a ball has none."""
+    n_common: int = 7
+    """Number of parameters that all shapes have."""
+    known: slice = slice(0, 4)
+    """Total and centre."""
+
+
+LAYOUT = ParameterLayout()
+ROW_CENTRE = slice(1, 4)
+"""Centre (mm) in the rows that the loops read."""
+ROW_RADIUS = 4
+"""Radius (mm) in these rows."""
 BALL_MM3 = 4 / 3 * np.pi
 MIN_STRENGTH = 0.05
 PAIR_DISTANCE_LOG_SD = 0.4
@@ -65,87 +91,114 @@ class SourceShape(ABC):
     def log_susceptibility_ratio(self, p: FloatArray) -> float:
         """Return the logarithm of the susceptibility over what is expected."""
         volume, power = self.size
-        return float(np.log(max(abs(float(p[0])), MIN_STRENGTH) / (volume * self.dchi_ppm)) - power * p[4])
+        return float(
+            np.log(max(abs(float(p[LAYOUT.total])), MIN_STRENGTH) / (volume * self.dchi_ppm))
+            - power * p[LAYOUT.log_radius]
+        )
 
 
 class Ball(SourceShape):
     """A ball: strength is total susceptibility, ppm mm3."""
 
     name = "ball"
-    n_source_parameters, per_row, loop = COMMON, PER_BALL, staticmethod(lesion_factor)
+    n_source_parameters, per_row, loop = LAYOUT.n_common, PER_BALL, staticmethod(lesion_factor)
     size, dchi_ppm = (BALL_MM3, 3), 1.0
 
     def rows(self, p: FloatArray) -> FloatArray:
         """Return total susceptibility, centre and radius."""
-        return np.array([[*p[:4], np.exp(p[4])]])
+        return np.array([[*p[:4], np.exp(p[LAYOUT.log_radius])]])
 
     def chain_rule(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
         """Return the derivatives by the parameters."""
-        return np.concatenate([by_row[:4], by_row[4:5] * np.exp(p[4]), by_row[:4:-1]])
+        return np.concatenate([by_row[:4], by_row[4:5] * np.exp(p[LAYOUT.log_radius]), by_row[:4:-1]])
 
 
 class BallPair(SourceShape):
     """Two equal balls around the centre: strength is that of both; the half axis (3, mm) follows the common."""
 
     name = "pair"
-    n_source_parameters, per_row, loop = COMMON + 3, PER_BALL, staticmethod(lesion_factor)
+    n_source_parameters, per_row, loop = LAYOUT.n_common + 3, PER_BALL, staticmethod(lesion_factor)
     size, dchi_ppm = (2 * BALL_MM3, 3), 1.0
 
     def rows(self, p: FloatArray) -> FloatArray:
         """Return total susceptibility, centre and radius of each."""
-        return np.array([[p[0] / 2, *(p[1:4] + sign * p[7:10]), np.exp(p[4])] for sign in (1, -1)])
+        return np.array(
+            [
+                [
+                    p[LAYOUT.total] / 2,
+                    *(p[LAYOUT.centre] + sign * p[LAYOUT.axis]),
+                    np.exp(p[LAYOUT.log_radius]),
+                ]
+                for sign in (1, -1)
+            ]
+        )
 
     def chain_rule(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
         """Return the derivatives by the parameters."""
         one, two = by_row[:PER_BALL], by_row[PER_BALL : 2 * PER_BALL]
         both = one + two
         return np.concatenate(
-            [both[:1] / 2, both[1:4], both[4:] * np.exp(p[4]), by_row[:-3:-1], one[1:4] - two[1:4]]
+            [
+                both[:1] / 2,
+                both[ROW_CENTRE],
+                both[4:] * np.exp(p[LAYOUT.log_radius]),
+                by_row[:-3:-1],
+                one[ROW_CENTRE] - two[ROW_CENTRE],
+            ]
         )
 
     def shape_prior(self, p: FloatArray) -> tuple[float, FloatArray]:
         """Return how far the balls are from touching."""
         slopes = np.zeros(self.n_source_parameters)
-        slopes[7:10] = p[7:10] / max(float(p[7:10] @ p[7:10]), 0.05**2) / PAIR_DISTANCE_LOG_SD
-        slopes[4] = -1 / PAIR_DISTANCE_LOG_SD
-        distance = np.log(max(float(np.linalg.norm(p[7:10])), 0.05))
-        return float((distance - p[4]) / PAIR_DISTANCE_LOG_SD), slopes
+        slopes[LAYOUT.axis] = (
+            p[LAYOUT.axis] / max(float(p[LAYOUT.axis] @ p[LAYOUT.axis]), 0.05**2) / PAIR_DISTANCE_LOG_SD
+        )
+        slopes[LAYOUT.log_radius] = -1 / PAIR_DISTANCE_LOG_SD
+        distance = np.log(max(float(np.linalg.norm(p[LAYOUT.axis])), 0.05))
+        return float((distance - p[LAYOUT.log_radius]) / PAIR_DISTANCE_LOG_SD), slopes
 
 
 class Spheroid(SourceShape):
     """A ball drawn out along an axis: the radius is that of its volume; from the centre to a focus (3, mm) follows."""
 
     name = "spheroid"
-    n_source_parameters, per_row, loop = COMMON + 3, PER_SPHEROID, staticmethod(spheroid_factor)
+    n_source_parameters, per_row, loop = LAYOUT.n_common + 3, PER_SPHEROID, staticmethod(spheroid_factor)
     size, dchi_ppm = (BALL_MM3, 3), 1.0
 
     def rows(self, p: FloatArray) -> FloatArray:
         """Return total susceptibility, centre, radius across and focus."""
-        return np.array([[*p[:4], np.sqrt(_across2(p)), *p[7:10]]])
+        return np.array([[*p[:4], np.sqrt(_across2(p)), *p[LAYOUT.axis]]])
 
     def chain_rule(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
         """Return the derivatives by the parameters."""
         square = _across2(p)
         # Volume: square^3 + focus^2 square^2 = radius^6.
-        steep = 1 / (2 * np.sqrt(square) * (3 * square**2 + 2 * float(p[7:10] @ p[7:10]) * square))
-        by_focus = by_row[5:8] - np.multiply.outer(2 * square**2 * steep * p[7:10], by_row[4])
+        steep = 1 / (
+            2 * np.sqrt(square) * (3 * square**2 + 2 * float(p[LAYOUT.axis] @ p[LAYOUT.axis]) * square)
+        )
+        by_focus = by_row[5:8] - np.multiply.outer(2 * square**2 * steep * p[LAYOUT.axis], by_row[4])
         return np.concatenate(
-            [by_row[:4], by_row[4:5] * (6 * np.exp(6 * p[4]) * steep), by_row[:-3:-1], by_focus]
+            [
+                by_row[:4],
+                by_row[4:5] * (6 * np.exp(6 * p[LAYOUT.log_radius]) * steep),
+                by_row[:-3:-1],
+                by_focus,
+            ]
         )
 
     def shape_prior(self, p: FloatArray) -> tuple[float, FloatArray]:
         """Return how far it is from a ball."""
-        focus = max(float(np.linalg.norm(p[7:10])), 1e-3)
-        size = FOCUS_SD * np.exp(p[4])
+        focus = max(float(np.linalg.norm(p[LAYOUT.axis])), 1e-3)
+        size = FOCUS_SD * np.exp(p[LAYOUT.log_radius])
         slopes = np.zeros(self.n_source_parameters)
-        slopes[4], slopes[7:10] = -focus / size, p[7:10] / focus / size
+        slopes[LAYOUT.log_radius], slopes[LAYOUT.axis] = -focus / size, p[LAYOUT.axis] / focus / size
         return focus / size, slopes
 
 
 def _across2(p: FloatArray) -> float:
-    """Return the squared radius across a spheroid with its focus at p[7:10] and a ball's volume of radius exp(p[4])."""
-    focus2, volume2 = float(p[7:10] @ p[7:10]), float(np.exp(6 * p[4]))
-    square = float(np.exp(2 * p[4]))
+    """Return the squared radius across a spheroid of the volume of a ball, focus and log radius as in `LAYOUT`."""
+    focus2, volume2 = float(p[LAYOUT.axis] @ p[LAYOUT.axis]), float(np.exp(6 * p[LAYOUT.log_radius]))
+    square = float(np.exp(2 * p[LAYOUT.log_radius]))
     # Convex and rising: from above Newton's steps only fall.
     for _ in range(NEWTON_STEPS):
         square -= (square**3 + focus2 * square**2 - volume2) / (3 * square**2 + 2 * focus2 * square)
@@ -156,7 +209,7 @@ class Cylinder(SourceShape):
     """A long cylinder: strength is susceptibility times cross-section, ppm mm2; its direction (3) follows."""
 
     name = "cylinder"
-    n_source_parameters, per_row, loop = COMMON + 3, PER_CYLINDER, staticmethod(cylinder_factor)
+    n_source_parameters, per_row, loop = LAYOUT.n_common + 3, PER_CYLINDER, staticmethod(cylinder_factor)
     size, dchi_ppm, is_infinite = (np.pi, 2), 0.4, True
 
     @property
@@ -166,21 +219,25 @@ class Cylinder(SourceShape):
 
     def rows(self, p: FloatArray) -> FloatArray:
         """Return strength, a point on the axis, radius and direction."""
-        return np.array([[*p[:4], np.exp(p[4]), *(p[7:10] / np.linalg.norm(p[7:10]))]])
+        return np.array(
+            [[*p[:4], np.exp(p[LAYOUT.log_radius]), *(p[LAYOUT.axis] / np.linalg.norm(p[LAYOUT.axis]))]]
+        )
 
     def chain_rule(self, p: FloatArray, by_row: ComplexArray) -> ComplexArray:
         """Return the derivatives by the parameters."""
-        length = np.linalg.norm(p[7:10])
-        axis = p[7:10] / length
+        length = np.linalg.norm(p[LAYOUT.axis])
+        axis = p[LAYOUT.axis] / length
         across = (np.eye(3) - np.outer(axis, axis)) / length
         turned = np.tensordot(across, by_row[5:8], axes=1)
-        return np.concatenate([by_row[:4], by_row[4:5] * np.exp(p[4]), by_row[:-3:-1], turned])
+        return np.concatenate(
+            [by_row[:4], by_row[4:5] * np.exp(p[LAYOUT.log_radius]), by_row[:-3:-1], turned]
+        )
 
     def shape_prior(self, p: FloatArray) -> tuple[float, FloatArray]:
         """Return the direction's length against 1: it means nothing, and must not run away."""
         slopes = np.zeros(self.n_source_parameters)
-        length = float(np.linalg.norm(p[7:10]))
-        slopes[7:10] = p[7:10] / length / UNIT_SD
+        length = float(np.linalg.norm(p[LAYOUT.axis]))
+        slopes[LAYOUT.axis] = p[LAYOUT.axis] / length / UNIT_SD
         return (length - 1) / UNIT_SD, slopes
 
 

@@ -134,7 +134,7 @@ class Tissue(NamedTuple):
         left = np.angle(rest * np.exp(-1j * guide))
         mean = np.angle((cost_weight * np.exp(1j * left)).sum())
         left = np.angle(np.exp(1j * (left - mean))) + mean + guide
-        shape = (len(patch.te_s), -1)
+        shape = (len(patch.acquisition.te_s), -1)
         weight = (cost_weight**2).reshape(shape)
         log_size = np.log(np.maximum(np.abs(data), 1e-12))
         return (
@@ -159,23 +159,23 @@ def tissue_around(patch: Patch, *, gp_prior: bool = False) -> Tissue:
     """
     xyz = patch.coordinates_mm[:, patch.inside]
     unit = xyz / patch.radius_mm
-    echoes = np.array(patch.te_s)
+    echoes = np.array(patch.acquisition.te_s)
     te, ones = echoes / echoes.max(), np.ones(len(echoes))
     linear, quadratic, cubic = (polynomials(unit, order) for order in (1, 2, 3))
     phase, amplitude = [BasisTerm(te, cubic, np.inf)], [BasisTerm(ones, quadratic, np.inf)]
     if len(echoes) > 1:
         phase.insert(0, BasisTerm(ones, linear, np.inf))
         amplitude.append(BasisTerm(te, linear, np.inf))
-    if gp_prior and patch.heterogeneity > MIN_HETEROGENEITY:
+    if gp_prior and patch.acquisition.heterogeneity > MIN_HETEROGENEITY:
         middles = basis_centres(patch.radius_mm + BASIS_MARGIN_MM)
         bump = gaussian_basis(xyz, middles)
         fields = gaussian_field_basis(xyz, middles, patch.grid.b0_dir)
-        turn = 2 * np.pi * GAMMA_MHZ_PER_T * patch.b0_tesla * echoes.max()
-        phase.append(BasisTerm(te, fields, patch.heterogeneity * CHI_SD_PPM * turn))
-        amplitude.append(BasisTerm(ones, bump, patch.heterogeneity * MAGNITUDE_SD))
+        turn = 2 * np.pi * GAMMA_MHZ_PER_T * patch.acquisition.b0_tesla * echoes.max()
+        phase.append(BasisTerm(te, fields, patch.acquisition.heterogeneity * CHI_SD_PPM * turn))
+        amplitude.append(BasisTerm(ones, bump, patch.acquisition.heterogeneity * MAGNITUDE_SD))
         if len(echoes) > 1:
-            r2star = R2STAR_SD_PER_TESLA_HZ * patch.b0_tesla * echoes.max()
-            amplitude.append(BasisTerm(te, bump, patch.heterogeneity * r2star))
+            r2star = R2STAR_SD_PER_TESLA_HZ * patch.acquisition.b0_tesla * echoes.max()
+            amplitude.append(BasisTerm(te, bump, patch.acquisition.heterogeneity * r2star))
     return Tissue(
         SeparableBasis(phase),
         SeparableBasis(amplitude),

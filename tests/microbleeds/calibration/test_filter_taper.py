@@ -48,10 +48,10 @@ def test_lesions_tell_the_taper(filtered: PhantomSession) -> None:
     patches = nears_of(filtered, (told, told._replace(taper=0.55), told._replace(taper=0.8)))
     for patch in choose_filter_taper([None, *patches])[1:]:
         assert patch is not None
-        assert [w.edge for w in patch.windows] == [0.8] * 3
-        assert [w.taper for w in patch.windows] == pytest.approx([0.5] * 3, abs=0.03)
+        assert [w.edge for w in patch.acquisition.windows] == [0.8] * 3
+        assert [w.taper for w in patch.acquisition.windows] == pytest.approx([0.5] * 3, abs=0.03)
         # Less of the noise was filtered away than a wider taper would have.
-        assert patch.noise < patches[0].noise
+        assert patch.acquisition.noise_sd < patches[0].noise
 
 
 def test_what_no_cosine_filtered_stays(filtered: PhantomSession) -> None:

@@ -57,7 +57,7 @@ def test_record_is_json_with_the_tables_numbers(detail: LesionMeasurement) -> No
     assert again["fit"]["hidden_tissue_sd"] == pytest.approx(
         HIDDEN_TISSUE_SD_FRACTION * lesion.total_chi_ppm_mm3.value
     )
-    assert [r["te_s"] for r in again["per_echo"]] == list(detail.patch.te_s)
+    assert [r["te_s"] for r in again["per_echo"]] == list(detail.patch.acquisition.te_s)
     assert again["estimators_agree"] is True
     assert slices is not None
     inside = np.isfinite(slices.weight)

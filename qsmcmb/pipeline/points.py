@@ -80,6 +80,7 @@ def measure_points(
             fix="give one row x, y, z in scanner RAS+ mm for each lesion",
         )  # fmt: skip
     config = config or make_config()
+    provenance = provenance_of(scan, config, ("mask", "unwrap", "fieldmap"))
     clock = Clock(scan.name, report)
     phase = map_scan_field(scan, config, mask=mask, report=report)
     with clock.stage("acquisition"):
@@ -92,5 +93,4 @@ def measure_points(
     places = assign_territory([m.position_mm for m in measured.lesions], phase.mask, scan.grid)
     losses = [d.loss if d else None for d in measured.details]
     lesions = with_territories(flag_same_lesions(flag_disagreement(measured.lesions, losses)), places)
-    provenance = provenance_of(scan, config, ("mask", "unwrap", "fieldmap"))
     return MicrobleedTable(lesions, measured.labels, provenance), measured.details

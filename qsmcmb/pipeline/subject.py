@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qsmcmb.anatomy.territory import assign_territory
+from qsmcmb.core.software import software_versions
 from qsmcmb.core.validate import check_mask
 from qsmcmb.field_mapping.head import map_field
 from qsmcmb.field_mapping.offset import remove_phase_offset
@@ -142,6 +143,8 @@ def run_scan(
         Any gate of the stages.
     """
     config = config or make_config()
+    # First of all: the version is that of the code that starts, whatever is committed meanwhile.
+    provenance = provenance_of(scan, config)
     clock = Clock(scan.name, report)
     scan = _prepared(scan, config, clock)
     job = _Job(scan, config, clock)
@@ -182,7 +185,7 @@ def run_scan(
     return ScanResult(
         scan, phase.mask, phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ), phase.total_field_hz,
         phase.field_sd_hz, local_field_hz, inversion.mask, chi_ppm, r2star_hz, swi, mip_min,
-        measured.lesions, measured.labels, limit_ppm_mm3, explanations, provenance_of(scan, job.config),
+        measured.lesions, measured.labels, limit_ppm_mm3, explanations, provenance,
         (*scan.warnings, *_echo_warnings(scan.n_echoes), *phase.warnings,
          *_sign_warnings(chi_ppm, r2star_hz, inversion.mask, scan)), job.clock.seconds,
     )  # fmt: skip
@@ -357,7 +360,5 @@ def _echo_warnings(echoes: int) -> list[str]:
 
 def provenance_of(scan: GreScan, config: Config, stages: Sequence[str] = tuple(STAGES)) -> Provenance:
     """Return sources, every stage's method with all its options, and the software."""
-    from qsmcmb import __version__
-
     steps = tuple((stage, config.record(stage)) for stage in stages)
-    return Provenance(scan.sources, steps, {"qsmcmb": __version__})
+    return Provenance(scan.sources, steps, software_versions())

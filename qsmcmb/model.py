@@ -143,6 +143,7 @@ class Provenance:
     steps: tuple[tuple[str, dict[str, Any]], ...] = ()
     """(step, its method and all options, defaults written out)."""
     software: dict[str, str] = field(default_factory=dict)
+    """(name: version) of qsmcmb, Python and every library that computes."""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def add(app: typer.Typer) -> None:
             write_scan(Place(out), result)
             bar.report(scan.name, "report", 0.0)
             page = write_scan_page(out)
-        LogFile(out).write("scan", warnings=result.warnings, seconds=result.seconds)
+        LogFile(out).write("scan", version=__version__, warnings=result.warnings, seconds=result.seconds)
         for warning in result.warnings if context.obj else ():
             say(f"WARNING {warning}")
         say(f"{len(result.lesions)} candidates; page: {page}")

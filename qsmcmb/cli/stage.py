@@ -30,14 +30,13 @@ def bind_stage(name: str, method: str, settings: Sequence[str] | None) -> Stage:
 
 def write_stage(path: Path, data: AnyArray, grid: Grid, *, units: str, stage: Stage | None = None) -> None:
     """Write an image with its record."""
-    from qsmcmb import __version__
-    from qsmcmb.io.derivatives import write_single
+    from qsmcmb.core.software import software_versions
+    from qsmcmb.io.derivatives import software_record, write_single
 
     record: dict[str, Any] = {"Units": units} if units else {}
     if stage:
         record["Steps"] = {stage.name: stage.record}
-    record["GeneratedBy"] = [{"Name": "qsmcmb", "Version": __version__}]
-    write_single(path, data, grid, record)
+    write_single(path, data, grid, {**record, **software_record(software_versions())})
 
 
 def mask_or_made(mask: Path | None, magnitude: FloatArray, phase_rad: FloatArray, grid: Grid) -> BoolArray:

@@ -1,7 +1,8 @@
 """The one Numba decorator, and where its cache lives.
 
 Numba keys its cache by the source file of the function alone and does not see that a callee in another file
-changed; so the cache folder carries the version and a hash of every loop module.
+changed; so the cache folder carries a hash of every loop module. A version that changes with every commit or edit
+has no part in it: the loops would be compiled anew each time.
 
 Threads sleep while they wait: Numba and pyFFTW each bring an OpenMP runtime, and where one's threads spin after a loop
 the other's transform finds a core taken and lasts twice as long.
@@ -31,7 +32,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 @lru_cache(maxsize=1)
 def cache_folder() -> Path:
-    """Return the user's writable cache folder of this version, or a temporary one.
+    """Return the user's writable cache folder of these loops, or a temporary one.
 
     Returns
     -------

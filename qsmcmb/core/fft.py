@@ -226,6 +226,15 @@ def engine(shape: Shape) -> FftEngine:
     return kept[shape]
 
 
+def library_versions() -> dict[str, str]:
+    """Return the versions of pyFFTW and of the FFTW library in it; none where `scipy.fft` does the work."""
+    if pyfftw is None:
+        return {}
+    # pyFFTW says nothing of an FFTW that it can't name.
+    fftw = {"FFTW": pyfftw.fftw_version} if pyfftw.fftw_version else {}
+    return {"pyfftw": pyfftw.__version__, **fftw}
+
+
 def release() -> None:
     """Free this thread's plans and buffers."""
     _local.engines = OrderedDict()

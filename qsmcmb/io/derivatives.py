@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from qsmcmb.core.software import software_versions
 from qsmcmb.errors import OutputError
 from qsmcmb.io.atomic import atomic_write, make_folder
 from qsmcmb.io.nifti import save_volume
-from qsmcmb.io.tables import write_json, write_tsv
+from qsmcmb.io.tables import generated_by, write_json, write_tsv
 from qsmcmb.model import Grid, Provenance
 from qsmcmb.typing import AnyArray
 
@@ -53,12 +54,31 @@ class Place:
 
 
 def provenance_record(provenance: Provenance) -> dict[str, Any]:
-    """Return the provenance as it stands in every JSON."""
+    """Return the provenance as it stands in every JSON; where it names no software, the one that writes."""
     return {
-        "GeneratedBy": [{"Name": name, "Version": v} for name, v in sorted(provenance.software.items())],
+        **software_record(provenance.software or software_versions()),
         "Sources": [name for name, _ in provenance.sources],
         "SourceChecksums": {name: f"sha256:{digest}" for name, digest in provenance.sources},
         "Steps": {step: dict(options) for step, options in provenance.steps},
+    }
+
+
+def software_record(software: Mapping[str, str]) -> dict[str, Any]:
+    """Return the versions as they stand in every JSON: BIDS names the pipeline, `Software` what it ran on.
+
+    Parameters
+    ----------
+    software : mapping of str to str
+        (name: version), qsmcmb among them.
+
+    Examples
+    --------
+    >>> software_record({"qsmcmb": "0.2.0", "numpy": "2.4.6"})["Software"]
+    {'numpy': '2.4.6'}
+    """
+    return {
+        "GeneratedBy": generated_by(software["qsmcmb"]),
+        "Software": {name: v for name, v in software.items() if name != "qsmcmb"},
     }
 
 
@@ -122,7 +142,7 @@ def write_dataset_description(out: Path, *, name: str, version: str, source: str
         "Name": name,
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "qsmcmb", "Version": version}],
+        "GeneratedBy": generated_by(version),
     }
     if source:
         record["SourceDatasets"] = [{"URL": source}]

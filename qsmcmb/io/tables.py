@@ -16,6 +16,7 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import atomic_write
 from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.typing import FloatArray
+from qsmcmb.version import version
 
 UNKNOWN = "n/a"
 DIGITS = 6
@@ -121,8 +122,24 @@ def _number(path: Path, row: Mapping[str, str | None], column: str) -> float:
     return value
 
 
+def generated_by(qsmcmb_version: str) -> list[dict[str, str]]:
+    """Return the `GeneratedBy` of BIDS.
+
+    Examples
+    --------
+    >>> generated_by("0.2.0")
+    [{'Name': 'qsmcmb', 'Version': '0.2.0'}]
+    """
+    return [{"Name": "qsmcmb", "Version": qsmcmb_version}]
+
+
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Write one JSON object, keys as given, numbers rounded to the table's digits, NaN as null."""
+    """Write one JSON object, keys as given, numbers rounded to the table's digits, NaN as null.
+
+    A record that does not tell what made it gets `GeneratedBy` with this version: no JSON leaves without one.
+    """
+    if "GeneratedBy" not in record:
+        record = {**record, "GeneratedBy": generated_by(version())}
     text = json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False)
     atomic_write(path, (text + "\n").encode())
 

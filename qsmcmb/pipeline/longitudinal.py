@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qsmcmb.change.matching import COLUMNS, Change, SessionLesions, compare_sessions
+from qsmcmb.core.software import software_versions
 from qsmcmb.io.derivatives import Place, write_table
 from qsmcmb.io.nifti import sha256_of
 from qsmcmb.io.results import SessionResults, list_results
@@ -58,8 +59,6 @@ def run_longitudinal(
     InvalidInputError
         REGISTRATION when two sessions do not show the same head.
     """
-    from qsmcmb import __version__
-
     sessions = list_results(out, participant)
     if len(sessions) < 2:
         return None
@@ -82,7 +81,7 @@ def run_longitudinal(
     steps = (
         ("longitudinal", {"registration": "rigid, Mattes mutual information", "transforms": transforms}),
     )
-    provenance = Provenance(_sources(sessions, out), steps, {"qsmcmb": __version__})
+    provenance = Provenance(_sources(sessions, out), steps, software_versions())
     place = Place(out / f"sub-{participant}", f"sub-{participant}")
     columns: dict[str, Any] = {**COLUMNS}
     write_table(place, "desc-cmb_longitudinal", rows, columns=columns, provenance=provenance)

@@ -79,6 +79,7 @@ def measure_points(
             fix="give one row x, y, z in scanner RAS+ mm for each lesion",
         )  # fmt: skip
     config = config or make_config()
+    provenance = provenance_of(scan, config, ("mask", "unwrap", "fieldmap"))
     clock = Clock(scan.name, report)
     phase = map_scan_field(scan, config, mask=mask, report=report)
     with clock.stage("acquisition"):
@@ -87,5 +88,4 @@ def measure_points(
     with clock.stage("quantify"):
         measured = measure_lesions(scan, Targets.of_readers(points, kinds), fields, acquisition)
     lesions = describe_lesions(measured, scan, phase.mask)
-    provenance = provenance_of(scan, config, ("mask", "unwrap", "fieldmap"))
     return MicrobleedTable(lesions, measured.labels, provenance), measured.fitted

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from qsmcmb.core.software import software_versions
 from qsmcmb.core.validate import check_mask
 from qsmcmb.field_mapping.head import map_field
 from qsmcmb.field_mapping.offset import remove_phase_offset
@@ -141,6 +142,8 @@ def run_scan(
         Any gate of the stages.
     """
     config = config or make_config()
+    # First of all: the version is that of the code that starts, whatever is committed meanwhile.
+    provenance = provenance_of(scan, config)
     clock = Clock(scan.name, report)
     scan = _prepared(scan, config, clock)
     job = _Job(scan, config, clock)
@@ -200,7 +203,7 @@ def run_scan(
         lesion_labels=measured.labels,
         detection_limit_ppm_mm3=limit_ppm_mm3,
         explanations=explanations,
-        provenance=provenance_of(scan, job.config),
+        provenance=provenance,
         warnings=warnings,
         seconds=job.clock.seconds,
     )
@@ -336,7 +339,5 @@ def _echo_warnings(echoes: int) -> list[str]:
 
 def provenance_of(scan: GreScan, config: Config, stages: Sequence[str] = tuple(STAGES)) -> Provenance:
     """Return sources, every stage's method with all its options, and the software."""
-    from qsmcmb import __version__
-
     steps = tuple((stage, config.record(stage)) for stage in stages)
-    return Provenance(scan.sources, steps, {"qsmcmb": __version__})
+    return Provenance(scan.sources, steps, software_versions())

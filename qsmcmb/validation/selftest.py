@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from qsmcmb.core.dipole import forward_field
+from qsmcmb.core.software import software_versions
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.tables import write_json, write_tsv
 from qsmcmb.model import Grid
@@ -41,7 +41,6 @@ from qsmcmb.validation.validate import CLAIM_COLUMNS, claim_row
 
 RECIPE = "selftest"
 SOURCE = "selftest"
-LIBRARIES = ("numpy", "scipy", "numba", "pyfftw", "nibabel")
 Report = Callable[[str, str, float], None]
 
 
@@ -148,24 +147,16 @@ def _repeat_claim(rows: Rows, repeat: Rows) -> Claim:
 
 def write_certificate(out: Path, result: SelfTest) -> Path:
     """Write OUT/certificate.json with limits, results, software and machine; tables for the page beside it."""
-    from qsmcmb import __version__
-
     make_folder(out)
     write_tsv(out / "claims.tsv", [claim_row(c) for c in result.claims], CLAIM_COLUMNS)
     write_tsv(out / "lesions.tsv", result.rows, COLUMNS)
+    software = software_versions()
     record = {
-        "qsmcmb": __version__, "Passed": result.passed, "Time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "Python": platform.python_version(), "Platform": platform.platform(),
-        "Libraries": {name: _version_of(name) for name in LIBRARIES},
+        "qsmcmb": software.pop("qsmcmb"), "Passed": result.passed,
+        "Time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "Python": software.pop("Python"), "Platform": platform.platform(), "Libraries": software,
         "Results": [claim_row(c) for c in result.claims],
     }  # fmt: skip
     path = out / "certificate.json"
     write_json(path, record)
     return path
-
-
-def _version_of(library: str) -> str:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return "not installed"

@@ -13,6 +13,7 @@ from qsmcmb import dipole_inversion
 from qsmcmb.cli.arguments import expand_lists
 from qsmcmb.cli.main import run_command
 from qsmcmb.cli.stage import relative_sd
+from qsmcmb.core.software import software_versions
 from qsmcmb.model import Grid
 from qsmcmb.phantoms.lesions import Ball, ball_field
 
@@ -185,7 +186,10 @@ def test_stage_commands_chain_to_a_map(tmp_path: Path) -> None:
     assert total == pytest.approx(4 / 3 * np.pi * 27 * 0.5, rel=0.25)
     r2star = np.asarray(nibabel.load(path("r2star")).dataobj)
     assert np.median(r2star[inside]) == pytest.approx(20, rel=0.01)
-    assert json.loads((tmp_path / "chi.json").read_text())["Units"] == "ppm"
+    record = json.loads((tmp_path / "chi.json").read_text())
+    assert record["Units"] == "ppm"
+    stated = {record["GeneratedBy"][0]["Name"]: record["GeneratedBy"][0]["Version"], **record["Software"]}
+    assert stated == software_versions()
     code = run_command(
         [
             "detect",

@@ -63,9 +63,22 @@ def test_every_image_has_a_record_with_provenance(spheres: Path, ending: str) ->
     data, grid = session.image(ending)
     assert data.shape == grid.shape
     record = session.record(ending)
-    assert record["GeneratedBy"][0]["Name"] == "qsmcmb"
+    assert record["GeneratedBy"] == [{"Name": "qsmcmb", "Version": qc.__version__}]
+    assert {"Python", "numpy", "scipy", "numba", "nibabel", "FFTW"} <= set(record["Software"])
     assert all(v.startswith("sha256:") for v in record["SourceChecksums"].values())
     assert record["Steps"]["invert"]["method"] == STAGES["invert"][1]
+
+
+def test_every_json_tells_the_version(spheres: Path) -> None:
+    written = list(spheres.rglob("*.json"))
+    assert {p.name for p in written} >= {
+        "dataset_description.json",
+        f"{STEM}_desc-cmb_explain.json",
+        "recipe.json",
+    }
+    for path in written:
+        stated = json.loads(path.read_text())["GeneratedBy"]
+        assert stated == [{"Name": "qsmcmb", "Version": qc.__version__}], path
 
 
 def test_map_states_unit_reference_and_b0(spheres: Path) -> None:

@@ -9,8 +9,8 @@ import qsmcmb as qc
 from qsmcmb.background_removal import METHODS
 from qsmcmb.errors import ConfigError, InvalidInputError
 from qsmcmb.model import Grid
-from qsmcmb.phantoms.lesions import Ball, ball_field
 from qsmcmb.typing import BoolArray, FloatArray
+from tests.scenes.sources import dipole_pair
 
 GRIDS = [
     Grid((48, 48, 48), (1.0, 1.0, 1.0), (0.0, 0.0, 1.0)),
@@ -19,20 +19,9 @@ GRIDS = [
 
 
 def scene(grid: Grid) -> tuple[BoolArray, FloatArray, FloatArray]:
-    """Ball-shaped brain of 20 mm radius, field of a source 12 mm outside it, field of one in its middle."""
-    axes = [(np.arange(n) - n / 2) * v for n, v in zip(grid.shape, grid.voxel_size_mm, strict=True)]
-    xyz = np.stack(np.meshgrid(*axes, indexing="ij"))
-    mask = np.asarray((xyz**2).sum(axis=0) < 20**2)
-    away, middle = (4.0, -8.0, 31.0), (1.0, 2.0, -1.0)
-    fields = [
-        ball_field(xyz - np.reshape(at, (3, 1, 1, 1)), ball, np.array(grid.b0_dir))
-        for at, ball in ((away, Ball(away, 4.0, 9.0)), (middle, Ball(middle, 2.5, 0.6)))
-    ]
-    return (
-        mask,
-        np.where(mask, fields[0], 0).astype(np.float32),
-        np.where(mask, fields[1], 0).astype(np.float32),
-    )
+    """Return a brain of 20 mm radius, the field of a source 12 mm outside it and of one in its middle."""
+    pair = dipole_pair(grid)
+    return pair.mask, pair.outside, pair.inside
 
 
 @pytest.mark.parametrize("method", METHODS)

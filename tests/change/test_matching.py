@@ -81,8 +81,7 @@ def test_shuffled_points_are_matched_to_themselves(n: int, seed: int) -> None:
     points = np.arange(n)[:, None] * 12.0 + rng.uniform(-1, 1, (n, 3))
     order = rng.permutation(n)
     pairs = match_points(points, points[order], 5.0)
-    assert all(order[j] == i for i, j in pairs)
-    assert len(pairs) == n
+    assert sorted(pairs) == [(i, int(np.flatnonzero(order == i)[0])) for i in range(n)]
 
 
 @pytest.mark.parametrize("moment", [0.0, 4.0, -6.0])
@@ -95,6 +94,6 @@ def test_a_place_says_what_is_there(moment: float, rng: np.random.Generator) -> 
     field = field + 0.002 * rng.standard_normal(grid.shape) + 1e-4 * world[0]
     found = estimate_forced_dipole(field, np.ones(grid.shape, bool), grid, np.array(ball.centre_mm))
     assert found is not None
-    assert abs(found.value - moment) < max(3 * found.sd, 0.05 * abs(moment))
-    assert 0 < found.sd < 1
+    assert found.value == pytest.approx(moment, abs=0.2)
+    assert found.sd == pytest.approx(0.24, abs=0.05)
     assert estimate_forced_dipole(field, np.zeros(grid.shape, bool), grid, np.zeros(3)) is None

@@ -177,3 +177,10 @@ def test_the_same_recipe_makes_the_same_scan_and_sampling_changes_it() -> None:
     other = build_phantom(dataclasses.replace(RECIPE, sessions=(thick,)))[0]
     assert other.scan.grid.voxel_size_mm == pytest.approx((1.0, 1.0, 3.0))
     assert other.lesions == first.lesions
+    # Less of k-space: smoother along the axes that lost some, by the same noise and tissue.
+    whole = dataclasses.replace(thick, acquired=(1.0, 1.0, 1.0), window="none")
+    sharp = build_phantom(dataclasses.replace(RECIPE, sessions=(whole,)))[0]
+    energy = [np.square(np.diff(s.scan.magnitude, axis=1)).sum() for s in (other, sharp)]
+    assert energy[0] < 0.8 * energy[1]
+    moved = build_phantom(dataclasses.replace(RECIPE, seed=4))[0]
+    assert not np.array_equal(moved.scan.phase_rad, first.scan.phase_rad)

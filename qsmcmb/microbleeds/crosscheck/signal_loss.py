@@ -20,8 +20,8 @@ from scipy.special import fresnel
 
 from qsmcmb.core.point_dipole import point_dipole_field
 from qsmcmb.core.polynomials import polynomials
-from qsmcmb.microbleeds.signal.model import Source
 from qsmcmb.microbleeds.signal.patch import BLOCK_MM, Patch
+from qsmcmb.microbleeds.signal.source_shapes import Source
 from qsmcmb.model import Estimate
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 from qsmcmb.units import dipole_phase_constant

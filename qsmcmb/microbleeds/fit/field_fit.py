@@ -13,8 +13,8 @@ import numpy as np
 
 from qsmcmb.core.point_dipole import point_dipole_field
 from qsmcmb.core.polynomials import polynomials
-from qsmcmb.microbleeds.signal.model import Source
 from qsmcmb.microbleeds.signal.patch import Patch
+from qsmcmb.microbleeds.signal.source_shapes import Source
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.units import hz_to_ppm, ppm_to_hz
 

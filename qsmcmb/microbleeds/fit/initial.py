@@ -8,8 +8,8 @@ from qsmcmb.microbleeds.fit.field_fit import fit_point_dipole, fit_signal_retain
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
 from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE
 from qsmcmb.microbleeds.fit.shape_selection import select_shape
-from qsmcmb.microbleeds.signal.model import Source
 from qsmcmb.microbleeds.signal.patch import Patch
+from qsmcmb.microbleeds.signal.source_shapes import Source
 
 MIN_SIGNAL_RETAINING_COST_DROP = 15.0
 """Least drop of the cost for a core that keeps its signal."""

@@ -19,8 +19,8 @@ from qsmcmb.microbleeds.fit.objective import (
     solved,
 )
 from qsmcmb.microbleeds.fit.priors import priors
-from qsmcmb.microbleeds.signal.model import LesionModel, Source
-from qsmcmb.microbleeds.signal.source_shapes import LAYOUT, ROW_CENTRE
+from qsmcmb.microbleeds.signal.model import LesionModel
+from qsmcmb.microbleeds.signal.source_shapes import LAYOUT, ROW_CENTRE, Source
 from qsmcmb.model import Estimate
 from qsmcmb.typing import BoolArray, FloatArray
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from qsmcmb.microbleeds.signal.model import CoreDecay, LesionModel, Source
-from qsmcmb.microbleeds.signal.source_shapes import BALL, LAYOUT, MIN_STRENGTH
+from qsmcmb.microbleeds.signal.model import LesionModel
+from qsmcmb.microbleeds.signal.source_shapes import BALL, LAYOUT, MIN_STRENGTH, CoreDecay, Source
 from qsmcmb.typing import FloatArray
 
 DCHI_LOG_SD = 0.6

@@ -30,10 +30,10 @@ from qsmcmb.microbleeds.fit.shape_selection import (
 )
 from qsmcmb.microbleeds.fit.uncertainty import LesionFit, summarise_fit
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
-from qsmcmb.microbleeds.signal.model import LesionModel, Source
+from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import COARSE_CELL_MM
-from qsmcmb.microbleeds.signal.source_shapes import AXES, BALL_PAIR, LAYOUT
+from qsmcmb.microbleeds.signal.source_shapes import AXES, BALL_PAIR, LAYOUT, Source
 from qsmcmb.microbleeds.signal.tissue import MIN_HETEROGENEITY
 from qsmcmb.typing import ComplexArray, FloatArray
 

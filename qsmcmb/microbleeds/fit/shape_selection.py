@@ -13,10 +13,18 @@ from qsmcmb.microbleeds.fit.priors import (
     dark_core,
     expected_radius_mm,
 )
-from qsmcmb.microbleeds.signal.model import CoreDecay, LesionModel, Source
+from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import COARSE_CELL_MM
-from qsmcmb.microbleeds.signal.source_shapes import AXES, BALL_PAIR, LAYOUT, ROW_CENTRE, SPHEROID
+from qsmcmb.microbleeds.signal.source_shapes import (
+    AXES,
+    BALL_PAIR,
+    LAYOUT,
+    ROW_CENTRE,
+    SPHEROID,
+    CoreDecay,
+    Source,
+)
 from qsmcmb.typing import ComplexArray, FloatArray
 
 RADIUS_STARTS = (0.75, 1.0, 1.3)

@@ -10,8 +10,8 @@ import numpy as np
 from qsmcmb.microbleeds.fit.influence import cramer_rao_bound, reference_patch_sd
 from qsmcmb.microbleeds.fit.levenberg_marquardt import RADII_MM, FitState
 from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE
-from qsmcmb.microbleeds.signal.model import Source
 from qsmcmb.microbleeds.signal.patch import Patch
+from qsmcmb.microbleeds.signal.source_shapes import Source
 from qsmcmb.model import Estimate
 
 MIN_SD_PPM_MM3 = 0.005

@@ -22,10 +22,10 @@ from qsmcmb.microbleeds.fit.field_fit import (
 )
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState, minimise, triple
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
-from qsmcmb.microbleeds.signal.model import CoreDecay, LesionModel, Source
+from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import COARSE_CELL_MM
-from qsmcmb.microbleeds.signal.source_shapes import BALL_PAIR, CYLINDER, LAYOUT
+from qsmcmb.microbleeds.signal.source_shapes import BALL_PAIR, CYLINDER, LAYOUT, CoreDecay, Source
 from qsmcmb.typing import ComplexArray, FloatArray
 
 STRAIGHT_VEIN_MM = 5.0

@@ -16,6 +16,7 @@ import numpy as np
 from qsmcmb.microbleeds.signal._ball_loops import PER_BALL, lesion_factor
 from qsmcmb.microbleeds.signal._cylinder_loops import PER_CYLINDER, cylinder_factor
 from qsmcmb.microbleeds.signal._spheroid_loops import PER_SPHEROID, spheroid_factor
+from qsmcmb.microbleeds.signal.source_shapes import BALL, LAYOUT, SourceShape
 from qsmcmb.typing import ComplexArray, FloatArray
 
 
@@ -246,3 +247,31 @@ _CORNERS = np.array([d for d in np.ndindex(3, 3, 3) if d > (1, 1, 1)], dtype=flo
 AXES = _CORNERS / np.linalg.norm(_CORNERS, axis=1)[:, None]
 
 BALL, BALL_PAIR, SPHEROID, CYLINDER = Ball(), BallPair(), Spheroid(), Cylinder()
+
+
+class Source(NamedTuple):
+    """A ball: total susceptibility (ppm mm3), centre (mm from the neighbourhood's middle), radius (mm)."""
+
+    total_chi_ppm_mm3: float
+    centre_mm: tuple[float, float, float]
+    radius_mm: float
+
+    @property
+    def dchi_ppm(self) -> float:
+        """Size of the susceptibility against the surroundings."""
+        return float(abs(self.total_chi_ppm_mm3) / (4 / 3 * np.pi * self.radius_mm**3))
+
+    def row(self) -> list[float]:
+        """Return the row that the loop reads."""
+        return [self.total_chi_ppm_mm3, *self.centre_mm, self.radius_mm]
+
+
+class CoreDecay(NamedTuple):
+    """What is expected of the inside of a lesion: R2* above the tissue's (1/s), and how well its logarithm is known."""
+
+    decay_hz: float
+    log_sd: float
+
+    def at(self, b0_tesla: float) -> CoreDecay:
+        """Return what one per tesla is at a field strength."""
+        return self._replace(decay_hz=self.decay_hz * b0_tesla)

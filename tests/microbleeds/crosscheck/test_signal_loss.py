@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from qsmcmb.microbleeds.crosscheck.signal_loss import lost_volume, measure_signal_loss
-from qsmcmb.microbleeds.signal.model import Source
 from qsmcmb.microbleeds.signal.patch import Patch
+from qsmcmb.microbleeds.signal.source_shapes import Source
 from qsmcmb.model import Grid
 from qsmcmb.units import GAMMA_MHZ_PER_T, dipole_phase_constant
 

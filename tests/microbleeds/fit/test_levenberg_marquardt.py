@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.microbleeds.test_lesion_model import scanned
 
 from qsmcmb.microbleeds.fit.levenberg_marquardt import TRIAL_STEPS, FitState, minimise
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
 from qsmcmb.microbleeds.fit.priors import PSF_WIDTH2_PRIOR, dark_core
-from qsmcmb.microbleeds.signal.model import LesionModel, Source
-from qsmcmb.microbleeds.signal.source_shapes import BALL_PAIR
-from tests.microbleeds.test_lesion_model import scanned
+from qsmcmb.microbleeds.signal.model import LesionModel
+from qsmcmb.microbleeds.signal.source_shapes import BALL_PAIR, Source
 
 TOTAL = 3.0
 

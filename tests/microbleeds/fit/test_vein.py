@@ -14,9 +14,8 @@ from qsmcmb.microbleeds.fit.refinement import refine_with_tissue_prior
 from qsmcmb.microbleeds.fit.shape_selection import select_shape
 from qsmcmb.microbleeds.fit.vein import find_vein, line_dipole_fields
 from qsmcmb.microbleeds.signal._cylinder_loops import PER_CYLINDER, cylinder_factor
-from qsmcmb.microbleeds.signal.model import Source
 from qsmcmb.microbleeds.signal.patch import Patch, cut_patch
-from qsmcmb.microbleeds.signal.source_shapes import BALL_PAIR, CYLINDER, SourceShape
+from qsmcmb.microbleeds.signal.source_shapes import BALL_PAIR, CYLINDER, Source, SourceShape
 from qsmcmb.model import GreScan
 from qsmcmb.phantoms.lesions import Ball, PhantomLesion
 from qsmcmb.phantoms.recipe import Protocol, Tube, read_recipe

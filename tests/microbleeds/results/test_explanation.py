@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.microbleeds.test_signal_loss import fitted, surroundings
 
 from qsmcmb.microbleeds.crosscheck.signal_loss import measure_signal_loss
 from qsmcmb.microbleeds.fit.refinement import fit_lesion
@@ -19,7 +20,6 @@ from qsmcmb.microbleeds.results.measurement import LesionMeasurement
 from qsmcmb.microbleeds.signal.acquisition import KSpaceWindow, SliceProfile
 from qsmcmb.model import Estimate, Microbleed
 from qsmcmb.reporting.explain_page import lines_of, write_explanations
-from tests.microbleeds.test_signal_loss import fitted, surroundings
 
 TOTAL = 6.0
 

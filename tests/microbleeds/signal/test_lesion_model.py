@@ -16,10 +16,10 @@ from qsmcmb.microbleeds.results.measurement import POOR_FIT
 from qsmcmb.microbleeds.signal._ball_loops import lesion_factor
 from qsmcmb.microbleeds.signal._spheroid_loops import spheroid_factor
 from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, KSpaceWindow
-from qsmcmb.microbleeds.signal.model import LesionModel, Source
+from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import CELL_MM, COARSE_CELL_MM, PointSpread
-from qsmcmb.microbleeds.signal.source_shapes import BALL, BALL_PAIR, SPHEROID, SourceShape
+from qsmcmb.microbleeds.signal.source_shapes import BALL, BALL_PAIR, SPHEROID, Source, SourceShape
 from qsmcmb.model import Grid
 from qsmcmb.phantoms.lesions import Ball
 

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from scipy import ndimage
+from tests.microbleeds.test_lesion_model import TE_S, scanned
 
 from qsmcmb.microbleeds.calibration.heterogeneity import tissue_heterogeneity
 from qsmcmb.microbleeds.calibration.psf_width import pool_psf_width2
@@ -15,11 +16,11 @@ from qsmcmb.microbleeds.fit.priors import PSF_WIDTH2_PRIOR
 from qsmcmb.microbleeds.fit.refinement import FitState, refine_with_tissue_prior
 from qsmcmb.microbleeds.fit.shape_selection import select_shape
 from qsmcmb.microbleeds.fit.uncertainty import summarise_fit
-from qsmcmb.microbleeds.signal.model import CoreDecay, LesionModel, Source
+from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.patch import Patch
+from qsmcmb.microbleeds.signal.source_shapes import CoreDecay, Source
 from qsmcmb.microbleeds.signal.tissue import MIN_HETEROGENEITY, SeparableBasis, tissue_around
 from qsmcmb.model import Estimate
-from tests.microbleeds.test_lesion_model import TE_S, scanned
 
 BALL = [2.0, 0.3, -0.4, 0.2, 0.8]
 

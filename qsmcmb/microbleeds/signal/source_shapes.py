@@ -16,7 +16,6 @@ import numpy as np
 from qsmcmb.microbleeds.signal._ball_loops import PER_BALL, lesion_factor
 from qsmcmb.microbleeds.signal._cylinder_loops import PER_CYLINDER, cylinder_factor
 from qsmcmb.microbleeds.signal._spheroid_loops import PER_SPHEROID, spheroid_factor
-from qsmcmb.microbleeds.signal.source_shapes import BALL, LAYOUT, SourceShape
 from qsmcmb.typing import ComplexArray, FloatArray
 
 

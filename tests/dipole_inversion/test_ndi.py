@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import pytest
 
@@ -105,18 +104,6 @@ def test_only_the_phase_matters(ball_case, noise_pair):
         for factor in (10.0, 0.1)
     )
     assert np.abs(stronger - weaker).max() > 0.01 * np.abs(weaker).max()
-
-
-def test_threads_do_not_change_the_map(ball_case, noise_pair):
-    field = ball_case.field + 0.01 * noise_pair[0]
-    many = invert_ndi(field, ball_case.mask, ball_case.grid, radians_per_ppm=RADIANS, damping=0.02)
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        one = invert_ndi(field, ball_case.mask, ball_case.grid, radians_per_ppm=RADIANS, damping=0.02)
-    finally:
-        numba.set_num_threads(threads)
-    np.testing.assert_array_equal(one, many)
 
 
 def test_fixed_number(ball_case):

@@ -181,24 +181,6 @@ def test_no_signal_is_no_field_of_infinite_sd(method: str) -> None:
     assert not fit.reliability[~mask].any()
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_threads_and_scale_do_not_change_the_field(method: str, rng: np.random.Generator) -> None:
-    import numba
-
-    field = rng.uniform(-60, 60, GRID.shape)
-    unwrapped, magnitude = noisy(field, rng, rate=60.0, snr=10.0)
-    first = qc.map_field(unwrapped, magnitude, MASK, GRID, te_s=TE_S, method=method)
-    scaled = qc.map_field(unwrapped, 512 * magnitude, MASK, GRID, te_s=TE_S, method=method)
-    np.testing.assert_allclose(scaled.total_field_hz, first.total_field_hz, atol=2e-3)
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
-        again = qc.map_field(unwrapped, magnitude, MASK, GRID, te_s=TE_S, method=method)
-    finally:
-        numba.set_num_threads(before)
-    assert first.total_field_hz.tobytes() == again.total_field_hz.tobytes()
-
-
 def test_noise_is_read_from_the_magnitude(rng: np.random.Generator) -> None:
     x = np.linspace(0, 3, GRID.shape[0])[:, None, None]
     magnitude = 10 + np.sin(x) + 0.2 * rng.standard_normal(GRID.shape)

@@ -79,22 +79,6 @@ def test_parts_do_not_disturb_each_other(method: str, rng: np.random.Generator) 
     assert np.ptp(difference) < (0.1 if method == "laplacian" else 1e-4)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_one_and_many_threads_agree(method: str, rng: np.random.Generator) -> None:
-    import numba
-
-    _, wrapped = echoes_of(rng, 0.3)
-    mask = hollow_ball()
-    first = qc.unwrap(wrapped, mask, GRID, method=method, te_s=TE_S)
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
-        again = qc.unwrap(wrapped, mask, GRID, method=method, te_s=TE_S)
-    finally:
-        numba.set_num_threads(before)
-    assert first.tobytes() == again.tobytes()
-
-
 def test_masked_solver_is_dense_least_squares(rng: np.random.Generator) -> None:
     mask = np.zeros((6, 5, 4), bool)
     mask[0:5, 1:5, 0:4] = True

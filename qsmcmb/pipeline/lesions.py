@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from qsmcmb.anatomy.territory import assign_territory
-from qsmcmb.core.boxes import ball_around
+from qsmcmb.core.boxes import ball_box
 from qsmcmb.microbleeds.crosscheck.map_sum import ChiMaps, MapSum, sums_over_map
 from qsmcmb.microbleeds.measure import MeasuredLesions
 from qsmcmb.microbleeds.results.duplicates import duplicate_groups
@@ -115,7 +115,7 @@ def _add_dipole(field_ppm: FloatArray, scan: GreScan, lesion: LocatedSource) -> 
     grid, total = scan.grid, lesion.total_chi_ppm_mm3
     assert total is not None
     centre = grid.to_voxel(np.array(lesion.position_mm))
-    box, distance = ball_around(grid, centre, WINDOW_MM)
+    box, distance = ball_box(grid, centre, WINDOW_MM)
     along = np.zeros(distance.shape)
     for axis, (s, c) in enumerate(zip(box, centre, strict=True)):
         line = (np.arange(s.start, s.stop) - c) * grid.voxel_size_mm[axis] * grid.b0_dir[axis]

@@ -78,8 +78,8 @@ def test_kept_plans_are_bounded_in_number_and_bytes(monkeypatch):
     fft.release()
     for n in range(8, 8 + 4 * 8, 4):
         fft.engine((n, 8, 8))
-    assert len(fft._local.engines) == fft.PLANS_KEPT
-    monkeypatch.setattr(fft, "BYTES_KEPT", 1)
+    assert len(fft._local.engines) == fft.MAX_PLANS
+    monkeypatch.setattr(fft, "MAX_CACHED_BYTES", 1)
     last = fft.engine((8, 8, 8))
     assert list(fft._local.engines.values()) == [last]
     fft.release()

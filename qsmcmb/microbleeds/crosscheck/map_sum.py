@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.core.boxes import ball_around
+from qsmcmb.core.boxes import ball_box
 from qsmcmb.model import Estimate, Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -83,7 +83,7 @@ def sum_over_map(
     # Of slices of 5 mm the smallest ball is larger than the largest of others.
     radii = np.arange(smallest, max(smallest, MAX_RADIUS_MM) + STEP_MM / 2, STEP_MM)
     reach = radii[-1] + GAP_VOXELS * max(grid.voxel_size_mm) + SHELL_MM
-    box, distance = ball_around(grid, grid.to_voxel(np.asarray(position_mm)), reach)
+    box, distance = ball_box(grid, grid.to_voxel(np.asarray(position_mm)), reach)
     parts = [_weights(distance, maps.mask[box], r, grid) for r in radii]
     growth = np.array([_sum(maps.chi_ppm[box], p) for p in parts])
     shown = np.array([_sum(maps.response_ppm[box], p) for p in parts])
@@ -146,7 +146,7 @@ def _clutter_sd(maps: ChiMaps, position_mm: FloatArray, radius_mm: float) -> flo
     grid = maps.grid
     size = np.array(grid.voxel_size_mm)
     reach = radius_mm + GAP_VOXELS * size.max() + SHELL_MM
-    box, distance = ball_around(grid, grid.to_voxel(np.asarray(position_mm)), REFERENCE_REACH_MM + reach)
+    box, distance = ball_box(grid, grid.to_voxel(np.asarray(position_mm)), REFERENCE_REACH_MM + reach)
     tissue = maps.chi_ppm[box] - maps.response_ppm[box]
     mask = maps.mask[box]
     half = np.ceil(reach / size).astype(int)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from qsmcmb.core.boxes import ball_around
+from qsmcmb.core.boxes import ball_box
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, FloatArray
@@ -66,7 +66,7 @@ def dark_beyond_ball(scan: GreScan, voxel: FloatArray, mask: BoolArray, radius_m
         Of the ball.
     """
     grid, reach_mm = scan.grid, radius_mm + REFERENCE_REACH_MM[1]
-    box, distance = ball_around(grid, voxel, reach_mm)
+    box, distance = ball_box(grid, voxel, reach_mm)
     magnitude = scan.magnitude[-1][box]
     usable = mask[box] & (magnitude > 0)
     ball = usable & (distance < radius_mm)

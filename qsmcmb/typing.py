@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ __all__ = (
     "ComplexArray",
     "FloatArray",
     "IntArray",
+    "Report",
     "Triple",
 )
 
@@ -28,3 +30,5 @@ AnyArray: TypeAlias = NDArray[Any]
 """Array of any type."""
 Triple: TypeAlias = tuple[float, float, float]
 """Three numbers, one for each axis or coordinate."""
+Report: TypeAlias = Callable[[str, str, float], None]
+"""Function that hears of progress: called with scan, stage and seconds; 0 seconds when the stage starts."""

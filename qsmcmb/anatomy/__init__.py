@@ -1,1 +1,3 @@
-"""Where in the brain a lesion lies."""
+"""Anatomical location of lesions: side and territory."""
+
+__all__: tuple[str, ...] = ()

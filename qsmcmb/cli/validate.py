@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from qsmcmb.validation.claims import Claim
+    from qsmcmb.validation.acceptance_criteria import Claim
 
 
 def add(app: typer.Typer) -> None:
@@ -29,9 +29,9 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.errors import ConfigError
         from qsmcmb.reporting.validation_page import write_validation_page
         from qsmcmb.validation.real_phantom import validate_phantom
-        from qsmcmb.validation.runner import planned_steps
-        from qsmcmb.validation.validate import choose
-        from qsmcmb.validation.validate import validate as run_validation
+        from qsmcmb.validation.report import choose
+        from qsmcmb.validation.report import validate as run_validation
+        from qsmcmb.validation.run_experiments import planned_steps
 
         if (bids is None) != (truth is None):
             raise ConfigError("validate; expected both --bids and --truth, or neither")

@@ -6,25 +6,17 @@ a plan shared between threads gives wrong results. `qsmcmb.core.compiled` must b
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.fft
 
-from qsmcmb.core.compiled import cache_folder
+from qsmcmb.core.fft_wisdom import Shape, wisdom, wisdom_path
 from qsmcmb.typing import ComplexArray, FloatArray
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows
-    fcntl = None  # type: ignore[assignment]
 try:
     import pyfftw
 except ImportError:  # pragma: no cover - exercised by a test that hides pyfftw
@@ -44,8 +36,6 @@ __all__ = (
     "thread_count",
 )
 
-Shape = tuple[int, int, int]
-"""Number of voxels along the three axes."""
 MAX_PLANS = 6
 """Plans that a thread holds: a method works on one or two shapes, and a multigrid on one for each level."""
 MAX_CACHED_BYTES = 768 * 1024**2
@@ -53,7 +43,6 @@ MAX_CACHED_BYTES = 768 * 1024**2
 MAX_SERIAL_VOXELS = 2**15
 """Voxels up to which a transform on one thread is as fast as on two (measured on two cores)."""
 _local = threading.local()
-_planner = threading.Lock()
 
 
 def thread_count() -> int:
@@ -194,7 +183,7 @@ class FftEngine:
         self.real = pyfftw.zeros_aligned(shape, "float32")
         self.spectrum = pyfftw.zeros_aligned(half_shape(shape), "complex64")
         options: dict[str, Any] = {"axes": (0, 1, 2), "flags": ("FFTW_MEASURE",), "threads": threads}
-        with _wisdom(_wisdom_path(shape, threads)):
+        with wisdom(wisdom_path(shape, threads)):
             self._forward = pyfftw.FFTW(self.real, self.spectrum, **options)
             options["flags"] = ("FFTW_MEASURE", "FFTW_DESTROY_INPUT")
             self._inverse = pyfftw.FFTW(self.spectrum, self.real, direction="FFTW_BACKWARD", **options)
@@ -266,56 +255,6 @@ class FftEngine:
             return source
         self.spectrum[...] = source
         return self.spectrum
-
-
-def _wisdom_path(shape: Shape, threads: int) -> Path:
-    return cache_folder() / "fftw" / f"{shape[0]}x{shape[1]}x{shape[2]}-t{threads}.wisdom"
-
-
-@contextlib.contextmanager
-def _wisdom(path: Path) -> Iterator[None]:
-    """Plan with the wisdom of this shape alone, and store it where there was none.
-
-    Who plans the same shape at the same time waits and takes that wisdom: other plans differ in the last bits.
-    """
-    with _planner, _locked(path):
-        pyfftw.forget_wisdom()
-        known = _import_wisdom(path)
-        yield
-        if not known:
-            _export_wisdom(path)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.with_suffix(".lock").open("w")
-    except OSError:
-        yield
-        return
-    with handle:
-        if fcntl is not None:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _import_wisdom(path: Path) -> bool:
-    # FFTW's own text format inside a Python literal: a cache entry that does not parse is planned anew.
-    try:
-        parts = path.read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return len(parts) == 3 and bool(pyfftw.import_wisdom(tuple(parts))[1])
-
-
-def _export_wisdom(path: Path) -> None:
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
-            handle.write(b"\0".join(pyfftw.export_wisdom()))
-        os.replace(handle.name, path)
-    except OSError:
-        return  # A cache that cannot be written costs planning time alone.
 
 
 def engine(shape: Shape) -> FftEngine:

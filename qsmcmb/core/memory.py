@@ -47,7 +47,7 @@ class _Pool:
             best = min(fitting, key=lambda m: m.nbytes, default=None)
             if best is not None and self._idle.pop(id(best), None) is not None:
                 return best
-            # Fresh memory takes the place of what is kept: a method needs no more than without.
+            # Fresh memory replaces what is pooled: a method needs no more than without.
             self._trim(self.nbytes - nbytes)
         return _mapped(nbytes, "MADV_HUGEPAGE")
 

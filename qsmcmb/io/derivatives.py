@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -13,16 +13,13 @@ from qsmcmb.core.software import software_versions
 from qsmcmb.errors import OutputError
 from qsmcmb.io.atomic import atomic_write, make_folder
 from qsmcmb.io.nifti import save_volume
-from qsmcmb.io.tables import Software, generated_by, write_json, write_tsv
+from qsmcmb.io.records import B0Record, ProvenanceRecord, SoftwareRecord
+from qsmcmb.io.tables import generated_by, write_json, write_tsv
 from qsmcmb.model import Grid, Provenance
 from qsmcmb.typing import AnyArray
 
 __all__ = (
-    "B0Record",
-    "ColumnDescription",
     "Place",
-    "ProvenanceRecord",
-    "Software",
     "b0_record",
     "check_image_name",
     "provenance_record",
@@ -111,96 +108,6 @@ class Place:
         """
         parts = [f"sub-{participant}"] + ([f"ses-{session}"] if session else [])
         return cls(out.joinpath(*parts, "anat"), "_".join(parts))
-
-
-class SoftwareRecord(TypedDict):
-    """The versions as they stand in every JSON: BIDS names the pipeline, `Software` what it ran on.
-
-    Attributes
-    ----------
-    GeneratedBy : list of Software
-        The pipeline and its version, as BIDS wants it.
-    Software : dict
-        Name to version of Python and every library that computes.
-
-    Examples
-    --------
-    >>> SoftwareRecord(GeneratedBy=[], Software={"numpy": "2.4.6"})["Software"]
-    {'numpy': '2.4.6'}
-    """
-
-    GeneratedBy: list[Software]
-    Software: dict[str, str]
-
-
-class ProvenanceRecord(SoftwareRecord):
-    """The provenance as it stands in every JSON.
-
-    Attributes
-    ----------
-    GeneratedBy : list of Software
-        The pipeline and its version, as BIDS wants it.
-    Software : dict
-        Name to version of Python and every library that computes.
-    Sources : list of str
-        Input files.
-    SourceChecksums : dict
-        Input file to its checksum, ``sha256:`` and 64 hexadecimal digits.
-    Steps : dict
-        Step to its method and all options, defaults written out.
-
-    Examples
-    --------
-    >>> ProvenanceRecord(GeneratedBy=[], Software={}, Sources=[], SourceChecksums={}, Steps={})["Sources"]
-    []
-    """
-
-    Sources: list[str]
-    SourceChecksums: dict[str, str]
-    Steps: dict[str, dict[str, Any]]
-
-
-class ColumnDescription(TypedDict, total=False):
-    """The description of one column of a table, as BIDS wants it in the table's JSON.
-
-    Attributes
-    ----------
-    Description : str
-        Noun phrase.
-    Units : str
-        Unit; left out where the column has none.
-    Levels : dict
-        Each value that the column may have, and its meaning; left out for numbers.
-
-    Examples
-    --------
-    >>> ColumnDescription(Description="Centre, scanner RAS+", Units="mm")["Units"]
-    'mm'
-    """
-
-    Description: str
-    Units: str
-    Levels: dict[str, str]
-
-
-class B0Record(TypedDict):
-    """The direction of B0 as written into sidecars.
-
-    Attributes
-    ----------
-    B0Direction : list of float
-        Unit vector.
-    B0DirectionFrame : str
-        Axes that the vector is given in.
-
-    Examples
-    --------
-    >>> B0Record(B0Direction=[0.0, 0.0, 1.0], B0DirectionFrame="voxel axes")["B0Direction"]
-    [0.0, 0.0, 1.0]
-    """
-
-    B0Direction: list[float]
-    B0DirectionFrame: str
 
 
 def provenance_record(provenance: Provenance) -> ProvenanceRecord:
@@ -391,7 +298,7 @@ def write_table(
     Examples
     --------
     >>> import tempfile
-    >>> columns = {"x_mm": ColumnDescription(Description="Centre", Units="mm")}
+    >>> columns = {"x_mm": {"Description": "Centre", "Units": "mm"}}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = write_table(Place(Path(folder)), "points", [{"x_mm": 1.5}], columns=columns, provenance=Provenance())
     ...     path.read_text().split()

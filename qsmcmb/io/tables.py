@@ -8,19 +8,19 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import atomic_write
 from qsmcmb.io.metadata import read_sidecar
+from qsmcmb.io.records import Software
 from qsmcmb.typing import FloatArray
 from qsmcmb.version import version
 
 __all__ = (
     "Points",
-    "Software",
     "generated_by",
     "read_filter",
     "read_points",
@@ -202,26 +202,6 @@ def _number(path: Path, row: Mapping[str, str | None], column: str) -> float:
             fix="correct the table",
         )
     return value
-
-
-class Software(TypedDict):
-    """Name and version of a program, as in the key GeneratedBy of BIDS.
-
-    Attributes
-    ----------
-    Name : str
-        Name of the program.
-    Version : str
-        Its version.
-
-    Examples
-    --------
-    >>> Software(Name="qsmcmb", Version="0.1.0")["Name"]
-    'qsmcmb'
-    """
-
-    Name: str
-    Version: str
 
 
 def generated_by(qsmcmb_version: str) -> list[Software]:

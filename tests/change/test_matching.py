@@ -18,7 +18,12 @@ SHIFT = np.array([3.0, -2.0, 1.0])
 
 
 def lesion(label: int, x: float, value: float, sd: float = 0.2, certainty: str = "definite") -> Microbleed:
-    return Microbleed(label, (x, 0.0, 0.0), certainty=certainty, total_chi_ppm_mm3=Estimate(value, sd, UNIT))
+    return Microbleed(
+        label=label,
+        position_mm=(x, 0.0, 0.0),
+        certainty=certainty,
+        total_chi_ppm_mm3=Estimate(value, sd, UNIT),
+    )
 
 
 def nothing(point: FloatArray) -> Estimate | None:
@@ -31,7 +36,7 @@ def blind(point: FloatArray) -> Estimate | None:
 
 def compare(before: list[Microbleed], after: list[Microbleed], lookup=nothing):  # type: ignore[no-untyped-def]
     moved = [
-        Microbleed(m.label, tuple(np.array(m.position_mm) + SHIFT), certainty=m.certainty,
+        Microbleed(label=m.label, position_mm=tuple(np.array(m.position_mm) + SHIFT), certainty=m.certainty,
                    total_chi_ppm_mm3=m.total_chi_ppm_mm3) for m in after
     ]  # fmt: skip
     return compare_sessions(
@@ -89,7 +94,7 @@ def test_a_place_says_what_is_there(moment: float, rng: np.random.Generator) -> 
     grid = Grid.isotropic((40, 44, 36), 1.2, b0_dir=(0.0, 0.6, 0.8))
     index = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), axis=-1)
     world = np.moveaxis(grid.to_world(index.astype(float)), -1, 0)
-    ball = Ball((1.0, -2.0, 0.5), 1.0, moment / (4 / 3 * np.pi))
+    ball = Ball(centre_mm=(1.0, -2.0, 0.5), radius_mm=1.0, dchi_ppm=moment / (4 / 3 * np.pi))
     field = ball_field(world - np.array(ball.centre_mm).reshape(3, 1, 1, 1), ball, np.array(grid.b0_dir))
     field = field + 0.002 * rng.standard_normal(grid.shape) + 1e-4 * world[0]
     found = estimate_forced_dipole(field, np.ones(grid.shape, bool), grid, np.array(ball.centre_mm))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qsmcmb.core import fft
+from qsmcmb.core import fft, fft_wisdom
 from qsmcmb.core.gradients import divergence, gradient, gradient_adjoint
 from qsmcmb.core.morphology import (
     ball_footprint,
@@ -86,10 +86,10 @@ def test_kept_plans_are_bounded_in_number_and_bytes(monkeypatch):
 
 
 def test_wisdom_of_a_shape_is_kept_for_later(monkeypatch, tmp_path):
-    monkeypatch.setattr(fft, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(fft_wisdom, "cache_folder", lambda: tmp_path)
     fft.release()
     fft.engine((36, 36, 36))
-    path = fft._wisdom_path((36, 36, 36), fft.thread_count())
+    path = fft_wisdom.wisdom_path((36, 36, 36), fft.thread_count())
     first = path.read_bytes()
     fft.release()
     read = []
@@ -119,8 +119,8 @@ def test_threads_have_their_own_plans(rng):
 
 
 def test_damaged_wisdom_is_planned_anew(monkeypatch, tmp_path, rng):
-    monkeypatch.setattr(fft, "cache_folder", lambda: tmp_path)
-    path = fft._wisdom_path((8, 8, 8), fft.thread_count())
+    monkeypatch.setattr(fft_wisdom, "cache_folder", lambda: tmp_path)
+    path = fft_wisdom.wisdom_path((8, 8, 8), fft.thread_count())
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no wisdom\0here\0")
     fft.release()

@@ -16,7 +16,7 @@ from qsmcmb.phantoms.recipe import Protocol, Recipe, read_recipe
 from qsmcmb.phantoms.tissue_scan import TissueScan
 from qsmcmb.pipeline.config import make_config
 from qsmcmb.pipeline.subject import map_scan_field
-from qsmcmb.validation.measure import points_of
+from qsmcmb.validation.simulate_and_measure import points_of
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.background_removal import METHODS
+from qsmcmb.background_removal import DEFAULT, METHODS
 from qsmcmb.core import _box_loops as loops
 from qsmcmb.core.memory import empty, sparse_zeros
 from qsmcmb.core.methods import call_method, resolve
@@ -30,7 +30,7 @@ def remove_background(
     mask: BoolArray,
     grid: Grid,
     *,
-    method: str = "slbv",
+    method: str = DEFAULT,
     field_sd_hz: FloatArray | None = None,
     options: Mapping[str, object] | None = None,
 ) -> LocalField:

@@ -7,18 +7,22 @@ from typing import Annotated
 
 import typer
 
+from qsmcmb.cli.arguments import Participants
+from qsmcmb.cli.command import command
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb report derivatives/qsmcmb")
+    @command(app, example="report derivatives/qsmcmb")
     def report(
         out: Annotated[Path, typer.Argument(metavar="OUT", help="Derivatives folder of `qsmcmb run`.")],
-        participant_label: Annotated[
-            list[str] | None, typer.Option(help="Only these (without sub-).")
-        ] = None,
+        participant_label: Participants = None,
     ) -> None:
-        """Write one self-contained HTML page per subject; nothing is recomputed."""
+        """Write the page of each subject again; nothing is recomputed.
+
+        A page is one self-contained HTML file.
+        """
         from qsmcmb.cli.selection import participants_of
         from qsmcmb.reporting.subject_page import write_subject_page
 

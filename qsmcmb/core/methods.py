@@ -1,21 +1,44 @@
-"""Methods of a family: found by name, their options bound from their signatures."""
+"""Methods of a family: found by name, their options bound from their signatures, described in words."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from qsmcmb.core.references import Reference
 from qsmcmb.errors import ConfigError
 
 __all__ = (
+    "Description",
     "bound_options",
     "call_method",
+    "load",
     "option_names",
     "resolve",
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """A method, or a part of a fit, as a methods section describes it.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the literature; occurs in the sentence, and in no other description's.
+    sentence : str
+        One sentence, true for any options; names no other method.
+    references : tuple of Reference
+        The literature that it rests on, at least one publication.
+    """
+
+    name: str
+    sentence: str
+    references: tuple[Reference, ...]
 
 
 @cache

@@ -13,10 +13,15 @@ from qsmcmb.microbleeds.results.measurement import FittedLesion
 from qsmcmb.microbleeds.results.table import MicrobleedTable
 from qsmcmb.microbleeds.signal.patch import ScanFields
 from qsmcmb.model import GreScan
+from qsmcmb.pipeline.clock import Clock, Report
 from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.lesions import describe_lesions
-from qsmcmb.pipeline.subject import Clock, Report, map_scan_field, provenance_of
+from qsmcmb.pipeline.provenance import provenance_of
+from qsmcmb.pipeline.subject import map_scan_field
+from qsmcmb.stages import POINT_STAGES
 from qsmcmb.typing import BoolArray, FloatArray
+
+__all__ = ["measure_points", "quantify"]
 
 
 def quantify(
@@ -79,7 +84,7 @@ def measure_points(
             fix="give one row x, y, z in scanner RAS+ mm for each lesion",
         )  # fmt: skip
     config = config or make_config()
-    provenance = provenance_of(scan, config, ("mask", "unwrap", "fieldmap"))
+    provenance = provenance_of(scan, config, POINT_STAGES, mask_given=mask is not None)
     clock = Clock(scan.name, report)
     phase = map_scan_field(scan, config, mask=mask, report=report)
     with clock.stage("acquisition"):

@@ -12,7 +12,7 @@ from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_finite_inside, check_mask
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
-from qsmcmb.relaxometry import METHODS
+from qsmcmb.relaxometry import DEFAULT, METHODS
 from qsmcmb.typing import BoolArray, FloatArray
 
 MAX_R2STAR_HZ = 1000.0
@@ -25,7 +25,7 @@ def map_r2star(
     mask: BoolArray,
     *,
     te_s: tuple[float, ...],
-    method: str = "weighted",
+    method: str = DEFAULT,
     options: Mapping[str, object] | None = None,
 ) -> FloatArray:
     """Map R2*.

@@ -11,14 +11,33 @@ from matplotlib.figure import Figure
 from qsmcmb.microbleeds.results.explanation import Slices
 from qsmcmb.reporting.figures import DPI, to_png
 
+__all__ = ["draw_fit_slices", "draw_numbers"]
+
 COLUMNS = ("magnitude", "model", "residual", "phase", "model", "residual", "weight")
-RESIDUAL = 0.3
-PHASE_RESIDUAL_RAD = 0.5
+"""Titles of the pictures in a row."""
+MAX_RESIDUAL = 0.3
+"""End of the colour scale of magnitude residuals, over the tissue's magnitude."""
+MAX_PHASE_RESIDUAL_RAD = 0.5
+"""End of the colour scale of phase residuals, rad."""
 FIT, SUM, LOSS = "tab:blue", "tab:orange", "tab:green"
+"""Colour of each estimator."""
 
 
-def fit_slices(slices: Slices, te_s: list[float]) -> str:
-    """Draw one row per echo: magnitude and phase of data, model and residual, and how much each voxel counts."""
+def draw_fit_slices(slices: Slices, te_s: list[float]) -> str:
+    """Draw one row per echo: magnitude and phase of data, model and residual, and the weight of each voxel.
+
+    Parameters
+    ----------
+    slices : Slices
+        Axial slices through the lesion.
+    te_s : list of float
+        Echo times, s.
+
+    Returns
+    -------
+    str
+        PNG, base64.
+    """
     echoes = len(slices.data)
     figure = Figure(figsize=(1.55 * len(COLUMNS), 1.5 * echoes + 0.4), dpi=DPI)
     axes = figure.subplots(echoes, len(COLUMNS), squeeze=False)
@@ -28,9 +47,10 @@ def fit_slices(slices: Slices, te_s: list[float]) -> str:
         difference = np.angle(data * np.conj(model))
         images = (
             (np.abs(data), 0, top, "gray"), (np.abs(model), 0, top, "gray"),
-            (np.abs(data) - np.abs(model), -RESIDUAL, RESIDUAL, "RdBu_r"),
+            (np.abs(data) - np.abs(model), -MAX_RESIDUAL, MAX_RESIDUAL, "RdBu_r"),
             (np.angle(data), -np.pi, np.pi, "twilight"), (np.angle(model), -np.pi, np.pi, "twilight"),
-            (difference, -PHASE_RESIDUAL_RAD, PHASE_RESIDUAL_RAD, "RdBu_r"), (slices.weight[echo], 0, 1, "viridis"),
+            (difference, -MAX_PHASE_RESIDUAL_RAD, MAX_PHASE_RESIDUAL_RAD, "RdBu_r"),
+            (slices.weight[echo], 0, 1, "viridis"),
         )  # fmt: skip
         for axis, (image, low, high, colours) in zip(row, images, strict=True):
             axis.imshow(
@@ -46,8 +66,19 @@ def fit_slices(slices: Slices, te_s: list[float]) -> str:
     return to_png(figure)
 
 
-def numbers(record: Mapping[str, Any]) -> str:
-    """Draw the map sum's growth, total susceptibility per echo, and the three estimators with 95 % intervals."""
+def draw_numbers(record: Mapping[str, Any]) -> str:
+    """Draw the map sum's growth, total susceptibility per echo, and the three estimators with 95 % intervals.
+
+    Parameters
+    ----------
+    record : mapping
+        Explanation of a lesion that was fitted.
+
+    Returns
+    -------
+    str
+        PNG, base64.
+    """
     figure = Figure(figsize=(11, 3.1), dpi=DPI)
     growth, echoes, estimators = figure.subplots(1, 3)
     _draw_growth(growth, record.get("map_sum"))
@@ -103,10 +134,10 @@ def _draw_estimators(axis: Any, record: Mapping[str, Any]) -> None:
         ("fit", record.get("total_chi"), FIT), ("map sum", total.get("corrected"), SUM),
         ("signal loss", record.get("signal_loss"), LOSS),
     )  # fmt: skip
-    for place, (_, value, colour) in enumerate(named):
+    for number, (_, value, colour) in enumerate(named):
         if value and value["low"] is not None:
             low, high = value["value"] - value["low"], value["high"] - value["value"]
-            axis.errorbar([place], [value["value"]], yerr=[[low], [high]], fmt="o", color=colour, capsize=4)
+            axis.errorbar([number], [value["value"]], yerr=[[low], [high]], fmt="o", color=colour, capsize=4)
     axis.set_xticks(range(len(named)), [n for n, _, _ in named])
     axis.set_xlim(-0.5, len(named) - 0.5)
     axis.set_ylabel("ppm mm3")

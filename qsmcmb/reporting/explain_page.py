@@ -1,4 +1,4 @@
-"""A page and a JSON file per lesion: everything that its number rests on."""
+"""A page and a JSON file per lesion: all that its number rests on."""
 
 from __future__ import annotations
 
@@ -9,12 +9,32 @@ from typing import Any
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.tables import write_json
 from qsmcmb.microbleeds.results.explanation import Explanation
-from qsmcmb.reporting.explain_figures import fit_slices, numbers
+from qsmcmb.reporting.explain_figures import draw_fit_slices, draw_numbers
 from qsmcmb.reporting.page import show, write_page
+
+__all__ = ["lines_of", "write_explanations"]
 
 
 def write_explanations(folder: Path, explanations: Sequence[Explanation]) -> list[Path]:
-    """Write FOLDER/lesion-<label>.html and .json for each lesion; return the pages."""
+    """Write FOLDER/lesion-<label>.html and .json for each lesion.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the pages; made where it is missing.
+    explanations : sequence of Explanation
+        One per lesion.
+
+    Returns
+    -------
+    list of Path
+        The pages.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be made.
+    """
     make_folder(folder)
     pages = []
     for record, slices in explanations:
@@ -23,8 +43,8 @@ def write_explanations(folder: Path, explanations: Sequence[Explanation]) -> lis
         page = write_page(
             folder / f"{stem}.html", "explain.html", title=f"Lesion {record['label']}", lines=lines_of(record),
             flags=record["flags"], command=record["command"],
-            slices=fit_slices(slices, te_s) if slices is not None else None,
-            numbers=numbers(record) if slices is not None else None,
+            slices=draw_fit_slices(slices, te_s) if slices is not None else None,
+            numbers=draw_numbers(record) if slices is not None else None,
         )  # fmt: skip
         write_json(folder / f"{stem}.json", record)
         pages.append(page)
@@ -32,9 +52,20 @@ def write_explanations(folder: Path, explanations: Sequence[Explanation]) -> lis
 
 
 def lines_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the numbers of an explanation as (name, words)."""
-    place = ", ".join(f"{p:.1f}" for p in record["position_mm"])
-    lines = [("centre, scanner RAS+", f"{place} mm"), ("kind", f"{record['kind']}, {record['certainty']}")]
+    """Return the numbers of an explanation in words.
+
+    Parameters
+    ----------
+    record : mapping
+        Explanation of a lesion.
+
+    Returns
+    -------
+    list of tuple of str
+        Name of the quantity, and its value with unit.
+    """
+    centre = ", ".join(f"{p:.1f}" for p in record["position_mm"])
+    lines = [("centre, scanner RAS+", f"{centre} mm"), ("kind", f"{record['kind']}, {record['certainty']}")]
     lines.append(("total susceptibility by the fit", _interval(record["total_chi"])))
     lines.append(("detection limit here", _unit(record["detection_limit"])))
     if "fit" in record:

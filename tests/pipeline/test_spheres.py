@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from qsmcmb.cli.main import run_command
 from qsmcmb.io.results import list_results
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.microbleeds.results.burden import summarise_burden
+from qsmcmb.microbleeds.results.references import PARTS
 from qsmcmb.microbleeds.results.table import COLUMNS, lesion_from_row, lesion_row
 from qsmcmb.pipeline.config import STAGES
+from qsmcmb.reporting.methods_text import describe_methods
 
 ANAT = Path("out/sub-sphere/ses-3T/anat")
 STEM = "sub-sphere_ses-3T"
@@ -108,6 +111,21 @@ def test_page_holds_everything_in_one_file(spheres: Path) -> None:
     assert page.count("data:image/png;base64") == 1 + 6 + 6
     for word in ("ROMEO", "boundary value problem", "sha256", "ppm mm3"):
         assert word in page
+
+
+def test_methods_section_is_that_of_the_run(spheres: Path) -> None:
+    """Balls and pairs in water, points given: what was used is described and cited, what was not is not."""
+    session = list_results(spheres / "out", "sphere")[0]
+    record, explanations = session.record("desc-cmb_burden"), session.record("desc-cmb_explain")["Lesions"]
+    text = describe_methods(record, explanations)
+    page = html.unescape((spheres / "out/sub-sphere.html").read_text())
+    assert text.paragraph in page
+    assert all(r.text in page and r.bibtex() in page for r in text.references)
+    assert "The stage detect did not run, since the points were given." in text.paragraph
+    assert {p for p in PARTS if PARTS[p].name in text.paragraph} == {
+        "complex_fit", "point_spread", "blur", "ball", "pair", "uncertainty", "map_sum", "signal_loss",
+        "detection_limit",
+    }  # fmt: skip
 
 
 def test_input_is_not_touched_and_a_second_run_gives_the_same_bytes(spheres: Path, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def totals_per_echo(fitted: FittedLesion) -> list[Estimate]:
 
 def _fit_record(fitted: FittedLesion) -> dict[str, Any]:
     fit, loss = fitted.fit, fitted.signal_loss
-    patch = fit.patch
+    patch, model = fit.patch, fit.state.model
     radius = np.sqrt((patch.coordinates_mm**2).sum(axis=0))
     robust = fit.state.objective.robust.reshape(len(patch.acquisition.te_s), -1) ** 2
     used = int(patch.inside.sum())
@@ -115,7 +115,9 @@ def _fit_record(fitted: FittedLesion) -> dict[str, Any]:
             "ball_radius_mm": patch.radius_mm,
         },
         "fit": {
-            "shape": fit.state.model.shape.name,
+            "shape": model.shape.name,
+            "signal_retaining_core": fit.signal_retaining,
+            "tissue_prior": model.tissue.phase.size > model.polynomial.phase.size,
             "sources_ppm_mm3_mm": [[float(v) for v in row] for row in fit.state.rows],
             "residual": _finite(fit.residual),
             "core_residual": _finite(fit.core_residual),

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from qsmcmb.stages import SCAN_STAGES, SHARES
@@ -100,22 +97,6 @@ def print_table(
             print("\t".join(row))
     for note in notes:
         say(note)
-
-
-class LogFile:
-    """JSON lines under OUT/logs: time, event and what belongs to it."""
-
-    def __init__(self, out: Path) -> None:
-        folder = out / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        self.path = folder / f"qsmcmb-{stamp}.jsonl"
-
-    def write(self, event: str, **fields: Any) -> None:
-        """Append one line."""
-        record = {"time": datetime.now(UTC).isoformat(), "event": event, **fields}
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 @contextlib.contextmanager

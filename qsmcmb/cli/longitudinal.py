@@ -23,7 +23,8 @@ def add(app: typer.Typer) -> None:
 
         Sessions are registered and lesions matched; the longitudinal table and the page are written.
         """
-        from qsmcmb.cli.pages import compare_and_report
-        from qsmcmb.cli.selection import participants_of
+        from qsmcmb.cli.console import say
+        from qsmcmb.study.pages import compare_and_report
+        from qsmcmb.study.selection import participants_of
 
-        raise typer.Exit(int(compare_and_report(out, participants_of(out, participant_label))))
+        raise typer.Exit(int(compare_and_report(out, participants_of(out, participant_label), say=say)))

@@ -47,7 +47,7 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         """Make maps, lesion table and report from one scan."""
         from qsmcmb import __version__
-        from qsmcmb.cli.console import LogFile, progress, say
+        from qsmcmb.cli.console import progress, say
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.io.derivatives import Place, write_dataset_description
@@ -59,6 +59,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.pipeline.outputs import write_scan
         from qsmcmb.pipeline.subject import run_scan
         from qsmcmb.reporting.subject_page import write_scan_page
+        from qsmcmb.study.log import LogFile
 
         config, te_s = read_config(config_file), parse_te(te)
         given = read_points(points) if points else None

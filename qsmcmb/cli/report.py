@@ -23,8 +23,8 @@ def add(app: typer.Typer) -> None:
 
         A page is one self-contained HTML file.
         """
-        from qsmcmb.cli.selection import participants_of
         from qsmcmb.reporting.subject_page import write_subject_page
+        from qsmcmb.study.selection import participants_of
 
         for participant in participants_of(out, participant_label):
             print(write_subject_page(out, participant))

@@ -11,9 +11,9 @@ from qsmcmb.cli.arguments import LABELS, ConfigFile, Detect, Participants, Point
 from qsmcmb.cli.command import command
 
 if TYPE_CHECKING:
-    from qsmcmb.cli.console import LogFile
     from qsmcmb.io.bids import SessionFiles
-    from qsmcmb.pipeline.study import Outcome, StudyOptions
+    from qsmcmb.study.log import LogFile
+    from qsmcmb.study.sessions import Outcome, StudyOptions
 
 
 def add(app: typer.Typer) -> None:
@@ -55,12 +55,13 @@ def add(app: typer.Typer) -> None:
         Every session gets maps and a lesion table; sessions of a subject are compared; each subject gets a page.
         """
         from qsmcmb import __version__
-        from qsmcmb.cli.console import LogFile, say
+        from qsmcmb.cli.console import say
         from qsmcmb.errors import ConfigError
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.io.tables import read_filter
         from qsmcmb.pipeline.config import read_config
-        from qsmcmb.pipeline.study import StudyOptions, plan_study
+        from qsmcmb.study.log import LogFile
+        from qsmcmb.study.sessions import StudyOptions, plan_study
 
         if level != "participant":
             raise ConfigError(f"LEVEL {level!r}; expected participant")
@@ -109,9 +110,9 @@ def _run(
     verbose: bool,
 ) -> int:  # fmt: skip
     from qsmcmb.cli.console import progress, say
-    from qsmcmb.cli.pages import compare_and_report
-    from qsmcmb.pipeline.study import exit_code, run_study
     from qsmcmb.stages import SUBJECT_STAGES
+    from qsmcmb.study.pages import compare_and_report
+    from qsmcmb.study.sessions import exit_code, run_study
 
     def finished(outcome: Outcome) -> None:
         log.write("session", name=outcome.name, exit_code=outcome.exit_code, error=outcome.error,
@@ -127,7 +128,11 @@ def _run(
         outcomes = run_study(bids, out, options, n_processes=nprocs, report=bar.report, finished=finished)
         done = {o.participant for o in outcomes if not o.exit_code}
         failed_pages = compare_and_report(
-            out, [p for p in participants if p in done], report=bar.report, failures=_failures(outcomes)
+            out,
+            [p for p in participants if p in done],
+            say=say,
+            report=bar.report,
+            failures=_failures(outcomes),
         )
     code = exit_code(outcomes)
     good = sum(not o.exit_code for o in outcomes)

@@ -28,12 +28,12 @@ from qsmcmb import (
 from qsmcmb.cli import background, fieldmap, invert, r2star, swi, unwrap
 from qsmcmb.cli.console import Progress
 from qsmcmb.cli.main import app
-from qsmcmb.cli.pages import compare_and_report
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.pipeline.config import STAGES, Config, StageConfig, make_config
 from qsmcmb.pipeline.points import measure_points
 from qsmcmb.pipeline.provenance import provenance_of
 from qsmcmb.stages import ALL_STAGES, POINT_STAGES, SCAN_STAGES, SHARES, SUBJECT_STAGES
+from qsmcmb.study.pages import compare_and_report
 
 DOCS = Path(__file__).parents[2] / "docs" / "pipeline.md"
 HEADS = {
@@ -121,7 +121,7 @@ def test_a_run_reports_what_progress_expects(spheres: Path, capsys: pytest.Captu
 def test_pages_report_what_progress_expects(spheres: Path, tmp_path: Path) -> None:
     shutil.copytree(spheres / "out", tmp_path / "out")
     ear = Ear()
-    assert not compare_and_report(tmp_path / "out", ["sphere"], report=ear)
+    assert not compare_and_report(tmp_path / "out", ["sphere"], say=str, report=ear)
     assert ear.begun == ear.done == [stage.name for stage in SUBJECT_STAGES]
 
 

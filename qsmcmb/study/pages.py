@@ -5,21 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from qsmcmb.errors import QsmcmbError
+from qsmcmb.pipeline.clock import Clock, Report
+from qsmcmb.reporting.subject_page import write_subject_page
+from qsmcmb.study.longitudinal import run_longitudinal
+
+__all__ = ("compare_and_report",)
+
 
 def compare_and_report(
     out: Path,
     participants: Sequence[str],
     *,
-    report: Callable[[str, str, float], None] | None = None,
+    say: Callable[[str], None],
+    report: Report | None = None,
     failures: Mapping[str, Sequence[str]] | None = None,
 ) -> bool:
-    """Compare sessions and write pages; return whether a comparison failed. Each subject on its own."""
-    from qsmcmb.cli.console import say
-    from qsmcmb.errors import QsmcmbError
-    from qsmcmb.pipeline.clock import Clock
-    from qsmcmb.pipeline.longitudinal import run_longitudinal
-    from qsmcmb.reporting.subject_page import write_subject_page
+    """Compare the sessions of each subject and write its page; one subject's failure stops no other.
 
+    Parameters
+    ----------
+    out : Path
+        Derivatives folder with finished sessions.
+    participants : sequence of str
+        Labels without `sub-`.
+    say : callable
+        Takes each message for the user.
+    report : callable, optional
+        Progress, called with (subject, stage, seconds).
+    failures : mapping of str to sequence of str, optional
+        Errors of a participant's sessions, shown on the page.
+
+    Returns
+    -------
+    bool
+        Whether a comparison failed.
+
+    Examples
+    --------
+    >>> compare_and_report(Path("derivatives/qsmcmb"), [], say=print)
+    False
+    """
     failed = False
     for participant in participants:
         notes = list((failures or {}).get(participant, ()))

@@ -128,6 +128,7 @@ def test_damaged_wisdom_is_planned_anew(monkeypatch, tmp_path, rng):
     np.testing.assert_allclose(fft.rfftn(volume), np.fft.rfftn(volume), atol=1e-4)
 
 
+@pytest.mark.loops
 @settings(max_examples=20, deadline=None)
 @given(shape=st.tuples(*[st.integers(1, 9)] * 3), seed=st.integers(0, 1000))
 def test_gradient_adjoint_dot(shape, seed):
@@ -141,6 +142,7 @@ def test_gradient_adjoint_dot(shape, seed):
     np.testing.assert_array_equal(divergence(v, voxel), -gradient_adjoint(v, voxel))
 
 
+@pytest.mark.loops
 def test_gradient_is_the_plain_difference(rng):
     u = rng.standard_normal((5, 6, 7)).astype(np.float32)
     slow = np.zeros((3, *u.shape), np.float32)
@@ -183,6 +185,7 @@ def test_morphology_in_mm():
     assert ball_footprint(2.0, (1.0, 2.0, 4.0)).shape == (5, 3, 1)
 
 
+@pytest.mark.loops
 @settings(max_examples=15, deadline=None)
 @given(shape=st.tuples(*[st.integers(1, 12)] * 3), seed=st.integers(0, 1000), cap=st.floats(0.5, 20))
 def test_capped_distance_is_the_distance_below_the_cap(shape, seed, cap):
@@ -192,6 +195,7 @@ def test_capped_distance_is_the_distance_below_the_cap(shape, seed, cap):
     np.testing.assert_allclose(capped_distance_inside_mm(mask, voxel, cap), expected, rtol=1e-5)
 
 
+@pytest.mark.loops
 @pytest.mark.parametrize("shape", [(24, 30, 20), (25, 31, 33), (5, 6, 7)])
 def test_spectrum_of_the_ball_is_its_transform(shape):
     voxel, radius = (1.0, 1.2, 0.7), 3.9

@@ -24,6 +24,7 @@ def no_kept_memory():
     memory.release()
 
 
+@pytest.mark.loops
 @pytest.mark.parametrize("shape", [(1,), (7, 3), (65,), (5, 11, 13)])
 @pytest.mark.parametrize("dtype", [np.float32, np.complex64])
 def test_all_values_are_written(shape, dtype, monkeypatch):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from qsmcmb.dipole_inversion import _head_loops as loops
+
+pytestmark = pytest.mark.loops
 
 
 def test_echoes_are_combined_in_their_box(rng: np.random.Generator) -> None:

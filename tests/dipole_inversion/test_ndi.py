@@ -62,6 +62,7 @@ def test_descent_is_its_plain_twin(nonlinear, ball_case, rng):
     np.testing.assert_allclose(found, slow, atol=2e-4 * np.abs(slow).max())
 
 
+@pytest.mark.loops
 def test_a_whole_turn_is_no_misfit():
     ones = np.ones((4, 4, 4), np.float32)
     residual, away = np.zeros_like(ones), np.full_like(ones, 2 * np.pi)
@@ -73,6 +74,7 @@ def test_a_whole_turn_is_no_misfit():
     assert cost == pytest.approx(64 * (2 * np.pi) ** 2, rel=1e-5)
 
 
+@pytest.mark.loops
 @pytest.mark.parametrize("nonlinear", [False, True])
 def test_the_first_cost_is_that_of_the_step(nonlinear, rng):
     field, forward, weight2 = rng.standard_normal((3, 5, 6, 7)).astype(np.float32)

@@ -9,7 +9,7 @@ import pytest
 
 from qsmcmb.core.dipole import forward_field
 from qsmcmb.model import Grid
-from qsmcmb.phantoms._signal_loops import lesion_factor, tissue_signal
+from qsmcmb.phantoms._signal_loops import add_dipoles, body_at, lesion_factor, tissue_signal
 from qsmcmb.phantoms.build import build_phantom, build_sessions
 from qsmcmb.phantoms.lesions import Ball, PhantomLesion, ball_field
 from qsmcmb.phantoms.recipe import LesionRecipe, Protocol, Recipe
@@ -132,8 +132,10 @@ def test_an_ellipsoid_has_the_field_of_its_volume() -> None:
     assert body.dipoles()[:, 0].sum() == pytest.approx(body.total_chi_ppm_mm3)
 
 
+@pytest.mark.loops
 def test_loops_do_what_plain_numpy_does(rng: np.random.Generator) -> None:
     signal, decay, field = (rng.random((5, 4, 3)).astype(np.float32) for _ in range(3))
+    signal[2, 1] = 0
     out = np.empty(signal.shape, np.complex64)
     tissue_signal(signal, decay, field, np.float32(0.02), np.float32(7.0), out)
     np.testing.assert_allclose(out, signal * np.exp(-decay * 0.02 + 7j * field), rtol=1e-5)
@@ -152,6 +154,28 @@ def test_loops_do_what_plain_numpy_does(rng: np.random.Generator) -> None:
         for echo in range(2):
             expected[echo] += np.where(visible, np.exp(1j * turns[echo] * field_ppm), inside[echo]) / 8
     np.testing.assert_allclose(factor, expected, atol=1e-6)
+
+
+@pytest.mark.loops
+def test_dipoles_are_added_outside_their_box_and_points_lie_in_their_body(rng: np.random.Generator) -> None:
+    x, y, z = np.arange(5) * 1.0, np.arange(4) * 1.5, np.arange(6) * 0.8
+    dipoles = np.array([[3.0, 2.2, 1.1, 1.7], [-1.0, 0.3, 2.4, 3.1]])
+    b0_dir = np.array([0.6, 0.0, 0.8])
+    field = rng.standard_normal((5, 4, 6)).astype(np.float32)
+    expected = field.astype(float)
+    xyz = np.stack(np.meshgrid(x, y, z, indexing="ij"))
+    for moment, *centre in dipoles:
+        tiny = Ball((0.0, 0.0, 0.0), 1e-3, moment / (4e-9 / 3 * np.pi))
+        expected += ball_field(xyz - np.reshape(centre, (3, 1, 1, 1)), tiny, b0_dir)
+    inner = np.array([[1, 4], [0, 2], [2, 5]])
+    expected[1:4, 0:2, 2:5] = field[1:4, 0:2, 2:5]
+    add_dipoles(field, x, y, z, dipoles, b0_dir, inner)
+    np.testing.assert_allclose(field, expected, rtol=1e-5, atol=1e-6)
+    # An ellipsoid of half lengths 3 along (0.6, 0, 0.8) and 1 across, and a ball behind it.
+    axis = np.array([0.6, 0.0, 0.8])
+    bodies = np.array([[0.0, 0.0, 0.0, *axis, 3.0, 1.0], [0.0, 4.0, 0.0, 0.0, 0.0, 1.0, 2.0, 2.0]])
+    points = [2.9 * axis, 3.1 * axis, [0.0, 0.95, 0.0], [0.0, 1.1, 0.0], [0.0, 2.1, 0.0], [0.8, 5.0, -1.0]]
+    assert [body_at(*map(float, p), bodies) for p in points] == [0, -1, 0, -1, 1, 1]
 
 
 def test_blood_decays_inside_and_has_a_balls_field_outside() -> None:

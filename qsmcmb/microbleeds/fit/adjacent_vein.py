@@ -47,7 +47,7 @@ def fit_adjacent_vein(found: FitState) -> tuple[FitState, Vein | None]:
     vein = minimise(vein.model.with_neighbours(lesion), vein.parameters)
     around = minimise(_with_extra_neighbour(whole, _factor(vein, whole.patch)), around.parameters)
     bic_difference = found.bic() - around.bic() - vein.bic_penalty()
-    change = around.parameters[LAYOUT.known] - p[:4]
+    change = around.parameters[LAYOUT.total_and_centre] - p[:4]
     if bic_difference <= 0 or around.left_mask or np.linalg.norm(change[1:]) > MAX_CENTRE_SHIFT_MM:
         return found, None
     model_selection_sd = float(np.hypot(found.model_selection_sd_ppm_mm3, VEIN_SD * change[0]))

@@ -131,7 +131,7 @@ def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> Fit
     model = _dark_ball(found.model.patch, best.source, found.model.neighbours)
     model = model.with_shape(best.model.shape)
     wide = minimise(*model.with_gp_prior(model.with_fitted_background(best.parameters)))
-    change = wide.parameters[LAYOUT.known] - best.parameters[LAYOUT.known]
+    change = wide.parameters[LAYOUT.total_and_centre] - best.parameters[LAYOUT.total_and_centre]
     further_out = abs(change[0]) if np.linalg.norm(change[1:]) < SAME_CENTRE_MM else 0.0
     return best.with_model_selection_sd(float(np.hypot(model_selection_sd, further_out)))
 

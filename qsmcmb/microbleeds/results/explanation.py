@@ -82,8 +82,8 @@ def totals_per_echo(fitted: FittedLesion) -> list[Estimate]:
     """
     state = fitted.fit.state
     model, objective, linear = state.model, state.objective, state.linear
-    amplitude = linear.radial.reshape(-1, 1) * model.polynomial.amplitude.dense()
-    phase = linear.along.reshape(-1, 1) * model.polynomial.phase.dense()
+    amplitude = linear.by_log_magnitude.reshape(-1, 1) * model.polynomial.amplitude.dense()
+    phase = linear.by_phase.reshape(-1, 1) * model.polynomial.phase.dense()
     real = np.concatenate([linear.source.real[:, :1], 0 * phase, amplitude], axis=1)
     imaginary = np.concatenate([linear.source.imag[:, :1], phase, 0 * amplitude], axis=1)
     error_real = objective.magnitude_weight * objective.robust * objective.error.real

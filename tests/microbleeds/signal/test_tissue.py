@@ -11,7 +11,7 @@ from tests.microbleeds.test_lesion_model import TE_S, scanned
 
 from qsmcmb.microbleeds.calibration.heterogeneity import tissue_heterogeneity
 from qsmcmb.microbleeds.calibration.psf_width import pool_psf_width2
-from qsmcmb.microbleeds.fit.objective import solved
+from qsmcmb.microbleeds.fit.objective import solve_normal_equations
 from qsmcmb.microbleeds.fit.priors import PSF_WIDTH2_PRIOR
 from qsmcmb.microbleeds.fit.refinement import FitState, refine_with_tissue_prior
 from qsmcmb.microbleeds.fit.shape_selection import select_shape
@@ -151,7 +151,7 @@ def test_normal_equations_that_rounding_made_singular_are_solved(patch: Patch) -
     normal[-3, -3] = 0
     right = np.ones(size)
     right[-3] = 0
-    found = solved(model, normal, right, damping=1e-9)
+    found = solve_normal_equations(model, normal, right, damping=1e-9)
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found[: size - 3], 1.0, rtol=1e-4)
     assert found[-2] + found[-1] == pytest.approx(1.0, rel=1e-3)

@@ -27,10 +27,13 @@ N_HETEROGENEITY_LESIONS = 6
 
 
 class Calibration(NamedTuple):
-    """How the scan sees, and the initial fit of each lesion; None where there is no patch."""
+    """How the scan sees, and the fits that say so; None where there is no patch, or no such fit."""
 
     acquisition: Acquisition
     states: list[FitState | None]
+    """Initial fit of each lesion."""
+    among_tissue: list[FitState | None]
+    """Fit among tissue of the lesions that the point spread's width was found from, made before it was known."""
 
 
 def calibrate(
@@ -55,8 +58,9 @@ def calibrate(
     """
     known = {i: patch for i, patch in enumerate(patches) if patch is not None}
     states: list[FitState | None] = [None] * len(patches)
+    among_tissue: list[FitState | None] = [None] * len(patches)
     if not known:
-        return Calibration(acquisition, states)
+        return Calibration(acquisition, states, among_tissue)
     seen = list(known.values())
     around = run_each(reference_patches, seen[:N_HETEROGENEITY_LESIONS])
     heterogeneity = tissue_heterogeneity([patch for some in around for patch in some])
@@ -66,7 +70,7 @@ def calibrate(
     missing = [k for k in range(len(seen)) if k not in fits]
     made = run_each(lambda k: initial_fit(seen[k].with_acquisition(acquisition)), missing)
     fits |= dict(zip(missing, made, strict=True))
+    psf_width2, psf_fits = estimate_psf_width2([fits[k] for k in range(len(seen))], acquisition)
     for k, i in enumerate(known):
-        states[i] = fits[k]
-    psf_width2 = estimate_psf_width2([fits[k] for k in range(len(seen))], acquisition)
-    return Calibration(replace(acquisition, psf_width2=psf_width2), states)
+        states[i], among_tissue[i] = fits[k], psf_fits.get(k)
+    return Calibration(replace(acquisition, psf_width2=psf_width2), states, among_tissue)

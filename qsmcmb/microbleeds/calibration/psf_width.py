@@ -26,7 +26,9 @@ MEDIAN_EFFICIENCY = 2 / np.pi
 """Ratio of the precision of a median to that of a mean, for normal errors."""
 
 
-def estimate_psf_width2(initial: Sequence[FitState], acquisition: Acquisition) -> Estimate:
+def estimate_psf_width2(
+    initial: Sequence[FitState], acquisition: Acquisition
+) -> tuple[Estimate, dict[int, FitState]]:
     """Estimate a scan's squared point spread width from the lesions that know it best.
 
     Parameters
@@ -38,12 +40,15 @@ def estimate_psf_width2(initial: Sequence[FitState], acquisition: Acquisition) -
 
     Returns
     -------
-    Estimate
+    psf_width2 : Estimate
         mm2.
+    fits : dict of int to FitState
+        The fits among tissue that say so, by number of the lesion: made with the prior, close to the final ones.
     """
-    converged = [state for state in initial if state.converged]
-    best_known = sorted(converged, key=lambda state: state.psf_width2.sd)[:N_PSF_LESIONS]
-    return pool_psf_width2(run_each(lambda state: fit_among_tissue(state, acquisition), best_known))
+    converged = [i for i, state in enumerate(initial) if state.converged]
+    best_known = sorted(converged, key=lambda i: initial[i].psf_width2.sd)[:N_PSF_LESIONS]
+    fits = run_each(lambda i: fit_among_tissue(initial[i], acquisition), best_known)
+    return pool_psf_width2(fits), dict(zip(best_known, fits, strict=True))
 
 
 def pool_psf_width2(states: Sequence[FitState]) -> Estimate:

@@ -134,7 +134,9 @@ def fit_lesion(
     return summarise_fit(refine_with_tissue_prior(initial, patch.acquisition))
 
 
-def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> FitState:
+def refine_with_tissue_prior(
+    initial: FitState, acquisition: Acquisition, *, among_tissue: FitState | None = None
+) -> FitState:
     """Refine an initial fit with the tissue's Gaussian process prior.
 
     Parameters
@@ -143,6 +145,8 @@ def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> Fit
         Initial fit, tissue described by polynomials.
     acquisition : Acquisition
         The calibrated scan: its psf width, heterogeneity, windows.
+    among_tissue : FitState, optional
+        The same fit among tissue under another prior of the psf width: the start, where the calibration has made it.
 
     Returns
     -------
@@ -154,7 +158,10 @@ def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> Fit
     Without the process a weak lesion may have run away to a patch of tissue or to a sinus nearby. So alternatives
     start at the point and are compared near it: further out a sinus has more to say than the lesion.
     """
-    found = fit_among_tissue(initial, acquisition)
+    if among_tissue is None:
+        found = fit_among_tissue(initial, acquisition)
+    else:
+        found = minimise(among_tissue.model.with_psf_width2(acquisition.psf_width2), among_tissue.parameters)
     if not _is_questionable(found):
         return found.with_model_selection_sd(initial.model_selection_sd_ppm_mm3)
     nearby, small_balls = _fit_near_point(found)
@@ -177,7 +184,7 @@ def _fit_near_point(found: FitState) -> tuple[FitState, list[FitState]]:
     if patch.acquisition.heterogeneity > MIN_HETEROGENEITY or found.model.core_decay != SIGNAL_RETAINING_CORE:
         patch = patch.restricted_to(COMPARISON_RADIUS_MM)
     model = found.model.on_patch(patch, found.source)
-    nearby = _minimise_with_gp_prior(model, model.with_fitted_background(found.parameters))
+    nearby = _minimise_with_gp_prior(model, model.with_fitted_background(found.parameters, slopes=True))
     small_balls = []
     for total in (SMALL_LESION_PPM_MM3, -SMALL_LESION_PPM_MM3):
         small = Source(total, (0.0, 0.0, 0.0), 0.0)
@@ -232,7 +239,7 @@ def _change_on_wider_patch(found: FitState, best: FitState) -> float:
     """
     model = _dark_ball(found.model.patch, best.source, found.model.neighbours)
     model = model.with_shape(best.model.shape)
-    wide = _minimise_with_gp_prior(model, model.with_fitted_background(best.parameters))
+    wide = _minimise_with_gp_prior(model, model.with_fitted_background(best.parameters, slopes=True))
     change = wide.parameters[LAYOUT.total_and_centre] - best.parameters[LAYOUT.total_and_centre]
     total, centre = change[LAYOUT.total], change[LAYOUT.centre]
     return float(abs(total)) if np.linalg.norm(centre) < SAME_CENTRE_MM else 0.0
@@ -290,7 +297,7 @@ def fit_among_tissue(initial: FitState, acquisition: Acquisition) -> FitState:
     if in_tissue and initial.source.radius_mm < LARGE_LESION_RADIUS_MM:
         patch = patch.restricted_to(REFINEMENT_RADIUS_MM)
     model = initial.model.on_patch(patch, initial.source)
-    return _minimise_with_gp_prior(model, model.with_fitted_background(initial.parameters))
+    return _minimise_with_gp_prior(model, model.with_fitted_background(initial.parameters, slopes=True))
 
 
 def _is_questionable(state: FitState) -> bool:

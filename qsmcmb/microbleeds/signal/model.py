@@ -21,6 +21,7 @@ from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import CELL_MM, PointSpread
 from qsmcmb.microbleeds.signal.source_shapes import BALL, LAYOUT, CoreDecay, Source, SourceShape
 from qsmcmb.microbleeds.signal.tissue import tissue_around
+from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
 
 __all__ = ("LesionModel", "Signal")
@@ -138,6 +139,23 @@ class LesionModel:
         """
         out = copy(self)
         out.shape = shape
+        return out
+
+    def with_psf_width2(self, psf_width2: Estimate) -> LesionModel:
+        """Return the model with another prior of the point spread's extra width.
+
+        Parameters
+        ----------
+        psf_width2 : Estimate
+            Squared extra width, mm2.
+
+        Returns
+        -------
+        LesionModel
+            The same parameters; cells and sampling are shared.
+        """
+        out = copy(self)
+        out.patch = self.patch.with_acquisition(replace(self.patch.acquisition, psf_width2=psf_width2))
         return out
 
     def with_neighbours(self, neighbours: ComplexArray | None) -> LesionModel:
@@ -293,13 +311,15 @@ class LesionModel:
         )
         return self.with_fitted_background(first)
 
-    def with_fitted_background(self, p: FloatArray) -> FloatArray:
+    def with_fitted_background(self, p: FloatArray, *, slopes: bool = False) -> FloatArray:
         """Return the source's parameters with polynomials fitted to what it leaves of the data.
 
         Parameters
         ----------
         p : ndarray
             Parameters of the source; those after them are not used.
+        slopes : bool, optional
+            Form the derivatives at this source, too: for a minimisation that starts from it.
 
         Returns
         -------
@@ -308,7 +328,7 @@ class LesionModel:
         """
         source = p[: self.n_source_parameters]
         rest = np.zeros(self.tissue.phase.size + self.tissue.amplitude.size)
-        factor = self.signal(np.concatenate([source, rest])).factor
+        factor = self.signal(np.concatenate([source, rest]), slopes=slopes).factor
         return np.concatenate([source, *self.polynomial.fitted(self.patch, factor)])
 
     def gp_prior_cost(self, p: FloatArray) -> float:

@@ -13,13 +13,17 @@ h is that of the k-space window or of the slice profile, averaged over a box of 
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import NamedTuple
+
 import numpy as np
 
+from qsmcmb.microbleeds.signal._ball_loops import CHUNK_POINTS
 from qsmcmb.microbleeds.signal.acquisition import KSpaceWindow, SliceProfile
 from qsmcmb.microbleeds.signal.background_phase import BackgroundPhase
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.source_shapes import BALL, SourceShape
-from qsmcmb.typing import ComplexArray, FloatArray
+from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 
 __all__ = ("CELL_MM", "COARSE_CELL_MM", "PointSpread")
 
@@ -131,6 +135,7 @@ class PointSpread:
         core_mm = max(min((steepness * cell_mm / MAX_CELL_PHASE) ** 0.25, MAX_CORE_MM), radius_mm + cell_mm)
         self._lay_out_cells(core_mm + CORE_TAPER_MM, cell_mm)
         self._sampled: dict[int, tuple[float, list[FloatArray]]] = {}
+        self._latest: _Seen | None = None
         self._smooth_points, self._smooth_weight = self._smooth_part()
         self._background = BackgroundPhase.if_steep(patch, [level.middles for level in self._levels])
 
@@ -242,6 +247,24 @@ class PointSpread:
         ndarray of shape (1 or 3 + n * n_row_parameters, n_echoes, n_inside), complex64
             Factor - 1, dimensionless, then the derivatives per unit of each parameter.
         """
+        at = (shape.name, rows.tobytes(), decay_hz, float(psf_width2_mm2))
+        latest = self._latest
+        # A start is fitted with polynomials first and then compared, or minimised, at the same source.
+        if latest is None or latest.at != at or (derivatives and len(latest.factor) == 1):
+            factor = self._formed(rows, decay_hz, psf_width2_mm2, shape=shape, derivatives=derivatives)
+            self._latest = latest = _Seen(at, factor)
+        return latest.factor if derivatives else latest.factor[:1]
+
+    def _formed(
+        self,
+        rows: FloatArray,
+        decay_hz: float,
+        psf_width2_mm2: float,
+        *,
+        shape: SourceShape,
+        derivatives: bool,
+    ) -> ComplexArray:
+        """Return the factor less 1, formed on the cells and sampled; as `factor`."""
         patch = self._patch
         psf_width_mm, wider_mm = np.sqrt([psf_width2_mm2, psf_width2_mm2 + PSF_WIDTH2_STEP_MM2])
         # Factor, derivatives by the rows, by the decay; that by the squared width is a difference, below.
@@ -262,7 +285,7 @@ class PointSpread:
             on_cells = np.empty((2, count, echoes, len(level.points)), np.float32)
             shape.loop(rows, level.points, level.weight, *args, np.float32(level.cell_mm), on_cells)
             if self._background is not None:
-                self._background.apply(on_cells, number)
+                self._background.apply(on_cells, number, level.active_chunks)
             sampled = self._sample(level, on_cells, self._matrices(number, psf_width_mm))
             seen[:, :count] += sampled
             if derivatives:
@@ -311,6 +334,13 @@ class PointSpread:
         ]
 
 
+class _Seen(NamedTuple):
+    """Factor, and derivatives if formed, at one source: shape, rows, decay and squared extra width."""
+
+    at: tuple[str, bytes, float, float]
+    factor: ComplexArray
+
+
 class _Level:
     """Box of cells of one size: middles and widths along each axis (mm), all points, and the weight of each."""
 
@@ -319,6 +349,12 @@ class _Level:
         axes = [m.astype(np.float32) for m in middles]
         self.points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
         self.weight = np.ones(len(self.points), np.float32)
+
+    @cached_property
+    def active_chunks(self) -> BoolArray:
+        """Which chunks of points, as the loops take them, have any weight: the box has empty corners."""
+        starts = np.arange(0, len(self.weight), CHUNK_POINTS)
+        return np.asarray(np.logical_or.reduceat(self.weight != 0, starts))
 
     def open_grid(self, centre: FloatArray) -> tuple[FloatArray, ...]:
         """Return the distances (mm) of the middles from a centre along each axis, to be broadcast."""

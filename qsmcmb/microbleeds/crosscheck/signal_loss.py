@@ -49,7 +49,7 @@ MIN_TISSUE_RATIO = 0.15
 MIN_TISSUE_SNR = 3.0
 """Least ratio of an echo's tissue signal to the noise SD."""
 MAX_PPM_MM3 = 300.0
-"""Largest total susceptibility of the grid over which the likelihood is summed, ppm mm3; a stronger lesion reads as this."""
+"""Largest total susceptibility of the likelihood's grid, ppm mm3; a stronger lesion reads as this."""
 MIN_PPM_MM3 = 0.02
 """Smallest total susceptibility of that grid above 0, ppm mm3."""
 N_GRID = 600

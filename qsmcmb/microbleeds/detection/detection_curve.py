@@ -20,7 +20,7 @@ SLOPE_PRIOR = (2.0, 2.0)
 """Slope per unit of ln M, and its SD, before the data: keeps the curve finite where small and large lesions do not
 overlap."""
 MAX_STEPS = 50
-"""Largest number of Newton's steps: they converge in about ten."""
+"""Largest number of Newton's steps."""
 MAX_STEP = 2.0
 """Largest change of a parameter in one of Newton's steps: far from the maximum the full step overshoots."""
 TOLERANCE = 1e-9

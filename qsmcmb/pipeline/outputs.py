@@ -37,7 +37,9 @@ def burden_record(result: ScanResult, acquired: datetime | None = None) -> dict[
     """Return the burden of a scan with acquisition, warnings and provenance."""
     scan = result.scan
     return {
-        **summarise_burden(result.lesions, hidden=summarise_detection_limit(result.detection_limit_ppm_mm3)),
+        **summarise_burden(
+            result.lesions, detection_limit=summarise_detection_limit(result.detection_limit_ppm_mm3)
+        ),
         "MagneticFieldStrength": scan.b0_tesla,
         "EchoTime": list(scan.te_s),
         **({"AcquisitionTime": acquired.isoformat()} if acquired else {}),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from qsmcmb.microbleeds.detection.candidates import find_candidates
 from qsmcmb.microbleeds.detection.limit_map import map_detection_limit
 from qsmcmb.microbleeds.measure import Targets, measure_lesions
 from qsmcmb.microbleeds.results.explanation import explain_lesion
+from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.microbleeds.signal.patch import ScanFields
 from qsmcmb.model import GreScan, Microbleed, Provenance
 from qsmcmb.pipeline.config import STAGES, Config, make_config
@@ -96,7 +97,7 @@ class ScanResult:
     lesions: tuple[Microbleed, ...]
     lesion_labels: IntArray
     detection_limit_ppm_mm3: FloatArray
-    explanations: tuple[dict[str, Any], ...]
+    explanations: tuple[LesionRecord, ...]
     """For each lesion what its number rests on."""
     provenance: Provenance
     warnings: tuple[str, ...]

@@ -11,7 +11,7 @@ import numpy as np
 from qsmcmb.io.derivatives import Place
 from qsmcmb.io.results import SessionResults, list_results
 from qsmcmb.io.tables import read_tsv
-from qsmcmb.reporting.explain_figures import numbers
+from qsmcmb.reporting.explain_figures import draw_estimators
 from qsmcmb.reporting.explain_page import lines_of
 from qsmcmb.reporting.figures import CHI_WINDOW_PPM, Panel, close_up, overview, percentile_window
 from qsmcmb.reporting.methods_text import methods_paragraph
@@ -112,7 +112,7 @@ def _explained(session: SessionResults, labels: set[int]) -> list[dict[str, Any]
             "label": record["label"],
             "lines": lines_of(record),
             "flags": record["flags"],
-            "numbers": numbers(record) if "fit" in record else None,
+            "numbers": draw_estimators(record) if "fit" in record else None,
         }
         for record in records
         if record["label"] in labels

@@ -30,8 +30,8 @@ from qsmcmb.microbleeds.fit.vein import Vein, find_vein
 from qsmcmb.microbleeds.results.duplicates import MAX_SAME_FIT_MM
 from qsmcmb.microbleeds.results.flags import Flag
 from qsmcmb.microbleeds.results.measurement import (
-    CLEAR_SD,
-    FOUND_SD,
+    CLEAR_SIGNIFICANCE,
+    MIN_SIGNIFICANCE,
     FittedLesion,
     LesionMeasurement,
     measure_fitted,
@@ -121,7 +121,7 @@ def measure_lesions(
     Parameters
     ----------
     scan : GreScan
-        The scan; its wrapped phase and magnitude are what is fitted.
+        The scan; its wrapped phase (rad) and magnitude are fitted.
     targets : Targets
         Positions within about 2 mm of the lesions.
     fields : ScanFields
@@ -238,7 +238,7 @@ def _refine(
         state = select_shape(patch, state.source, neighbours=neighbours, core_decay=state.model.core_decay)
     refined = refine_with_tissue_prior(state, acquisition)
     # By the residual's SD alone: a vein fits poorly as a lesion, and the whole SD would hide it.
-    significant = abs(refined.source.total_chi_ppm_mm3) > FOUND_SD * refined.sandwich_sd()
+    significant = abs(refined.source.total_chi_ppm_mm3) > MIN_SIGNIFICANCE * refined.sandwich_sd()
     vein, adjacent_vein = find_vein(refined) if significant else None, None
     if vein is None:
         refined, adjacent_vein = fit_adjacent_vein(refined)
@@ -262,7 +262,7 @@ def _reason_without_number(job: _Job, i: int, refined: _RefinedFit | None) -> Fl
         return Flag.OUTSIDE_MASK if _in_volume(job.scan, job.voxels[i]) else Flag.OUTSIDE_VOLUME
     fit = refined.fit
     # Above a sinus all of the ball may be dark, too, and yet a clear lesion be seen in the phase.
-    clear = abs(fit.source.total_chi_ppm_mm3) > CLEAR_SD * fit.sd_ppm_mm3
+    clear = abs(fit.source.total_chi_ppm_mm3) > CLEAR_SIGNIFICANCE * fit.sd_ppm_mm3
     hidden = not clear and dark_beyond_ball(job.scan, job.voxels[i], job.fields.mask, PATCH_RADIUS_MM)
     return Flag.TOO_LARGE if fit.exceeds_patch or hidden else None
 
@@ -294,7 +294,7 @@ def _neighbour_factor(
         spread = PointSpread(
             own.model.patch, other.source.total_chi_ppm_mm3, centre, rows[:, ROW_RADIUS].max()
         )
-        # The point spread returns the factor less 1, which is what it acts on.
+        # The point spread acts on the factor less 1, and returns that.
         change = spread.factor(rows, other.decay_hz, other.psf_width2_mm2, shape=other.model.shape)[0]
         one = 1 + change.reshape(-1)
         factor = one if factor is None else factor * one

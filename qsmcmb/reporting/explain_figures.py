@@ -108,7 +108,7 @@ def _draw_growth(axis: Any, total: MapSumRecord | None) -> None:
 
 
 def _draw_echoes(axis: Any, record: LesionRecord) -> None:
-    """Draw the total susceptibility that each echo asks for alone, by fit and by signal loss."""
+    """Draw the total susceptibility of each echo alone, by fit and by signal loss."""
     axis.set_title("per echo (a point source: all alike)", fontsize=9)
     rows = record.get("per_echo", [])
     te_ms = [1000 * r["te_s"] for r in rows]

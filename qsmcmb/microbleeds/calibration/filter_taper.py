@@ -88,7 +88,7 @@ def choose_filter_taper(
     if patches[0].independent_per_voxel * (cost(found) - best.fun) < MIN_COST_DROP:
         return acquisition, fits
     windows = with_taper(float(best.x))
-    # The noise of the image is what was measured: with another filter it stands for another noise before the filter.
+    # The noise was measured in the image: with another filter it follows from another noise before the filter.
     noise_ratio = np.prod(
         [noise_retained(old) / noise_retained(new) for old, new in zip(found, windows, strict=True)]
     )

@@ -126,7 +126,7 @@ class _WindowFamily(NamedTuple):
 START_EDGES = (0.5, 0.65, 0.8, 0.95)
 """Acquired fractions at which fits start, spread from MIN_EDGE to 1: one start may end in a local minimum."""
 FULL_AXIS = _WindowFamily(1.0, 0.0, 1.0, ((),))
-"""The whole axis without a filter: what every window is compared with."""
+"""The whole axis without a filter, with which every window is compared."""
 UNFILTERED = (_WindowFamily(None, 0.0, 1.0, tuple((e,) for e in START_EDGES)),)
 """Zero filling without a filter."""
 HAMMING = (
@@ -199,7 +199,7 @@ def _find_windows(signal: ComplexArray, mask: BoolArray, voxel_size_mm: FloatArr
     taper, box = _ellipsoid_taper(mask)
     power = np.abs(scipy.fft.fftn(taper * signal[box])) ** 2
     windows = FULL_K_SPACE
-    # Lines are chosen by their distance from the axis in the acquired part: only the second pass knows that.
+    # Lines are chosen by their distance from the axis in the acquired part: only the second pass has that.
     for _ in range(2):
         x, y, z = _choose_windows(
             [_spectrum_along(power, taper, axis, voxel_size_mm, windows) for axis in range(3)]

@@ -61,7 +61,7 @@ def pool_psf_width2(states: Sequence[FitState]) -> Estimate:
     Returns
     -------
     Estimate
-        Squared width, mm2, >= 0, with its SD; the prior itself where no lesion knows better.
+        Squared width, mm2, >= 0, with its SD; the prior itself where no lesion has half of its precision.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Two estimators that fail for other reasons than the fit, and what a scan says where no lesion was found.
+"""Two estimators that fail for other reasons than the fit, the dipole at a given position, and the void.
 
 Map sum: M = v sum_ball (chi - background), divided by the fraction that the pipeline leaves of the fitted dipole.
 Signal loss: the volume V = sum (1 - Re S / S_tissue) v of the lost signal, which for a strong source is

@@ -1,4 +1,4 @@
-"""Forced dipole: the total susceptibility that the local field allows at a given position, a lesion being seen or not.
+"""Forced dipole: total susceptibility that the local field allows at a given position, lesion or not.
 
 In a ball around the position the local field (ppm) is modelled as M d(r) + polynomial of third order + residual, with
 the point dipole's field d = (3 cos^2 theta - 1) / (4 pi r^3). The polynomial is projected out of field and dipole, and

@@ -3,8 +3,8 @@
 Raw sum at radius R: S(R) = sum over a soft ball of (chi - background) v, where the background is the median of a shell
 around the ball and v the voxel's volume. What background removal and inversion leave of a lesion is known from the
 response: the fitted lesions' field, without noise, through the same stages gives a map with the sums S_r(R). The ball
-reaches to the smallest R at which S_r is within 5 % of its plateau: a larger one only takes in more tissue, which is
-what limits the sum. With the fit M_fit and the response r = S_r(R) / M_fit,
+reaches to the smallest R at which S_r is within 5 % of its plateau: a larger one only takes in more tissue, which
+limits the sum's precision. With the fit M_fit and the response r = S_r(R) / M_fit,
 
     M = M_fit + (S(R) - S_r(R)) / r,
 
@@ -39,7 +39,7 @@ PLATEAU_FRACTION = 0.95
 GAP_VOXELS = 2.0
 """Gap between ball and background shell, in voxels: a nearer shell holds a part of the lesion."""
 SHELL_MM = 2.5
-"""Thickness of the background shell, mm: thick enough for a median, thin enough to be near."""
+"""Thickness of the background shell, mm: thick enough for a median of MIN_SHELL_VOXELS."""
 MIN_SHELL_VOXELS = 30
 """Least number of the shell's voxels in the mask for a background."""
 MIN_RESPONSE = 0.3
@@ -79,7 +79,7 @@ class MapSum(NamedTuple):
 
 
 class ChiMaps(NamedTuple):
-    """Susceptibility map, and what the same stages make of the fitted lesions alone."""
+    """Susceptibility map, and the map that the same stages make of the fitted lesions alone."""
 
     chi_ppm: FloatArray
     """Susceptibility map, ppm."""

@@ -34,7 +34,7 @@ from qsmcmb.units import PPM_MM3, dipole_phase_constant
 __all__ = ["SignalLoss", "lost_volume", "measure_signal_loss"]
 
 RADIUS_LOG_SD = 0.35
-"""SD of the logarithm of the dark ball's radius about the fit's: the fit knows it within a factor of 1.4."""
+"""SD of the logarithm of the dark ball's radius about the fit's: a factor of 1.4."""
 RADIUS_GRID_SD = np.linspace(-2.5, 2.5, 21)
 """Radii over which the likelihood is summed, in SDs of the logarithm from the fit's."""
 EDGE_RAD = 0.3
@@ -55,13 +55,13 @@ MIN_PPM_MM3 = 0.02
 N_GRID = 600
 """Number of total susceptibilities of that grid, 1.6 % apart."""
 MIN_FRACTION_IN_MASK = 0.9
-"""Least fraction of the ball in the mask: signal that is not seen would count as not lost."""
+"""Least fraction of the ball in the mask: signal outside it would count as not lost."""
 MIN_SHELL_VOXELS = 60
 """Least number of the shell's voxels in the mask: nine harmonics are fitted to them."""
 
 
 class SignalLoss(NamedTuple):
-    """Total susceptibility by the signal loss, and what it is made from."""
+    """Total susceptibility by the signal loss, with the lost volumes behind it."""
 
     total_chi_ppm_mm3: float
     """Total susceptibility with the fit's sign, ppm mm3."""
@@ -221,7 +221,7 @@ def _lost_fractions(
 
 
 def _sum_radius(patch: Patch, source: Source, constant: float) -> float:
-    """Return the distance, mm, at which the dipole's phase has fallen to EDGE_RAD, within what the patch holds."""
+    """Return the distance, mm, at which the dipole's phase has fallen to EDGE_RAD, within the patch."""
     voxel = max(patch.grid.voxel_size_mm)
     wanted = (constant * abs(source.total_chi_ppm_mm3) / EDGE_RAD) ** (1 / 3)
     lowest = max(source.radius_mm + voxel, MIN_RADIUS_VOXELS * voxel)

@@ -6,8 +6,8 @@ the moment m = sum |c| v (ppm mm3), the relative darkening d, the ratio e of the
 
     score = (1 - exp(-m / 2)) min(d / 0.4, 1) (1.5 / max(e, 1.5)) g(z),
 
-where g falls from 1 to 0.3 towards the brain's surface: the map reaches to the edge, where what is left of the
-background field looks like a source.
+where g falls from 1 to 0.3 towards the brain's surface: the map reaches to the edge, where the rest of
+the background field looks like a source.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def _score(region: _Region) -> float:
     size = 1 - np.exp(-region.moment_ppm_mm3 / FULL_MOMENT_PPM_MM3)
     roundness = ROUND_ELONGATION / max(region.elongation, ROUND_ELONGATION)
     score = size * np.clip(region.darkening / FULL_DARKENING, 0, 1) * roundness
-    # The map reaches to the brain's edge, where what is left of the background looks like a source.
+    # The map reaches to the brain's edge, where the rest of the background field looks like a source.
     shallow, deep = SURFACE_DEPTHS_MM
     surface = np.clip((region.depth_mm - shallow) / (deep - shallow), MIN_SURFACE_FACTOR, 1)
     return float(surface * score)

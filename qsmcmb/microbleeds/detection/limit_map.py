@@ -1,14 +1,14 @@
 """Detection limit map: the smallest total susceptibility that a scan could show at each voxel.
 
 A dipole at a voxel is read from the local field f by a linear filter w over a shell around it: the dipole's field d,
-made orthogonal to what a smooth background has of the same symmetry (a constant and the second order) and scaled to
-<w, d> = 1. Over tissue without lesions the output w * f says how large a total susceptibility veins, cortex and tissue
-heterogeneity feign: its mean square in a Gaussian window of SD 6 mm is the variance of the clutter. With the usable
-voxels u of the field, the information I = (w d) * u, and the field's SD sigma, which holds magnitude and R2*,
+made orthogonal to the even terms of a smooth background (a constant and the second order) and scaled to <w, d> = 1.
+Over tissue without lesions the output w * f is the total susceptibility that veins, cortex and tissue heterogeneity
+imitate: its mean square in a Gaussian window of SD 6 mm is the variance of the clutter. With the usable voxels u of the
+field, the information I = (w d) * u, and the field's SD sigma, which holds magnitude and R2*,
 
-    limit = n sqrt(max(clutter^2 / min(I, 1), (w^2 * sigma^2) / I^2)).
+    limit = n sqrt(max(clutter^2 / min(I, 1), (w^2 * sigma^2) / I^2)),
 
-* is a convolution: about 10 volumes of the cropped grid, 13 transforms.
+where * is a convolution. It takes about 10 volumes of the cropped grid and 13 transforms.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def _usable_only(values: FloatArray, data: _FieldData) -> FloatArray:
 
 
 def _local_mean(values: FloatArray, where: BoolArray, window_k: FloatArray, shape: Shape) -> FloatArray:
-    """Return the Gaussian mean of the values `where` they count; their overall mean where too few are near."""
+    """Return the Gaussian mean of the values `where` they count; their overall mean where too few lie within reach."""
     total = _filtered(np.where(where, values, 0), window_k, shape)
     weight = _filtered(where.astype(np.float32), window_k, shape)
     overall = float(values[where].mean(dtype=np.float64)) if where.any() else np.inf

@@ -1,7 +1,7 @@
 """Burden: the sum of a session's total susceptibilities, and how much the scan could not have shown.
 
 B = sum M_i over the microbleeds that are definite or possible, each lesion once. The errors of the lesions are
-independent but for what a scan has in common (point spread, field strength, direction of B0), a relative error r:
+independent but for a relative error r of the scan (point spread, field strength, direction of B0):
 
     SD^2 = sum sd_i^2 + (r B)^2.
 
@@ -165,7 +165,7 @@ def summarise_burden(
     -------
     BurdenRecord
         Keys as in the burden JSON: counts, volume (mm3), `burden_ppm_mm3` with SD and 95 % interval, pattern, by
-        territory, certainty and size, and what stays below the detection limit.
+        territory, certainty and size, and the lesions that the detection limit hides.
 
     Notes
     -----

@@ -121,7 +121,7 @@ def explain_lesion(
 
 
 def totals_per_echo(fitted: FittedLesion) -> list[Estimate]:
-    """Return the total susceptibility that each echo asks for alone, centre and shape held and polynomials free.
+    """Return the total susceptibility of each echo alone, centre and shape held and polynomials free.
 
     Parameters
     ----------

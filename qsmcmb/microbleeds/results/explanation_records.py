@@ -74,7 +74,8 @@ class FitRecord(TypedDict):
     shape: str
     """Shape that was fitted: ball, spheroid or pair."""
     sources_ppm_mm3_mm: list[list[float]]
-    """Row of each body: total susceptibility (ppm mm3), centre (mm, 3), radius (mm), what the shape adds (mm)."""
+    """Row of each body: total susceptibility (ppm mm3), centre (mm, 3 values), radius (mm); a spheroid's radius is that
+    across its axis, and its focus (mm, 3 values) follows."""
     residual: float | None
     """Root mean square of the weighted residual; about 1 where the model holds."""
     core_residual: float | None
@@ -201,12 +202,12 @@ class LesionRecord(TypedDict):
     point_spread: NotRequired[PointSpreadRecord]
     """Point spread of the scan."""
     per_echo: NotRequired[list[EchoRecord]]
-    """Total susceptibility that each echo asks for alone."""
+    """Total susceptibility fitted to each echo alone."""
     vein: NotRequired[VeinRecord]
     """Vein that explains the scan better than a lesion, where there is one."""
     adjacent_vein: NotRequired[VeinRecord]
     """Vein that explains the scan better together with the lesion, where there is one."""
     signal_loss: NotRequired[SignalLossRecord]
-    """Total susceptibility by the signal loss, where it can be told."""
+    """Total susceptibility by the signal loss, where it is known."""
     estimators_agree: NotRequired[bool | None]
     """Whether fit, map sum and signal loss agree; None without a number."""

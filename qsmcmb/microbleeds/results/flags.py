@@ -1,6 +1,6 @@
 """Flags of the lesion table: the one list of their words and meanings.
 
-A flag says what to know before a row is used. Code that raises a flag takes it from `Flag`; the table holds its word.
+A flag is a warning to the reader of a row. Code that raises a flag takes it from `Flag`; the table holds its word.
 """
 
 from __future__ import annotations

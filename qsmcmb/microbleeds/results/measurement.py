@@ -1,4 +1,4 @@
-"""Measurement of one point: its fit with what the patch says beside it, and the row of the lesion table from both.
+"""Measurement of one point: its fit with void and signal loss, and the row of the lesion table made of them.
 
 A row is assembled once, when the whole scan is known. Its SD joins the fit's SD and a systematic SD, the difference to
 a model that explains the scan better (a vein, a ball that keeps its signal), as a root of squares. Certainty follows
@@ -26,8 +26,8 @@ from qsmcmb.typing import BoolArray
 from qsmcmb.units import PPM_MM3
 
 __all__ = [
-    "CLEAR_SD",
-    "FOUND_SD",
+    "CLEAR_SIGNIFICANCE",
+    "MIN_SIGNIFICANCE",
     "POOR_FIT",
     "FittedLesion",
     "LesionMeasurement",
@@ -36,9 +36,9 @@ __all__ = [
     "measure_fitted",
 ]
 
-FOUND_SD = 3.0
+MIN_SIGNIFICANCE = 3.0
 """Least ratio of total susceptibility to its SD for a lesion: noise alone exceeds it in 0.3 % of points."""
-CLEAR_SD = 5.0
+CLEAR_SIGNIFICANCE = 5.0
 """Ratio of total susceptibility to its SD from which nothing else is asked; also that of the detection limit."""
 MIN_DEFINITE_SCORE = 0.5
 """Least detector's score of a definite lesion, 0 to 1; a convention of the table."""
@@ -60,7 +60,7 @@ class FittedLesion(NamedTuple):
     fit: LesionFit
     """The refined fit."""
     signal_loss: SignalLoss | None
-    """Total susceptibility by the signal loss; None where it can't be told."""
+    """Total susceptibility by the signal loss; None where it is unknown."""
     vein: Vein | None
     """A vein that explains the scan better than a lesion."""
     adjacent_vein: Vein | None
@@ -79,12 +79,12 @@ class FittedLesion(NamedTuple):
     @property
     def is_found(self) -> bool:
         """Whether the total susceptibility differs from 0 by more than noise does."""
-        return abs(self.total_chi_ppm_mm3.value) > FOUND_SD * self.total_chi_ppm_mm3.sd
+        return abs(self.total_chi_ppm_mm3.value) > MIN_SIGNIFICANCE * self.total_chi_ppm_mm3.sd
 
 
 @dataclass(frozen=True)
 class LesionMeasurement:
-    """One point: what its source states of it, and its fit."""
+    """One point: as its source states it, with its fit."""
 
     label: int
     """Number of the point in the label image, from 1."""
@@ -188,7 +188,7 @@ def measure_fitted(
 
 
 def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Microbleed:
-    """Assemble the row of the lesion table from a point's measurement and what the whole scan knows.
+    """Assemble the row of the lesion table from a point's measurement and the whole scan's facts of it.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Micro
         territory=context.territory,
         source=measured.source,
         flags=_flags(fitted, context),
-        fit_noise_limit_ppm_mm3=CLEAR_SD * fitted.fit.noise_sd_ppm_mm3,
+        fit_noise_limit_ppm_mm3=CLEAR_SIGNIFICANCE * fitted.fit.noise_sd_ppm_mm3,
         shape=fitted.fit.state.model.shape.name,
     )
 

@@ -77,7 +77,9 @@ def _burden_record(result: ScanResult, acquired: datetime | None = None) -> dict
         acquisition["AcquisitionTime"] = acquired.isoformat()
     acquisition["VoxelSize"] = list(scan.grid.voxel_size_mm)
     return {
-        **summarise_burden(result.lesions, hidden=summarise_detection_limit(result.detection_limit_ppm_mm3)),
+        **summarise_burden(
+            result.lesions, detection_limit=summarise_detection_limit(result.detection_limit_ppm_mm3)
+        ),
         **acquisition,
         **b0_record(scan.grid),
         "Warnings": list(result.warnings),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from qsmcmb.microbleeds.detection.candidates import find_candidates
 from qsmcmb.microbleeds.detection.limit_map import map_detection_limit
 from qsmcmb.microbleeds.measure import Targets, measure_lesions
 from qsmcmb.microbleeds.results.explanation import explain_lesion
+from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.microbleeds.signal.patch import ScanFields
 from qsmcmb.model import GreScan, Microbleed, Provenance
 from qsmcmb.pipeline.checks import find_field_faults, find_map_faults
@@ -91,7 +92,7 @@ class ScanResult:
     lesions: tuple[Microbleed, ...]
     lesion_labels: IntArray
     detection_limit_ppm_mm3: FloatArray
-    explanations: tuple[dict[str, Any], ...]
+    explanations: tuple[LesionRecord, ...]
     provenance: Provenance
     warnings: tuple[str, ...]
     seconds: dict[str, float] = field(default_factory=dict)

@@ -12,7 +12,8 @@ from qsmcmb.io.derivatives import Place
 from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.results import SessionResults, list_results
 from qsmcmb.io.tables import read_tsv
-from qsmcmb.reporting.explain_figures import draw_numbers
+from qsmcmb.microbleeds.results.explanation_records import LesionRecord
+from qsmcmb.reporting.explain_figures import draw_estimators
 from qsmcmb.reporting.explain_page import lines_of
 from qsmcmb.reporting.figures import CHI_WINDOW_PPM, Panel, close_up, overview, percentile_window
 from qsmcmb.reporting.methods_text import describe_comparison, describe_methods
@@ -132,21 +133,23 @@ def _session(session: SessionResults) -> dict[str, Any]:
     }
 
 
-def _explanations(session: SessionResults) -> list[dict[str, Any]]:
-    """Return the explanations of a session's lesions; none where an earlier version left none."""
+def _explanations(session: SessionResults) -> list[LesionRecord]:
+    """Return the explanations of a session's lesions; none where an earlier version left none, or other keys."""
     if not session.place.path("desc-cmb_explain.json").exists():
         return []
-    return list(session.record("desc-cmb_explain")["Lesions"])
+    records: list[LesionRecord] = session.record("desc-cmb_explain")["Lesions"]
+    current = all("psf_and_shape_sd" in record["fit"] for record in records if "fit" in record)
+    return records if current else []
 
 
-def _explained(explanations: Sequence[dict[str, Any]], labels: set[int]) -> list[dict[str, Any]]:
+def _explained(explanations: Sequence[LesionRecord], labels: set[int]) -> list[dict[str, Any]]:
     """Return what each pictured lesion's number rests on."""
     return [
         {
             "label": record["label"],
             "lines": lines_of(record),
             "flags": record["flags"],
-            "numbers": draw_numbers(record) if "fit" in record else None,
+            "numbers": draw_estimators(record) if "fit" in record else None,
         }
         for record in explanations
         if record["label"] in labels

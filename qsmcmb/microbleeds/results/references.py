@@ -83,10 +83,10 @@ PARTS: dict[str, Part] = {
         references=(refs.BROWN_2014,),
         used=lambda record: record["point_spread"]["slice_profile"] is not None,
     ),
-    "blur": Part(
-        name="additional blur",
-        sentence="An additional blur of the signal was fitted with each lesion, under a prior pooled over the lesions "
-        "of the scan.",
+    "psf_width": Part(
+        name="additional width of the point spread",
+        sentence="An additional width of the point spread was fitted with each lesion, under a prior pooled over the "
+        "lesions of the scan.",
         references=(refs.BROWN_2014,),
         used=_always,
     ),
@@ -144,7 +144,7 @@ PARTS: dict[str, Part] = {
         sentence="An adjacent vein was fitted beside the lesion as a cylinder where both together explained the signal "
         "better by the Bayesian information criterion.",
         references=(refs.SCHENCK_1996, refs.SCHWARZ_1978),
-        used=lambda record: "vein_beside" in record,
+        used=lambda record: "adjacent_vein" in record,
     ),
     "map_sum": Part(
         name="map sum",

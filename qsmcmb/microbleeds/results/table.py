@@ -1,4 +1,7 @@
-"""The lesion table: one row per candidate, every column with its meaning and unit."""
+"""Lesion table: one row per candidate, every column with its meaning and unit.
+
+The fields of `Microbleed` are the columns; there is no other list of them.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,16 @@ from qsmcmb.units import PPM_MM3
 if TYPE_CHECKING:
     import pandas
 
+__all__ = ["COLUMNS", "MicrobleedTable", "column_sidecar", "lesion_from_row", "lesion_row"]
 
 _AXES = {"x_mm": "first axis", "y_mm": "second axis", "z_mm": "third axis"}
+"""Columns of a position, and what each adds to its description."""
 _ESTIMATE = {
     "total_chi_sd_ppm_mm3": "Standard deviation of total_chi_ppm_mm3",
     "total_chi_low_ppm_mm3": "Lower end of the 95 % interval",
     "total_chi_high_ppm_mm3": "Upper end of the 95 % interval",
 }
+"""Columns that follow an estimate, with their descriptions."""
 
 
 def _columns() -> dict[str, Column]:
@@ -54,6 +60,12 @@ def lesion_row(lesion: Microbleed) -> dict[str, Any]:
     -------
     dict
         Value of each column, in their order; None where unknown.
+
+    Examples
+    --------
+    >>> row = lesion_row(Microbleed(1, (1.0, 2.0, 3.0)))
+    >>> row["x_mm"], row["total_chi_ppm_mm3"]
+    (1.0, None)
     """
     x, y, z = lesion.position_mm
     total = lesion.total_chi_ppm_mm3
@@ -81,6 +93,13 @@ def lesion_from_row(row: dict[str, Any]) -> Microbleed:
     Returns
     -------
     Microbleed
+        The lesion, with its 95 % interval as in the row.
+
+    Examples
+    --------
+    >>> lesion = Microbleed(1, (1.0, 2.0, 3.0), flags=("poor-fit",))
+    >>> lesion_from_row(lesion_row(lesion)) == lesion
+    True
     """
     plain = {k: v for k, v in row.items() if k in Microbleed.__dataclass_fields__ and v is not None}
     value = row.get("total_chi_ppm_mm3")
@@ -104,6 +123,11 @@ def column_sidecar() -> dict[str, Any]:
     -------
     dict
         Description, Units and Levels of each column, as BIDS wants them.
+
+    Examples
+    --------
+    >>> column_sidecar()["total_chi_ppm_mm3"]["Units"]
+    'ppm mm3'
     """
     out: dict[str, Any] = {}
     for name, column in COLUMNS.items():
@@ -127,14 +151,18 @@ class MicrobleedTable:
     """
 
     lesions: tuple[Microbleed, ...]
+    """Candidates, in the order of the points."""
     labels: IntArray | None = None
+    """Label image of the visible lesions on the scan's grid; None where there is none."""
     provenance: Provenance = field(default_factory=Provenance)
+    """Inputs, methods and versions behind the numbers."""
 
     def __len__(self) -> int:
+        """Return the number of candidates."""
         return len(self.lesions)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one dict per lesion, columns in their fixed order."""
+        """Return one dict per lesion, as `lesion_row` makes it."""
         return [lesion_row(lesion) for lesion in self.lesions]
 
     def to_dataframe(self) -> pandas.DataFrame:

@@ -51,7 +51,7 @@ def test_parts_add_up_to_the_whole() -> None:
 
 def test_nothing_found_is_a_burden_of_zero_with_what_was_not_seen() -> None:
     limit = np.concatenate([np.zeros(50), np.full(900, 0.8), np.full(100, 3.0)])
-    record = summarise_burden([], hidden=summarise_detection_limit(limit))
+    record = summarise_burden([], detection_limit=summarise_detection_limit(limit))
     assert record["burden_ppm_mm3"] == 0
     assert record["detection_limit_median_ppm_mm3"] == pytest.approx(0.8)
     below = record["below_detection_limit"]
@@ -62,7 +62,7 @@ def test_nothing_found_is_a_burden_of_zero_with_what_was_not_seen() -> None:
 
 def test_where_nothing_would_show_no_number_is_made_up() -> None:
     assert summarise_detection_limit(np.zeros(5)) is None
-    below = summarise_burden([], hidden=summarise_detection_limit(np.full(10, np.inf)))[
+    below = summarise_burden([], detection_limit=summarise_detection_limit(np.full(10, np.inf)))[
         "below_detection_limit"
     ]
     assert below["shown_everywhere_above_ppm_mm3"] is None

@@ -53,7 +53,7 @@ def test_record_is_json_with_the_tables_numbers(detail: LesionMeasurement) -> No
     assert again["total_chi"]["value"] == pytest.approx(lesion.total_chi_ppm_mm3.value)
     assert again["voxels"]["used"] == int(detail.fit.patch.inside.sum())
     assert 0 < again["fit"]["cramer_rao_sd"] <= again["fit"]["sd"]
-    assert 0 < again["fit"]["blur_and_shape_sd"] < again["fit"]["sd"]
+    assert 0 < again["fit"]["psf_and_shape_sd"] < again["fit"]["sd"]
     assert again["fit"]["hidden_tissue_sd"] == pytest.approx(
         HIDDEN_TISSUE_SD_FRACTION * lesion.total_chi_ppm_mm3.value
     )
@@ -72,7 +72,9 @@ def test_how_the_scanner_sees_is_in_the_record(detail: LesionMeasurement) -> Non
     record, _ = explain_lesion(lesion_of(detail), detail._replace(fit=fit))
     words = dict(lines_of(record))["k-space along the image's axes"]
     filtered = "0.8 of it acquired, falling over its last 0.5 to 0"
-    assert words.startswith(f"{filtered}; {filtered}; slices of 0.9 of their distance; beyond it a blur of")
+    assert words.startswith(
+        f"{filtered}; {filtered}; slices of 0.9 of their distance; beyond it an extra width of"
+    )
     record, _ = explain_lesion(lesion_of(detail), detail)
     assert dict(lines_of(record))["k-space along the image's axes"].startswith("whole, unfiltered; beyond")
 

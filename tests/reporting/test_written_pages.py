@@ -105,7 +105,7 @@ def test_a_subject_page_has_one_row_per_lesion(
     assert cells[0]["total"] == "3 (2 to 4)"
     assert cells[1]["total"] == "n/a"
     assert cells[0]["total_chi_sum_ppm_mm3"] == "n/a"
-    assert cells[0]["place"] == "1.0, -2.2, 3.0"
+    assert cells[0]["position"] == "1.0, -2.2, 3.0"
     assert cells[0]["flags"] == EVIL
     # After the table come the inputs alone.
     assert page.rows[head + 6] == ["file", "sha256"]

@@ -200,6 +200,7 @@ class Grid:
 
 
 def _bad(name: str, found: object, expected: str) -> InvalidInputError:
+    """Return the error for an argument of a grid."""
     return InvalidInputError(
         "GRID", "grid", field=name, found=found, expected=expected, fix=f"pass a valid {name}"
     )

@@ -348,10 +348,12 @@ def _counted(lesions: Sequence[Microbleed]) -> list[Microbleed]:
 
 
 def _certain(lesion: Microbleed) -> bool:
+    """Say whether a lesion is definite or a reader's."""
     return lesion.certainty == "definite" or lesion.source == "reader"
 
 
 def _positions(lesions: Sequence[Microbleed]) -> FloatArray:
+    """Return the positions of lesions, (n, 3), mm."""
     return np.array([m.position_mm for m in lesions], dtype=float).reshape(-1, 3)
 
 

@@ -301,7 +301,8 @@ class GreScan:
     Examples
     --------
     >>> zeros = np.zeros((1, 4, 4, 4), np.float32)
-    >>> scan = GreScan(zeros, zeros, te_s=(0.02,), b0_tesla=3.0, grid=Grid.isotropic((4, 4, 4), 1.0))
+    >>> grid = Grid.isotropic((4, 4, 4), 1.0)
+    >>> scan = GreScan(phase_rad=zeros, magnitude=zeros, te_s=(0.02,), b0_tesla=3.0, grid=grid)
     >>> scan.n_echoes
     1
     """
@@ -393,7 +394,7 @@ class Microbleed:
 
     Examples
     --------
-    >>> lesion = Microbleed(1, (0.0, 0.0, 0.0), total_chi_ppm_mm3=Estimate(2.0, 0.1, "ppm mm3"))
+    >>> lesion = Microbleed(label=1, position_mm=(0.0, 0.0, 0.0), total_chi_ppm_mm3=Estimate(2.0, 0.1, "ppm mm3"))
     >>> lesion.total_chi_ppm_mm3.high
     2.196
     """

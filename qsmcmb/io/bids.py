@@ -142,7 +142,8 @@ def list_sessions(
     >>> from qsmcmb.io.bids_writer import write_raw_scan
     >>> from qsmcmb.model import Grid
     >>> volume = np.zeros((1, 8, 8, 8), np.float32)
-    >>> scan = GreScan(volume, volume, te_s=(0.02,), b0_tesla=3.0, grid=Grid.isotropic((8, 8, 8), 1.0))
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> scan = GreScan(phase_rad=volume, magnitude=volume, te_s=(0.02,), b0_tesla=3.0, grid=grid)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = write_raw_scan(Path(folder), scan, "01", "1")
     ...     [files.name for files in list_sessions(folder, participants=["sub-01"])]
@@ -246,7 +247,8 @@ def load_scan(
     >>> from qsmcmb.io.bids_writer import write_raw_scan
     >>> from qsmcmb.model import Grid
     >>> phase_rad = np.linspace(-3, 3, 512, dtype=np.float32).reshape(1, 8, 8, 8)
-    >>> scan = GreScan(phase_rad, phase_rad + 4, te_s=(0.02,), b0_tesla=3.0, grid=Grid.isotropic((8, 8, 8), 1.0))
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> scan = GreScan(phase_rad=phase_rad, magnitude=phase_rad + 4, te_s=(0.02,), b0_tesla=3.0, grid=grid)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = write_raw_scan(Path(folder), scan, "01", "1")
     ...     load_scan(folder, participant="01").te_s

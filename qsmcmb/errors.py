@@ -115,6 +115,7 @@ class InvalidInputError(QsmcmbError, ValueError):
 def _rebuild(
     cls: type[InvalidInputError], code: str, where: str, field: str, found: str, expected: str, fix: str
 ) -> InvalidInputError:
+    """Return an error from its fields, in another process."""
     return cls(code, where, field=field, found=found, expected=expected, fix=fix)
 
 

@@ -203,6 +203,7 @@ class Grid:
 
 
 def _bad(name: str, found: object, expected: str) -> InvalidInputError:
+    """Return the error for an argument of a grid."""
     return InvalidInputError(
         "GRID", "grid", field=name, found=found, expected=expected, fix=f"pass a valid {name}"
     )
@@ -304,7 +305,8 @@ class GreScan:
     Examples
     --------
     >>> zeros = np.zeros((1, 4, 4, 4), np.float32)
-    >>> scan = GreScan(zeros, zeros, te_s=(0.02,), b0_tesla=3.0, grid=Grid.isotropic((4, 4, 4), 1.0))
+    >>> grid = Grid.isotropic((4, 4, 4), 1.0)
+    >>> scan = GreScan(phase_rad=zeros, magnitude=zeros, te_s=(0.02,), b0_tesla=3.0, grid=grid)
     >>> scan.n_echoes
     1
     """
@@ -383,7 +385,7 @@ class Microbleed:
 
     Examples
     --------
-    >>> lesion = Microbleed(1, (0.0, 0.0, 0.0), total_chi_ppm_mm3=Estimate(2.0, 0.1, "ppm mm3"))
+    >>> lesion = Microbleed(label=1, position_mm=(0.0, 0.0, 0.0), total_chi_ppm_mm3=Estimate(2.0, 0.1, "ppm mm3"))
     >>> lesion.total_chi_ppm_mm3.high
     2.196
     """

@@ -15,7 +15,7 @@ __all__ = (
 )
 
 GAMMA_MHZ_PER_T = 42.5775
-"""Gyromagnetic ratio of the free proton over 2 pi, MHz/T (so Hz per tesla and ppm): 42.577478 to six digits."""
+"""Gyromagnetic ratio of the free proton divided by 2 pi, MHz/T (so Hz per tesla and ppm): 42.577478 to six digits."""
 
 PPM_MM3 = "ppm mm3"
 """Unit of total susceptibility."""

@@ -70,6 +70,7 @@ def assign_territory(
 
 
 def _side(point: FloatArray) -> str:
+    """Return the side of a point of the template."""
     if abs(point[0]) < MIDLINE_MM:
         return "midline"
     return "right" if point[0] > 0 else "left"
@@ -77,6 +78,7 @@ def _side(point: FloatArray) -> str:
 
 def _territory(point: FloatArray) -> str:
     # The tentorium rises towards the front; in front of the brainstem lie the temporal lobes.
+    """Return the territory of a point of the template."""
     behind = point[1] < TENTORIUM_BACK_MM
     if behind and point[2] < TENTORIUM_MM + 0.25 * (point[1] + 60) and (abs(point[0]) < 50 or point[1] < -45):
         return "infratentorial"

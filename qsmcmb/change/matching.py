@@ -274,7 +274,8 @@ def compare_sessions(
 
     Examples
     --------
-    >>> lesion = Microbleed(1, (0.0, 0.0, 0.0), certainty="definite", total_chi_ppm_mm3=Estimate(4.0, 0.2, "ppm mm3"))
+    >>> total = Estimate(4.0, 0.2, "ppm mm3")
+    >>> lesion = Microbleed(label=1, position_mm=(0.0, 0.0, 0.0), certainty="definite", total_chi_ppm_mm3=total)
     >>> before, after = (SessionLesions(name, [lesion], lambda position_mm: None) for name in ("1", "2"))
     >>> [c.status for c in compare_sessions(before, after, lambda p: p, lambda p: p, numbers={}, first_free=1)]
     ['stable']
@@ -348,10 +349,12 @@ def _counted(lesions: Sequence[Microbleed]) -> list[Microbleed]:
 
 
 def _certain(lesion: Microbleed) -> bool:
+    """Say whether a lesion is definite or a reader's."""
     return lesion.certainty == "definite" or lesion.source == "reader"
 
 
 def _positions(lesions: Sequence[Microbleed]) -> FloatArray:
+    """Return the positions of lesions, (n, 3), mm."""
     return np.array([m.position_mm for m in lesions], dtype=float).reshape(-1, 3)
 
 

@@ -12,7 +12,7 @@ __all__: tuple[str, ...] = ()
 
 @compiled
 def span(inside: Any) -> Any:
-    """Return where the mask's part of a row begins and ends."""
+    """Return where the mask begins and ends in a row."""
     some = np.uint8(0)
     for z in range(inside.size):
         some |= inside[z]
@@ -26,7 +26,7 @@ def span(inside: Any) -> Any:
 
 @compiled(parallel=True)
 def row_spans(mask: Any, out: Any) -> None:
-    """Fill `out` with where the mask's part of each row begins and ends."""
+    """Fill `out` with where the mask begins and ends in each row."""
     for x in prange(mask.shape[0]):
         for y in range(mask.shape[1]):
             out[x, y, 0], out[x, y, 1] = span(mask[x, y])

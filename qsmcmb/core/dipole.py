@@ -230,7 +230,7 @@ def forward_field(
     Returns
     -------
     ndarray of shape grid.shape, float32
-        Field over B0, ppm; mean of the padded volume 0 with the k-space kernel.
+        Field relative to B0, ppm; mean of the padded volume 0 with the k-space kernel.
 
     Raises
     ------

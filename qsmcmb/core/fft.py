@@ -110,6 +110,7 @@ def fast_size(n: int) -> int:
 
 
 def _is_fast(size: int) -> bool:
+    """Say whether a size is on the ladder."""
     rest = size
     for factor in (2, 3, 5):
         while rest % factor == 0:
@@ -251,6 +252,7 @@ class FftEngine:
 
     def _aligned(self, source: ComplexArray) -> ComplexArray:
         # A plan holds for memory that is aligned as its own buffers are.
+        """Return a half spectrum in memory that the inverse plan can read: itself, or the buffer with its values."""
         if self._inverse is None or pyfftw.is_byte_aligned(source, self._inverse.input_alignment):
             return source
         self.spectrum[...] = source

@@ -63,6 +63,7 @@ class _Pool:
             self._trim(0)
 
     def _trim(self, most: int) -> None:
+        """Drop memory, the one unused for longest first, until so many bytes are left at most."""
         while self._idle and self.nbytes > most:
             self._idle.pop(next(iter(self._idle)), None)
 

@@ -12,7 +12,7 @@ __all__ = ("noise_from_magnitude",)
 MAD_OF_NORMAL = 0.6745
 """Median absolute value of a normal variable over its SD: the 75 % quantile of the normal distribution."""
 DIFFERENCE_GAIN = 8.0
-"""Variance of the mixed third difference of white noise over that of the noise: the sum of eight squared ones."""
+"""Ratio of the variance of white noise's mixed third difference to that of the noise: the sum of eight squared ones."""
 MIN_NOISE = 1e-10
 """Noise that is returned at least, arbitrary unit: whoever divides by it stays finite on synthetic images."""
 

@@ -30,7 +30,7 @@ def point_dipole_field(offset_mm: FloatArray, b0_dir: FloatArray) -> FloatArray:
     Returns
     -------
     ndarray of shape (n,), float64
-        Field over B0, ppm per ppm mm3 (1/mm3). Within 0.5 mm the distance is taken as 0.5 mm.
+        Field relative to B0, ppm per ppm mm3 (1/mm3). Within 0.5 mm the distance is taken as 0.5 mm.
 
     References
     ----------

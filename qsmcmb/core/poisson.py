@@ -262,12 +262,14 @@ def _levels(mask: BoolArray, voxel_size_mm: tuple[float, float, float]) -> list[
 
 
 def _level(mask: BoolArray, voxel_size_mm: tuple[float, float, float]) -> _Level:
+    """Return a level with nothing solved yet."""
     weights = tuple(np.float32(1 / v**2) for v in voxel_size_mm)
     u, rhs, rest = (zeros(mask.shape) for _ in range(3))
     return _Level(mask=mask, unknowns=unknowns(mask), weights=weights, u=u, rhs=rhs, rest=rest)
 
 
 def _cycle(levels: list[_Level], depth: int) -> None:
+    """Take one V-cycle from a level downwards: sweep, solve for the correction on the coarser level, add it, sweep."""
     here = levels[depth]
     with threads_for(here.u.size):
         if depth == len(levels) - 1:
@@ -284,8 +286,10 @@ def _cycle(levels: list[_Level], depth: int) -> None:
 
 
 def _step(level: _Level, sweeps: int) -> None:
+    """Sweep a level."""
     relax(level.u, level.rhs, level.unknowns, level.weights, sweeps)
 
 
 def _residual(level: _Level) -> float:
+    """Compute a level's residual; return its squared norm."""
     return residual(level.u, level.rhs, level.unknowns, level.weights, level.rest)

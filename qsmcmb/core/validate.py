@@ -25,6 +25,7 @@ __all__ = (
 
 
 def _invalid(name: str, found: object, expected: str, fix: str, code: str = "ARGUMENT") -> InvalidInputError:
+    """Return the error for an argument."""
     return InvalidInputError(code, "argument", field=name, found=found, expected=expected, fix=fix)
 
 

@@ -142,7 +142,8 @@ def list_sessions(
     >>> from qsmcmb.io.bids_writer import write_raw_scan
     >>> from qsmcmb.model import Grid
     >>> volume = np.zeros((1, 8, 8, 8), np.float32)
-    >>> scan = GreScan(volume, volume, te_s=(0.02,), b0_tesla=3.0, grid=Grid.isotropic((8, 8, 8), 1.0))
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> scan = GreScan(phase_rad=volume, magnitude=volume, te_s=(0.02,), b0_tesla=3.0, grid=grid)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = write_raw_scan(Path(folder), scan, "01", "1")
     ...     [files.name for files in list_sessions(folder, participants=["sub-01"])]
@@ -178,6 +179,7 @@ def list_sessions(
 
 
 def _images(anat: Path, filters: Mapping[str, str]) -> list[Image]:
+    """Return the images of an anat folder that match the filters."""
     from bids2table import parse_bids_entities
 
     images = []
@@ -245,7 +247,8 @@ def load_scan(
     >>> from qsmcmb.io.bids_writer import write_raw_scan
     >>> from qsmcmb.model import Grid
     >>> phase_rad = np.linspace(-3, 3, 512, dtype=np.float32).reshape(1, 8, 8, 8)
-    >>> scan = GreScan(phase_rad, phase_rad + 4, te_s=(0.02,), b0_tesla=3.0, grid=Grid.isotropic((8, 8, 8), 1.0))
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> scan = GreScan(phase_rad=phase_rad, magnitude=phase_rad + 4, te_s=(0.02,), b0_tesla=3.0, grid=grid)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = write_raw_scan(Path(folder), scan, "01", "1")
     ...     load_scan(folder, participant="01").te_s
@@ -282,6 +285,7 @@ def load_scan(
 def _select(
     bids: str | Path, participant: str | None, session: str | None, filters: Mapping[str, str] | None
 ) -> SessionFiles:
+    """Return the one scan that the labels name."""
     found = list_sessions(
         bids, participants=[participant] if participant else (), sessions=[session] if session else (),
         filters=filters,
@@ -323,6 +327,7 @@ def _by_echo(files: SessionFiles) -> list[dict[str, Image]]:
 
 
 def _echo_time(echo: dict[str, Image], meta: dict[str, dict[str, Any]]) -> float:
+    """Return the echo time of an echo, s, on which both of its images must agree."""
     times = {part: echo_time_s(meta[part], image.path) for part, image in echo.items()}
     (first, te), (second, other) = times.items()
     if abs(te - other) > 1e-6:
@@ -334,12 +339,14 @@ def _echo_time(echo: dict[str, Image], meta: dict[str, dict[str, Any]]) -> float
 
 
 def _units(metas: Sequence[dict[str, dict[str, Any]]]) -> object:
+    """Return the unit of phase that the sidecars state, None where they state none."""
     if "phase" not in metas[0]:
         return "rad (computed)"
     return next((m["phase"]["Units"] for m in metas if "Units" in m["phase"]), None)
 
 
 def _read(echoes: Sequence[dict[str, Image]]) -> tuple[list[Volume], list[Volume]]:
+    """Return the magnitude and phase volumes of all echoes."""
     magnitude, phase = [], []
     for echo in echoes:
         volumes = {part: read_volume(image.path) for part, image in echo.items()}

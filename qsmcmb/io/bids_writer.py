@@ -74,7 +74,8 @@ def write_raw_scan(root: Path, scan: GreScan, participant: str, session: str) ->
     >>> import numpy as np
     >>> from qsmcmb.model import Grid
     >>> volume = np.zeros((1, 8, 8, 8), np.float32)
-    >>> scan = GreScan(volume, volume, te_s=(0.02,), b0_tesla=3.0, grid=Grid.isotropic((8, 8, 8), 1.0))
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> scan = GreScan(phase_rad=volume, magnitude=volume, te_s=(0.02,), b0_tesla=3.0, grid=grid)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     anat = write_raw_scan(Path(folder), scan, "01", "1")
     ...     sorted(p.name for p in anat.glob("*.json"))[0]

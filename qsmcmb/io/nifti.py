@@ -96,6 +96,7 @@ class Volume(NamedTuple):
 
 
 def _fail(code: str, path: Path, field: str, found: object, *, expected: str, fix: str) -> InvalidInputError:
+    """Return the error of a gate."""
     return InvalidInputError(code, path, field=field, found=found, expected=expected, fix=fix)
 
 
@@ -155,6 +156,7 @@ def _read_bytes(path: Path) -> tuple[bytes, str]:
 
 
 def _gunzip(path: Path, raw: bytes) -> bytes:
+    """Return the decompressed content of a gzip stream that is whole."""
     again = "copy the file again from its source"
     parts: list[bytes] = []
     rest = raw
@@ -238,6 +240,7 @@ def read_volume(path: str | Path) -> Volume:
 
 
 def _check_dims(path: Path, header: Any, size: int) -> tuple[int, ...]:
+    """Return the shape that the header states, 3D or 4D, if the file holds as much."""
     dim = [int(d) for d in header["dim"]]
     legal = "dim[0] of 3 or 4 and positive dims that fit the file"
     fix = "convert the image again from its source"
@@ -300,6 +303,7 @@ def _check_voxels(path: Path, header: Any, warnings: list[str]) -> float:
 
 
 def _check_scaling(path: Path, header: Any) -> tuple[float, float]:
+    """Return slope and intercept of the header; slope 0 means that there is no scaling."""
     slope, inter = float(header["scl_slope"]), float(header["scl_inter"])
     if not (np.isfinite(slope) and np.isfinite(inter)):
         raise _fail(

@@ -117,6 +117,7 @@ def to_radians(values: FloatArray, scale: Scale, sign: int) -> FloatArray:
 
 
 def _value_range(volumes: Sequence[Volume]) -> tuple[float, float]:
+    """Return the least and the largest scaled value of all echoes."""
     lows, highs = [], []
     for volume in volumes:
         values = volume.data
@@ -134,6 +135,7 @@ def _value_range(volumes: Sequence[Volume]) -> tuple[float, float]:
 
 
 def _from_user(where: object, low: float, high: float, phase_range: tuple[float, float]) -> Scale:
+    """Return the scale by the values that the user says stand for -pi and pi."""
     first, last = phase_range
     slack = 0.01 * (last - first)
     if not last > first or low < first - slack or high > last + slack:
@@ -147,6 +149,7 @@ def _from_user(where: object, low: float, high: float, phase_range: tuple[float,
 
 
 def _radians(where: object, low: float, high: float) -> Scale:
+    """Return the scale of values that are stated to be radians."""
     slack = 0.01
     if (low >= -np.pi - slack and high <= np.pi + slack) or (low >= -slack and high <= TWO_PI + slack):
         return Scale(1.0, 0.0, "Units: rad")
@@ -157,6 +160,7 @@ def _radians(where: object, low: float, high: float) -> Scale:
 
 
 def _fills(stored: _PhaseRange, low: float, high: float) -> bool:
+    """Say whether values lie in a range and fill it."""
     span = stored.high - stored.low
     slack = 0.002 * span
     within = low >= stored.low - slack and high <= stored.high + slack

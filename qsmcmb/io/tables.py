@@ -88,6 +88,7 @@ def write_tsv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
 
 
 def _cell(value: Any) -> str:
+    """Return a value as it stands in a table."""
     if value is None or (isinstance(value, float | np.floating) and not math.isfinite(value)):
         return UNKNOWN
     if isinstance(value, float | np.floating):
@@ -184,10 +185,12 @@ def read_points(path: Path, *, participant: str | None = None, session: str | No
 
 
 def _same(cell: str | None, label: str | None, prefix: str) -> bool:
+    """Say whether a row's cell allows a label."""
     return cell is None or label is None or cell.removeprefix(prefix) == label
 
 
 def _number(path: Path, row: Mapping[str, str | None], column: str) -> float:
+    """Return a coordinate of a row."""
     try:
         value = float(row[column] or "")
     except ValueError:
@@ -257,6 +260,7 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
+    """Return a value as JSON holds it."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

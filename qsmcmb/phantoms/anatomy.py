@@ -85,7 +85,7 @@ SINUSES = (
 DEEP_MM = ((0.0, -8.0, 8.0), (36.0, 34.0, 20.0))
 """Centre and radii, mm, of the ellipsoid of the template that is called deep."""
 TENTORIUM_MM, TENTORIUM_BACK_MM, TENTORIUM_END_MM, TENTORIUM_RISE = -20.0, -8.0, -60.0, 0.25
-"""Height of the tentorium at its back end, y below which it lies, y of its back end, all mm, and its rise over
+"""Height of the tentorium at its back end, y below which it lies, y of its back end, all mm, and its rise per
 length.
 """
 

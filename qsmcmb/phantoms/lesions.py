@@ -20,11 +20,11 @@ __all__ = (
 )
 
 STRETCH = (1.3, 2.0)
-"""Range of length over width of ellipsoids: from hardly longer than a ball to twice as long."""
+"""Range of the ratio of length to width of ellipsoids: from hardly longer than a ball to twice as long."""
 IRON_PPM = (0.1, 0.25)
 """Range of the susceptibility of iron deposits, ppm: that of the deep nuclei and above."""
 IRON_SIGNAL = 0.7
-"""Signal inside iron deposits over that of the tissue: they darken little beside their decay."""
+"""Ratio of the signal inside iron deposits to that of the tissue: they darken little beside their decay."""
 FOCAL_POINTS = 8
 """Dipoles on the focal line of an ellipsoid. Of one twice as long as wide, eight Gauss nodes give the field within 0.4
 % at its tip and within 0.04 % a fifth further out.
@@ -45,9 +45,9 @@ class Ball(NamedTuple):
     axis : tuple of float, optional
         Unit vector of the long axis, head axes.
     stretch : float, optional
-        Length over width, >= 1.
+        Ratio of length to width, >= 1.
     signal : float, optional
-        Signal inside over that of the tissue, at TE 0.
+        Ratio of the signal inside to that of the tissue, at TE 0.
     decay_hz : float, optional
         R2* inside above the tissue's, 1/s.
 
@@ -265,6 +265,7 @@ def _radius(total_chi: float, dchi: float) -> float:
 
 
 def _triple(point: FloatArray) -> tuple[float, float, float]:
+    """Return a point as a tuple."""
     return float(point[0]), float(point[1]), float(point[2])
 
 
@@ -285,7 +286,7 @@ def ball_field(offset_mm: FloatArray, ball: Ball, b0_dir: FloatArray) -> FloatAr
     Returns
     -------
     ndarray of shape (...)
-        Field over B0, ppm.
+        Field relative to B0, ppm.
 
     References
     ----------

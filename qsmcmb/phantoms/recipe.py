@@ -48,7 +48,7 @@ class GivenLesion(TypedDict):
     kind : str
         Kind; by default a microbleed or, of negative contrast, a calcification.
     signal : float
-        Signal inside over that of the tissue, at TE 0.
+        Ratio of the signal inside to that of the tissue, at TE 0.
     decay_hz : float
         R2* inside above the tissue's, 1/s.
 
@@ -155,7 +155,7 @@ class Protocol:
     voxel_mm : tuple of float, optional
         Edges of the reconstructed voxel, mm; empty for the recipe's.
     acquired : tuple of float, optional
-        Acquired over reconstructed matrix along each axis: below 1 the image is zero-filled.
+        Ratio of acquired to reconstructed matrix along each axis: below 1 the image is zero-filled.
     partial_fourier : tuple of float, optional
         Acquired fraction of k-space along each axis, 0.5 to 1.
     window : {"none", "hamming", "tukey"}, optional
@@ -163,7 +163,7 @@ class Protocol:
     two_d : bool, optional
         Slices with a profile along the third axis; by default k-space is cropped there, too.
     slice_gap : float, optional
-        Gap between slices over their distance, 0 to 1.
+        Ratio of the gap between slices to their distance, 0 to 1.
     snr_per_mm3 : bool, optional
         Whether `snr` is for 1 mm3 of acquired voxel.
 
@@ -205,7 +205,7 @@ class Tube:
     chi_ppm : float
         Susceptibility against water, ppm.
     signal : float, optional
-        Signal over that of water, at TE 0.
+        Ratio of the signal to that of water, at TE 0.
     r2star_hz : float, optional
         R2* inside, 1/s.
 
@@ -250,7 +250,7 @@ class Recipe:
     tubes : tuple of Tube, optional
         Cylinders in the water; for kind ``spheres`` alone.
     size : float, optional
-        Size of the head over that of the template: small heads take less time and are no easier.
+        Ratio of the head's size to the template's: small heads take less time and are no easier.
     heterogeneity_ppm : float, optional
         SD of the tissue's random susceptibility, ppm.
     checksum : str, optional
@@ -348,6 +348,7 @@ def read_recipe(name: str) -> Recipe:
 
 
 def _build(name: str, tables: dict[str, Any]) -> Recipe:
+    """Return the recipe of a file's tables."""
     lesions = LesionRecipe(**_tuples(tables.pop("lesions", {})))
     sessions = tuple(Protocol(**_tuples(s)) for s in tables.pop("sessions"))
     tubes = tuple(Tube(**_tuples(t)) for t in tables.pop("tubes", []))
@@ -360,9 +361,11 @@ def _build(name: str, tables: dict[str, Any]) -> Recipe:
 
 
 def _check_word(recipe: str, field: str, found: str, known: tuple[str, ...]) -> None:
+    """Raise unless a word of a recipe is known."""
     if found not in known:
         raise ConfigError(f"{recipe}: {field} = {found!r}; expected one of: {', '.join(known)}")
 
 
 def _tuples(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table with tuples for its lists."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}

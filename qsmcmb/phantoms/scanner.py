@@ -22,7 +22,7 @@ MAX_FINE_VOXEL_MM = 0.75
 TUKEY_FRACTION = 0.5
 """Fraction of the acquired k-space that a Tukey filter tapers, as scanners set it."""
 FLANK_FRACTION = 0.2
-"""Width of a slice profile's flank over its thickness, as of common excitation pulses."""
+"""Ratio of the width of a slice profile's flank to its thickness, as of common excitation pulses."""
 
 
 class Pose(NamedTuple):
@@ -94,7 +94,7 @@ def k_space_window(size: int, acquired: float, partial: float, window: str) -> F
     size : int
         Reconstructed matrix.
     acquired : float
-        Acquired over reconstructed matrix.
+        Ratio of acquired to reconstructed matrix.
     partial : float
         Acquired fraction of that, counted from the positive end.
     window : {"none", "hamming", "tukey"}
@@ -176,7 +176,7 @@ class Sampler:
 
 
 def _crop_axis(fine: ComplexArray, size: int, axis: int, window: FloatArray) -> ComplexArray:
-    """Keep the central part of one axis of k-space: what a scan of this voxel size acquires."""
+    """Take the central samples of one axis of k-space: what a scan of this voxel size acquires."""
     spectrum = scipy.fft.fft(fine, axis=axis, workers=-1)
     low_indices = np.r_[0 : size // 2, fine.shape[axis] - size // 2 : fine.shape[axis]]
     low = np.take(spectrum, low_indices, axis=axis)

@@ -58,7 +58,7 @@ NEGLIGIBLE_PPM = 1e-4
 SMALL_TURN_RAD = 0.01
 """Phase of 1 ppm, rad, at which the signal's phase is the mean field: small enough for the sine to be linear."""
 PAD = 1.25
-"""Size of the padded volume over the grid's: copies of the head lie a quarter of it away."""
+"""Ratio of the padded volume's size to the grid's: copies of the head lie a quarter of it away."""
 SLAB = 16
 """Planes that are painted or formed at once: memory stays small beside the volumes."""
 VEIN_DECAY_HZ = 40.0
@@ -218,6 +218,7 @@ class TissueScan:
         self, sampler: Sampler, field_ppm: FloatArray, decay_hz: FloatArray, echo: tuple[float, float, int],
         factors: Sequence[_Factor],
     ) -> None:  # fmt: skip
+        """Form the signal of one echo slab by slab and hand it to the sampler."""
         te_s, turns, number = echo
         for start in range(0, self._fine.shape[0], SLAB):
             planes = slice(start, min(start + SLAB, self._fine.shape[0]))
@@ -340,7 +341,7 @@ def _paint(anatomy: Anatomy, fine: Grid, pose: Pose) -> _Volumes:
 def _deposit(
     fine: Grid, points_mm: FloatArray, amounts_mm3: FloatArray
 ) -> tuple[tuple[IntArray, ...], FloatArray]:
-    """Return voxels and the part of each that small amounts at points fill, spread over the eight nearest."""
+    """Return voxels and the fraction of each that small amounts at points fill, spread over the eight nearest."""
     voxel = fine.to_voxel(points_mm)
     low = np.floor(voxel).astype(int)
     rest = voxel - low

@@ -106,7 +106,7 @@ def _field_claims(rows: Rows) -> list[Claim]:
 
 
 def _interval_claims(rows: Rows) -> list[Claim]:
-    """Return coverage of the 95 % interval and its half-width over the error."""
+    """Return coverage of the 95 % interval and the ratio of its half-width to the error."""
     lesions = lesions_in(rows)
     half = (column(lesions, "high_ppm_mm3") - column(lesions, "low_ppm_mm3")) / 2
     ratio = percentile(half, 50) / max(percentile(absolute_errors(lesions), 50), 1e-9)
@@ -147,7 +147,7 @@ def _time_claim(rows: Rows) -> Claim:
 
 
 def _noise_claim(rows: Rows) -> Claim:
-    """Return the error over the stated SD in water, where nothing but noise and the model's form is left."""
+    """Return the ratio of the error to the stated SD in water, where nothing but noise and the model's form is left."""
     lesions = lesions_in(rows)
     z = absolute_errors(lesions) / column(lesions, "sd_ppm_mm3")
     rms = float(np.sqrt(np.nanmean(z**2))) if lesions else float("nan")

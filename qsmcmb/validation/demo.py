@@ -99,7 +99,7 @@ class DemoResult:
 
 
 def _coefficient_of_variation(values: list[float]) -> float:
-    """Return SD over mean, in absolute value; NaN where the mean is 0.
+    """Return the ratio of SD to mean, in absolute value; NaN where the mean is 0.
 
     Examples
     --------
@@ -192,6 +192,7 @@ def _found(session: SessionResults, centres_mm: FloatArray) -> int:
 
 
 def _write(out: Path, result: DemoResult) -> None:
+    """Write the demonstration's table and record."""
     sessions = list(result.detected)
     columns = ["lesion", "kind", "truth_ppm_mm3"]
     columns += [

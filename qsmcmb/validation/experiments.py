@@ -118,7 +118,7 @@ class Size:
     lesions : int, optional
         Number of lesions in each head.
     scale : float, optional
-        Size of the heads over that of the template; below 1 they are small and quick.
+        Ratio of the heads' size to the template's; below 1 they are small and quick.
 
     Examples
     --------
@@ -195,6 +195,7 @@ def all_experiments(size: Size) -> tuple[Experiment, ...]:
 
 
 def _head(number: int, size: Size) -> Recipe:
+    """Return the head of a number, without sessions: its lesions have the sizes of the accuracy table."""
     seed = FIRST_SEED + number
     calcifications = max(1, size.lesions // 10)
     lesions = LesionRecipe(
@@ -210,10 +211,12 @@ def _head(number: int, size: Size) -> Recipe:
 
 
 def _sessions(recipe: Recipe, sessions: list[Protocol]) -> Recipe:
+    """Return a recipe with other sessions."""
     return dataclasses.replace(recipe, sessions=tuple(sessions))
 
 
 def _pose(seed: int, number: int) -> _Pose:
+    """Return the pose of a session of a head."""
     rng = np.random.default_rng([seed, 7, number])
     turn, shift = rng.uniform(-8, 8, 3), rng.uniform(-2.5, 2.5, 3)
     return {
@@ -225,6 +228,7 @@ def _pose(seed: int, number: int) -> _Pose:
 
 
 def _field(seed: int, name: str) -> Protocol:
+    """Return the session of a head at a field strength."""
     b0, te_s, snr = FIELDS[name]
     return dataclasses.replace(
         Protocol(label=name, b0_tesla=b0, te_s=te_s, snr=snr, snr_per_mm3=True),
@@ -233,15 +237,18 @@ def _field(seed: int, name: str) -> Protocol:
 
 
 def _echoes(seed: int, name: str) -> Protocol:
+    """Return the session of a head at 3 T with other echo times."""
     return dataclasses.replace(_field(seed, "3T"), label=name, te_s=TE_SETS[name])
 
 
 def _voxel(seed: int, name: str) -> Protocol:
+    """Return the session of a head at 3 T with other voxels."""
     pose = _pose(seed, 10 + list(VOXELS).index(name))
     return dataclasses.replace(_field(seed, "3T"), label=name, **pose, **VOXELS[name])
 
 
 def _counts(head: Recipe, size: Size) -> Recipe:
+    """Return a head with lesions of patients' sizes, on thin and on thick images."""
     lesions = LesionRecipe(
         microbleeds=size.lesions, range_ppm_mm3=(0.3, 60.0), dchi_ppm=(0.4, 3.0), apart_mm=11.0, jitter_mm=1.5
     )
@@ -255,6 +262,7 @@ def _counts(head: Recipe, size: Size) -> Recipe:
 
 def _haematomas(head: Recipe) -> Recipe:
     # Where hypertension makes most: the putamen and the white matter around it, one in each hemisphere.
+    """Return a head with two haematomas, at three longest echo times."""
     rng = np.random.default_rng([head.seed, 30])
     rows: list[GivenLesion] = []
     for side in (-1.0, 1.0):
@@ -271,6 +279,7 @@ def _haematomas(head: Recipe) -> Recipe:
 
 
 def _repeats(head: Recipe) -> Recipe:
+    """Return a head in three sessions that differ by pose and noise alone."""
     poses = [_pose(head.seed, 20 + n) for n in range(3)]
     base = _field(head.seed, "3T")
     return _sessions(
@@ -279,6 +288,7 @@ def _repeats(head: Recipe) -> Recipe:
 
 
 def _given(name: str, title: str, rows: list[GivenLesion], sessions: list[Protocol]) -> Recipe:
+    """Return a recipe of balls in water that are written out."""
     lesions = LesionRecipe(distribution="given", given=tuple(rows))
     return Recipe(
         name=name,
@@ -302,6 +312,7 @@ def _lattice(count: int, apart_mm: float) -> list[tuple[float, float, float]]:
 
 
 def _beads() -> Recipe:
+    """Return glass beads of 2 to 6 mm diameter at 1.5 T."""
     radii = (1.0, 1.5, 2.0, 2.5, 3.0)
     rows: list[GivenLesion] = [
         {"centre_mm": p, "radius_mm": r, "dchi_ppm": -1.8, "kind": "calcification"}
@@ -314,6 +325,7 @@ def _beads() -> Recipe:
 
 
 def _iron() -> Recipe:
+    """Return one iron deposit at two echo times."""
     rows: list[GivenLesion] = [{"centre_mm": (0.4, -0.3, 0.2), "radius_mm": 0.6, "dchi_ppm": 20.0}]
     sessions = [
         Protocol(label="TE10", b0_tesla=3.0, te_s=(0.0098,), snr=100.0),
@@ -323,6 +335,7 @@ def _iron() -> Recipe:
 
 
 def _water(number: int) -> Recipe:
+    """Return balls in water at 3 T."""
     lesions = LesionRecipe(
         microbleeds=10, distribution="log-uniform", range_ppm_mm3=(1.0, 60.0), two_balls=0.0, apart_mm=17.0,
         jitter_mm=1.0,
@@ -336,6 +349,7 @@ def _water(number: int) -> Recipe:
 
 def _gadolinium() -> Recipe:
     # 4 mm balls of solutions of 0.26 to 3.56 ppm, whose signal stays.
+    """Return balls of gadolinium solutions at three field strengths."""
     strengths = (0.26, 0.52, 0.89, 1.78, 3.56)
     rows: list[GivenLesion] = [
         {"centre_mm": p, "radius_mm": 4.0, "dchi_ppm": c, "kind": "iron", "signal": 1.0}

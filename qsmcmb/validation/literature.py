@@ -65,7 +65,7 @@ def literature_claims(tables: dict[str, Rows]) -> list[Claim]:
 
 
 def _ratios(rows: Rows, name: str, first: str, second: str) -> FloatArray:
-    """Return second over first session, lesions that both show."""
+    """Return the ratio of second to first session, for lesions that both show."""
     values = np.abs(over_sessions(rows, name, (first, second)))
     both = values[(values > 0).all(axis=1) & np.isfinite(values).all(axis=1)]
     return np.asarray(both[:, 1] / both[:, 0])

@@ -105,7 +105,7 @@ def write_phantom(
     sessions = []
     for session, maps in build_sessions(recipe, report=report):
         write_raw_scan(out, session.scan, recipe.subject, session.label)
-        write_truth(truth, recipe.subject, session, maps)
+        _write_truth(truth, recipe.subject, session, maps)
         sessions.append(session)
     rows = [
         {
@@ -121,7 +121,7 @@ def write_phantom(
     return sessions
 
 
-def write_truth(truth: Path, subject: str, session: PhantomSession, maps: TruthMaps) -> None:
+def _write_truth(truth: Path, subject: str, session: PhantomSession, maps: TruthMaps) -> None:
     """Write one session's truth: brain, susceptibility, field of the brain's sources, territories, lesions."""
     stem = f"sub-{subject}_ses-{session.label}"
     folder = truth / f"sub-{subject}" / f"ses-{session.label}"

@@ -120,12 +120,14 @@ def measure_phantom(bids: Path, truth: Path) -> Rows:
 
 
 def _fits(row: dict[str, str | None], participant: str, session: str | None) -> bool:
+    """Say whether a row of the truth table belongs to a scan."""
     subject = (row.get("participant_id") or "").removeprefix("sub-")
     label = (row.get("session_id") or "").removeprefix("ses-")
     return subject in ("", participant) and label in ("", session or "")
 
 
 def _measure(scan: GreScan, files: SessionFiles, rows: list[dict[str, str | None]]) -> Rows:
+    """Return the results of a scan at the rows of its truth table."""
     points = np.array([[float(r[c] or "nan") for c in NEEDED[:3]] for r in rows])
     table = quantify(scan, points, kinds=[r.get("kind") for r in rows])
     out: Rows = []

@@ -201,6 +201,8 @@ def _study_table(tables: dict[str, Rows]) -> list[StudyRow]:
 
 
 def _study_row(condition: str, rows: Rows) -> StudyRow:
+    """Return what one condition shows of its lesions."""
+
     def values(name: str) -> FloatArray:
         return column(rows, name)
 

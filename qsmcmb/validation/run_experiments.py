@@ -110,6 +110,7 @@ def _read_rows(path: Path) -> Rows:
 
 
 def _value(column: str, cell: str | None) -> Any:
+    """Return a cell of a table of results as its column's type."""
     if column in TEXT:
         return cell or ""
     return float("nan") if cell is None else float(cell)
@@ -118,6 +119,7 @@ def _value(column: str, cell: str | None) -> Any:
 def _run_head(
     experiment: Experiment, recipe: Recipe, tables: dict[str, Path], report: Report | None
 ) -> Iterator[tuple[str, Rows]]:
+    """Simulate and measure the sessions of a phantom whose tables are missing, one at a time."""
     anatomy = make_anatomy(recipe)
     lesions = lesions_of(recipe, anatomy)
     tissue: TissueScan | None = None
@@ -168,6 +170,7 @@ def _software() -> str:
 
 
 def _table_path(out: Path, experiment: Experiment, recipe: Recipe, protocol: Protocol) -> Path:
+    """Return the file of a session's table; its name carries a hash of recipe, session and software."""
     record = [
         _software(),
         experiment.maps,

@@ -279,10 +279,12 @@ def checked_pair(result: AnyArray, truth: AnyArray, mask: AnyArray) -> tuple[Flo
 
 
 def _bad(name: str, found: object, expected: str, fix: str) -> InvalidInputError:
+    """Return the error for an argument."""
     return InvalidInputError("ARGUMENT", "argument", field=name, found=found, expected=expected, fix=fix)
 
 
 def _centred(result: AnyArray, truth: AnyArray, mask: AnyArray) -> tuple[FloatArray, FloatArray]:
+    """Return result and truth inside the mask, both without their mean."""
     x, t = (v[mask] - v[mask].mean() for v in checked_pair(result, truth, mask))
     if not t.any():
         raise _bad("truth", "a constant", "a truth that varies inside the mask", "compare elsewhere")
@@ -290,10 +292,12 @@ def _centred(result: AnyArray, truth: AnyArray, mask: AnyArray) -> tuple[FloatAr
 
 
 def _inside(volume: FloatArray, mask: BoolArray) -> FloatArray:
+    """Return a volume without its mean over the mask, 0 outside."""
     return np.where(mask, volume - volume[mask].mean(), 0.0)
 
 
 def _window(volume: FloatArray) -> FloatArray:
+    """Return the local mean by XSIM's window."""
     return np.asarray(
         ndimage.gaussian_filter(volume, XSIM_SIGMA, mode="constant", truncate=XSIM_RADIUS / XSIM_SIGMA)
     )

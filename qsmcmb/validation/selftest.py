@@ -101,6 +101,7 @@ def run_selftest(*, report: Report | None = None) -> SelfTest:
 
 
 def _measure_water(report: Report | None) -> tuple[Rows, Rows]:
+    """Return the results of all sessions, and of the first one measured again."""
     recipe = read_recipe(RECIPE)
     lesions = lesions_of(recipe)
     rows: Rows = []
@@ -161,6 +162,7 @@ def _unwrapping_claim() -> Claim:
 
 
 def _lesion_claims(rows: Rows) -> list[Claim]:
+    """Hold the lesions' errors, agreement, signs and intervals against their limits."""
     large = lesions_in(rows, above=2)
     relative = 100 * absolute_errors(large) / np.abs(column(large, "truth_ppm_mm3"))
     cv = 100 * cv_over(lesions_in(rows, above=5), "estimate_ppm_mm3")
@@ -177,6 +179,7 @@ def _lesion_claims(rows: Rows) -> list[Claim]:
 
 
 def _repeat_claim(rows: Rows, repeat: Rows) -> Claim:
+    """Hold a scan that was measured twice against itself."""
     first = column(rows[: len(repeat)], "estimate_ppm_mm3")
     difference = float(np.max(np.abs(first - column(repeat, "estimate_ppm_mm3"))))
     return at_most(SOURCE, "same scan measured again, largest difference (ppm mm3)", "", difference, 0.0)

@@ -101,6 +101,7 @@ def measure_session(session: PhantomSession, *, rng: np.random.Generator, maps: 
 
 
 def _row(session: PhantomSession, truth: TruthRow, lesion: Microbleed) -> ResultRow:
+    """Return truth and estimates of one lesion."""
     scan, total_chi = session.scan, lesion.total_chi_ppm_mm3
     return {
         "session": session.label, "b0_tesla": scan.b0_tesla, "te_max_s": scan.te_s[-1],
@@ -128,6 +129,7 @@ def detected(
 
 
 def _visible_rows(result: ScanResult, lesions: tuple[TruthRow, ...]) -> Rows:
+    """Return what is visible of each lesion on the pipeline's images."""
     scan = result.scan
     centres_mm = np.array([t.centre_mm for t in lesions]).reshape(-1, 3)
     found = detected(result.chi_ppm, scan.magnitude, result.chi_mask, scan.grid, centres_mm)
@@ -135,6 +137,7 @@ def _visible_rows(result: ScanResult, lesions: tuple[TruthRow, ...]) -> Rows:
 
 
 def _visible_row(result: ScanResult, truth: TruthRow, found: bool) -> ResultRow:
+    """Return what is visible of one lesion on the pipeline's images."""
     scan, grid, point = result.scan, result.scan.grid, truth.centre_mm
     further_mm = truth.a_mm if truth.kind == HAEMATOMA else 0.0
     signed = np.sign(truth.S_ppm_mm3) * result.chi_ppm

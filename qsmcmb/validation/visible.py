@@ -91,6 +91,7 @@ def mean_in_ball(image: FloatArray, grid: Grid, point_mm: FloatArray, *, radius_
 
 
 def _region(image: FloatArray, grid: Grid, point_mm: FloatArray, rule: Rule, further_mm: float) -> Region:
+    """Return the region by a rule that lies at the point."""
     reach_mm = REACH_MM + further_mm
     box, distance = ball_box(grid, grid.to_voxel(point_mm), reach_mm)
     values, shell = image[box], (distance > SHELL_MM + further_mm) & (distance < reach_mm)

@@ -12,7 +12,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import erfc
 
 from qsmcmb.io.records import ColumnDescription
-from qsmcmb.model import Estimate, Microbleed
+from qsmcmb.lesion import Microbleed
+from qsmcmb.model import Estimate
 from qsmcmb.typing import FloatArray
 
 __all__ = (

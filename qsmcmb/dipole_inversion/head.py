@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from qsmcmb.core import _box_loops as loops
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.fft import fast_shape
 from qsmcmb.core.memory import sparse_zeros, zeros
 from qsmcmb.core.methods import call_method, resolve
-from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_mask, check_volume, refuse_not_finite
 from qsmcmb.dipole_inversion import DEFAULT, METHODS, SHORT, STARTS_FROM
 from qsmcmb.dipole_inversion._head_loops import combine_echoes

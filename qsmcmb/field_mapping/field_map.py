@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.memory import sparse_zeros
-from qsmcmb.core.morphology import bounding_box
+from qsmcmb.core.noise import noise_from_magnitude
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
 
 TWO_PI = np.float32(2 * np.pi)
@@ -62,13 +63,3 @@ def to_field_map(sums: FieldMap, mask: BoolArray, noise: float, dof: int) -> Fie
         planes[2][inside] = np.sqrt(rms2)
         planes[3][inside] = np.exp(-rms2 / 2)
     return sums
-
-
-def noise_from_magnitude(magnitude: FloatArray, mask: BoolArray) -> np.float32:
-    """SD of one channel's noise, from the median absolute third-order difference inside the mask."""
-    box = bounding_box(mask)
-    inner = magnitude[box].astype(np.float32)
-    d = np.diff(np.diff(np.diff(inner, axis=0), axis=1), axis=2)
-    inside = mask[box][:-1, :-1, :-1] & mask[box][1:, 1:, 1:]
-    values = np.abs(d[inside]) if inside.any() else np.abs(d)
-    return np.float32(max(float(np.median(values)) / 0.6745 / np.sqrt(8.0), 1e-10))

@@ -13,6 +13,7 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.derivatives import Place
 from qsmcmb.io.nifti import read_volume
 from qsmcmb.io.tables import read_tsv
+from qsmcmb.lesion import LESION_COLUMNS
 from qsmcmb.model import Grid
 from qsmcmb.typing import FloatArray
 
@@ -21,13 +22,6 @@ __all__ = (
     "list_participants",
     "list_results",
 )
-
-NUMBERS = (
-    "label", "x_mm", "y_mm", "z_mm", "score", "total_chi_ppm_mm3", "total_chi_sd_ppm_mm3", "total_chi_low_ppm_mm3",
-    "total_chi_high_ppm_mm3", "total_chi_sum_ppm_mm3", "total_chi_sum_raw_ppm_mm3", "total_chi_loss_ppm_mm3",
-    "detection_limit_ppm_mm3", "volume_mm3", "diameter_mm", "r2star_hz",
-)  # fmt: skip
-"""Columns of the lesion table that hold numbers."""
 
 
 @dataclass(frozen=True)
@@ -211,8 +205,9 @@ class SessionResults:
         [{'label': 1.0, 'side': 'left'}]
         """
         rows: list[dict[str, Any]] = []
+        numbers = {name for name, column in LESION_COLUMNS.items() if column.is_number}
         for row in read_tsv(self.place.path("desc-cmb_lesions.tsv")):
-            rows.append({k: float(v) if k in NUMBERS and v is not None else v for k, v in row.items()})
+            rows.append({k: float(v) if k in numbers and v is not None else v for k, v in row.items()})
         return rows
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-__all__ = ["Clock", "Report"]
+from qsmcmb.typing import Report
 
-Report = Callable[[str, str, float], None]
-"""Called with (scan, stage, seconds): seconds are 0 when the stage starts."""
+__all__ = ["Clock"]
 
 
 @dataclass

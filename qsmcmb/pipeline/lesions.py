@@ -12,11 +12,12 @@ import numpy as np
 
 from qsmcmb.anatomy.territory import assign_territory
 from qsmcmb.core.boxes import ball_box
+from qsmcmb.lesion import LocatedSource, Microbleed
 from qsmcmb.microbleeds.crosscheck.map_sum import ChiMaps, MapSum, sums_over_map
 from qsmcmb.microbleeds.measure import MeasuredLesions
 from qsmcmb.microbleeds.results.duplicates import duplicate_groups
 from qsmcmb.microbleeds.results.measurement import LesionMeasurement, SceneContext, assemble_lesion
-from qsmcmb.model import GreScan, LocatedSource, Microbleed
+from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, FloatArray
 
 __all__ = ["describe_lesions", "measure_map_sums"]

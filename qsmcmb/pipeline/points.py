@@ -16,13 +16,13 @@ from qsmcmb.microbleeds.results.measurement import FittedLesion
 from qsmcmb.microbleeds.results.table import MicrobleedTable
 from qsmcmb.microbleeds.signal.patch import ScanFields
 from qsmcmb.model import GreScan
-from qsmcmb.pipeline.clock import Clock, Report
+from qsmcmb.pipeline.clock import Clock
 from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.lesions import describe_lesions
 from qsmcmb.pipeline.provenance import provenance_of
 from qsmcmb.pipeline.subject import map_scan_field
 from qsmcmb.stages import POINT_STAGES
-from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.typing import BoolArray, FloatArray, Report
 
 __all__ = ["measure_points", "quantify"]
 

@@ -13,6 +13,7 @@ from qsmcmb.core.validate import check_mask
 from qsmcmb.field_mapping.head import map_field
 from qsmcmb.field_mapping.offset import remove_phase_offset
 from qsmcmb.field_mapping.preparation import prepare_phase
+from qsmcmb.lesion import Microbleed
 from qsmcmb.masking.brain import mask_brain
 from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
 from qsmcmb.microbleeds.detection.candidates import find_candidates
@@ -21,9 +22,9 @@ from qsmcmb.microbleeds.measure import Targets, measure_lesions
 from qsmcmb.microbleeds.results.explanation import explain_lesion
 from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.microbleeds.signal.patch import ScanFields
-from qsmcmb.model import GreScan, Microbleed, Provenance
+from qsmcmb.model import GreScan, Provenance
 from qsmcmb.pipeline.checks import find_field_faults, find_map_faults
-from qsmcmb.pipeline.clock import Clock, Report
+from qsmcmb.pipeline.clock import Clock
 from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
 from qsmcmb.pipeline.lesions import describe_lesions, measure_map_sums
@@ -31,7 +32,7 @@ from qsmcmb.pipeline.provenance import provenance_of
 from qsmcmb.relaxometry.r2star import map_r2star
 from qsmcmb.susceptibility_weighting import METHODS as SWI
 from qsmcmb.susceptibility_weighting.swi import project_minimum
-from qsmcmb.typing import BoolArray, FloatArray, IntArray
+from qsmcmb.typing import BoolArray, FloatArray, IntArray, Report
 from qsmcmb.units import hz_to_ppm
 from qsmcmb.unwrapping.head import unwrap
 from qsmcmb.unwrapping.romeo import unwrap_volume

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.memory import sparse_zeros
 from qsmcmb.core.methods import call_method
-from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_finite_inside, check_mask
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from qsmcmb.errors import QsmcmbError
-from qsmcmb.pipeline.clock import Clock, Report
+from qsmcmb.pipeline.clock import Clock
 from qsmcmb.reporting.subject_page import write_subject_page
 from qsmcmb.study.longitudinal import run_longitudinal
+from qsmcmb.typing import Report
 
 __all__ = ("compare_and_report",)
 

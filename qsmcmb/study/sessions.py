@@ -23,10 +23,10 @@ from qsmcmb.io.bids import SessionFiles, acquisition_times, list_sessions, load_
 from qsmcmb.io.derivatives import Place, write_dataset_description
 from qsmcmb.io.masks import load_mask
 from qsmcmb.io.tables import Points, read_points
-from qsmcmb.pipeline.clock import Report
 from qsmcmb.pipeline.config import Config
 from qsmcmb.pipeline.outputs import write_scan
 from qsmcmb.pipeline.subject import run_scan
+from qsmcmb.typing import Report
 
 __all__ = ["Finished", "Outcome", "StudyOptions", "exit_code", "plan_study", "run_study"]
 

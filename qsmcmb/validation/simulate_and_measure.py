@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.detection.candidates import find_candidates
-from qsmcmb.model import Grid, Microbleed
+from qsmcmb.model import Grid
 from qsmcmb.phantoms.truth import PhantomSession, TruthRow
 from qsmcmb.pipeline.points import quantify
 from qsmcmb.pipeline.subject import ScanResult, run_scan

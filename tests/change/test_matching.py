@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qsmcmb.change.matching import COLUMNS, SessionLesions, compare_sessions, match_points
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.crosscheck.forced_dipole import estimate_forced_dipole
-from qsmcmb.model import Estimate, Grid, Microbleed
+from qsmcmb.model import Estimate, Grid
 from qsmcmb.phantoms.lesions import Ball, ball_field
 from qsmcmb.typing import FloatArray
 

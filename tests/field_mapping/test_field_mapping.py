@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import qsmcmb as qc
+from qsmcmb.core.noise import noise_from_magnitude
 from qsmcmb.errors import ConfigError, InvalidInputError
 from qsmcmb.field_mapping import METHODS
-from qsmcmb.field_mapping.field_map import FieldMap, noise_from_magnitude
+from qsmcmb.field_mapping.field_map import FieldMap
 from qsmcmb.model import Grid
 from qsmcmb.typing import FloatArray
 

@@ -14,9 +14,10 @@ import qsmcmb as qc
 from qsmcmb.cli.main import run_command
 from qsmcmb.io.results import list_results
 from qsmcmb.io.tables import read_tsv
+from qsmcmb.lesion import LESION_COLUMNS
 from qsmcmb.microbleeds.results.burden import summarise_burden
 from qsmcmb.microbleeds.results.references import PARTS
-from qsmcmb.microbleeds.results.table import COLUMNS, lesion_from_row, lesion_row
+from qsmcmb.microbleeds.results.table import lesion_from_row, lesion_row
 from qsmcmb.pipeline.config import STAGES
 from qsmcmb.reporting.methods_text import describe_methods
 
@@ -46,9 +47,9 @@ def test_map_sum_agrees_with_truth_in_water(spheres: Path) -> None:
 
 def test_table_and_burden_have_the_fixed_columns_and_keys(spheres: Path) -> None:
     table = spheres / ANAT / f"{STEM}_desc-cmb_lesions.tsv"
-    assert table.read_text().splitlines()[0].split("\t") == list(COLUMNS)
+    assert table.read_text().splitlines()[0].split("\t") == list(LESION_COLUMNS)
     described = json.loads(table.with_suffix(".json").read_text())
-    assert set(COLUMNS) <= set(described)
+    assert set(LESION_COLUMNS) <= set(described)
     burden = json.loads((spheres / ANAT / f"{STEM}_desc-cmb_burden.json").read_text())
     assert set(summarise_burden([])) <= set(burden)
     assert burden["n_definite"] == 5
@@ -153,7 +154,7 @@ def test_python_quantify_gives_the_tables_number(spheres: Path) -> None:
     truth = truth_of(spheres)[0]
     table = qc.quantify(scan, [[float(truth[c] or 0) for c in ("x_mm", "y_mm", "z_mm")]])
     frame = table.to_dataframe()
-    assert list(frame.columns) == list(COLUMNS)
+    assert list(frame.columns) == list(LESION_COLUMNS)
     assert float(frame["total_chi_ppm_mm3"][0]) == pytest.approx(float(truth["S_ppm_mm3"] or 0), rel=0.06)
 
 

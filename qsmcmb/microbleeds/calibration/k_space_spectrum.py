@@ -23,7 +23,7 @@ import numpy as np
 import scipy.fft
 from scipy.optimize import least_squares
 
-from qsmcmb.field_mapping.field_map import noise_from_magnitude
+from qsmcmb.core.noise import noise_from_magnitude
 from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, Acquisition, KSpaceWindow, KSpaceWindows
 from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray

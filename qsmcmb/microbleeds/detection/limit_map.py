@@ -18,11 +18,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.dipole import frequencies
 from qsmcmb.core.fft import Shape, engine, fast_shape, rfftn
-from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_mask
-from qsmcmb.model import Grid, LocatedSource
+from qsmcmb.lesion import LocatedSource
+from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
 __all__ = ["INNER_VOXELS", "LIMIT_SD", "OUTER_MM", "map_detection_limit"]

@@ -16,8 +16,8 @@ from typing import NamedTuple, TypedDict
 
 import numpy as np
 
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.duplicates import without_duplicates
-from qsmcmb.model import Microbleed
 from qsmcmb.typing import FloatArray
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from qsmcmb.model import LocatedSource
+from qsmcmb.lesion import LocatedSource
 
 __all__ = ["MAX_SAME_FIT_MM", "duplicate_groups", "without_duplicates"]
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.crosscheck.agreement import estimators_disagree
 from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
 from qsmcmb.microbleeds.crosscheck.signal_loss import SignalLoss
@@ -27,7 +28,7 @@ from qsmcmb.microbleeds.results.flags import FLAGS
 from qsmcmb.microbleeds.results.measurement import FittedLesion
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
 from qsmcmb.microbleeds.signal.source_shapes import LAYOUT
-from qsmcmb.model import Estimate, Microbleed
+from qsmcmb.model import Estimate
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 from qsmcmb.units import PPM_MM3
 

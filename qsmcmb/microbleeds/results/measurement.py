@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.crosscheck.agreement import estimators_disagree
 from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
 from qsmcmb.microbleeds.crosscheck.signal_loss import SignalLoss, measure_signal_loss
@@ -21,7 +22,7 @@ from qsmcmb.microbleeds.fit.uncertainty import LesionFit
 from qsmcmb.microbleeds.fit.vein import Vein
 from qsmcmb.microbleeds.results.flags import Flag
 from qsmcmb.microbleeds.signal.patch import Patch, ScanFields
-from qsmcmb.model import Estimate, Grid, Microbleed
+from qsmcmb.model import Estimate, Grid
 from qsmcmb.typing import BoolArray
 from qsmcmb.units import PPM_MM3
 

@@ -5,47 +5,18 @@ The fields of `Microbleed` are the columns; there is no other list of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qsmcmb.model import Column, Estimate, Microbleed, Provenance
+from qsmcmb.lesion import LESION_COLUMNS, Microbleed
+from qsmcmb.model import Estimate, Provenance
 from qsmcmb.typing import IntArray
 from qsmcmb.units import PPM_MM3
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["COLUMNS", "MicrobleedTable", "column_sidecar", "lesion_from_row", "lesion_row"]
-
-_AXES = {"x_mm": "first axis", "y_mm": "second axis", "z_mm": "third axis"}
-"""Columns of a position, and what each adds to its description."""
-_ESTIMATE = {
-    "total_chi_sd_ppm_mm3": "Standard deviation of total_chi_ppm_mm3",
-    "total_chi_low_ppm_mm3": "Lower end of the 95 % interval",
-    "total_chi_high_ppm_mm3": "Upper end of the 95 % interval",
-}
-"""Columns that follow an estimate, with their descriptions."""
-
-
-def _columns() -> dict[str, Column]:
-    """Return the columns that the fields of a Microbleed become, in their order."""
-    out: dict[str, Column] = {}
-    for field_ in fields(Microbleed):
-        column: Column = field_.metadata["column"]
-        if field_.name == "position_mm":
-            out |= {
-                name: column._replace(description=f"{column.description}, {axis}")
-                for name, axis in _AXES.items()
-            }
-        else:
-            out[field_.name] = column
-        if field_.name == "total_chi_ppm_mm3":
-            out |= {name: column._replace(description=text) for name, text in _ESTIMATE.items()}
-    return out
-
-
-COLUMNS = _columns()
-"""Columns of the lesion table by name, in their order."""
+__all__ = ["MicrobleedTable", "column_sidecar", "lesion_from_row", "lesion_row"]
 
 
 def lesion_row(lesion: Microbleed) -> dict[str, Any]:
@@ -79,7 +50,7 @@ def lesion_row(lesion: Microbleed) -> dict[str, Any]:
         "total_chi_high_ppm_mm3": total.high if total else None,
         "flags": ";".join(lesion.flags) or None,
     }
-    return {name: given[name] if name in given else getattr(lesion, name) for name in COLUMNS}
+    return {name: given[name] if name in given else getattr(lesion, name) for name in LESION_COLUMNS}
 
 
 def lesion_from_row(row: dict[str, Any]) -> Microbleed:
@@ -130,7 +101,7 @@ def column_sidecar() -> dict[str, Any]:
     'ppm mm3'
     """
     out: dict[str, Any] = {}
-    for name, column in COLUMNS.items():
+    for name, column in LESION_COLUMNS.items():
         out[name] = {"Description": column.description}
         if column.unit:
             out[name]["Units"] = column.unit
@@ -169,4 +140,4 @@ class MicrobleedTable:
         """Return the table as a pandas DataFrame; unknown cells are missing values."""
         import pandas
 
-        return pandas.DataFrame(self.rows(), columns=list(COLUMNS))
+        return pandas.DataFrame(self.rows(), columns=list(LESION_COLUMNS))

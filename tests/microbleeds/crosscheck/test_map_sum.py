@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.crosscheck.agreement import flag_disagreement
 from qsmcmb.microbleeds.crosscheck.map_sum import Maps, sum_over_map, sums_over_map
-from qsmcmb.model import Estimate, Grid, Microbleed
+from qsmcmb.model import Estimate, Grid
 
 GRID = Grid((48, 46, 44), (1.0, 1.0, 1.1))
 MASK = np.ones(GRID.shape, bool)

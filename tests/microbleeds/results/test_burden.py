@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.burden import SHARED_RELATIVE_SD, summarise_burden, summarise_detection_limit
-from qsmcmb.model import Estimate, Microbleed
+from qsmcmb.model import Estimate
 
 
 def lesion(label: int, value: float, sd: float, **known: object) -> Microbleed:

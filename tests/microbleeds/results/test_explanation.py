@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.microbleeds.test_signal_loss import fitted, surroundings
 
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.crosscheck.signal_loss import measure_signal_loss
 from qsmcmb.microbleeds.fit.refinement import fit_lesion
 from qsmcmb.microbleeds.fit.uncertainty import HIDDEN_TISSUE_SD_FRACTION
@@ -18,7 +19,7 @@ from qsmcmb.microbleeds.results.explanation import explain_lesion, totals_per_ec
 from qsmcmb.microbleeds.results.flags import FLAGS
 from qsmcmb.microbleeds.results.measurement import LesionMeasurement
 from qsmcmb.microbleeds.signal.acquisition import KSpaceWindow, SliceProfile
-from qsmcmb.model import Estimate, Microbleed
+from qsmcmb.model import Estimate
 from qsmcmb.reporting.explain_page import lines_of, write_explanations
 
 TOTAL = 6.0

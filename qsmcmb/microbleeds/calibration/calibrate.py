@@ -33,8 +33,6 @@ class Calibration(NamedTuple):
     """Properties of the scan, calibrated."""
     states: list[FitState | None]
     """Initial fit of each lesion that holds for this acquisition; None where there is no patch."""
-    among_tissue: list[FitState | None]
-    """Fit among tissue of the lesions that the psf width was found from, made before it was known."""
 
 
 def calibrate(
@@ -67,9 +65,8 @@ def calibrate(
     """
     known = {i: patch for i, patch in enumerate(patches) if patch is not None}
     states: list[FitState | None] = [None] * len(patches)
-    among_tissue: list[FitState | None] = [None] * len(patches)
     if not known:
-        return Calibration(acquisition, states, among_tissue)
+        return Calibration(acquisition, states)
     fitted = list(known.values())
     references = run_each(reference_patches, fitted[:N_HETEROGENEITY_LESIONS])
     heterogeneity = tissue_heterogeneity([patch for group in references for patch in group])
@@ -79,7 +76,7 @@ def calibrate(
     missing = [k for k in range(len(fitted)) if k not in fits]
     made = run_each(lambda k: initial_fit(fitted[k].with_acquisition(acquisition)), missing)
     fits |= dict(zip(missing, made, strict=True))
-    psf_width2, psf_fits = estimate_psf_width2([fits[k] for k in range(len(fitted))], acquisition)
+    psf_width2 = estimate_psf_width2([fits[k] for k in range(len(fitted))], acquisition)
     for k, i in enumerate(known):
-        states[i], among_tissue[i] = fits[k], psf_fits.get(k)
-    return Calibration(replace(acquisition, psf_width2=psf_width2), states, among_tissue)
+        states[i] = fits[k]
+    return Calibration(replace(acquisition, psf_width2=psf_width2), states)

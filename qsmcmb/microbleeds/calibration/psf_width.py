@@ -30,9 +30,7 @@ MIN_INFORMATION_RATIO = 0.5
 """Least precision of a lesion's own estimate, relative to the prior's, for it to be used."""
 
 
-def estimate_psf_width2(
-    initial: Sequence[FitState], acquisition: Acquisition
-) -> tuple[Estimate, dict[int, FitState]]:
+def estimate_psf_width2(initial: Sequence[FitState], acquisition: Acquisition) -> Estimate:
     """Estimate a scan's squared extra width of the point spread from the lesions that determine it best.
 
     Parameters
@@ -44,15 +42,13 @@ def estimate_psf_width2(
 
     Returns
     -------
-    psf_width2 : Estimate
+    Estimate
         Squared width, mm2, >= 0, with its SD.
-    fits : dict of int to FitState
-        The fits among tissue that say so, by number of the lesion: made with the prior, close to the final ones.
     """
-    converged = [i for i, state in enumerate(initial) if state.converged]
-    best_known = sorted(converged, key=lambda i: initial[i].psf_width2.sd)[:N_PSF_LESIONS]
-    fits = run_each(lambda i: fit_among_tissue(initial[i], acquisition), best_known)
-    return pool_psf_width2(fits), dict(zip(best_known, fits, strict=True))
+    converged = [state for state in initial if state.converged]
+    best_known = sorted(converged, key=lambda state: state.psf_width2.sd)[:N_PSF_LESIONS]
+    # The final fits start anew: from these, they end before they have followed the pooled width.
+    return pool_psf_width2(run_each(lambda state: fit_among_tissue(state, acquisition), best_known))
 
 
 def pool_psf_width2(states: Sequence[FitState]) -> Estimate:

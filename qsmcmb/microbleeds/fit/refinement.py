@@ -134,9 +134,7 @@ def fit_lesion(
     return summarise_fit(refine_with_tissue_prior(initial, patch.acquisition))
 
 
-def refine_with_tissue_prior(
-    initial: FitState, acquisition: Acquisition, *, among_tissue: FitState | None = None
-) -> FitState:
+def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> FitState:
     """Refine an initial fit with the tissue's Gaussian process prior.
 
     Parameters
@@ -145,8 +143,6 @@ def refine_with_tissue_prior(
         Initial fit, tissue described by polynomials.
     acquisition : Acquisition
         The calibrated scan: its psf width, heterogeneity, windows.
-    among_tissue : FitState, optional
-        The same fit among tissue under another prior of the psf width: the start, where the calibration has made it.
 
     Returns
     -------
@@ -158,10 +154,7 @@ def refine_with_tissue_prior(
     Without the process a weak lesion may have run away to a patch of tissue or to a sinus nearby. So alternatives
     start at the point and are compared near it: further out a sinus has more to say than the lesion.
     """
-    if among_tissue is None:
-        found = fit_among_tissue(initial, acquisition)
-    else:
-        found = minimise(among_tissue.model.with_psf_width2(acquisition.psf_width2), among_tissue.parameters)
+    found = fit_among_tissue(initial, acquisition)
     if not _is_questionable(found):
         return found.with_model_selection_sd(initial.model_selection_sd_ppm_mm3)
     nearby, small_balls = _fit_near_point(found)

@@ -21,7 +21,6 @@ from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import CELL_MM, PointSpread
 from qsmcmb.microbleeds.signal.source_shapes import BALL, LAYOUT, CoreDecay, Source, SourceShape
 from qsmcmb.microbleeds.signal.tissue import tissue_around
-from qsmcmb.model import Estimate
 from qsmcmb.typing import ComplexArray, FloatArray
 
 __all__ = ("LesionModel", "Signal")
@@ -139,23 +138,6 @@ class LesionModel:
         """
         out = copy(self)
         out.shape = shape
-        return out
-
-    def with_psf_width2(self, psf_width2: Estimate) -> LesionModel:
-        """Return the model with another prior of the point spread's extra width.
-
-        Parameters
-        ----------
-        psf_width2 : Estimate
-            Squared extra width, mm2.
-
-        Returns
-        -------
-        LesionModel
-            The same parameters; cells and sampling are shared.
-        """
-        out = copy(self)
-        out.patch = self.patch.with_acquisition(replace(self.patch.acquisition, psf_width2=psf_width2))
         return out
 
     def with_neighbours(self, neighbours: ComplexArray | None) -> LesionModel:

@@ -23,7 +23,7 @@ DESCRIPTIONS: dict[tuple[str, str], Description] = {
 }
 REFERENCES = [r for r in vars(references).values() if isinstance(r, Reference)]
 DOI = re.compile(r"10\.\d{4,9}/\S+")
-ALWAYS = ["complex_fit", "point_spread", "blur", "uncertainty"]
+ALWAYS = ["complex_fit", "point_spread", "psf_width", "uncertainty"]
 
 
 def named(name: str, text: str) -> bool:
@@ -53,7 +53,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "k_space_window": {"point_spread": {"k_space_windows": [{"edge": 0.8, "taper": 0.0, "height": 1.0}]}},
     "slice_profile": {"point_spread": {"slice_profile": {"axis": 2, "thickness": 1.0}}},
     "vein": {"vein": {"radius_mm": 0.3}},
-    "adjacent_vein": {"vein_beside": {"radius_mm": 0.3}},
+    "adjacent_vein": {"adjacent_vein": {"radius_mm": 0.3}},
     "map_sum": {"map_sum": {"raw": 1.0}},
     "signal_loss": {"signal_loss": {"value": 1.0}},
     "detection_limit": {"detection_limit": 0.2},

@@ -1,6 +1,6 @@
 """qsmcmb: total magnetic susceptibility of cerebral microbleeds from gradient-echo phase.
 
-Public names are loaded on first use: importing the package compiles nothing and reads nothing.
+Public names are loaded on first use, the version too: importing the package compiles nothing and reads nothing.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__: str
 
 _PUBLIC = {
     "Estimate": "qsmcmb.model",
     "GreScan": "qsmcmb.model",
     "Grid": "qsmcmb.model",
-    "Microbleed": "qsmcmb.model",
+    "Microbleed": "qsmcmb.lesion",
     "Provenance": "qsmcmb.model",
     "QsmcmbError": "qsmcmb.errors",
     "InvalidInputError": "qsmcmb.errors",
@@ -39,9 +39,15 @@ __all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
+    value: Any
+    if name == "__version__":
+        from qsmcmb.version import version
+
+        value = version()
+    elif name in _PUBLIC:
+        value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    else:
         raise AttributeError(f"module 'qsmcmb' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PUBLIC[name]), name)
     globals()[name] = value
     return value
 

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.background_removal import METHODS
+from qsmcmb.background_removal import DEFAULT, METHODS
 from qsmcmb.core import _box_loops as loops
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.memory import empty, sparse_zeros
 from qsmcmb.core.methods import call_method, resolve
-from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_mask, check_volume, refuse_not_finite
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -48,7 +48,7 @@ def remove_background(
     mask: BoolArray,
     grid: Grid,
     *,
-    method: str = "slbv",
+    method: str = DEFAULT,
     field_sd_hz: FloatArray | None = None,
     options: Mapping[str, object] | None = None,
 ) -> LocalField:

@@ -1,4 +1,4 @@
-"""What the commands of single stages share: options bound to signatures, and the record beside each image."""
+"""Helpers of the commands of single stages: options bound to signatures, and the record beside each image."""
 
 from __future__ import annotations
 
@@ -30,14 +30,13 @@ def bind_stage(name: str, method: str, settings: Sequence[str] | None) -> Stage:
 
 def write_stage(path: Path, data: AnyArray, grid: Grid, *, units: str, stage: Stage | None = None) -> None:
     """Write an image with its record."""
-    from qsmcmb import __version__
-    from qsmcmb.io.derivatives import write_single
+    from qsmcmb.core.software import software_versions
+    from qsmcmb.io.derivatives import software_record, write_single
 
     record: dict[str, Any] = {"Units": units} if units else {}
     if stage:
         record["Steps"] = {stage.name: stage.record}
-    record["GeneratedBy"] = [{"Name": "qsmcmb", "Version": __version__}]
-    write_single(path, data, grid, record)
+    write_single(path, data, grid, {**record, **software_record(software_versions())})
 
 
 def mask_or_made(mask: Path | None, magnitude: FloatArray, phase_rad: FloatArray, grid: Grid) -> BoolArray:
@@ -49,7 +48,7 @@ def mask_or_made(mask: Path | None, magnitude: FloatArray, phase_rad: FloatArray
 
 
 def relative_sd(magnitude: FloatArray) -> FloatArray:
-    """Return what the SD of a field is proportional to, one over the echoes' magnitude; infinite without signal."""
+    """Return the SD of a field up to a factor: one over the echoes' magnitude, infinite without signal."""
     import numpy as np
 
     combined = np.sqrt((magnitude.astype(np.float32) ** 2).sum(axis=0))

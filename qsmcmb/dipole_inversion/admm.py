@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qsmcmb.core._box_loops import scale_inside
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
 from qsmcmb.core.memory import empty, zeros
-from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _admm_loops as loops
 from qsmcmb.dipole_inversion import _weighted_loops as weighted_loops

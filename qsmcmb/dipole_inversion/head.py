@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from qsmcmb.core import _box_loops as loops
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.fft import fast_shape
 from qsmcmb.core.memory import sparse_zeros, zeros
 from qsmcmb.core.methods import call_method, resolve
-from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_mask, check_volume, refuse_not_finite
-from qsmcmb.dipole_inversion import METHODS, SHORT, STARTS_FROM
+from qsmcmb.dipole_inversion import DEFAULT, METHODS, SHORT, STARTS_FROM
 from qsmcmb.dipole_inversion._head_loops import combine_echoes
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
@@ -39,7 +39,7 @@ def invert(
     mask: BoolArray,
     grid: Grid,
     *,
-    method: str = "tv",
+    method: str = DEFAULT,
     field_sd_ppm: FloatArray | None = None,
     magnitude: FloatArray | None = None,
     te_s: tuple[float, ...] | None = None,

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.core._box_loops import scale_inside
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.dipole import Triple, spectral_tables
 from qsmcmb.core.fft import engine
 from qsmcmb.core.memory import empty, zeros
-from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_range
 from qsmcmb.dipole_inversion import _ilsqr_loops as loops
 from qsmcmb.dipole_inversion.descent import Stop, descend

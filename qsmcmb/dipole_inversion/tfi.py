@@ -10,8 +10,9 @@ begins.
 
 from __future__ import annotations
 
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.memory import sparse_zeros
-from qsmcmb.core.morphology import bounding_box, without_surface
+from qsmcmb.core.morphology import without_surface
 from qsmcmb.core.poisson import laplacian_inside, solve_poisson
 from qsmcmb.dipole_inversion.medi import invert_medi
 from qsmcmb.model import Grid

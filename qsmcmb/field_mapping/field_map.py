@@ -6,14 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.memory import sparse_zeros
-from qsmcmb.core.morphology import bounding_box
+from qsmcmb.core.noise import noise_from_magnitude
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
 
-__all__ = (
-    "FieldMap",
-    "noise_from_magnitude",
-)
+__all__ = ("FieldMap",)
 
 TWO_PI = np.float32(2 * np.pi)
 """One turn, rad, in float32 as all volumes are."""
@@ -88,39 +86,3 @@ def to_field_map(sums: FieldMap, mask: BoolArray, noise: float, dof: int) -> Fie
         planes[2][inside] = np.sqrt(rms2)
         planes[3][inside] = np.exp(-rms2 / 2)
     return sums
-
-
-def noise_from_magnitude(magnitude: FloatArray, mask: BoolArray) -> np.float32:
-    """Return the SD of one channel's noise from a magnitude image.
-
-    Parameters
-    ----------
-    magnitude : ndarray of shape (x, y, z)
-        Magnitude, any unit, of a signal well above the noise.
-    mask : ndarray of shape (x, y, z), bool
-        Voxels with signal.
-
-    Returns
-    -------
-    float32
-        Noise SD in the unit of the magnitude, at least 1e-10.
-
-    Notes
-    -----
-    From the third difference d of the magnitude, once along each axis, which takes all smooth images out:
-    median |d| / 0.6745 / sqrt(8), for of white noise d has sqrt(8) times the SD.
-
-    Examples
-    --------
-    >>> magnitude = np.random.default_rng(0).normal(100.0, 2.0, (16, 16, 16))
-    >>> round(float(noise_from_magnitude(magnitude, np.ones(magnitude.shape, bool))))
-    2
-    """
-    box = bounding_box(mask)
-    inner = magnitude[box].astype(np.float32)
-    # Eight voxels with signs: smooth anatomy cancels, noise adds up.
-    d = np.diff(np.diff(np.diff(inner, axis=0), axis=1), axis=2)
-    # Both far corners in the mask: nearly all of the eight are.
-    inside = mask[box][:-1, :-1, :-1] & mask[box][1:, 1:, 1:]
-    values = np.abs(d[inside]) if inside.any() else np.abs(d)
-    return np.float32(max(float(np.median(values)) / 0.6745 / np.sqrt(8.0), 1e-10))

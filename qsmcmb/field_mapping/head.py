@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from qsmcmb.core.methods import call_method
 from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
-from qsmcmb.field_mapping import METHODS
+from qsmcmb.field_mapping import DEFAULT, METHODS
 from qsmcmb.field_mapping.field_map import FieldMap
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -21,7 +21,7 @@ def map_field(
     grid: Grid,
     *,
     te_s: tuple[float, ...],
-    method: str = "nonlinear",
+    method: str = DEFAULT,
     options: Mapping[str, object] | None = None,
 ) -> FieldMap:
     """Combine the echoes into the total field.

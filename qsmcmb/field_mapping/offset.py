@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from qsmcmb.core.morphology import bounding_box
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.validate import check_range
 from qsmcmb.field_mapping import _offset_loops as loops
 from qsmcmb.model import Grid

@@ -10,7 +10,7 @@ from scipy import ndimage
 from qsmcmb.core.methods import call_method
 from qsmcmb.core.morphology import close_gaps, dilate, erode, fill_holes, largest_component, shave
 from qsmcmb.core.validate import check_choice, check_finite, check_mask, check_range, check_volume
-from qsmcmb.masking import METHODS
+from qsmcmb.masking import DEFAULT, METHODS
 from qsmcmb.masking import _coherence_loops as loops
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -28,7 +28,7 @@ def mask_brain(
     phase_rad: FloatArray,
     grid: Grid,
     *,
-    method: str = "combined",
+    method: str = DEFAULT,
     options: Mapping[str, object] | None = None,
 ) -> BoolArray:
     """Return the brain mask of a scan.

@@ -1,9 +1,15 @@
-"""Measure lesions: fit each, then again with its neighbours' fields in place; add what is visible of it."""
+"""Measure lesions at given points: calibrate the scan, then fit each lesion beside its neighbours.
+
+1. A patch is cut around each point; `calibrate` finds the scan's properties and an initial fit of each lesion.
+2. The signal of the other lesions within 14 mm, by their latest fits, is a factor of a lesion's model. Lesions that
+   reach each other, directly or through others, are refined one after another, groups of them in parallel.
+3. The refined fit, with the tissue's Gaussian process prior, is compared with a vein and with a vein beside the lesion.
+4. Void, signal loss and SD complete each fit; points without a number carry the flag that says why.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
@@ -13,71 +19,101 @@ from threadpoolctl import threadpool_limits
 
 from qsmcmb.core.workers import run_each
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.microbleeds.calibration.filter_taper import choose_filter_taper
-from qsmcmb.microbleeds.calibration.heterogeneity import tissue_heterogeneity
-from qsmcmb.microbleeds.calibration.psf_width import estimate_psf_width2
-from qsmcmb.microbleeds.calibration.slice_profile_choice import choose_slice_profile
-from qsmcmb.microbleeds.crosscheck.signal_loss import measure_signal_loss
+from qsmcmb.microbleeds.calibration.calibrate import Calibration, calibrate
 from qsmcmb.microbleeds.crosscheck.visible_void import dark_beyond_ball
 from qsmcmb.microbleeds.fit.adjacent_vein import fit_adjacent_vein
-from qsmcmb.microbleeds.fit.initial import initial_fit
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
 from qsmcmb.microbleeds.fit.refinement import refine_with_tissue_prior
 from qsmcmb.microbleeds.fit.shape_selection import select_shape
 from qsmcmb.microbleeds.fit.uncertainty import LesionFit, summarise_fit
 from qsmcmb.microbleeds.fit.vein import Vein, find_vein
-from qsmcmb.microbleeds.results.duplicates import SAME_LESION_MM
-from qsmcmb.microbleeds.results.measurement import LesionMeasurement, describe_lesion
-from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, KSpaceWindows
-from qsmcmb.microbleeds.signal.model import Source
-from qsmcmb.microbleeds.signal.patch import RADIUS_MM, Patch, cut_patch
+from qsmcmb.microbleeds.results.duplicates import MAX_SAME_FIT_MM
+from qsmcmb.microbleeds.results.flags import Flag
+from qsmcmb.microbleeds.results.measurement import (
+    CLEAR_SIGNIFICANCE,
+    MIN_SIGNIFICANCE,
+    FittedLesion,
+    LesionMeasurement,
+    measure_fitted,
+)
+from qsmcmb.microbleeds.signal.acquisition import Acquisition
+from qsmcmb.microbleeds.signal.patch import PATCH_RADIUS_MM, Patch, ScanFields, cut_patch
 from qsmcmb.microbleeds.signal.point_spread import PointSpread
 from qsmcmb.microbleeds.signal.reference_patches import find_reference_patches
-from qsmcmb.model import GreScan, Microbleed
-from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
+from qsmcmb.microbleeds.signal.source_shapes import ROW_CENTRE, ROW_RADIUS
+from qsmcmb.model import GreScan
+from qsmcmb.typing import ComplexArray, FloatArray, IntArray
 
-UNIT = "ppm mm3"
+__all__ = ["MeasuredLesions", "Targets", "measure_lesions"]
+
 NEIGHBOUR_MM = 14.0
-LIMIT_SD = 5.0
-N_HETEROGENEITY_LESIONS = 6
-"""Lesions around which the tissue's texture is looked at."""
-FOUND_SD = 3.0
-"""Total susceptibility over its SD from which there is something."""
+"""Distance, mm, up to which the signal of another lesion is part of a lesion's model: its patch ends at 8 mm."""
+MIN_FRACTION_IN_MASK = 0.2
+"""Least fraction of the ball in the mask for a fit: a convention of the table."""
+MIN_VOXELS = 80
+"""Least voxels for a fit: about four times the parameters of ball and polynomials."""
 
 
-class ScanFields(NamedTuple):
-    """What the earlier stages know: field (Hz), receive phase (rad), mask, noise SD, map (ppm), R2* (1/s)."""
+class Targets(NamedTuple):
+    """Points to be measured: those of readers first, then those of the detector."""
 
-    field_hz: FloatArray
-    offset_rad: FloatArray
-    mask: BoolArray
-    noise: float
-    chi_ppm: FloatArray | None = None
-    r2star_hz: FloatArray | None = None
-    windows: KSpaceWindows = FULL_K_SPACE
-    """What the reconstruction left of k-space along each axis."""
+    points_mm: FloatArray
+    """(n, 3), scanner RAS+ mm."""
+    kinds: Sequence[str | None]
+    """Kind of each point, where its source states one."""
+    scores: Sequence[float | None]
+    """Detector's score of each point, 0 to 1; None for a reader's."""
+    n_readers: int
+    """Number of a reader's points."""
+
+    @classmethod
+    def of_readers(cls, points_mm: FloatArray, kinds: Sequence[str | None] | None = None) -> Targets:
+        """Return a reader's points as targets.
+
+        Parameters
+        ----------
+        points_mm : array_like of shape (n, 3)
+            Positions, scanner RAS+ mm; n may be 0.
+        kinds : sequence of str or None, optional
+            Kind of each point, where the reader states one.
+
+        Returns
+        -------
+        Targets
+            The points without scores.
+
+        Examples
+        --------
+        >>> Targets.of_readers([[0.0, 1.0, 2.0]]).points_mm.shape
+        (1, 3)
+        """
+        points = np.asarray(points_mm, dtype=float).reshape(-1, 3) if np.size(points_mm) else np.zeros((0, 3))
+        n = len(points)
+        return cls(points_mm=points, kinds=list(kinds or [None] * n), scores=[None] * n, n_readers=n)
 
 
 class MeasuredLesions(NamedTuple):
-    """Lesions, their label image, the fitted balls (centre in mm from each point, voxel axes)."""
+    """Measurement of each point, and the label image of the visible lesions."""
 
-    lesions: tuple[Microbleed, ...]
+    lesions: tuple[LesionMeasurement, ...]
+    """Measurements in the order of the points."""
     labels: IntArray
-    sources: tuple[Source, ...]
-    details: tuple[LesionMeasurement | None, ...] = ()
-    """For each lesion; None where nothing could be fitted."""
+    """Label image on the scan's grid: number of the point from 1, 0 elsewhere; the earlier point has a shared voxel."""
+
+    @property
+    def fitted(self) -> tuple[FittedLesion | None, ...]:
+        """The fit at each point; None where there is no number."""
+        return tuple(lesion.fitted for lesion in self.lesions)
 
 
 # The matrices are small: more BLAS threads only wait for each other, and their count would show in the last bits.
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def measure_lesions(
     scan: GreScan,
-    points_mm: FloatArray,
-    data: ScanFields,
+    targets: Targets,
+    fields: ScanFields,
+    acquisition: Acquisition,
     *,
-    kinds: Sequence[str | None] | None = None,
-    scores: Sequence[float | None] | None = None,
-    n_readers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> MeasuredLesions:
     """Measure the total susceptibility of lesions at given points.
@@ -85,173 +121,181 @@ def measure_lesions(
     Parameters
     ----------
     scan : GreScan
-        The scan; its wrapped phase and magnitude are what is fitted.
-    points_mm : ndarray of shape (n, 3)
-        Positions, scanner RAS+ mm; within about 2 mm.
-    data : ScanFields
-        Results of the earlier stages.
-    kinds, scores : sequence, optional
-        Kind and score of each point, where known.
-    n_readers : int, optional
-        The first this many points come from a reader (all, by default), the rest from the detector.
+        The scan; its wrapped phase (rad) and magnitude are fitted.
+    targets : Targets
+        Positions within about 2 mm of the lesions.
+    fields : ScanFields
+        Results of the earlier stages on `scan.grid`.
+    acquisition : Acquisition
+        Echo times, field strength, noise and k-space windows, before calibration.
     progress : callable, optional
-        Called with (done, all).
+        Called after each lesion with the number of lesions done and that of all.
 
     Returns
     -------
-    Measured
+    MeasuredLesions
+        Total susceptibility (ppm mm3) with SD at each point, or the flag that says why there is none.
 
     Raises
     ------
     InvalidInputError
-        POINTS when `points_mm` is not (n, 3) or not finite.
+        POINTS when `targets.points_mm` is not finite.
     """
-    points_mm = np.asarray(points_mm, dtype=float).reshape(-1, 3) if np.size(points_mm) else np.zeros((0, 3))
+    points_mm = targets.points_mm
     if not np.isfinite(points_mm).all():
         raise InvalidInputError(
             "POINTS", "points_mm", field="x_mm, y_mm, z_mm", found="values that are not finite",
             expected="finite scanner coordinates in mm", fix="correct the table of points",
         )  # fmt: skip
-    voxels = scan.grid.to_voxel(points_mm)
+    job = _Job(scan, fields, scan.grid.to_voxel(points_mm))
+    patches = [_patch_at(job, voxel, acquisition) for voxel in job.voxels]
+    calibration = calibrate(patches, acquisition, job.reference_patches)
+    fits = _fit_all(job, calibration, progress)
     labels = np.zeros(scan.grid.shape, np.int32)
-    patches = _with_heterogeneity([_near(scan, v, data) for v in voxels], scan, voxels, data)
-    patches = choose_filter_taper(choose_slice_profile(patches))
-    states = run_each(lambda patch: None if patch is None else initial_fit(patch), patches)
-    psf_width2 = estimate_psf_width2([o for o in states if o is not None])
-    fits: list[LesionFit | None] = [None] * len(patches)
-    veins: list[Vein | None] = [None] * len(patches)
-    beside: list[Vein | None] = [None] * len(patches)
-    positions_mm = voxels * np.array(scan.grid.voxel_size_mm)
+    lesions = []
+    for i, (patch, found) in enumerate(zip(patches, fits, strict=True)):
+        reason = _reason_without_number(job, i, found)
+        fitted = None
+        if reason is None and patch is not None and found is not None:
+            fitted = measure_fitted(
+                patch, found.fit, fields, scan.grid, vein=found.vein, adjacent_vein=found.adjacent_vein
+            )
+            box = labels[patch.box]
+            box[fitted.region & (box == 0)] = i + 1
+        x, y, z = (float(value) for value in points_mm[i])
+        lesions.append(
+            LesionMeasurement(
+                label=i + 1,
+                point_mm=(x, y, z),
+                stated_kind=targets.kinds[i],
+                score=targets.scores[i],
+                source="reader" if i < targets.n_readers else "detector",
+                fitted=fitted,
+                reason=reason,
+            )
+        )
+    return MeasuredLesions(tuple(lesions), labels)
+
+
+class _Job(NamedTuple):
+    """The scan, the results of its earlier stages, and all points as voxel indices."""
+
+    scan: GreScan
+    fields: ScanFields
+    voxels: FloatArray
+
+    def reference_patches(self, patch: Patch) -> list[Patch]:
+        """Return lesion-free patches of the same shape around a lesion's."""
+        return find_reference_patches(patch, self.scan, self.fields, lesion_voxels=self.voxels)
+
+
+class _RefinedFit(NamedTuple):
+    """Refined fit of one lesion, and the veins that explain the scan better than it, or together with it."""
+
+    fit: LesionFit
+    vein: Vein | None
+    adjacent_vein: Vein | None
+
+
+def _fit_all(
+    job: _Job, calibration: Calibration, progress: Callable[[int, int], None] | None
+) -> list[_RefinedFit | None]:
+    """Return the refined fit of each point, lesions within NEIGHBOUR_MM one after another."""
+    states = list(calibration.states)
+    refined: list[_RefinedFit | None] = [None] * len(states)
+    positions_mm = job.voxels * np.array(job.scan.grid.voxel_size_mm)
     in_reach = np.linalg.norm(positions_mm[:, None] - positions_mm, axis=2) <= NEIGHBOUR_MM
     done = count(1)
 
-    def fit_together(group: IntArray) -> None:
-        """Fit lesions that see each other one after another, each with what is known of the others."""
+    def fit_group(group: IntArray) -> None:
         for i in group:
             state = states[i]
             if state is not None:
-                patch = state.model.patch
-                others = np.flatnonzero(in_reach[i])
-                around = _neighbours(i, others, positions_mm, states, patch)
-                if around is not None:
-                    core = state.model.core
-                    state = select_shape(
-                        patch, state.source, neighbours=around, psf_width2=psf_width2, core=core
-                    )
-                refined, veins[i], beside[i] = _compare_with_vein(refine_with_tissue_prior(state, psf_width2))
-                fits[i] = fit = summarise_fit(
-                    refined, _reference_patches(scan, refined.model.patch, voxels, data)
-                )
-                states[i] = fit.state
+                neighbours = _neighbour_factor(i, np.flatnonzero(in_reach[i]), positions_mm, states)
+                fit = _refine(job, state, calibration.acquisition, neighbours)
+                refined[i] = fit
+                # Later lesions of the group see this one as refined.
+                states[i] = fit.fit.state
             if progress:
-                progress(next(done), len(patches))
+                progress(next(done), len(states))
 
-    # Directly or through others: what one group fits no other reads.
+    # Reach counts directly or through others, so that no group reads a state that another one writes.
     n_groups, group_of = connected_components(in_reach, directed=False)
     groups = [np.flatnonzero(group_of == g) for g in range(n_groups)]
-    # What lasts longest first, so that no thread waits for it at the end: many lesions, and what no ball describes.
-    lasts = [0.0 if o is None else o.core_residual() for o in states]
-    run_each(fit_together, sorted(groups, key=lambda group: sum(lasts[i] for i in group), reverse=True))
-    lesions: list[Microbleed] = []
-    details: list[LesionMeasurement | None] = []
-    for i, (patch, fit) in enumerate(zip(patches, fits, strict=True)):
-        point = (float(points_mm[i, 0]), float(points_mm[i, 1]), float(points_mm[i, 2]))
-        kind, score = kinds[i] if kinds else None, scores[i] if scores else None
-        source = "reader" if n_readers is None or i < n_readers else "detector"
-        missing = _reason_without_number(scan, voxels[i], data, fit)
-        if missing:
-            lesions.append(Microbleed(i + 1, point, kind or "other", source=source, flags=(missing,)))
-            details.append(None)
-            continue
-        assert patch is not None
-        assert fit is not None
-        detail = LesionMeasurement(patch, fit, measure_signal_loss(patch, fit.source), veins[i], beside[i])
-        details.append(detail)
-        lesions.append(
-            describe_lesion(scan, i + 1, detail, data, kind=kind, score=score, source=source, labels=labels)
-        )
-    sources = tuple(f.source if f else Source(0.0, (0.0, 0.0, 0.0), 1.0) for f in fits)
-    return MeasuredLesions(tuple(lesions), labels, sources, tuple(details))
+    # The longest groups first, so that no thread waits for one at the end: many lesions, and poorly described ones.
+    effort = [0.0 if state is None else state.core_residual() for state in states]
+    run_each(fit_group, sorted(groups, key=lambda group: sum(effort[i] for i in group), reverse=True))
+    return refined
 
 
-def _compare_with_vein(refined: FitState) -> tuple[FitState, Vein | None, Vein | None]:
-    """Return the fit, the vein that explains the scan better than it, and one that does so together with it."""
-    # A vein is a poor lesion: its SD is no reason not to look.
-    found = abs(refined.source.total_chi_ppm_mm3) > FOUND_SD * refined.sandwich_sd()
-    vein = find_vein(refined) if found else None
-    if vein is not None:
-        return refined, vein, None
-    together, beside = fit_adjacent_vein(refined)
-    return together, None, beside
-
-
-def _near(scan: GreScan, voxel: FloatArray, data: ScanFields) -> Patch | None:
-    if not _in_volume(scan, voxel):
-        return None
-    patch = cut_patch(
-        scan,
-        voxel,
-        field_hz=data.field_hz,
-        offset_rad=data.offset_rad,
-        mask=data.mask,
-        noise=data.noise,
-        windows=data.windows,
+def _refine(
+    job: _Job, state: FitState, acquisition: Acquisition, neighbours: ComplexArray | None
+) -> _RefinedFit:
+    """Return the final fit of one lesion beside its neighbours, and the veins that explain the scan better."""
+    if neighbours is not None:
+        # The initial fit knew no neighbours: the shape is chosen anew with their signal in the model.
+        patch = state.model.patch.with_acquisition(acquisition)
+        state = select_shape(patch, state.source, neighbours=neighbours, core_decay=state.model.core_decay)
+    refined = refine_with_tissue_prior(state, acquisition)
+    # By the residual's SD alone: a vein fits poorly as a lesion, and the whole SD would hide it.
+    significant = abs(refined.source.total_chi_ppm_mm3) > MIN_SIGNIFICANCE * refined.sandwich_sd()
+    vein, adjacent_vein = find_vein(refined) if significant else None, None
+    if vein is None:
+        refined, adjacent_vein = fit_adjacent_vein(refined)
+    return _RefinedFit(
+        summarise_fit(refined, job.reference_patches(refined.model.patch)), vein, adjacent_vein
     )
-    return patch if patch.fraction_in_mask > 0.2 and patch.inside.sum() > 80 else None
 
 
-def _reason_without_number(
-    scan: GreScan, voxel: FloatArray, data: ScanFields, fit: LesionFit | None
-) -> str | None:
-    """Return the flag of a point that has no number."""
-    if fit is None:
-        return "outside-mask" if _in_volume(scan, voxel) else "outside-volume"
-    # Above a sinus all may be dark, too, and the lesion be seen in the phase.
-    clear = abs(fit.source.total_chi_ppm_mm3) > LIMIT_SD * fit.sd_ppm_mm3
-    hidden = not clear and dark_beyond_ball(scan, voxel, data.mask, RADIUS_MM)
-    return "too-large" if fit.exceeds_patch or hidden else None
+def _patch_at(job: _Job, voxel: FloatArray, acquisition: Acquisition) -> Patch | None:
+    """Return the patch around a point; None where too little of it lies in volume and mask."""
+    if not _in_volume(job.scan, voxel):
+        return None
+    patch = cut_patch(job.scan, voxel, job.fields, acquisition)
+    enough = patch.fraction_in_mask > MIN_FRACTION_IN_MASK and patch.inside.sum() > MIN_VOXELS
+    return patch if enough else None
+
+
+def _reason_without_number(job: _Job, i: int, refined: _RefinedFit | None) -> Flag | None:
+    """Return the flag that says why a point has no number; None where it has one."""
+    if refined is None:
+        return Flag.OUTSIDE_MASK if _in_volume(job.scan, job.voxels[i]) else Flag.OUTSIDE_VOLUME
+    fit = refined.fit
+    # Above a sinus all of the ball may be dark, too, and yet a clear lesion be seen in the phase.
+    clear = abs(fit.source.total_chi_ppm_mm3) > CLEAR_SIGNIFICANCE * fit.sd_ppm_mm3
+    hidden = not clear and dark_beyond_ball(job.scan, job.voxels[i], job.fields.mask, PATCH_RADIUS_MM)
+    return Flag.TOO_LARGE if fit.exceeds_patch or hidden else None
 
 
 def _in_volume(scan: GreScan, voxel: FloatArray) -> bool:
+    """Whether a point lies in a voxel of the scan; a voxel reaches half its size around its centre."""
     return bool(np.all(voxel >= -0.5) and np.all(voxel <= np.array(scan.grid.shape) - 0.5))
 
 
-def _with_heterogeneity(
-    patches: list[Patch | None], scan: GreScan, voxels: FloatArray, data: ScanFields
-) -> list[Patch | None]:
-    """Return neighbourhoods that know how much the scan's tissue differs from place to place."""
-    some = [n for n in patches if n is not None][:N_HETEROGENEITY_LESIONS]
-    places = run_each(lambda patch: _reference_patches(scan, patch, voxels, data), some)
-    heterogeneity = tissue_heterogeneity([place for around in places for place in around])
-    return [None if n is None else replace(n, heterogeneity=heterogeneity) for n in patches]
-
-
-def _reference_patches(scan: GreScan, patch: Patch, voxels: FloatArray, data: ScanFields) -> list[Patch]:
-    return find_reference_patches(
-        patch, scan, field_hz=data.field_hz, offset_rad=data.offset_rad, mask=data.mask, lesion_voxels=voxels
-    )
-
-
-def _neighbours(
-    i: int, in_reach: IntArray, positions_mm: FloatArray, states: Sequence[FitState | None], patch: Patch
+def _neighbour_factor(
+    i: int, in_reach: IntArray, positions_mm: FloatArray, states: Sequence[FitState | None]
 ) -> ComplexArray | None:
     """Return the factor of the other lesions in reach on the signal around point i (voxel axes); None without any.
 
     A fit that ends where this one does is a second point on the same lesion, not a neighbour.
     """
     factor, own = None, states[i]
+    assert own is not None
     for j in in_reach:
         other = states[j]
         if j == i or other is None:
             continue
         shift = positions_mm[j] - positions_mm[i]
         centre = shift + other.source.centre_mm
-        if own is not None and np.linalg.norm(centre - own.source.centre_mm) < SAME_LESION_MM:
+        if np.linalg.norm(centre - own.source.centre_mm) < MAX_SAME_FIT_MM:
             continue
         rows = other.rows
-        rows[:, 1:4] += shift
-        spread = PointSpread(patch, other.source.total_chi_ppm_mm3, centre, rows[:, 4].max())
-        this = spread.factor(rows, other.decay_hz, other.psf_width2_mm2, shape=other.model.shape)[0]
-        this = 1 + this.reshape(-1)
-        factor = this if factor is None else factor * this
+        rows[:, ROW_CENTRE] += shift
+        spread = PointSpread(
+            own.model.patch, other.source.total_chi_ppm_mm3, centre, rows[:, ROW_RADIUS].max()
+        )
+        # The point spread acts on the factor less 1, and returns that.
+        change = spread.factor(rows, other.decay_hz, other.psf_width2_mm2, shape=other.model.shape)[0]
+        one = 1 + change.reshape(-1)
+        factor = one if factor is None else factor * one
     return factor

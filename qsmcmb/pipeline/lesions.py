@@ -1,95 +1,145 @@
-"""Lesion records completed with what only several stages together know."""
+"""Rows of one scan's lesions from the results of several stages: the shared end of `run` and `quantify`.
+
+For the map sums the fitted lesions' own field, that of point dipoles, goes without noise through the scan's background
+removal and inversion; the map that comes out is the pipeline's response.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from qsmcmb.core.boxes import ball_around
-from qsmcmb.microbleeds.crosscheck.map_sum import Maps, MapSum, sums_over_map
+from qsmcmb.anatomy.territory import assign_territory
+from qsmcmb.core.boxes import ball_box
+from qsmcmb.lesion import LocatedSource, Microbleed
+from qsmcmb.microbleeds.crosscheck.map_sum import ChiMaps, MapSum, sums_over_map
 from qsmcmb.microbleeds.measure import MeasuredLesions
-from qsmcmb.model import GreScan, Microbleed
+from qsmcmb.microbleeds.results.duplicates import duplicate_groups
+from qsmcmb.microbleeds.results.measurement import LesionMeasurement, SceneContext, assemble_lesion
+from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, FloatArray
 
-WINDOW_MM = 40.0
+__all__ = ["describe_lesions", "measure_map_sums"]
+
+FIELD_REACH_MM = 40.0
+"""Distance up to which a lesion's field goes into the pipeline's response, mm: that of 40 ppm mm3 is 0.1 ppb there."""
+UNIT_BALL_RADIUS = 0.62
+"""Radius of a ball of unit volume, (3 / (4 pi))^(1/3)."""
+MIN_BALL_MM = 1.0
+"""Least radius of the ball that stands for a lesion in the response, mm."""
 
 
-def add_map_sums(
+def describe_lesions(
     measured: MeasuredLesions,
+    scan: GreScan,
+    brain: BoolArray,
+    *,
+    map_sums: Sequence[MapSum | None] | None = None,
+    limit_ppm_mm3: FloatArray | None = None,
+) -> tuple[Microbleed, ...]:
+    """Describe each measured point by its fit and by the whole scan.
+
+    Parameters
+    ----------
+    measured : MeasuredLesions
+        Measurements of the points.
+    scan : GreScan
+        The scan, for its geometry.
+    brain : ndarray of shape scan.grid.shape, bool
+        Brain mask, for the territories.
+    map_sums : sequence of MapSum or None, optional
+        Sum over the map at each point, ppm mm3, where there is a map.
+    limit_ppm_mm3 : ndarray of shape grid.shape, optional
+        Detection limit map, ppm mm3.
+
+    Returns
+    -------
+    tuple of Microbleed
+        Rows of the lesion table, in the order of the points.
+    """
+    lesions = measured.lesions
+    duplicates = {i for group in duplicate_groups(lesions) for i in group}
+    where = assign_territory([lesion.position_mm for lesion in lesions], brain, scan.grid)
+    sums = map_sums or [None] * len(lesions)
+    contexts = [
+        SceneContext(
+            map_sum=sums[i],
+            detection_limit_ppm_mm3=None if limit_ppm_mm3 is None else _limit_at(lesion, limit_ppm_mm3, scan),
+            side=where[i][0],
+            territory=where[i][1],
+            is_duplicate=i in duplicates,
+        )
+        for i, lesion in enumerate(lesions)
+    ]
+    return tuple(assemble_lesion(m, context) for m, context in zip(lesions, contexts, strict=True))
+
+
+def measure_map_sums(
+    lesions: Sequence[LesionMeasurement],
     scan: GreScan,
     chi_ppm: FloatArray,
     *,
     response: Callable[[FloatArray], FloatArray],
     mask: BoolArray,
-) -> tuple[MeasuredLesions, tuple[MapSum | None, ...]]:
-    """Return the lesions with their sums over the map, raw and corrected, and the sums with all they rest on.
+) -> tuple[MapSum | None, ...]:
+    """Sum the susceptibility map at each lesion, raw and corrected.
 
-    `response` takes a total field (ppm) to a map: the fitted lesions alone go through the scan's own stages.
+    Parameters
+    ----------
+    lesions : sequence of LesionMeasurement
+        Measurements of the points.
+    scan : GreScan
+        The scan, for its geometry.
+    chi_ppm : ndarray of shape grid.shape
+        Susceptibility map, ppm.
+    response : callable
+        Function that takes a total field (ppm) through the scan's own stages to a susceptibility map (ppm).
+    mask : ndarray of shape scan.grid.shape, bool
+        Voxels where the map is defined.
+
+    Returns
+    -------
+    tuple of MapSum or None
+        Sums (ppm mm3) in the order of the points; None where there is no number.
     """
-    fitted = [m.total_chi_ppm_mm3 for m in measured.lesions]
-    known = [i for i, f in enumerate(fitted) if f is not None and f.value != 0]
-    sums: list[MapSum | None] = [None] * len(fitted)
+    fitted = [lesion.total_chi_ppm_mm3 for lesion in lesions]
+    known = [i for i, total in enumerate(fitted) if total is not None and total.value != 0]
+    sums: list[MapSum | None] = [None] * len(lesions)
     if not known:
-        return measured, tuple(sums)
+        return tuple(sums)
     field_ppm = np.zeros(scan.grid.shape, np.float32)
     for i in known:
-        _add_dipole(field_ppm, scan, measured.lesions[i])
-    maps = Maps(chi_ppm, response(field_ppm), mask, scan.grid)
-    places = [np.array(measured.lesions[i].position_mm) for i in known]
-    totals = [f.value for f in (fitted[i] for i in known) if f is not None]
-    for i, total in zip(known, sums_over_map(maps, places, totals), strict=True):
-        sums[i] = total
-    lesions = tuple(_with_sum(m, s) for m, s in zip(measured.lesions, sums, strict=True))
-    return measured._replace(lesions=lesions), tuple(sums)
+        _add_dipole(field_ppm, scan, lesions[i])
+    maps = ChiMaps(chi_ppm=chi_ppm, response_ppm=response(field_ppm), mask=mask, grid=scan.grid)
+    positions = [np.array(lesions[i].position_mm) for i in known]
+    totals = [total.value for total in (fitted[i] for i in known) if total is not None]
+    for i, found in zip(known, sums_over_map(maps, positions, totals), strict=True):
+        sums[i] = found
+    return tuple(sums)
 
 
-def _with_sum(lesion: Microbleed, total: MapSum | None) -> Microbleed:
-    if total is None:
-        return lesion
-    raw = total.raw_ppm_mm3 if np.isfinite(total.raw_ppm_mm3) else None
-    corrected = total.corrected.value if total.corrected else None
-    flags = lesion.flags if corrected is not None else (*lesion.flags, "map-sum-unreliable")
-    return dataclasses.replace(
-        lesion, total_chi_sum_raw_ppm_mm3=raw, total_chi_sum_ppm_mm3=corrected, flags=flags
-    )
-
-
-def _add_dipole(field_ppm: FloatArray, scan: GreScan, lesion: Microbleed) -> None:
-    """Add the lesion's field: a ball of at least a voxel's size, so that the grid can hold it."""
-    grid, moment = scan.grid, lesion.total_chi_ppm_mm3
-    assert moment is not None
+def _add_dipole(field_ppm: FloatArray, scan: GreScan, lesion: LocatedSource) -> None:
+    """Add the field of a lesion, ppm: a ball of at least a voxel's volume, so that the grid can hold it."""
+    grid, total = scan.grid, lesion.total_chi_ppm_mm3
+    assert total is not None
     centre = grid.to_voxel(np.array(lesion.position_mm))
-    box, distance = ball_around(grid, centre, WINDOW_MM)
+    box, distance = ball_box(grid, centre, FIELD_REACH_MM)
     along = np.zeros(distance.shape)
     for axis, (s, c) in enumerate(zip(box, centre, strict=True)):
         line = (np.arange(s.start, s.stop) - c) * grid.voxel_size_mm[axis] * grid.b0_dir[axis]
         along = along + line.reshape([-1 if a == axis else 1 for a in range(3)])
-    radius = max(0.62 * grid.voxel_volume_mm3 ** (1 / 3), 1.0)
+    # A ball's field is a point dipole's outside, and 0 inside (with the sphere of Lorentz).
+    radius = max(UNIT_BALL_RADIUS * grid.voxel_volume_mm3 ** (1 / 3), MIN_BALL_MM)
     outside = distance > radius
     r = np.maximum(distance, radius)
-    field = moment.value * (3 * (along / r) ** 2 - 1) / (4 * np.pi * r**3)
+    field = total.value * (3 * (along / r) ** 2 - 1) / (4 * np.pi * r**3)
     field_ppm[box] += np.where(outside, field, 0).astype(np.float32)
 
 
-def with_detection_limits(
-    lesions: Sequence[Microbleed], limit_ppm_mm3: FloatArray, scan: GreScan
-) -> tuple[Microbleed, ...]:
-    """Return the lesions with the detection limit map's value where they lie; unknown outside the map."""
-    out = []
-    for lesion in lesions:
-        voxel = np.rint(scan.grid.to_voxel(np.array(lesion.position_mm))).astype(int)
-        inside = np.all(voxel >= 0) and np.all(voxel < scan.grid.shape)
-        value = float(limit_ppm_mm3[tuple(voxel)]) if inside else 0.0
-        known = value if 0 < value < np.inf else None
-        out.append(dataclasses.replace(lesion, detection_limit_ppm_mm3=known))
-    return tuple(out)
-
-
-def with_territories(
-    lesions: Sequence[Microbleed], where: Sequence[tuple[str, str]]
-) -> tuple[Microbleed, ...]:
-    """Return the lesions with side and territory."""
-    pairs = zip(lesions, where, strict=True)
-    return tuple(dataclasses.replace(m, side=side, territory=territory) for m, (side, territory) in pairs)
+def _limit_at(lesion: LocatedSource, limit_ppm_mm3: FloatArray, scan: GreScan) -> float | None:
+    """Return the detection limit map's value at a lesion; None outside the map."""
+    voxel = np.rint(scan.grid.to_voxel(np.array(lesion.position_mm))).astype(int)
+    inside = np.all(voxel >= 0) and np.all(voxel < scan.grid.shape)
+    value = float(limit_ppm_mm3[tuple(voxel)]) if inside else 0.0
+    return value if 0 < value < np.inf else None

@@ -1,4 +1,7 @@
-"""Lesions at given points, without the susceptibility map: the shortest way from phase to a number."""
+"""Quantification of lesions at given points, without the susceptibility map: the shortest way from phase to a number.
+
+Stages: brain mask, unwrapping, field map, k-space windows, measurement.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qsmcmb.anatomy.territory import assign_territory
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
-from qsmcmb.microbleeds.crosscheck.agreement import flag_disagreement
-from qsmcmb.microbleeds.measure import ScanFields, measure_lesions
-from qsmcmb.microbleeds.results.duplicates import flag_duplicates
-from qsmcmb.microbleeds.results.measurement import LesionMeasurement
+from qsmcmb.microbleeds.measure import Targets, measure_lesions
+from qsmcmb.microbleeds.results.measurement import FittedLesion
 from qsmcmb.microbleeds.results.table import MicrobleedTable
+from qsmcmb.microbleeds.signal.patch import ScanFields
 from qsmcmb.model import GreScan
+from qsmcmb.pipeline.clock import Clock
 from qsmcmb.pipeline.config import Config, make_config
-from qsmcmb.pipeline.lesions import with_territories
-from qsmcmb.pipeline.subject import Clock, Report, map_scan_field, provenance_of
-from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.pipeline.lesions import describe_lesions
+from qsmcmb.pipeline.provenance import provenance_of
+from qsmcmb.pipeline.subject import map_scan_field
+from qsmcmb.stages import POINT_STAGES
+from qsmcmb.typing import BoolArray, FloatArray, Report
+
+__all__ = ["measure_points", "quantify"]
 
 
 def quantify(
@@ -35,12 +41,12 @@ def quantify(
     Parameters
     ----------
     scan : GreScan
-        Wrapped phase and magnitude.
+        Wrapped phase (rad) and magnitude of all echoes.
     points_mm : array_like of shape (n, 3)
-        Positions in scanner RAS+ mm, within about 2 mm.
-    kinds : sequence of str, optional
-        What each point is, where known.
-    mask : ndarray of bool, optional
+        Positions in scanner RAS+ mm, within about 2 mm of the lesions.
+    kinds : sequence of str or None, optional
+        Kind of each point, where known.
+    mask : ndarray of shape scan.grid.shape, bool, optional
         Brain mask; made from the scan by default.
     config : Config, optional
         Methods and options of the stages used: mask, unwrap, fieldmap.
@@ -72,8 +78,36 @@ def measure_points(
     mask: BoolArray | None = None,
     config: Config | None = None,
     report: Report | None = None,
-) -> tuple[MicrobleedTable, tuple[LesionMeasurement | None, ...]]:
-    """Return the table of `quantify` and what each row rests on; parameters as there."""
+) -> tuple[MicrobleedTable, tuple[FittedLesion | None, ...]]:
+    """Measure lesions at given points, and return the fits beside the table.
+
+    Parameters
+    ----------
+    scan : GreScan
+        Wrapped phase (rad) and magnitude of all echoes.
+    points_mm : array_like of shape (n, 3)
+        Positions in scanner RAS+ mm, within about 2 mm of the lesions.
+    kinds : sequence of str or None, optional
+        Kind of each point, where known.
+    mask : ndarray of shape scan.grid.shape, bool, optional
+        Brain mask; made from the scan by default.
+    config : Config, optional
+        Methods and options of the stages used: mask, unwrap, fieldmap.
+    report : callable, optional
+        Progress, called with (scan, stage, seconds).
+
+    Returns
+    -------
+    MicrobleedTable
+        The table of `quantify`.
+    tuple of FittedLesion or None
+        Fit of each row; None where there is no number.
+
+    Raises
+    ------
+    InvalidInputError
+        POINTS for points that are not (n, 3) finite numbers; any gate of the stages.
+    """
     points = np.asarray(points_mm, dtype=float)
     if points.ndim != 2 or points.shape[1] != 3:
         raise InvalidInputError(
@@ -81,17 +115,13 @@ def measure_points(
             fix="give one row x, y, z in scanner RAS+ mm for each lesion",
         )  # fmt: skip
     config = config or make_config()
+    provenance = provenance_of(scan, config, POINT_STAGES, mask_given=mask is not None)
     clock = Clock(scan.name, report)
     phase = map_scan_field(scan, config, mask=mask, report=report)
     with clock.stage("acquisition"):
-        acquired = find_k_space_windows(scan, phase.mask)
-    data = ScanFields(
-        phase.total_field_hz, phase.offset_rad, phase.mask, acquired.noise, windows=acquired.windows
-    )
+        acquisition = find_k_space_windows(scan, phase.mask)
+    fields = ScanFields(field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask)
     with clock.stage("quantify"):
-        measured = measure_lesions(scan, points, data, kinds=kinds)
-    places = assign_territory([m.position_mm for m in measured.lesions], phase.mask, scan.grid)
-    losses = [d.loss if d else None for d in measured.details]
-    lesions = with_territories(flag_duplicates(flag_disagreement(measured.lesions, losses)), places)
-    provenance = provenance_of(scan, config, ("mask", "unwrap", "fieldmap"))
-    return MicrobleedTable(lesions, measured.labels, provenance), measured.details
+        measured = measure_lesions(scan, Targets.of_readers(points, kinds), fields, acquisition)
+    lesions = describe_lesions(measured, scan, phase.mask)
+    return MicrobleedTable(lesions, measured.labels, provenance), measured.fitted

@@ -2,85 +2,82 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.anatomy.territory import assign_territory
+from qsmcmb.core.methods import call_method
 from qsmcmb.core.validate import check_mask
 from qsmcmb.field_mapping.head import map_field
 from qsmcmb.field_mapping.offset import remove_phase_offset
-from qsmcmb.field_mapping.phase_sign import sign_looks_inverted
 from qsmcmb.field_mapping.preparation import prepare_phase
+from qsmcmb.lesion import Microbleed
 from qsmcmb.masking.brain import mask_brain
 from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
-from qsmcmb.microbleeds.crosscheck.agreement import flag_disagreement
 from qsmcmb.microbleeds.detection.candidates import find_candidates
 from qsmcmb.microbleeds.detection.limit_map import map_detection_limit
-from qsmcmb.microbleeds.measure import MeasuredLesions, ScanFields, measure_lesions
-from qsmcmb.microbleeds.results.duplicates import flag_duplicates
+from qsmcmb.microbleeds.measure import Targets, measure_lesions
 from qsmcmb.microbleeds.results.explanation import explain_lesion
-from qsmcmb.model import GreScan, Microbleed, Provenance
-from qsmcmb.pipeline.config import STAGES, Config, make_config
+from qsmcmb.microbleeds.results.explanation_records import LesionRecord
+from qsmcmb.microbleeds.signal.patch import ScanFields
+from qsmcmb.model import GreScan, Provenance
+from qsmcmb.pipeline.checks import find_field_faults, find_map_faults
+from qsmcmb.pipeline.clock import Clock
+from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
-from qsmcmb.pipeline.lesions import add_map_sums, with_detection_limits, with_territories
+from qsmcmb.pipeline.lesions import describe_lesions, measure_map_sums
+from qsmcmb.pipeline.provenance import provenance_of
 from qsmcmb.relaxometry.r2star import map_r2star
-from qsmcmb.susceptibility_weighting.swi import make_swi, project_minimum
-from qsmcmb.typing import BoolArray, FloatArray, IntArray
+from qsmcmb.susceptibility_weighting import METHODS as SWI
+from qsmcmb.susceptibility_weighting.swi import project_minimum
+from qsmcmb.typing import BoolArray, FloatArray, IntArray, Report
 from qsmcmb.units import hz_to_ppm
 from qsmcmb.unwrapping.head import unwrap
 from qsmcmb.unwrapping.romeo import unwrap_volume
-from qsmcmb.unwrapping.singularities import find_singularities
 
-Report = Callable[[str, str, float], None]
-"""Called with (scan, stage, seconds): seconds are 0 when the stage starts."""
+__all__ = ["ScanResult", "map_scan_field", "run_scan"]
 
-STEPS = (
-    "mask",
-    "unwrap",
-    "fieldmap",
-    "background",
-    "invert",
-    "r2star",
-    "swi",
-    "detect",
-    "quantify",
-    "anatomy",
-)
 UNRELIABLE_SD_HZ = 5.0
-SAME_LESION_MM = 4.0
-LARGEST_BRAIN_LITRES = 2.1
-SIGNAL_PART = 0.3
-"""Part of the brain's median magnitude below which phase is noise."""
-
-
-@dataclass
-class Clock:
-    """Reports stages and keeps their durations (for the log; results never hold times)."""
-
-    name: str
-    report: Report | None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time one stage."""
-        if self.report:
-            self.report(self.name, name, 0.0)
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - start
-        if self.report:
-            self.report(self.name, name, self.seconds[name])
+"""SD of the field, Hz, from which a voxel is left out of the reliable mask: a tenth of a turn at 20 ms."""
+NAMED_BY_READER_MM = 4.0
+"""Distance, mm, within which a candidate is the lesion that a reader has named: a point is good to about 2 mm."""
 
 
 @dataclass(frozen=True)
 class ScanResult:
-    """Every intermediate of one scan; arrays on `scan.grid`."""
+    """Every intermediate of one scan; arrays on `scan.grid`.
+
+    Parameters
+    ----------
+    scan : GreScan
+        The scan, its phase corrected where the configuration says so.
+    mask, reliable_mask, chi_mask : ndarray of bool
+        Brain; brain where the field's SD is below 5 Hz; where the map is defined.
+    total_field_hz, field_sd_hz, local_field_hz : ndarray
+        Total field, its SD, and local field, Hz.
+    chi_ppm : ndarray
+        Susceptibility, ppm, against the mean over the brain.
+    r2star_hz : ndarray or None
+        R2*, 1/s; None for a single echo.
+    swi, mip_min : ndarray
+        Susceptibility-weighted image and its minimum projection, unit of the magnitude.
+    lesions : tuple of Microbleed
+        One record per candidate.
+    lesion_labels : ndarray of int
+        Label image of the lesions.
+    detection_limit_ppm_mm3 : ndarray
+        Smallest total susceptibility that the scan could show, ppm mm3.
+    explanations : tuple of dict
+        What each lesion's number rests on, as in `desc-cmb_explain.json`.
+    provenance : Provenance
+        Inputs, steps and software.
+    warnings : tuple of str
+        Messages to the user.
+    seconds : dict
+        Duration by stage, s.
+    """
 
     scan: GreScan
     mask: BoolArray
@@ -96,8 +93,7 @@ class ScanResult:
     lesions: tuple[Microbleed, ...]
     lesion_labels: IntArray
     detection_limit_ppm_mm3: FloatArray
-    explanations: tuple[dict[str, Any], ...]
-    """For each lesion what its number rests on."""
+    explanations: tuple[LesionRecord, ...]
     provenance: Provenance
     warnings: tuple[str, ...]
     seconds: dict[str, float] = field(default_factory=dict)
@@ -142,6 +138,9 @@ def run_scan(
         Any gate of the stages.
     """
     config = config or make_config()
+    # First of all: the version is that of the code that starts, whatever is committed meanwhile.
+    detected = points_mm is None or detect
+    provenance = provenance_of(scan, config, mask_given=mask is not None, detected=detected)
     clock = Clock(scan.name, report)
     scan = _prepared(scan, config, clock)
     job = _Job(scan, config, clock)
@@ -155,49 +154,57 @@ def run_scan(
         chi_ppm = inversion.of_scan()
     r2star_hz = _map_decay(job, phase.mask)
     with job.clock.stage("swi"):
-        swi = make_swi(scan.phase_rad, scan.magnitude, phase.mask, scan.grid)
+        swi = _weight_by_susceptibility(job, phase.mask)
         mip_min = project_minimum(swi, scan.grid)
-    readers = np.zeros((0, 3)) if points_mm is None else np.asarray(points_mm, dtype=float).reshape(-1, 3)
-    targets = _Targets(readers, list(kinds or [None] * len(readers)), [None] * len(readers))
-    if points_mm is None or detect:
+    targets = Targets.of_readers(np.zeros((0, 3)) if points_mm is None else points_mm, kinds)
+    if detected:
         targets = _with_candidates(job, targets, chi_ppm, inversion.mask)
     with job.clock.stage("acquisition"):
-        acquired = find_k_space_windows(scan, phase.mask)
-    data = ScanFields(
-        phase.total_field_hz,
-        phase.offset_rad,
-        phase.mask,
-        acquired.noise,
-        chi_ppm,
-        r2star_hz,
-        acquired.windows,
+        acquisition = find_k_space_windows(scan, phase.mask)
+    fields = ScanFields(
+        field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask, r2star_hz=r2star_hz
     )
     local_field_hz = inversion.local_field_hz(chi_ppm)
-    field = _Field(
-        hz_to_ppm(local_field_hz, scan.b0_tesla), hz_to_ppm(phase.field_sd_hz, scan.b0_tesla), chi_ppm
-    )
-    measured, limit_ppm_mm3, explanations = _measure(
-        job, targets, len(readers), data=data, inversion=inversion, field=field
-    )
+    with job.clock.stage("quantify"):
+        measured = measure_lesions(scan, targets, fields, acquisition)
+        sums = measure_map_sums(
+            measured.lesions, scan, chi_ppm, response=inversion.of_sources, mask=inversion.mask
+        )
+        limit_ppm_mm3 = map_detection_limit(
+            hz_to_ppm(local_field_hz, scan.b0_tesla), inversion.mask, scan.grid,
+            field_sd_ppm=hz_to_ppm(phase.field_sd_hz, scan.b0_tesla), lesions=measured.lesions,
+        )  # fmt: skip
+    with job.clock.stage("anatomy"):
+        lesions = describe_lesions(measured, scan, phase.mask, map_sums=sums, limit_ppm_mm3=limit_ppm_mm3)
+        rows = zip(lesions, measured.fitted, sums, strict=True)
+        explanations = tuple(explain_lesion(m, fitted, total).record for m, fitted, total in rows)
+    faults = find_map_faults(scan, chi_ppm, r2star_hz, inversion.mask)
     return ScanResult(
-        scan, phase.mask, phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ), phase.total_field_hz,
-        phase.field_sd_hz, local_field_hz, inversion.mask, chi_ppm, r2star_hz, swi, mip_min,
-        measured.lesions, measured.labels, limit_ppm_mm3, explanations, provenance_of(scan, job.config),
-        (*scan.warnings, *_echo_warnings(scan.n_echoes), *phase.warnings,
-         *_sign_warnings(chi_ppm, r2star_hz, inversion.mask, scan)), job.clock.seconds,
-    )  # fmt: skip
+        scan=scan,
+        mask=phase.mask,
+        reliable_mask=phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ),
+        total_field_hz=phase.total_field_hz,
+        field_sd_hz=phase.field_sd_hz,
+        local_field_hz=local_field_hz,
+        chi_mask=inversion.mask,
+        chi_ppm=chi_ppm,
+        r2star_hz=r2star_hz,
+        swi=swi,
+        mip_min=mip_min,
+        lesions=lesions,
+        lesion_labels=measured.labels,
+        detection_limit_ppm_mm3=limit_ppm_mm3,
+        explanations=explanations,
+        provenance=provenance,
+        warnings=(*scan.warnings, *phase.warnings, *faults),
+        seconds=job.clock.seconds,
+    )
 
 
 class _Job(NamedTuple):
     scan: GreScan
     config: Config
     clock: Clock
-
-
-class _Targets(NamedTuple):
-    points_mm: FloatArray
-    kinds: list[str | None]
-    scores: list[float | None]
 
 
 def map_scan_field(
@@ -207,7 +214,28 @@ def map_scan_field(
     mask: BoolArray | None = None,
     report: Report | None = None,
 ) -> PhaseToField:
-    """Return mask and total field of a scan: all that a lesion fit needs."""
+    """Return mask and total field of a scan, all that a lesion fit needs.
+
+    Parameters
+    ----------
+    scan : GreScan
+        Wrapped phase and magnitude.
+    config : Config, optional
+        Methods and options.
+    mask : ndarray of bool, optional
+        The user's mask; wins over masking.
+    report : callable, optional
+        Progress.
+
+    Returns
+    -------
+    PhaseToField
+
+    Raises
+    ------
+    InvalidInputError
+        Any gate of the stages.
+    """
     config, clock = config or make_config(), Clock(scan.name, report)
     return _map_total_field(_Job(_prepared(scan, config, clock), config, clock), mask)
 
@@ -247,41 +275,12 @@ def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
             unwrapped_rad, scan.magnitude, brain, scan.grid, te_s=scan.te_s, method=chosen.method,
             options=chosen.options,
         )  # fmt: skip
-    warnings = _mask_warnings(brain, scan) if made else ()
-    warnings += _singularity_warnings(clean.phase_rad[0], brain, scan)
-    return PhaseToField(brain, clean.offset_rad, fitted.total_field_hz, fitted.field_sd_hz, warnings)
-
-
-def _mask_warnings(brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
-    litres = float(brain.sum()) * scan.grid.voxel_volume_mm3 / 1e6
-    if litres <= LARGEST_BRAIN_LITRES:
-        return ()
-    return (
-        f"the mask holds {litres:.1f} L, more than a brain: scalp or neck is in it; give a mask (--mask)",
-    )
-
-
-def _singularity_warnings(phase_rad: FloatArray, brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
-    magnitude = scan.magnitude[0]
-    bright = brain & (magnitude > SIGNAL_PART * np.median(magnitude[brain]))
-    if not bright.any():
-        return ()
-    found = find_singularities(phase_rad, bright, scan.grid)
-    if not found.n_lines:
-        return ()
-    return (
-        f"phase has {found.n_lines} fringe lines with open ends, up to {found.longest_mm:.0f} mm long: no unwrapping "
-        "is right there; combine the channels anew (MCPC-3D-S) or take the voxels around the lines out of the mask",
-    )
-
-
-def _sign_warnings(
-    chi_ppm: FloatArray, r2star_hz: FloatArray | None, mask: BoolArray, scan: GreScan
-) -> tuple[str, ...]:
-    if r2star_hz is None or not sign_looks_inverted(chi_ppm, r2star_hz, mask, scan.grid):
-        return ()
-    return (
-        "where R2* is highest the tissue is diamagnetic: the phase sign may be inverted (--phase-sign -1)",
+    return PhaseToField(
+        mask=brain,
+        offset_rad=clean.offset_rad,
+        total_field_hz=fitted.total_field_hz,
+        field_sd_hz=fitted.field_sd_hz,
+        warnings=find_field_faults(scan, clean.phase_rad[0], brain, mask_made=made),
     )
 
 
@@ -295,8 +294,16 @@ def _map_decay(job: _Job, brain: BoolArray) -> FloatArray | None:
         )
 
 
-def _with_candidates(job: _Job, readers: _Targets, chi_ppm: FloatArray, mask: BoolArray) -> _Targets:
-    """Add the detector's candidates that no reader has named."""
+def _weight_by_susceptibility(job: _Job, brain: BoolArray) -> FloatArray:
+    scan, chosen = job.scan, job.config["swi"]
+    swi: FloatArray = call_method(
+        SWI, chosen.method, chosen.options, scan.phase_rad, scan.magnitude, brain, scan.grid, context={}
+    )
+    return swi
+
+
+def _with_candidates(job: _Job, readers: Targets, chi_ppm: FloatArray, mask: BoolArray) -> Targets:
+    """Return a reader's points and the detector's candidates that no reader has named."""
     grid = job.scan.grid
     with job.clock.stage("detect"):
         found = find_candidates(chi_ppm, job.scan.magnitude, mask, grid)
@@ -304,60 +311,11 @@ def _with_candidates(job: _Job, readers: _Targets, chi_ppm: FloatArray, mask: Bo
         known = readers.points_mm
         new = [
             i for i, p in enumerate(where)
-            if not len(known) or np.linalg.norm(known - p, axis=1).min() > SAME_LESION_MM
+            if not len(known) or np.linalg.norm(known - p, axis=1).min() > NAMED_BY_READER_MM
         ]  # fmt: skip
-    return _Targets(
-        np.concatenate([known, where[new]]),
-        readers.kinds + [None] * len(new),
-        readers.scores + [found[i].score for i in new],
+    return Targets(
+        points_mm=np.concatenate([known, where[new]]),
+        kinds=[*readers.kinds, *[None] * len(new)],
+        scores=[*readers.scores, *[found[i].score for i in new]],
+        n_readers=readers.n_readers,
     )
-
-
-class _Field(NamedTuple):
-    """Local field, its SD, and the map, ppm."""
-
-    local_ppm: FloatArray
-    sd_ppm: FloatArray
-    chi_ppm: FloatArray
-
-
-def _measure(
-    job: _Job, targets: _Targets, n_readers: int, *, data: ScanFields, inversion: Inversion, field: _Field
-) -> tuple[MeasuredLesions, FloatArray, tuple[dict[str, Any], ...]]:
-    """Return the lesions with all that is known of them, the detection limit map (ppm mm3), and explanations."""
-    scan, clock = job.scan, job.clock
-    with clock.stage("quantify"):
-        measured = measure_lesions(
-            scan, targets.points_mm, data, kinds=targets.kinds, scores=targets.scores, n_readers=n_readers
-        )
-        measured, sums = add_map_sums(
-            measured, scan, field.chi_ppm, response=inversion.of_sources, mask=inversion.mask
-        )
-        losses = [d.loss if d else None for d in measured.details]
-        lesions = flag_duplicates(flag_disagreement(measured.lesions, losses, sums))
-        limit_ppm_mm3 = map_detection_limit(
-            field.local_ppm, inversion.mask, scan.grid, field_sd_ppm=field.sd_ppm, lesions=lesions
-        )
-        lesions = with_detection_limits(lesions, limit_ppm_mm3, scan)
-    with clock.stage("anatomy"):
-        places = assign_territory([m.position_mm for m in lesions], data.mask, scan.grid)
-        lesions = with_territories(lesions, places)
-        rows = zip(lesions, measured.details, sums, strict=True)
-        explanations = tuple(explain_lesion(m, d, s).record for m, d, s in rows)
-    return measured._replace(lesions=lesions), limit_ppm_mm3, explanations
-
-
-def _echo_warnings(echoes: int) -> list[str]:
-    if echoes == 1:
-        return ["one echo: R2* is n/a, the receive phase is not removed"]
-    if echoes == 2:
-        return ["two echoes: R2* and field SD have no residual to check them"]
-    return []
-
-
-def provenance_of(scan: GreScan, config: Config, stages: Sequence[str] = tuple(STAGES)) -> Provenance:
-    """Return sources, every stage's method with all its options, and the software."""
-    from qsmcmb import __version__
-
-    steps = tuple((stage, config.record(stage)) for stage in stages)
-    return Provenance(scan.sources, steps, {"qsmcmb": __version__})

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.memory import sparse_zeros
 from qsmcmb.core.methods import call_method
-from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_finite_inside, check_mask
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
-from qsmcmb.relaxometry import METHODS
+from qsmcmb.relaxometry import DEFAULT, METHODS
 from qsmcmb.typing import BoolArray, FloatArray
 
 __all__ = (
@@ -32,7 +32,7 @@ def map_r2star(
     mask: BoolArray,
     *,
     te_s: tuple[float, ...],
-    method: str = "weighted",
+    method: str = DEFAULT,
     options: Mapping[str, object] | None = None,
 ) -> FloatArray:
     """Map R2*.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from qsmcmb.core.validate import check_mask, check_range, check_volume
+from qsmcmb.core.validate import check_finite_inside, check_mask, check_range, check_volume
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -47,7 +47,7 @@ def make_swi(
     Raises
     ------
     InvalidInputError
-        Wrong shapes, empty mask, or an option out of range.
+        Wrong shapes, empty mask, values that are not finite inside it, an option out of range.
 
     Notes
     -----
@@ -70,13 +70,15 @@ def make_swi(
     (0.06, 1.0)
     """
     check_mask(mask, grid)
-    check_volume("phase_rad", phase_rad, grid, echoes=magnitude.shape[0])
+    for name, array in (("phase_rad", phase_rad), ("magnitude", magnitude)):
+        check_volume(name, array, grid, echoes=magnitude.shape[0])
+        check_finite_inside(name, array, mask)
     check_range("sigma_mm", sigma_mm, 0.1, 50.0)
     check_range("power", power, 1, 8)
     last = magnitude[-1].astype(np.float32)
     sigma = [sigma_mm / v for v in grid.voxel_size_mm]
-    # Outside the mask phase is noise, and would come in through the low-pass.
-    phasor = last * mask * np.exp(1j * phase_rad[-1]).astype(np.complex64)
+    # Products would keep NaN outside the mask, and the low-pass would spread it.
+    phasor = np.where(mask, last * np.exp(1j * phase_rad[-1]).astype(np.complex64), np.complex64(0))
     # The low-pass of the phasor, not of the phase: no unwrapping comes before.
     low = [ndimage.gaussian_filter(part, sigma, truncate=3) for part in (phasor.real, phasor.imag)]
     high = np.angle(phasor * (low[0] - 1j * low[1]))

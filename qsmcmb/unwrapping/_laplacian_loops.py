@@ -25,10 +25,12 @@ DAMPING = np.float32(0.8)
 """Damping of Jacobi's step, a factor: near 6/7, which smooths best in three dimensions. Set by trial."""
 NOTHING = np.float32(0)
 """Number 0 in float32, so that no branch makes a float64."""
-NEXT_X, NEXT_Y, NEXT_Z = 1, 2, 4
+NEXT = (1, 2, 4)
 """Bits of the edges to the next voxel along x, y, z."""
-LAST_X, LAST_Y, LAST_Z = 8, 16, 32
+LAST = (8, 16, 32)
 """Bits of the edges to the last voxel along x, y, z."""
+NEXT_X, NEXT_Y, NEXT_Z = NEXT
+LAST_X, LAST_Y, LAST_Z = LAST
 
 
 @compiled(parallel=True)

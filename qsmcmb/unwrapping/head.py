@@ -10,7 +10,7 @@ from qsmcmb.core.methods import call_method
 from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
-from qsmcmb.unwrapping import METHODS
+from qsmcmb.unwrapping import DEFAULT, METHODS
 
 __all__ = ("unwrap",)
 
@@ -20,7 +20,7 @@ def unwrap(
     mask: BoolArray,
     grid: Grid,
     *,
-    method: str = "romeo",
+    method: str = DEFAULT,
     magnitude: FloatArray | None = None,
     te_s: tuple[float, ...] | None = None,
     options: Mapping[str, object] | None = None,

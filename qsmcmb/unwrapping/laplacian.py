@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import dctn, idctn
 
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.compiled import threads_for
 from qsmcmb.core.fft import thread_count
 from qsmcmb.core.memory import sparse_zeros
-from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_choice, check_range
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray

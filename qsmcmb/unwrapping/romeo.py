@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.core.morphology import bounding_box
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.unwrapping import _romeo_loops as loops

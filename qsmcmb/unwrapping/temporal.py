@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.memory import sparse_zeros
-from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_range
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
 from qsmcmb.unwrapping import _temporal_loops as loops

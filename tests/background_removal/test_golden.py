@@ -8,7 +8,8 @@ import pytest
 import qsmcmb as qc
 from qsmcmb.background_removal import METHODS
 from qsmcmb.model import Grid
-from qsmcmb.phantoms.lesions import Ball, ball_field
+from tests.scenes.geometry import coordinates_mm
+from tests.scenes.sources import dipole_pair
 
 GRID = Grid((45, 41, 27), (1.0, 1.1, 1.7), (0.0, 0.28, 0.96))
 GOLDEN: dict[str, tuple[int, float, float]] = {
@@ -34,14 +35,11 @@ def test_result_is_what_it_was(method: str) -> None:
 
 
 def measured(method: str) -> tuple[int, float, float]:
-    axes = [(np.arange(n) - n / 2) * v for n, v in zip(GRID.shape, GRID.voxel_size_mm, strict=True)]
-    xyz = np.stack(np.meshgrid(*axes, indexing="ij"))
-    mask = np.asarray((xyz**2).sum(axis=0) < 20**2)
-    total = np.random.default_rng(11).normal(0, 0.002, mask.shape)
-    for at, radius, chi in (((4.0, -8.0, 31.0), 4.0, 9.0), ((1.0, 2.0, -1.0), 2.5, 0.6)):
-        total += ball_field(xyz - np.reshape(at, (3, 1, 1, 1)), Ball(at, radius, chi), np.array(GRID.b0_dir))
-    field = np.where(mask, total, 0).astype(np.float32)
-    local, left = qc.remove_background(field, mask, GRID, method=method)
+    pair = dipole_pair(GRID)
+    noise = np.random.default_rng(11).normal(0, 0.002, GRID.shape)
+    field = np.where(pair.mask, pair.outside + pair.inside + noise, 0).astype(np.float32)
+    local, left = qc.remove_background(field, pair.mask, GRID, method=method)
+    xyz = coordinates_mm(GRID, tuple(n / 2 for n in GRID.shape))
     spot = tuple(
         np.argmin(((xyz - np.reshape((1.0, 2.0, 2.0), (3, 1, 1, 1))) ** 2).sum(axis=0).ravel(), keepdims=True)
     )

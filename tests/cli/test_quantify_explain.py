@@ -11,15 +11,15 @@ import numpy as np
 from typer.testing import CliRunner
 
 from qsmcmb.cli.main import app
-from tests.microbleeds.test_lesion_model import TE_S, VOXELS, scanned
+from tests.scenes.lesion_signal import TE_S, VOXELS, cropped_balls
 
 
 def write_scan(folder: Path) -> list[str]:
-    near = scanned(np.array([[6.0, 0.3, -0.4, 0.2, 1.1]]))
+    scene = cropped_balls(np.array([[6.0, 0.3, -0.4, 0.2, 1.1]]))
     phase, magnitude = folder / "ph.nii.gz", folder / "mag.nii.gz"
     # A scanner with integers and a falling phase.
-    stored = np.round(-np.angle(near.signal) * 4096 / np.pi)
-    for path, volume in ((phase, stored), (magnitude, 1000 * np.abs(near.signal))):
+    stored = np.round(-np.angle(scene.signal) * 4096 / np.pi)
+    for path, volume in ((phase, stored), (magnitude, 1000 * np.abs(scene.signal))):
         nib.save(nib.Nifti1Image(np.moveaxis(volume, 0, -1).astype(np.float32), np.eye(4)), path)
     mask = folder / "mask.nii.gz"
     nib.save(nib.Nifti1Image(np.ones((VOXELS,) * 3, np.uint8), np.eye(4)), mask)

@@ -90,7 +90,8 @@ def test_more_noise_never_asks_for_less_weight(criterion, blocks, rng):
         )
         for sd in (0.002, 0.02)
     ]
-    assert weights[0] <= weights[1]
+    # The corner of the L-curve stays where it is on blocks.
+    assert weights[0] < weights[1] or (criterion == "l-curve" and weights[0] == weights[1])
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)

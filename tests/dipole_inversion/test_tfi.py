@@ -8,7 +8,7 @@ import pytest
 import qsmcmb as qc
 from qsmcmb.dipole_inversion.tfi import without_harmonic
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.phantoms.lesions import Ball, ball_field
+from tests.scenes.sources import AIR_BELOW, field_of
 
 SCAN = {"te_s": (0.005, 0.015), "b0_tesla": 3.0}
 
@@ -16,12 +16,7 @@ SCAN = {"te_s": (0.005, 0.015), "b0_tesla": 3.0}
 @pytest.fixture(scope="module")
 def background(ball_case):
     """Return the field of air below the mask, 30 times the ball's."""
-    grid = ball_case.grid
-    axes = [(np.arange(n) - n // 2) * v for n, v in zip(grid.shape, grid.voxel_size_mm, strict=True)]
-    xyz = np.stack(np.meshgrid(*axes, indexing="ij"))
-    air = Ball((0.0, 4.0, -24.0), 6.0, 9.4)
-    field = ball_field(xyz - np.array(air.centre_mm).reshape(3, 1, 1, 1), air, np.array(grid.b0_dir))
-    return np.where(ball_case.mask, field, 0).astype(np.float32)
+    return field_of(AIR_BELOW, ball_case.grid, ball_case.mask)
 
 
 def inverted(case, field, **options):

@@ -12,7 +12,7 @@ from qsmcmb.dipole_inversion.admm import Region
 from qsmcmb.dipole_inversion.tgv import TgvSplitting
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
-from qsmcmb.phantoms.lesions import Ball, ball_field
+from tests.scenes.sources import AIR_BELOW, field_of
 
 GRID = Grid((12, 15, 14), (1.0, 1.2, 1.5), (0.0, 0.6, 0.8))
 INVERSE_MM = tuple(np.float32(1 / v) for v in GRID.voxel_size_mm)
@@ -63,6 +63,7 @@ def divergence(w):
     return out
 
 
+@pytest.mark.loops
 @pytest.mark.parametrize("blocks", [1, 3, 4])
 def test_a_step_is_its_plain_twin_however_planes_are_shared_out(blocks, splitting, rng):
     split, whole = fill(splitting, rng)
@@ -84,6 +85,7 @@ def test_a_step_is_its_plain_twin_however_planes_are_shared_out(blocks, splittin
     np.testing.assert_allclose(splitting.w, np.where(whole, tensor, 0), atol=2e-5)
 
 
+@pytest.mark.loops
 def test_reflected_adjoint_is_the_adjoint(splitting, rng):
     fill(splitting, rng)
     chi = rng.standard_normal(GRID.shape)
@@ -100,6 +102,7 @@ def wrapped(field):
     return np.angle(np.exp(1j * RADIANS[:, None, None, None] * field)).astype(np.float32)
 
 
+@pytest.mark.loops
 def test_the_laplacian_of_wrapped_phase_is_the_fields(rng):
     axes = np.meshgrid(
         *(np.arange(n) * v for n, v in zip(GRID.shape, GRID.voxel_size_mm, strict=True)), indexing="ij"
@@ -119,15 +122,11 @@ def inverted(case, phase, **keywords):
 
 
 def test_a_ball_under_a_background_of_many_turns(ball_case):
-    grid = ball_case.grid
-    axes = [(np.arange(n) - n // 2) * v for n, v in zip(grid.shape, grid.voxel_size_mm, strict=True)]
-    xyz = np.stack(np.meshgrid(*axes, indexing="ij"))
-    air = Ball((0.0, 4.0, -24.0), 6.0, 9.4)
-    background = ball_field(xyz - np.array(air.centre_mm).reshape(3, 1, 1, 1), air, np.array(grid.b0_dir))
+    background = field_of(AIR_BELOW, ball_case.grid)
     phase = np.where(ball_case.mask, wrapped(ball_case.field + background), 0).astype(np.float32)
     chi = inverted(ball_case, phase)
     reference = np.median(chi[ball_case.mask & ~ball_case.inside])
-    total = float((chi[ball_case.inside] - reference).sum() * grid.voxel_volume_mm3)
+    total = float((chi[ball_case.inside] - reference).sum() * ball_case.grid.voxel_volume_mm3)
     assert total == pytest.approx(ball_case.total_ppm_mm3, rel=0.1)
     assert float(np.linalg.norm(chi)) == pytest.approx(7.0417, rel=1e-3)
 

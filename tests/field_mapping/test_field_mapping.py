@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import qsmcmb as qc
+from qsmcmb.core.noise import noise_from_magnitude
 from qsmcmb.errors import ConfigError, InvalidInputError
 from qsmcmb.field_mapping import METHODS
-from qsmcmb.field_mapping.field_map import FieldMap, noise_from_magnitude
+from qsmcmb.field_mapping.field_map import FieldMap
 from qsmcmb.model import Grid
 from qsmcmb.typing import FloatArray
 
@@ -160,8 +161,11 @@ def test_one_and_two_echoes_have_a_field_and_an_sd(
     field = rng.uniform(-20, 20, GRID.shape)
     unwrapped, magnitude = noisy(field, rng, rate=20.0, snr=50.0)
     fit = qc.map_field(unwrapped[:echoes], magnitude[:echoes], MASK, GRID, te_s=TE_S[:echoes], method=method)
-    ratio = np.std(fit.total_field_hz - field) / np.median(fit.field_sd_hz)
-    assert 0.7 < ratio < 1.5
+    error, weights = np.std(fit.total_field_hz - field), np.exp(-2 * 20.0 * np.array(TE_S[:echoes]))
+    bound = 1 / (2 * np.pi * 50.0 * np.sqrt((weights * np.square(TE_S[:echoes])).sum()))
+    assert error / bound == pytest.approx(1.15 if method == "nonlinear" and echoes == 2 else 1.0, abs=0.04)
+    # The nonlinear fit spends its freedom on the decay: from two echoes its SD is the line's.
+    assert np.median(fit.field_sd_hz) == pytest.approx(bound, rel=0.04)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -176,24 +180,6 @@ def test_no_signal_is_no_field_of_infinite_sd(method: str) -> None:
     assert fit.field_sd_hz[3, 3, 3] > 1e6 * np.median(fit.field_sd_hz[mask])
     assert np.isinf(fit.field_sd_hz[~mask]).all()
     assert not fit.reliability[~mask].any()
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_threads_and_scale_do_not_change_the_field(method: str, rng: np.random.Generator) -> None:
-    import numba
-
-    field = rng.uniform(-60, 60, GRID.shape)
-    unwrapped, magnitude = noisy(field, rng, rate=60.0, snr=10.0)
-    first = qc.map_field(unwrapped, magnitude, MASK, GRID, te_s=TE_S, method=method)
-    scaled = qc.map_field(unwrapped, 512 * magnitude, MASK, GRID, te_s=TE_S, method=method)
-    np.testing.assert_allclose(scaled.total_field_hz, first.total_field_hz, atol=2e-3)
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
-        again = qc.map_field(unwrapped, magnitude, MASK, GRID, te_s=TE_S, method=method)
-    finally:
-        numba.set_num_threads(before)
-    assert first.total_field_hz.tobytes() == again.total_field_hz.tobytes()
 
 
 def test_noise_is_read_from_the_magnitude(rng: np.random.Generator) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.crosscheck.visible_void import dark_beyond_ball
 from qsmcmb.microbleeds.fit.field_fit import fit_signal_retaining_ball
 from qsmcmb.microbleeds.measure import MeasuredLesions, ScanFields, measure_lesions
 from qsmcmb.microbleeds.results.burden import summarise_burden
 from qsmcmb.microbleeds.results.duplicates import flag_duplicates, without_duplicates
-from qsmcmb.model import Estimate, GreScan, Grid, Microbleed
+from qsmcmb.model import Estimate, GreScan, Grid
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
 SHAPE = (32, 32, 32)

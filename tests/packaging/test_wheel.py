@@ -1,10 +1,12 @@
-"""The built wheel, installed on its own, finds its data."""
+"""The built wheel, installed on its own, finds its data and tells the version of the tree it was built from."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+
+from qsmcmb.version import version_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECK = """
@@ -33,5 +35,6 @@ def test_installed_wheel_finds_its_data(tmp_path: Path) -> None:
     code = CHECK.format(target=target)
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert out.returncode == 0, out.stderr
+    assert out.stdout.strip() == version_of(ROOT)
     metadata = next(Path(target).glob("qsmcmb-*.dist-info")) / "METADATA"
     assert f"Version: {out.stdout.strip()}" in metadata.read_text()

@@ -13,8 +13,6 @@ from qsmcmb.dipole_inversion.head import starting_point
 from qsmcmb.masking import METHODS as MASKING
 from qsmcmb.model import Grid
 from qsmcmb.phantoms.lesions import Ball, ball_field
-from qsmcmb.relaxometry import METHODS as RELAXOMETRY
-from qsmcmb.susceptibility_weighting.swi import make_swi, project_minimum
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.unwrapping import METHODS as UNWRAPPING
 
@@ -54,14 +52,17 @@ def test_smooth_phase_is_unwrapped(method: str) -> None:
 def test_romeo_field_has_no_free_multiple(rng: np.random.Generator) -> None:
     mask, field = brain(GRID), smooth_field_hz(GRID)
     phase = 2 * np.pi * np.array(TE_S)[:, None, None, None] * field
-    noisy = np.angle(np.exp(1j * phase) + 0.02 * rng.standard_normal(phase.shape)).astype(np.float32)
-    magnitude = np.ones_like(noisy)
+    signal = np.exp(1j * phase) + 0.02 * (
+        rng.standard_normal(phase.shape) + 1j * rng.standard_normal(phase.shape)
+    )
+    noisy, magnitude = np.angle(signal).astype(np.float32), np.abs(signal).astype(np.float32)
     unwrapped = qc.unwrap(noisy, mask, GRID, magnitude=magnitude, te_s=TE_S)
     found = qc.map_field(unwrapped, magnitude, mask, GRID, te_s=TE_S)
-    assert np.abs(found.total_field_hz - field)[mask].max() < 1.5
+    assert np.abs(found.total_field_hz - field)[mask].max() < 1.0
     error = np.std((found.total_field_hz - field)[mask])
-    stated = np.median(found.field_sd_hz[mask])
-    assert 0.3 < error / stated < 3
+    bound = 0.02 / (2 * np.pi * np.sqrt(np.square(TE_S).sum()))
+    assert error == pytest.approx(bound, rel=0.06)
+    assert np.median(found.field_sd_hz[mask]) == pytest.approx(bound, rel=0.06)
 
 
 @pytest.mark.parametrize("method", BACKGROUND)
@@ -105,32 +106,6 @@ def test_inversion_keeps_sign_and_contrast(method: str, sign: int) -> None:
     assert not found[~mask].any()
 
 
-@pytest.mark.parametrize("method", INVERSION)
-def test_inversion_is_linear_in_scale(method: str) -> None:
-    """Twice the field is twice the map for TKD; TV's weight is per noise, so its SD goes along."""
-    mask = brain(GRID)
-    chi = np.zeros(GRID.shape, np.float32)
-    chi[20:24, 22:26, 18:22] = 0.2
-    field = np.where(mask, forward_field(chi, GRID), 0).astype(np.float32)
-    one = invert_start(field, mask, method)
-    if method == "tkd":
-        np.testing.assert_allclose(invert_start(2 * field, mask, method), 2 * one, atol=2e-5)
-    again = invert_start(field, mask, method)
-    np.testing.assert_array_equal(one, again)
-
-
-@pytest.mark.parametrize("method", RELAXOMETRY)
-def test_decay_is_found(method: str, rng: np.random.Generator) -> None:
-    rate = np.linspace(5, 60, GRID.shape[0], dtype=np.float32)[:, None, None] * np.ones(
-        GRID.shape, np.float32
-    )
-    magnitude = 100 * np.exp(-np.array(TE_S, np.float32)[:, None, None, None] * rate)
-    magnitude = np.abs(magnitude + 0.3 * rng.standard_normal(magnitude.shape)).astype(np.float32)
-    found = qc.map_r2star(magnitude, np.ones(GRID.shape, bool), te_s=TE_S, method=method)
-    error = (found - rate).mean(axis=(1, 2))
-    assert np.abs(error).max() < 1.0
-
-
 @pytest.mark.parametrize("method", MASKING)
 def test_masks_find_the_object_and_keep_a_void_inside(method: str, rng: np.random.Generator) -> None:
     mask, xyz = brain(GRID), coordinates(GRID)
@@ -145,16 +120,3 @@ def test_masks_find_the_object_and_keep_a_void_inside(method: str, rng: np.rando
     dice = 2 * (made & mask).sum() / (made.sum() + mask.sum())
     assert dice > 0.93
     assert made[void].all()
-
-
-def test_swi_darkens_veins_and_projection_takes_the_minimum(rng: np.random.Generator) -> None:
-    mask = brain(GRID)
-    magnitude = np.ones((1, *GRID.shape), np.float32)
-    phase = 0.05 * rng.standard_normal(magnitude.shape).astype(np.float32)
-    phase[0, 20:22, 20:22] += 1.5
-    swi = make_swi(phase, magnitude, mask, GRID)
-    vein = np.zeros(GRID.shape, bool)
-    vein[20:22, 20:22] = True
-    assert swi[vein & mask].mean() < 0.6 * swi[mask & ~vein].mean()
-    mip = project_minimum(swi, GRID)
-    assert (mip <= swi + 1e-6).all()

@@ -1,4 +1,10 @@
-"""A filter's fall over k-space: the strongest lesions tell it better than the spectrum of the tissue does."""
+"""Choice of the taper of a cosine filter over k-space by the strongest lesions of a scan.
+
+The spectrum of the tissue gives the taper of Tukey's and Hann's filters to a tenth of the half axis, and along some
+axes not at all. The lesions' own signal is more exact: one taper for all axes is chosen that minimises the summed cost
+of the data of the strongest lesions, each refitted for each taper that is tried (Brent's bounded search). The extra
+width of the point spread, which is never less than 0, cannot make up for a taper that is too wide.
+"""
 
 from __future__ import annotations
 
@@ -13,59 +19,89 @@ from qsmcmb.microbleeds.calibration.k_space_spectrum import noise_retained
 from qsmcmb.microbleeds.calibration.slice_profile_choice import refit_on_patch, strongest_lesions
 from qsmcmb.microbleeds.fit.initial import initial_fit
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
-from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, KSpaceWindow, KSpaceWindows
+from qsmcmb.microbleeds.signal.acquisition import Acquisition, KSpaceWindow, KSpaceWindows
 from qsmcmb.microbleeds.signal.patch import Patch
 
+__all__ = ["choose_filter_taper"]
+
 N_CALIBRATION_LESIONS = 4
-RANGE = (0.6, 1.3)
-"""Of the taper that is looked for, over what the spectrum says."""
-PRECISION = 0.01
-"""Of the taper; a hundredth moves a total susceptibility by 0.2 %."""
+"""Number of lesions that choose: each costs a refit for each taper tried."""
+TAPER_RANGE = (0.6, 1.3)
+"""Bounds of the taper, relative to the spectrum's median: that is right to a tenth, or along one axis not at all."""
+TAPER_TOLERANCE = 0.01
+"""Tolerance of the taper, fraction of the half axis: a hundredth moves a total susceptibility by 0.2 %."""
 MIN_COST_DROP = 15.0
-"""Drop of the cost from which lesions are believed: weak ones say nothing of a filter."""
+"""Least drop of the cost, in squared SDs of independent values, at which the taper is changed: weak lesions do not
+show a filter."""
 
 
-def choose_filter_taper(patches: Sequence[Patch | None]) -> list[Patch | None]:
-    """Return neighbourhoods with the taper of a cosine filter that explains the lesions best, alike along all axes.
+def choose_filter_taper(
+    patches: Sequence[Patch], acquisition: Acquisition, fits: dict[int, FitState]
+) -> tuple[Acquisition, dict[int, FitState]]:
+    """Choose the taper of a cosine filter that explains the strongest lesions best, alike along all axes.
 
-    Only where the spectrum shows such a filter (Tukey's or Hann's). It tells the taper of each axis to a tenth, or of
-    one axis not at all, and a blur, which is never less than none, cannot make up for one that is too wide.
+    Parameters
+    ----------
+    patches : sequence of Patch
+        Patches of the scan's lesions, at least one.
+    acquisition : Acquisition
+        Properties of the scan, with the windows that the spectrum shows.
+    fits : dict of int to FitState
+        Initial fits by index of the patch that hold for this acquisition.
+
+    Returns
+    -------
+    Acquisition
+        The same with the chosen taper and the noise that belongs to it; unchanged where the spectrum shows no cosine
+        filter (Tukey's or Hann's) or the lesions do not determine its taper.
+    dict of int to FitState
+        Initial fits by index of the patch that hold for this acquisition.
+
+    Notes
+    -----
+    The noise SD before the filter is that measured after it, over the product of `noise_retained` along the axes.
     """
-    known = [n for n in patches if n is not None]
-    found = known[0].windows if known else FULL_K_SPACE
-    tapers = [w.taper for w in found if _cosine(w)]
+    found = acquisition.windows
+    tapers = [w.taper for w in found if _is_cosine(w)]
     if not tapers:
-        return list(patches)
-    fits = run_each(initial_fit, strongest_lesions(known, N_CALIBRATION_LESIONS))
+        return acquisition, fits
+    chosen = strongest_lesions(patches, N_CALIBRATION_LESIONS)
+    missing = [i for i in chosen if i not in fits]
+    made = run_each(lambda i: initial_fit(patches[i].with_acquisition(acquisition)), missing)
+    fits = fits | dict(zip(missing, made, strict=True))
 
     def with_taper(taper: float) -> KSpaceWindows:
-        one, two, three = (w._replace(taper=taper) if _cosine(w) else w for w in found)
-        return one, two, three
+        x, y, z = (w._replace(taper=taper) if _is_cosine(w) else w for w in found)
+        return x, y, z
 
     def cost(windows: KSpaceWindows) -> float:
-        return sum(run_each(lambda fit: _unexplained(fit, windows), fits))
+        return sum(run_each(lambda i: _cost_with_windows(fits[i], windows), chosen))
 
     typical = float(np.median(tapers))
-    bounds = (RANGE[0] * typical, min(1.0, RANGE[1] * typical))
+    bounds = (TAPER_RANGE[0] * typical, min(1.0, TAPER_RANGE[1] * typical))
     best = minimize_scalar(
-        lambda taper: cost(with_taper(taper)), bounds=bounds, method="bounded", options={"xatol": PRECISION}
+        lambda taper: cost(with_taper(taper)),
+        bounds=bounds,
+        method="bounded",
+        options={"xatol": TAPER_TOLERANCE},
     )
-    if known[0].independent_per_voxel * (cost(found) - best.fun) < MIN_COST_DROP:
-        return list(patches)
+    if patches[0].independent_per_voxel * (cost(found) - best.fun) < MIN_COST_DROP:
+        return acquisition, fits
     windows = with_taper(float(best.x))
-    quieter = np.prod(
+    # The noise was measured in the image: with another filter it follows from another noise before the filter.
+    noise_ratio = np.prod(
         [noise_retained(old) / noise_retained(new) for old, new in zip(found, windows, strict=True)]
     )
-    return [
-        None if n is None else replace(n, windows=windows, noise=n.noise * float(quieter)) for n in patches
-    ]
+    return replace(acquisition, windows=windows, noise_sd=acquisition.noise_sd * float(noise_ratio)), {}
 
 
-def _cosine(window: KSpaceWindow) -> bool:
+def _is_cosine(window: KSpaceWindow) -> bool:
+    """Whether a window falls to 0 as a cosine (Tukey's or Hann's)."""
     return window.taper > 0 and window.height == 0
 
 
-def _unexplained(fit: FitState, windows: KSpaceWindows) -> float:
-    """Return what a fit leaves of the data, a value a voxel, where k-space was acquired through other windows."""
-    again = refit_on_patch(fit, replace(fit.model.patch, windows=windows))
-    return again.data_cost() / again.model.patch.independent_per_voxel
+def _cost_with_windows(fit: FitState, windows: KSpaceWindows) -> float:
+    """Return the cost of the data, per independent value, of a fit repeated with other k-space windows."""
+    patch = fit.model.patch
+    refit = refit_on_patch(fit, patch.with_acquisition(replace(patch.acquisition, windows=windows)))
+    return refit.data_cost() / refit.model.patch.independent_per_voxel

@@ -1,4 +1,10 @@
-"""TODO."""
+"""Extra width of the point spread beyond k-space window and slice profile, pooled over the lesions of a scan.
+
+Filters that the spectrum does not show, decay during the readout and motion widen the point spread. That is the scan's
+property and not the lesion's. Each lesion i gives an estimate w_i^2 +- s_i of the squared width, which holds the prior
+w_0^2 +- s_0 once; it is taken out, 1/p_i = 1 / (s_i^-2 - s_0^-2). The weighted median of the lesions, with the
+weights 1 / (1/p_i + b^2) for the spread b between lesions, is combined with the prior by inverse variances.
+"""
 
 from __future__ import annotations
 
@@ -8,47 +14,88 @@ import numpy as np
 
 from qsmcmb.core.workers import run_each
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
-from qsmcmb.microbleeds.fit.priors import PSF_WIDTH2_PRIOR
 from qsmcmb.microbleeds.fit.refinement import fit_among_tissue
-from qsmcmb.microbleeds.fit.uncertainty import psf_width2_sd
+from qsmcmb.microbleeds.signal.acquisition import PSF_WIDTH2_PRIOR, Acquisition
 from qsmcmb.model import Estimate
 
+__all__ = ["estimate_psf_width2", "pool_psf_width2"]
+
 PSF_WIDTH2_SPREAD_MM2 = 0.03
-"""From lesion to lesion of a scan."""
-
-
+"""SD between the lesions of a scan, mm2: shapes that the model lacks look like a wider point spread."""
 N_PSF_LESIONS = 6
-"""Those of a scan that say most of its blur."""
-
-
+"""Number of lesions used, those of least SD: weaker ones add less than the prior."""
 MEDIAN_EFFICIENCY = 2 / np.pi
-"""Precision of a median over that of a mean."""
+"""Ratio of the precision of a median to that of a mean, for normal errors."""
+MIN_INFORMATION_RATIO = 0.5
+"""Least precision of a lesion's own estimate, relative to the prior's, for it to be used."""
 
 
-def estimate_psf_width2(initial: Sequence[FitState]) -> Estimate:
-    """Return a scan's squared blur (mm2) as the lesions that say most of it have it among their tissue."""
-    converged = [o for o in initial if o.converged]
-    telling = sorted(converged, key=psf_width2_sd)[:N_PSF_LESIONS]
-    return pool_psf_width2(run_each(lambda o: fit_among_tissue(o, PSF_WIDTH2_PRIOR), telling))
+def estimate_psf_width2(initial: Sequence[FitState], acquisition: Acquisition) -> Estimate:
+    """Estimate a scan's squared extra width of the point spread from the lesions that determine it best.
+
+    Parameters
+    ----------
+    initial : sequence of FitState
+        Initial fits, with polynomials for the tissue.
+    acquisition : Acquisition
+        Properties of the scan; its `psf_width2` is the prior.
+
+    Returns
+    -------
+    Estimate
+        Squared width, mm2, >= 0, with its SD.
+    """
+    converged = [state for state in initial if state.converged]
+    best_known = sorted(converged, key=lambda state: state.psf_width2.sd)[:N_PSF_LESIONS]
+    # The final fits start anew: from these, they end before they have followed the pooled width.
+    return pool_psf_width2(run_each(lambda state: fit_among_tissue(state, acquisition), best_known))
 
 
 def pool_psf_width2(states: Sequence[FitState]) -> Estimate:
-    """Return what the lesions of a scan say together of its blur: it is the scan's, not the lesion's.
+    """Pool the squared extra widths of the point spread of a scan's lesions with the prior.
 
-    Their weighted median, since a lesion that is no ball shows it as blur, and what was known before.
+    Parameters
+    ----------
+    states : sequence of FitState
+        Fits, each made with the prior `PSF_WIDTH2_PRIOR`; those that have not converged are left out.
+
+    Returns
+    -------
+    Estimate
+        Squared width, mm2, >= 0, with its SD; the prior itself where no lesion has half of its precision.
+
+    Notes
+    -----
+    With the weighted median m of the lesions, its precision P = (2 / pi) sum of 1 / (1/p_i + b^2), and the prior
+    w_0^2 +- s_0,
+
+        w^2 = (P m + w_0^2 / s_0^2) / (P + 1 / s_0^2), SD^2 = 1 / (P + 1 / s_0^2) + b^2.
+
+    A median, because one lesion of a shape that no model has may lie far from the others.
+
+    Examples
+    --------
+    >>> pool_psf_width2([]) == PSF_WIDTH2_PRIOR
+    True
     """
-    found = np.array([[o.psf_width2_mm2, psf_width2_sd(o)] for o in states if o.converged]).reshape(-1, 2)
-    # Each was found with the same knowledge; it may enter once.
-    precision = found[:, 1] ** -2 - PSF_WIDTH2_PRIOR.sd**-2
-    telling = precision > 0.5 * PSF_WIDTH2_PRIOR.sd**-2
-    if not telling.any():
-        return PSF_WIDTH2_PRIOR
-    value, precision = found[telling, 0], precision[telling]
-    value = value + (value - PSF_WIDTH2_PRIOR.value) * PSF_WIDTH2_PRIOR.sd**-2 / precision
+    prior = PSF_WIDTH2_PRIOR
+    widths = [state.psf_width2 for state in states if state.converged]
+    found = np.array([[width.value, width.sd] for width in widths]).reshape(-1, 2)
+    # Each estimate holds the prior already; it may enter once.
+    precision = found[:, 1] ** -2 - prior.sd**-2
+    informative = precision > MIN_INFORMATION_RATIO * prior.sd**-2
+    if not informative.any():
+        return prior
+    value, precision = found[informative, 0], precision[informative]
+    value = value + (value - prior.value) * prior.sd**-2 / precision
     weight = 1 / (1 / precision + PSF_WIDTH2_SPREAD_MM2**2)
     order = np.argsort(value)
-    middle = float(value[order][np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)])
-    together = weight.sum() * MEDIAN_EFFICIENCY
-    everything = together + PSF_WIDTH2_PRIOR.sd**-2
-    pooled = (middle * together + PSF_WIDTH2_PRIOR.value * PSF_WIDTH2_PRIOR.sd**-2) / everything
-    return Estimate(max(float(pooled), 0.0), float(np.hypot(everything**-0.5, PSF_WIDTH2_SPREAD_MM2)), "mm2")
+    # Weighted median: the value at which half of the weight is reached.
+    median = float(value[order][np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)])
+    median_precision = weight.sum() * MEDIAN_EFFICIENCY
+    pooled_precision = median_precision + prior.sd**-2
+    pooled = (median * median_precision + prior.value * prior.sd**-2) / pooled_precision
+    # The spread between lesions is part of the SD: the lesion to be fitted is one of them.
+    return Estimate(
+        max(float(pooled), 0.0), float(np.hypot(pooled_precision**-0.5, PSF_WIDTH2_SPREAD_MM2)), "mm2"
+    )

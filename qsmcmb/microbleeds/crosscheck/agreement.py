@@ -1,22 +1,36 @@
-"""Whether lesion fit, map sum and signal loss say the same: they fail for different reasons."""
+"""Agreement of the three estimators: lesion fit, map sum and signal loss, which fail for different reasons.
+
+Two estimates disagree where |a - b| > 3 sqrt(sd_a^2 + sd_b^2).
+"""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
-from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
-from qsmcmb.microbleeds.crosscheck.signal_loss import SignalLoss
-from qsmcmb.model import Estimate, Microbleed
+from qsmcmb.model import Estimate
+
+__all__ = ["estimators_disagree"]
 
 DISAGREE_SD = 3.0
-FLAG = "estimators-disagree"
+"""Difference of two estimates, in SDs of the difference, above which they disagree: by chance 0.3 % do."""
 
 
 def estimators_disagree(fit: Estimate, others: Sequence[Estimate | None]) -> bool:
     """Return whether another estimate differs from the fit by more than 3 SDs of their difference.
+
+    Parameters
+    ----------
+    fit : Estimate
+        Total susceptibility by the lesion fit, ppm mm3.
+    others : sequence of Estimate or None
+        Total susceptibility by the other estimators, ppm mm3; those that are None or not finite do not count.
+
+    Returns
+    -------
+    bool
+        True where at least one of them differs.
 
     Examples
     --------
@@ -28,19 +42,3 @@ def estimators_disagree(fit: Estimate, others: Sequence[Estimate | None]) -> boo
     """
     known = [other for other in others if other is not None and np.isfinite(other.value)]
     return any(abs(o.value - fit.value) > DISAGREE_SD * float(np.hypot(o.sd, fit.sd)) for o in known)
-
-
-def flag_disagreement(
-    lesions: Sequence[Microbleed],
-    losses: Sequence[SignalLoss | None],
-    sums: Sequence[MapSum | None] | None = None,
-) -> tuple[Microbleed, ...]:
-    """Return the lesions, flagged where their estimators disagree; `losses` and `sums` in the lesions' order."""
-    out = []
-    for lesion, loss, total in zip(lesions, losses, sums or [None] * len(lesions), strict=True):
-        fit = lesion.total_chi_ppm_mm3
-        others = [total.corrected if total else None, loss.estimate if loss else None]
-        if fit is not None and estimators_disagree(fit, others):
-            lesion = dataclasses.replace(lesion, flags=(*lesion.flags, FLAG))
-        out.append(lesion)
-    return tuple(out)

@@ -1,114 +1,319 @@
-"""TODO."""
+"""Measurement of one point: its fit with void and signal loss, and the row of the lesion table made of them.
+
+A row is assembled once, when the whole scan is known. Its SD joins the fit's SD and a systematic SD, the difference to
+a model that explains the scan better (a vein, a ball that keeps its signal), as a root of squares. Certainty follows
+from the significance, the residual and the detector's score.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.microbleeds.crosscheck.signal_loss import SignalLoss
-from qsmcmb.microbleeds.crosscheck.visible_void import measure_void
+from qsmcmb.lesion import Microbleed
+from qsmcmb.microbleeds.crosscheck.agreement import estimators_disagree
+from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
+from qsmcmb.microbleeds.crosscheck.signal_loss import SignalLoss, measure_signal_loss
+from qsmcmb.microbleeds.crosscheck.visible_void import VisibleVoid, measure_void
 from qsmcmb.microbleeds.fit.field_fit import fit_signal_retaining_ball
 from qsmcmb.microbleeds.fit.uncertainty import LesionFit
 from qsmcmb.microbleeds.fit.vein import Vein
-from qsmcmb.microbleeds.measure import FOUND_SD, LIMIT_SD, UNIT, ScanFields
-from qsmcmb.microbleeds.signal.patch import Patch
-from qsmcmb.model import Estimate, GreScan, Microbleed
-from qsmcmb.typing import IntArray
+from qsmcmb.microbleeds.results.flags import Flag
+from qsmcmb.microbleeds.signal.patch import Patch, ScanFields
+from qsmcmb.model import Estimate, Grid
+from qsmcmb.typing import BoolArray
+from qsmcmb.units import PPM_MM3
 
-DEFINITE_SCORE = 0.5
+__all__ = [
+    "CLEAR_SIGNIFICANCE",
+    "MIN_SIGNIFICANCE",
+    "POOR_FIT",
+    "FittedLesion",
+    "LesionMeasurement",
+    "SceneContext",
+    "assemble_lesion",
+    "measure_fitted",
+]
 
-
+MIN_SIGNIFICANCE = 3.0
+"""Least ratio of total susceptibility to its SD for a lesion: noise alone exceeds it in 0.3 % of points."""
+CLEAR_SIGNIFICANCE = 5.0
+"""Ratio of total susceptibility to its SD from which nothing else is asked; also that of the detection limit."""
+MIN_DEFINITE_SCORE = 0.5
+"""Least detector's score of a definite lesion, 0 to 1; a convention of the table."""
+MAX_DEFINITE_RESIDUAL = 1.5
+"""Largest weighted residual of a definite lesion; 1 where the model holds. A convention of the table."""
+MIN_DEFINITE_IN_MASK = 0.6
+"""Least fraction of the patch in the mask of a definite lesion; a convention of the table."""
+MIN_UNFLAGGED_IN_MASK = 0.9
+"""Fraction of the patch in the mask below which the row is flagged."""
 POOR_FIT = 1.0
 """Weighted residual, of all or of the core, above which the model does not hold."""
 
 
-class LesionMeasurement(NamedTuple):
-    """What a lesion's numbers rest on."""
+class FittedLesion(NamedTuple):
+    """Fit of one lesion, with its void and its signal loss."""
 
     patch: Patch
+    """The scan around the point as it was cut."""
     fit: LesionFit
-    loss: SignalLoss | None
-    vein: Vein | None = None
-    """What explains the scan better than a lesion."""
-    beside: Vein | None = None
-    """What explains the scan better together with the lesion."""
+    """The refined fit."""
+    signal_loss: SignalLoss | None
+    """Total susceptibility by the signal loss; None where it is unknown."""
+    vein: Vein | None
+    """A vein that explains the scan better than a lesion."""
+    adjacent_vein: Vein | None
+    """A vein that explains the scan better together with the lesion."""
+    void: VisibleVoid
+    """The void on the longest echo; of volume 0 where none is seen."""
+    region: BoolArray
+    """Voxels of the patch's box that show the lesion."""
+    total_chi_ppm_mm3: Estimate
+    """Total susceptibility, ppm mm3; its SD holds the systematic SD."""
+    position_mm: tuple[float, float, float]
+    """Fitted centre, scanner RAS+ mm."""
+    r2star_hz: float | None
+    """Median R2* in the region, 1/s."""
+
+    @property
+    def is_found(self) -> bool:
+        """Whether the total susceptibility differs from 0 by more than noise does."""
+        return abs(self.total_chi_ppm_mm3.value) > MIN_SIGNIFICANCE * self.total_chi_ppm_mm3.sd
 
 
-def describe_lesion(
-    scan: GreScan, label: int, detail: LesionMeasurement, data: ScanFields, *,
-    kind: str | None, score: float | None, source: str, labels: IntArray,
-) -> Microbleed:  # fmt: skip
-    patch, fit, loss, vein, _ = detail
-    moment = fit.source.total_chi_ppm_mm3
-    void = measure_void(patch)
-    shift = np.array(fit.source.centre_mm) / np.array(scan.grid.voxel_size_mm)
-    origin = (
-        np.array([s.start for s in patch.box])
-        - np.array([a[0] for a in patch.axes_mm]) / scan.grid.voxel_size_mm
-    )
-    centre = scan.grid.to_world(origin + shift)
-    radius = np.sqrt((patch.coordinates_mm**2).sum(axis=0))
-    region = void.mask if void.mask.any() else radius <= max(patch.grid.voxel_size_mm)
-    box = labels[patch.box]
-    box[region & (box == 0)] = label
-    estimate = Estimate(moment, float(np.hypot(fit.sd_ppm_mm3, _systematic_sd(detail))), UNIT)
-    limit = LIMIT_SD * fit.noise_sd_ppm_mm3
-    r2star = None if data.r2star_hz is None else float(np.median(data.r2star_hz[patch.box][region]))
-    found = abs(moment) > FOUND_SD * estimate.sd
-    if vein is not None and source != "reader":
-        kind = "vein"
-    kind = kind or ("vein" if vein else "calcification" if moment < 0 and found else "microbleed")
-    clear = score is None or score >= DEFINITE_SCORE
-    definite = found and clear and fit.residual < 1.5 and patch.fraction_in_mask > 0.6
-    return Microbleed(
-        label=label,
-        position_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
-        kind=kind,
-        certainty=("definite" if definite else "possible") if found or source == "reader" else "rejected",
-        bombs_certainty="certain" if definite else "uncertain",
-        score=score,
-        total_chi_ppm_mm3=estimate,
-        total_chi_loss_ppm_mm3=loss.total_chi_ppm_mm3 if loss else None,
-        detection_limit_ppm_mm3=limit,
-        volume_mm3=void.volume_mm3,
-        diameter_mm=void.diameter_mm,
-        r2star_hz=r2star,
-        source=source,
-        flags=_flags(detail, found=found),
-    )
+@dataclass(frozen=True)
+class LesionMeasurement:
+    """One point: as its source states it, with its fit."""
+
+    label: int
+    """Number of the point in the label image, from 1."""
+    point_mm: tuple[float, float, float]
+    """The point as given, scanner RAS+ mm."""
+    stated_kind: str | None
+    """Kind by its source; None where none is stated."""
+    score: float | None
+    """Detector's score, 0 to 1; None for a reader's point."""
+    source: str
+    """Source of the point: "reader" or "detector"."""
+    fitted: FittedLesion | None
+    """The fit; None where there is no number."""
+    reason: Flag | None
+    """Flag that says why there is no number; None where there is one."""
+
+    @property
+    def position_mm(self) -> tuple[float, float, float]:
+        """Fitted centre, or the point itself, scanner RAS+ mm."""
+        return self.fitted.position_mm if self.fitted else self.point_mm
+
+    @property
+    def total_chi_ppm_mm3(self) -> Estimate | None:
+        """Total susceptibility by the lesion fit, ppm mm3."""
+        return self.fitted.total_chi_ppm_mm3 if self.fitted else None
+
+    @property
+    def diameter_mm(self) -> float | None:
+        """Visible diameter, mm."""
+        return self.fitted.void.diameter_mm if self.fitted else None
 
 
-def _systematic_sd(detail: LesionMeasurement) -> float:
-    """Return by how much what explains the scan better differs from the fit: a ball that keeps its signal, or a vein.
+class SceneContext(NamedTuple):
+    """Facts of a lesion that only the whole scan shows; None where unknown."""
 
-    A fit that finds such a ball and does not settle has a ball too large for the neighbourhood, and a vein's total
-    susceptibility depends on where it is taken to end: nothing is known.
+    map_sum: MapSum | None = None
+    """Sum over the susceptibility map."""
+    detection_limit_ppm_mm3: float | None = None
+    """Value of the detection limit map, ppm mm3."""
+    side: str | None = None
+    """Left, right or midline."""
+    territory: str | None = None
+    """Lobar, deep or infratentorial."""
+    is_duplicate: bool = False
+    """Whether another point ended on the same lesion."""
+
+
+def measure_fitted(
+    patch: Patch,
+    fit: LesionFit,
+    fields: ScanFields,
+    grid: Grid,
+    *,
+    vein: Vein | None,
+    adjacent_vein: Vein | None,
+) -> FittedLesion:
+    """Complete a fit by the void, the signal loss and R2* of its patch.
+
+    Parameters
+    ----------
+    patch : Patch
+        The scan around the point as it was cut.
+    fit : LesionFit
+        The refined fit.
+    fields : ScanFields
+        R2* of the scan.
+    grid : Grid
+        Geometry of the scan.
+    vein, adjacent_vein : Vein or None
+        Veins that explain the scan better than, or together with, the lesion.
+
+    Returns
+    -------
+    FittedLesion
+        The fit with void (mm3), signal loss (ppm mm3), R2* (1/s), position (mm) and total susceptibility (ppm mm3).
+
+    Notes
+    -----
+    SD^2 = fit's SD^2 + systematic SD^2.
     """
-    patch, fit = detail.patch, detail.fit
-    if detail.vein is not None:
-        return abs(fit.source.total_chi_ppm_mm3)
-    lost = fit.kept and not fit.converged
-    missed = fit.residual > POOR_FIT or (fit.core_residual > POOR_FIT and not fit.kept)
-    ball = fit_signal_retaining_ball(patch, patch.field_hz) if lost or missed else None
+    void = measure_void(patch)
+    shift = np.array(fit.source.centre_mm) / np.array(grid.voxel_size_mm)
+    x, y, z = (float(v) for v in grid.to_world(patch.centre_voxel + shift))
+    radius = np.sqrt((patch.coordinates_mm**2).sum(axis=0))
+    # Without a void the voxels nearest to the point stand for the lesion.
+    region = void.mask if void.mask.any() else radius <= max(patch.grid.voxel_size_mm)
+    r2star_hz = None if fields.r2star_hz is None else float(np.median(fields.r2star_hz[patch.box][region]))
+    sd = float(np.hypot(fit.sd_ppm_mm3, _systematic_sd(patch, fit, vein)))
+    return FittedLesion(
+        patch=patch,
+        fit=fit,
+        signal_loss=measure_signal_loss(patch, fit.source),
+        vein=vein,
+        adjacent_vein=adjacent_vein,
+        void=void,
+        region=region,
+        total_chi_ppm_mm3=Estimate(fit.source.total_chi_ppm_mm3, sd, PPM_MM3),
+        position_mm=(x, y, z),
+        r2star_hz=r2star_hz,
+    )
+
+
+def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Microbleed:
+    """Assemble the row of the lesion table from a point's measurement and the whole scan's facts of it.
+
+    Parameters
+    ----------
+    measured : LesionMeasurement
+        The point.
+    context : SceneContext
+        Facts of it that only the whole scan shows.
+
+    Returns
+    -------
+    Microbleed
+        The row; without a number where nothing was fitted.
+
+    Examples
+    --------
+    >>> from qsmcmb.microbleeds.results.flags import Flag
+    >>> outside = LesionMeasurement(
+    ...     label=1, point_mm=(0.0, 0.0, 90.0), stated_kind=None, score=None, source="reader", fitted=None,
+    ...     reason=Flag.OUTSIDE_MASK,
+    ... )
+    >>> assemble_lesion(outside, SceneContext()).flags
+    ('outside-mask',)
+    """
+    fitted = measured.fitted
+    if fitted is None:
+        return Microbleed(
+            label=measured.label,
+            position_mm=measured.point_mm,
+            kind=measured.stated_kind or "other",
+            detection_limit_ppm_mm3=context.detection_limit_ppm_mm3,
+            side=context.side,
+            territory=context.territory,
+            source=measured.source,
+            flags=(str(measured.reason),) if measured.reason else (),
+        )
+    loss, total, map_sum = fitted.signal_loss, fitted.total_chi_ppm_mm3, context.map_sum
+    certainty, bombs_certainty = _certainty(measured, fitted)
+    return Microbleed(
+        label=measured.label,
+        position_mm=fitted.position_mm,
+        kind=_kind(measured, fitted),
+        certainty=certainty,
+        bombs_certainty=bombs_certainty,
+        score=measured.score,
+        total_chi_ppm_mm3=total,
+        total_chi_sum_ppm_mm3=map_sum.corrected.value if map_sum and map_sum.corrected else None,
+        total_chi_sum_raw_ppm_mm3=_finite(map_sum.raw_ppm_mm3) if map_sum else None,
+        total_chi_loss_ppm_mm3=loss.total_chi_ppm_mm3 if loss else None,
+        detection_limit_ppm_mm3=context.detection_limit_ppm_mm3,
+        volume_mm3=fitted.void.volume_mm3,
+        diameter_mm=fitted.void.diameter_mm,
+        r2star_hz=fitted.r2star_hz,
+        side=context.side,
+        territory=context.territory,
+        source=measured.source,
+        flags=_flags(fitted, context),
+        fit_noise_limit_ppm_mm3=CLEAR_SIGNIFICANCE * fitted.fit.noise_sd_ppm_mm3,
+        shape=fitted.fit.state.model.shape.name,
+    )
+
+
+def _certainty(measured: LesionMeasurement, fitted: FittedLesion) -> tuple[str, str]:
+    """Return the certainty in the words of MARS and of BOMBS.
+
+    A reader's point is never rejected.
+    """
+    clear = measured.score is None or measured.score >= MIN_DEFINITE_SCORE
+    well_fitted = fitted.fit.residual < MAX_DEFINITE_RESIDUAL
+    definite = fitted.is_found and clear and well_fitted
+    if definite and fitted.patch.fraction_in_mask > MIN_DEFINITE_IN_MASK:
+        return "definite", "certain"
+    possible = fitted.is_found or measured.source == "reader"
+    return "possible" if possible else "rejected", "uncertain"
+
+
+def _kind(measured: LesionMeasurement, fitted: FittedLesion) -> str:
+    """Return the kind of a lesion: a reader's word counts more than a vein's fit, that more than the detector's."""
+    if fitted.vein is not None and measured.source != "reader":
+        return "vein"
+    if measured.stated_kind:
+        return measured.stated_kind
+    if fitted.vein is not None:
+        return "vein"
+    return "calcification" if fitted.total_chi_ppm_mm3.value < 0 and fitted.is_found else "microbleed"
+
+
+def _systematic_sd(patch: Patch, fit: LesionFit, vein: Vein | None) -> float:
+    """Return the difference, ppm mm3, to a model that explains the scan better: a signal-retaining ball, or a vein.
+
+    A fit that finds a signal-retaining ball and does not converge has a ball too large for the patch, and a vein's
+    total susceptibility depends on where it is taken to end: both are known to their own size only.
+    """
+    total = fit.source.total_chi_ppm_mm3
+    if vein is not None:
+        return abs(total)
+    exceeds = fit.signal_retaining and not fit.converged
+    poor = fit.residual > POOR_FIT or (fit.core_residual > POOR_FIT and not fit.signal_retaining)
+    ball = fit_signal_retaining_ball(patch, patch.field_hz) if exceeds or poor else None
     if ball is None:
         return 0.0
-    moment = fit.source.total_chi_ppm_mm3
-    return max(abs(ball.total_chi_ppm_mm3 - moment), abs(moment) if lost else 0.0)
+    return max(abs(ball.total_chi_ppm_mm3 - total), abs(total) if exceeds else 0.0)
 
 
-def _flags(detail: LesionMeasurement, *, found: bool) -> tuple[str, ...]:
-    patch, fit, flags = detail.patch, detail.fit, []
-    if patch.fraction_in_mask < 0.9:
-        flags.append("near-mask-edge")
-    if len(patch.te_s) == 1:
-        flags.append("single-echo")
-    if not fit.converged:
-        flags.append("not-converged")
-    if max(fit.residual, fit.core_residual) > POOR_FIT:
-        flags.append("poor-fit")
-    if detail.vein is not None:
-        flags.append("vein-like")
-    if not found:
-        flags.append("not-above-noise")
-    return tuple(flags)
+def _flags(fitted: FittedLesion, context: SceneContext) -> tuple[str, ...]:
+    """Return the words of the flags that a fitted lesion raises."""
+    patch, fit, map_sum = fitted.patch, fitted.fit, context.map_sum
+    others = [
+        map_sum.corrected if map_sum else None,
+        fitted.signal_loss.estimate if fitted.signal_loss else None,
+    ]
+    raised = {
+        Flag.NEAR_MASK_EDGE: patch.fraction_in_mask < MIN_UNFLAGGED_IN_MASK,
+        Flag.SINGLE_ECHO: len(patch.acquisition.te_s) == 1,
+        Flag.NOT_CONVERGED: not fit.converged,
+        Flag.POOR_FIT: max(fit.residual, fit.core_residual) > POOR_FIT,
+        Flag.VEIN_LIKE: fitted.vein is not None,
+        Flag.NOT_ABOVE_NOISE: not fitted.is_found,
+        Flag.MAP_SUM_UNRELIABLE: map_sum is not None and map_sum.corrected is None,
+        Flag.ESTIMATORS_DISAGREE: estimators_disagree(fitted.total_chi_ppm_mm3, others),
+        Flag.SAME_LESION: context.is_duplicate,
+    }
+    return tuple(str(flag) for flag, is_raised in raised.items() if is_raised)
+
+
+def _finite(value: float) -> float | None:
+    """Return a number, or None where it is not finite."""
+    return value if np.isfinite(value) else None

@@ -1,0 +1,290 @@
+"""All sessions of a data set: one bad session never stops the others."""
+
+from __future__ import annotations
+
+import multiprocessing
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qsmcmb.errors import (
+    EXIT_BUG,
+    EXIT_MEMORY,
+    EXIT_OK,
+    EXIT_SOME_FAILED,
+    ConfigError,
+    InvalidInputError,
+    QsmcmbError,
+)  # fmt: skip
+from qsmcmb.io.atomic import make_folder
+from qsmcmb.io.bids import SessionFiles, acquisition_times, list_sessions, load_scan
+from qsmcmb.io.derivatives import Place, write_dataset_description
+from qsmcmb.io.masks import load_mask
+from qsmcmb.io.tables import Points, read_points
+from qsmcmb.pipeline.config import Config
+from qsmcmb.pipeline.outputs import write_scan
+from qsmcmb.pipeline.subject import run_scan
+from qsmcmb.typing import Report
+
+__all__ = ["Finished", "Outcome", "StudyOptions", "exit_code", "plan_study", "run_study"]
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """Selection and options that apply to every session of a run.
+
+    Parameters
+    ----------
+    config : Config
+        Methods and options of the stages.
+    participants, sessions : tuple of str, optional
+        Labels; all by default.
+    filters : dict, optional
+        BIDS entities that must match exactly.
+    points : path, optional
+        TSV of a reader's points.
+    detect : bool, optional
+        Whether the detector runs.
+    mask_root : path, optional
+        Derivatives folder whose `*_desc-brain_mask` or `*_mask` files are the masks.
+    """
+
+    config: Config
+    participants: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    filters: dict[str, str] = field(default_factory=dict)
+    points: Path | None = None
+    detect: bool = False
+    mask_root: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Result of one session: done, or why not.
+
+    Parameters
+    ----------
+    name, participant : str
+        Name of the session in messages; label of its participant.
+    exit_code : int, optional
+        0 when it is done.
+    error : str, optional
+        Message; empty when it is done.
+    warnings : tuple of str, optional
+        Messages to the user.
+    seconds : dict, optional
+        Duration by stage, s.
+    """
+
+    name: str
+    participant: str
+    exit_code: int = EXIT_OK
+    error: str = ""
+    warnings: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+Finished = Callable[[Outcome], None]
+"""Called with each outcome as it comes."""
+
+
+def _check_output(bids: Path, out: Path) -> None:
+    """Raise before any write unless OUT lies outside the data set, or in BIDS/derivatives/NAME.
+
+    Raises
+    ------
+    ConfigError
+        OUT is the data set or inside its raw part (exit code 2).
+    """
+    root, target = bids.resolve(), out.resolve()
+    if target != root and root not in target.parents:
+        if target in root.parents and (target / "dataset_description.json").exists():
+            raise ConfigError(f"OUT {out} is itself a data set that holds {bids}; choose another folder")
+        return
+    parts = target.relative_to(root).parts
+    if len(parts) != 2 or parts[0] != "derivatives":
+        raise ConfigError(
+            f"OUT {out} lies inside the data set {bids}; expected a folder outside, or "
+            f"{bids / 'derivatives'}/NAME"
+        )
+
+
+def plan_study(bids: Path, out: Path, options: StudyOptions) -> list[SessionFiles]:
+    """Return the sessions of a run; refuse everything that can be refused before computing.
+
+    Parameters
+    ----------
+    bids, out : path
+        Data set and derivatives folder.
+    options : StudyOptions
+        Selection, methods, points.
+
+    Returns
+    -------
+    list of SessionFiles
+
+    Raises
+    ------
+    ConfigError, InvalidInputError, NothingMatchedError
+        OUT inside the data set, a faulty data set or table of points, no session that matches.
+    """
+    _check_output(bids, out)
+    found = list_sessions(
+        bids, participants=options.participants, sessions=options.sessions, filters=options.filters
+    )
+    if options.points is not None:
+        read_points(options.points)
+    return found
+
+
+def run_study(
+    bids: Path,
+    out: Path,
+    options: StudyOptions,
+    *,
+    n_processes: int = 1,
+    report: Report | None = None,
+    finished: Finished | None = None,
+) -> list[Outcome]:
+    """Run every session; results are on disk, the outcomes are returned in the order of the sessions.
+
+    Parameters
+    ----------
+    bids, out : path
+        Data set and derivatives folder.
+    options : StudyOptions
+        Selection, methods, points.
+    n_processes : int, optional
+        Sessions at the same time, >= 1.
+    report : callable, optional
+        Progress of stages (one process only).
+    finished : callable, optional
+        Called with each Outcome as it comes.
+
+    Returns
+    -------
+    list of Outcome
+
+    Raises
+    ------
+    ConfigError, NothingMatchedError, OutputError
+        Before any computation.
+    """
+    from qsmcmb import __version__
+
+    sessions = plan_study(bids, out, options)
+    make_folder(out)
+    write_dataset_description(
+        out, name="qsmcmb: susceptibility maps and microbleeds", version=__version__, source="bids::"
+    )
+    by_name = {}
+    for outcome in _outcomes(sessions, out, options, n_processes=n_processes, report=report):
+        by_name[outcome.name] = outcome
+        if finished:
+            finished(outcome)
+    return [by_name[s.name] for s in sessions]
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """Return the exit code of a run.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Of all sessions.
+
+    Returns
+    -------
+    int
+        0 when all are done, 1 when some are, else the code of the first failure.
+
+    Examples
+    --------
+    >>> exit_code([Outcome("a", "01"), Outcome("b", "02", exit_code=65)])
+    1
+    """
+    failed = [o.exit_code for o in outcomes if o.exit_code != EXIT_OK]
+    if not failed:
+        return EXIT_OK
+    return EXIT_SOME_FAILED if len(failed) < len(outcomes) else failed[0]
+
+
+def _outcomes(
+    sessions: Sequence[SessionFiles],
+    out: Path,
+    options: StudyOptions,
+    *,
+    n_processes: int,
+    report: Report | None,
+) -> Iterator[Outcome]:
+    if n_processes <= 1 or len(sessions) == 1:
+        for session in sessions:
+            yield _run_session(session, out, options, report)
+        return
+    # Spawn, never fork: OpenMP's and FFTW's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(n_processes, len(sessions)), mp_context=context) as pool:
+        jobs = [pool.submit(_run_session, session, out, options, None) for session in sessions]
+        for job in as_completed(jobs):
+            yield job.result()
+
+
+def _run_session(
+    session: SessionFiles, out: Path, options: StudyOptions, report: Report | None = None
+) -> Outcome:
+    """Run one session from files to files; errors become part of the outcome."""
+    try:
+        scan = load_scan(session)
+        points = _points_of(session, options)
+        mask = None
+        if options.mask_root is not None:
+            mask = load_mask(_find_mask(options.mask_root, session), scan.grid)
+        result = run_scan(
+            scan, options.config, mask=mask, points_mm=points.points_mm if points else None,
+            kinds=points.kinds if points else None, detect=options.detect, report=report,
+        )  # fmt: skip
+        acquired = acquisition_times(session.root, session.participant).get(session.session or "")
+        write_scan(Place.of_session(out, session.participant, session.session), result, acquired=acquired)
+    except QsmcmbError as error:
+        return _failed(session, error.exit_code, str(error))
+    except MemoryError as error:
+        return _failed(session, EXIT_MEMORY, f"ERROR MEM {session.name}: {error}")
+    except Exception:
+        return _failed(session, EXIT_BUG, traceback.format_exc())
+    return Outcome(
+        name=session.name,
+        participant=session.participant,
+        warnings=result.warnings,
+        seconds=dict(result.seconds),
+    )
+
+
+def _failed(session: SessionFiles, code: int, error: str) -> Outcome:
+    return Outcome(name=session.name, participant=session.participant, exit_code=code, error=error)
+
+
+def _points_of(session: SessionFiles, options: StudyOptions) -> Points | None:
+    if options.points is None:
+        return None
+    return read_points(options.points, participant=session.participant, session=session.session)
+
+
+def _find_mask(root: Path, session: SessionFiles) -> Path:
+    """Return the one mask of a session in a derivatives folder.
+
+    Raises
+    ------
+    InvalidInputError
+        MASK when there is none or more than one.
+    """
+    folder = Place.of_session(root, session.participant, session.session).folder
+    found = sorted(folder.glob(f"{session.prefix}_*mask.nii*"))
+    brain = [p for p in found if "_desc-brain_" in p.name] or found
+    if len(brain) != 1:
+        raise InvalidInputError(
+            "MASK", folder, field="masks", found=", ".join(p.name for p in brain) or "none",
+            expected="one *_mask.nii.gz (or one *_desc-brain_mask.nii.gz)", fix="add or remove masks",
+        )  # fmt: skip
+    return brain[0]

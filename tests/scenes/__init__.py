@@ -1,0 +1,11 @@
+"""Small, seeded scenes whose truth is known in closed form: tests import these and never each other.
+
+geometry        grids and masks: odd, anisotropic, oblique; coordinates in mm
+turned          the same scene turned by 90 degrees, mirrored, or in a larger volume, its grid and B0 with it
+sources         fields of balls inside and outside a mask: `sphere`, `dipole_pair`, `head`
+echoes          wrapped phase and decaying magnitude of several echoes, with the phase before it was wrapped
+lesion_signal   complex signal of balls with dephasing inside the voxels
+neighbourhoods  the same as the measurement sees it
+
+Each function states what is true of its scene; `test_scenes.py` holds it to that.
+"""

@@ -165,7 +165,7 @@ def test_slices_show_data_model_and_residual_of_each_echo(drawn: Draw, rng: np.r
     )  # fmt: skip
     weight = rng.random(shape)
     slices = explain_figures.Slices(data, model, weight, (-2.5, 2.5, -2.0, 2.0))
-    figure = drawn(explain_figures, "draw_fit_slices", slices, [0.006, 0.0135])
+    figure = drawn(explain_figures, "draw_slices", slices, [0.006, 0.0135])
     assert len(figure.axes) == 14
     for echo in range(2):
         row = figure.axes[7 * echo : 7 * echo + 7]
@@ -194,7 +194,7 @@ def test_estimators_are_drawn_with_their_intervals_in_ppm_mm3(drawn: Draw) -> No
         "per_echo": [{"te_s": 0.01, "value": 6.2, "sd": 0.5}, {"te_s": 0.02, "value": 5.9, "sd": None}],
         "signal_loss": {"te_s": [0.01, 0.02], "per_echo": [5.0, 7.0], "value": 6.5, "low": 6.0, "high": 7.5},
     }  # fmt: skip
-    growth, echoes, estimators = drawn(explain_figures, "draw_numbers", record).axes
+    growth, echoes, estimators = drawn(explain_figures, "draw_estimators", record).axes
     assert [a.get_ylabel() for a in (growth, echoes, estimators)] == ["ppm mm3"] * 3
     assert growth.get_xlabel() == "R (mm)"
     assert echoes.get_xlabel() == "TE (ms)"
@@ -214,7 +214,7 @@ def test_estimators_are_drawn_with_their_intervals_in_ppm_mm3(drawn: Draw) -> No
 
 
 def test_an_explanation_without_a_map_says_so(drawn: Draw) -> None:
-    growth, echoes, estimators = drawn(explain_figures, "draw_numbers", {"per_echo": []}).axes
+    growth, echoes, estimators = drawn(explain_figures, "draw_estimators", {"per_echo": []}).axes
     assert [t.get_text() for t in growth.texts] == ["no map"]
     assert not estimators.containers
     assert echoes.get_ylabel() == "ppm mm3"

@@ -84,8 +84,8 @@ PARTS: dict[str, Part] = {
         used=lambda record: record["point_spread"]["slice_profile"] is not None,
     ),
     "psf_width": Part(
-        name="additional width of the point spread",
-        sentence="An additional width of the point spread was fitted with each lesion, under a prior pooled over the "
+        name="extra width",
+        sentence="An extra width of the scan's response was fitted with each lesion, under a prior pooled over the "
         "lesions of the scan.",
         references=(refs.BROWN_2014,),
         used=_always,

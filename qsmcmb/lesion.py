@@ -145,9 +145,6 @@ def _with_parameters(summary: str, record: type) -> str:
 
 Microbleed.__doc__ = _with_parameters(Microbleed.__doc__ or "", Microbleed)
 
-
-Microbleed.__doc__ = _with_parameters(Microbleed.__doc__ or "", Microbleed)
-
 _AXES = {"x_mm": "first axis", "y_mm": "second axis", "z_mm": "third axis"}
 _ESTIMATE = {
     "total_chi_sd_ppm_mm3": "Standard deviation of total_chi_ppm_mm3",

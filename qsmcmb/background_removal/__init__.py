@@ -19,6 +19,8 @@ slbv       two pairs an iteration      no
 from qsmcmb.core import references as refs
 from qsmcmb.core.methods import Description
 
+__all__ = ("DEFAULT", "DESCRIPTIONS", "METHODS")
+
 METHODS = {
     "sharp": "qsmcmb.background_removal.sharp:remove_sharp",
     "vsharp": "qsmcmb.background_removal.vsharp:remove_vsharp",

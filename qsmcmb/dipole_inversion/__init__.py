@@ -31,6 +31,8 @@ users see to CHANGELOG.md. Configuration, command line and reports read `METHODS
 from qsmcmb.core import references as refs
 from qsmcmb.core.methods import Description
 
+__all__ = ("DEFAULT", "DESCRIPTIONS", "METHODS", "SHORT", "STARTS_FROM")
+
 METHODS = {
     "tkd": "qsmcmb.dipole_inversion.tkd:invert_tkd",
     "tsvd": "qsmcmb.dipole_inversion.tsvd:invert_tsvd",

@@ -17,6 +17,16 @@ inverted sign.
 from qsmcmb.core import references as refs
 from qsmcmb.core.methods import Description
 
+__all__ = (
+    "DEFAULT",
+    "DESCRIPTIONS",
+    "METHODS",
+    "OFFSET_REMOVAL",
+    "PREPARATION",
+    "PREPARATION_DEFAULT",
+    "PREPARATION_DESCRIPTIONS",
+)
+
 METHODS = {
     "weighted": "qsmcmb.field_mapping.weighted:fit_weighted",
     "nonlinear": "qsmcmb.field_mapping.nonlinear:fit_nonlinear",

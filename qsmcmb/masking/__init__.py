@@ -15,6 +15,8 @@ without signal off the surface. docs/explanation/masking.md says how many lesion
 from qsmcmb.core import references as refs
 from qsmcmb.core.methods import Description
 
+__all__ = ("DEFAULT", "DESCRIPTIONS", "METHODS")
+
 METHODS = {
     "magnitude": "qsmcmb.masking.brain:mask_magnitude",
     "phase_quality": "qsmcmb.masking.brain:mask_phase_quality",

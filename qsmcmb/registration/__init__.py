@@ -3,6 +3,8 @@
 from qsmcmb.core import references as refs
 from qsmcmb.core.methods import Description
 
+__all__ = ("REGISTRATION",)
+
 REGISTRATION = Description(
     name="Mattes mutual information",
     sentence="Sessions were registered rigidly, each to the one before it, by Mattes mutual information.",

@@ -11,6 +11,8 @@ arlo     Simpson's rule on the decay; needs even echo spacing
 from qsmcmb.core import references as refs
 from qsmcmb.core.methods import Description
 
+__all__ = ("DEFAULT", "DESCRIPTIONS", "METHODS")
+
 METHODS = {
     "weighted": "qsmcmb.relaxometry.r2star:fit_log_linear",
     "arlo": "qsmcmb.relaxometry.r2star:fit_arlo",

@@ -3,6 +3,8 @@
 from qsmcmb.core import references as refs
 from qsmcmb.core.methods import Description
 
+__all__ = ("DEFAULT", "DESCRIPTIONS", "METHODS")
+
 METHODS = {
     "homodyne": "qsmcmb.susceptibility_weighting.swi:make_swi",
 }

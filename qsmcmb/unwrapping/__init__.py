@@ -18,6 +18,8 @@ bestpath    edges sorted by second differences, groups  echo times help
 from qsmcmb.core import references as refs
 from qsmcmb.core.methods import Description
 
+__all__ = ("DEFAULT", "DESCRIPTIONS", "METHODS")
+
 METHODS = {
     "romeo": "qsmcmb.unwrapping.romeo:unwrap_romeo",
     "laplacian": "qsmcmb.unwrapping.laplacian:unwrap_laplacian",

@@ -20,6 +20,12 @@ fansi_tv  local field  two pairs an iteration
 tfi       total field  two pairs an iteration
 tgv       phase        two pairs an iteration
 ========= ============ ===========================
+
+A new method is a module here with one function `invert_<name>`, compiled loops beside it in `_<name>_loops.py`. It is
+listed above, in `METHODS` and in `DESCRIPTIONS` (sentence and citation, from `qsmcmb.core.references`), in STARTS_FROM
+where it does not start from the local field, in SHORT where it takes few transforms. The tests are
+`tests/dipole_inversion` and the rows of `tests/properties/table.py`; new terms go to docs/glossary.md, a change that
+users see to CHANGELOG.md. Configuration, command line and reports read `METHODS` (CONTRIBUTING.md has the rules).
 """
 
 from qsmcmb.core import references as refs

@@ -63,8 +63,8 @@ class Targets(NamedTuple):
     """Kind of each point, where its source states one."""
     scores: Sequence[float | None]
     """Detector's score of each point, 0 to 1; None for a reader's."""
-    n_readers: int
-    """Number of a reader's points."""
+    n_reader_points: int
+    """Number of the points that readers gave; those of the detector follow them."""
 
     @classmethod
     def of_readers(cls, points_mm: FloatArray, kinds: Sequence[str | None] | None = None) -> Targets:
@@ -89,7 +89,7 @@ class Targets(NamedTuple):
         """
         points = np.asarray(points_mm, dtype=float).reshape(-1, 3) if np.size(points_mm) else np.zeros((0, 3))
         n = len(points)
-        return cls(points_mm=points, kinds=list(kinds or [None] * n), scores=[None] * n, n_readers=n)
+        return cls(points_mm=points, kinds=list(kinds or [None] * n), scores=[None] * n, n_reader_points=n)
 
 
 class MeasuredLesions(NamedTuple):
@@ -169,7 +169,7 @@ def measure_lesions(
                 point_mm=(x, y, z),
                 stated_kind=targets.kinds[i],
                 score=targets.scores[i],
-                source="reader" if i < targets.n_readers else "detector",
+                source="reader" if i < targets.n_reader_points else "detector",
                 fitted=fitted,
                 reason=reason,
             )
@@ -181,8 +181,11 @@ class _Job(NamedTuple):
     """The scan, the results of its earlier stages, and all points as voxel indices."""
 
     scan: GreScan
+    """The scan."""
     fields: ScanFields
+    """Results of its earlier stages."""
     voxels: FloatArray
+    """All points, fractional voxel indices, (n, 3)."""
 
     def reference_patches(self, patch: Patch) -> list[Patch]:
         """Return lesion-free patches of the same shape around a lesion's."""

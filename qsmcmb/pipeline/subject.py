@@ -317,5 +317,5 @@ def _with_candidates(job: _Job, readers: Targets, chi_ppm: FloatArray, mask: Boo
         points_mm=np.concatenate([known, where[new]]),
         kinds=[*readers.kinds, *[None] * len(new)],
         scores=[*readers.scores, *[found[i].score for i in new]],
-        n_readers=readers.n_readers,
+        n_reader_points=readers.n_reader_points,
     )

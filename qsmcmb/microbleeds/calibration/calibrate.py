@@ -1,7 +1,7 @@
 """Calibration of one scan: tissue heterogeneity, slice profile, filter taper and point spread width, in this order.
 
-Each step replaces one field of the scan's `Acquisition`. The initial fits that a step makes are handed on to the next
-as long as they hold, so that each lesion is fitted from the field map once.
+Each step returns the scan's `Acquisition` with what it has found. The initial fits that a step makes are handed on to
+the next as long as they hold, so that each lesion is fitted from the field map once.
 """
 
 from __future__ import annotations

@@ -4,6 +4,10 @@ The spectrum of the tissue gives the taper of Tukey's and Hann's filters to a te
 axes not at all. The lesions' own signal is more exact: one taper for all axes is chosen that minimises the summed cost
 of the data of the strongest lesions, each refitted for each taper that is tried (Brent's bounded search). The extra
 width of the point spread, which is never less than 0, cannot make up for a taper that is too wide.
+
+The lesions asked are the N_CALIBRATION_LESIONS with the strongest dipoles in the field map, fewer where the scan has
+fewer. Where the spectrum shows no cosine filter, or the cost falls by less than MIN_COST_DROP, the windows of the
+spectrum stay; without any lesion `calibrate` returns the acquisition as it was given.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ from qsmcmb.microbleeds.signal.tissue import tissue_around
 __all__ = ["tissue_heterogeneity"]
 
 BRAIN_LOG_MAGNITUDE_SD = 0.02
-"""SD of a brain's log magnitude about the polynomials within 8 mm, first echo, relative: heads show 0.034 to
-0.048, water 0, so that a brain's heterogeneity is 1 and a liquid's 0."""
+"""SD of the log magnitude about the polynomials within 8 mm, first echo, from which the heterogeneity is 1: below the
+0.034 to 0.048 that heads show, so that every brain has 1, and above that of water, 0."""
 
 
 def tissue_heterogeneity(patches: Sequence[Patch]) -> float:

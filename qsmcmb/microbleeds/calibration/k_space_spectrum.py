@@ -43,8 +43,8 @@ FLOOR_PERCENTILE = 60
 LOG_POWER_SD = 0.1
 """SD of the model's error in the logarithm of the power: real tissue is no exact power law."""
 MIN_WINDOW_COST_DROP = 40.0
-"""Least drop of the cost at which a window is accepted, in units of the window's own cost per sample where that exceeds
-1: tissue without a window reaches 9, with one 100 and more, a few balls in water 20."""
+"""Least drop of the cost at which a window is accepted, in units of what the fit with a window still costs per sample
+where that exceeds 1. Seen drops: up to 9 in tissue without a window, 100 and more with one, 20 in balls in water."""
 MIN_FREE_DROP_FRACTION = 0.5
 """Least drop of the cost with the freest family, as a fraction of MIN_WINDOW_COST_DROP, at which the simpler families
 are tried: below 1, because the freest fit may end in a local minimum."""
@@ -72,6 +72,7 @@ HAMMING_PEDESTAL = 0.08
 """Weight of a Hamming window at its edge."""
 
 N_LINE_GROUPS = len(LINE_DISTANCES)
+"""Number of groups of lines, each with its own power of tissue and noise."""
 TISSUE = slice(0, N_LINE_GROUPS)
 """Parameters of a fit: logarithm of the tissue's power A in each group of lines."""
 NOISE = slice(N_LINE_GROUPS, 2 * N_LINE_GROUPS)

@@ -239,7 +239,7 @@ def _sum(values_ppm: FloatArray, weights: _Weights) -> float:
 
 
 def _clutter_sd(maps: ChiMaps, position_mm: FloatArray, radius_mm: float) -> float:
-    """Return the root mean square, ppm mm3, of the same sum over tissue around the lesion, its response taken off."""
+    """Return the root mean square, ppm mm3, of the same sum over balls of tissue nearby, less the response map's."""
     grid = maps.grid
     size = np.array(grid.voxel_size_mm)
     reach = radius_mm + GAP_VOXELS * size.max() + SHELL_MM

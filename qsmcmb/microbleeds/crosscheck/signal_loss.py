@@ -189,9 +189,11 @@ def measure_signal_loss(patch: Patch, source: Source) -> SignalLoss | None:
     ball_mm3, shell_mm3, block = float(ball.sum()) * v, float(shell.sum()) * v, max(BLOCK_MM**3, v)
     sd = heterogeneity * np.sqrt(block * ball_mm3 * (1 + ball_mm3 / shell_mm3))
     c, sign = constants[usable], float(np.copysign(1, source.total_chi_ppm_mm3))
-    total, total_sd = _invert(volume, sd, c, source.radius_mm, radius_mm=radius)
+    total, total_sd = _most_likely_total(volume, sd, c, source.radius_mm, radius_mm=radius)
     per_echo = [
-        _invert(volume[e : e + 1], sd[e : e + 1], c[e : e + 1], source.radius_mm, radius_mm=radius)[0]
+        _most_likely_total(
+            volume[e : e + 1], sd[e : e + 1], c[e : e + 1], source.radius_mm, radius_mm=radius
+        )[0]
         for e in range(len(c))
     ]
     return SignalLoss(
@@ -271,7 +273,7 @@ def _background_phase(signal: ComplexArray, shell: BoolArray, basis: FloatArray)
     return np.asarray(basis @ coefficients)
 
 
-def _invert(
+def _most_likely_total(
     volume: FloatArray, sd: FloatArray, constants: FloatArray, ball_mm: float, *, radius_mm: float
 ) -> tuple[float, float]:
     """Return |M| of least cost over M and the ball's radius, and the SD of M's likelihood about it, ppm mm3."""

@@ -39,15 +39,15 @@ DARK_PERCENTILE = 10
 MAGNITUDE_SD_VOXELS = 0.5
 """SD of the Gaussian that takes noise off the last echo's magnitude, in voxels."""
 FULL_MOMENT_PPM_MM3 = 2.0
-"""Moment in 1 - exp(-m / this) of the score, ppm mm3."""
+"""Moment m at which the size term of the score, 1 - exp(-m / this), is 0.63, ppm mm3; a convention of the score."""
 FULL_DARKENING = 0.4
-"""Relative darkening from which on the score counts it in full."""
+"""Relative darkening above which a darker region scores no higher; a convention of the score."""
 ROUND_ELONGATION = 1.5
-"""Ratio of the principal SDs up to which a candidate counts as round."""
+"""Ratio of the principal SDs up to which a candidate counts as round; a convention of the score."""
 SURFACE_DEPTHS_MM = (1.0, 3.0)
 """Depths below the brain's surface between which the score rises from MIN_SURFACE_FACTOR to all of it, mm."""
 MIN_SURFACE_FACTOR = 0.3
-"""Factor of the score at the brain's surface."""
+"""Least factor of the score, at the brain's surface; a convention of the score."""
 MIN_BRAIN_RATIO = 0.3
 """Ratio of the first echo's magnitude to its median in the mask below which a surface voxel is bone or air: bleeds are
 not dark there yet."""

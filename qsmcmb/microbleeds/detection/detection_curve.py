@@ -119,7 +119,10 @@ def fit_detection_curve(total_ppm_mm3: FloatArray, found: BoolArray) -> Detectio
 def _total_at(
     b: FloatArray, covariance: FloatArray, middle: float, logit: float
 ) -> tuple[float, tuple[float, float]]:
-    """Return the total susceptibility at which the curve reaches a logit, with its 95 % interval (delta method)."""
+    """Return the total susceptibility at which the curve reaches a logit, with its 95 % interval (delta method).
+
+    `b` and `covariance` are those of the logit's intercept and slope by ln M - `middle`.
+    """
     # logit = b0 + b1 x for x = ln M - middle; dx / db0 = -1 / b1, dx / db1 = -x / b1.
     at = (logit - b[0]) / b[1]
     slopes = np.array([-1 / b[1], -at / b[1]])

@@ -9,6 +9,9 @@ field, the information I = (w d) * u, and the field's SD sigma, which holds magn
     limit = n sqrt(max(clutter^2 / min(I, 1), (w^2 * sigma^2) / I^2)),
 
 where * is a convolution. It takes about 10 volumes of the cropped grid and 13 transforms.
+
+The column `fit_noise_limit_ppm_mm3` of the lesion table is another quantity: 5 SDs of noise and clutter of one lesion's
+own fit to the complex signal (`fit.uncertainty`, `results.measurement`), at that lesion alone and not at every voxel.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ LESION_REACH_MM = 20.0
 CORE_DIAMETERS = 0.75
 """Radius of a lesion's core, in visible diameters: half of it and a margin for the point spread."""
 MAX_FIELD_SD_RATIO = 5.0
-"""Ratio of a voxel's field SD to the median above which it says nothing about a dipole."""
+"""Ratio of a voxel's field SD to the median above which the voxel is not used."""
 
 
 def map_detection_limit(
@@ -208,7 +211,7 @@ def _without_lesions(
 ) -> tuple[_FieldData, BoolArray]:
     """Return the field as if the lesions were not there, and the voxels of their cores.
 
-    Their dipoles are taken away; their cores count as tissue with the median noise that says nothing of clutter.
+    Their dipoles are taken away; their cores have field 0 and the median noise, and count for nothing in the clutter.
     """
     cores = np.zeros_like(inside)
     if not lesions:
@@ -250,6 +253,6 @@ def _box_around(lesion: LocatedSource, grid: Grid) -> tuple[tuple[slice, slice, 
 
 
 def _shape3(shape: Sequence[int]) -> Shape:
-    """Return three numbers as a tuple."""
+    """Return the three edge lengths of a volume, voxels, as a tuple of fixed length."""
     nx, ny, nz = shape
     return nx, ny, nz

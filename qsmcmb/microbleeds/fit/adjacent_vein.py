@@ -30,7 +30,8 @@ SHIFTS_ACROSS_MM = np.arange(-4.0, 4.5)
 MAX_CENTRE_SHIFT_MM = 1.0
 """Largest shift of the lesion's centre by the vein, mm: a fit that moves further describes something else."""
 VEIN_SD_FRACTION = 0.25
-"""Ratio of the SD to the change of the total susceptibility by a vein: a quarter of the change may be wrong."""
+"""Ratio of the SD that a vein beside the lesion adds to the change of the total susceptibility by it: a quarter of the
+change may be wrong."""
 
 
 def fit_adjacent_vein(state: FitState) -> tuple[FitState, Vein | None]:

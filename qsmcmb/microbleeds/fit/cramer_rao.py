@@ -17,7 +17,8 @@ from qsmcmb.typing import ComplexArray, FloatArray
 __all__ = ["cramer_rao_sd"]
 
 MIN_INDEPENDENT_POWER = 1e-20
-"""Squared length of a column's independent component over the column's own, below which it is rounding alone."""
+"""Ratio of the squared length of what other columns leave of a column to that of the column, below which it is nothing
+but rounding."""
 
 
 def cramer_rao_sd(jacobian: ComplexArray, noise_sd: float | FloatArray, *, parameter: int = 0) -> float:

@@ -39,7 +39,8 @@ __all__ = [
 VOID_FRACTION = 0.6
 """Fraction of the patch's median magnitude at the longest echo below which a voxel is in the void."""
 START_RADIUS_MM = 1.2
-"""Radius that goes with a fitted dipole, mm: of a usual microbleed. It sets the fine grid of the lesion fit alone."""
+"""Radius that goes with a fitted dipole, mm: of a usual microbleed. It only lays out the cells of
+the lesion fit."""
 SEARCH_SHIFTS_MM = np.stack(np.meshgrid(*[(-1.0, 0.0, 1.0)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
 """Shifts of a centre from the point, mm, (27, 3): points lie within about 2 mm, and the fit moves on from there."""
 SEARCH_RADII_MM = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0)
@@ -176,11 +177,11 @@ class BestKernel(NamedTuple):
     """Kernel, of several, that explains a field best."""
 
     number: int
-    """Which one."""
+    """Index of the kernel among those given."""
     strength: float
-    """Factor on it, in units of what the kernels have one of."""
+    """Least-squares factor on the kernel: ppm mm3 where that is a field of 1 ppm mm3, ppm mm2 for a line's."""
     explained: float
-    """Drop of the sum of squares by it, squared ppm."""
+    """Drop of the field's sum of squares by the kernel at this strength, squared ppm."""
 
 
 def detrend_field(patch: Patch, field_hz: FloatArray, usable: BoolArray) -> DetrendedField:

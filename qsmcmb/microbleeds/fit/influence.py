@@ -15,7 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.microbleeds.fit.cramer_rao import cramer_rao_sd
-from qsmcmb.microbleeds.fit.objective import ROBUST, LinearProblem, Objective, apply_jacobian, inverse_row
+from qsmcmb.microbleeds.fit.objective import (
+    CAUCHY_SCALE,
+    LinearProblem,
+    Objective,
+    apply_jacobian,
+    inverse_row,
+)
 from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.reference_patches import MIN_REFERENCE_PATCHES
@@ -138,7 +144,7 @@ def reference_patch_sd(
         residual = model.polynomial.residual(reference)
         along_magnitude = objective.magnitude_weight * size * residual.real
         along_phase = objective.phase_weight * size * residual.imag
-        robust = objective.robust / (1 + (along_magnitude**2 + along_phase**2) / ROBUST**2)
+        robust = objective.robust / (1 + (along_magnitude**2 + along_phase**2) / CAUCHY_SCALE**2)
         change = influence.along_magnitude * along_magnitude + influence.along_phase * along_phase
         changes.append(float((robust * change).sum()))
     return float(np.sqrt(np.mean(np.square(changes))))

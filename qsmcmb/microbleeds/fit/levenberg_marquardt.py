@@ -33,7 +33,7 @@ from qsmcmb.typing import BoolArray, FloatArray
 __all__ = ["CORE_MM", "RADII_MM", "TRIAL_STEPS", "FitState", "minimise", "triple"]
 
 MAX_PSF_WIDTH2_MM2 = 9.0
-"""Largest squared psf width, mm2: a box of 3 mm; holds a fit that fails in range."""
+"""Largest squared psf width, mm2: a box of 3 mm. It bounds a fit that fails; others stay far below."""
 DECAY_HZ = (0.5, 3000.0)
 """Range of R2* inside the body above the tissue's, 1/s: from a decay that no echo shows to a core dark at once."""
 MAX_SHIFT_MM = 2.5
@@ -62,8 +62,8 @@ the centre in mm and of the log radius. The first is below the SD for hidden tis
 CORE_MM = 3.0
 """Radius of the core region around a centre, mm: a wrong shape leaves its residual there."""
 MIN_CORE_IN_MASK = 0.15
-"""Least fraction of the core region around each body that must be fitted voxels: at most 0.04 of a body that describes
-a field outside the mask, half and more of real halves at its edge."""
+"""Least fraction of the core region around each body that must be fitted voxels. Of a body that describes a field from
+outside the mask it is at most 0.04, of each ball of a real pair at the mask's edge 0.5 and more."""
 
 
 @dataclass
@@ -71,9 +71,11 @@ class FitState:
     """State in which a fit has ended: the model, its parameters, and the objective there."""
 
     model: LesionModel
+    """The model that was fitted."""
     parameters: FloatArray
     """Source (see `LAYOUT`), then coefficients of the tissue's phase and log magnitude."""
     objective: Objective
+    """The objective at these parameters."""
     converged: bool
     """Whether the last step changed nothing that matters."""
     model_selection_sd_ppm_mm3: float = 0.0

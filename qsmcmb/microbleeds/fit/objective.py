@@ -21,7 +21,7 @@ from qsmcmb.typing import ComplexArray, FloatArray
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
 __all__ = [
-    "ROBUST",
+    "CAUCHY_SCALE",
     "LinearProblem",
     "Objective",
     "apply_jacobian",
@@ -32,7 +32,7 @@ __all__ = [
     "solve_normal_equations",
 ]
 
-ROBUST = 2.5
+CAUCHY_SCALE = 2.5
 """Scale of Cauchy's cost, SDs: a residual of this size has half the weight. 2.385 is usual (95 % efficiency)."""
 RELATIVE_LOADING = 1e-9
 """Fraction by which the diagonal of a normal matrix is raised for its inverse: far below what changes an SD."""
@@ -59,7 +59,7 @@ class Objective(NamedTuple):
     phase_weight: FloatArray
     """One over the expected SD of the error along the phase, one over the signal's unit."""
     robust: FloatArray
-    """Root of Cauchy's weight times the independent values per voxel, 0 to 1."""
+    """Root of the product of Cauchy's weight and the independent values per voxel, 0 to 1; multiplies the error."""
     cost: float
     """Value of the objective, squared SDs."""
 
@@ -104,12 +104,12 @@ def evaluate_objective(model: LesionModel, p: FloatArray, *, slopes: bool = Fals
     common = patch.acquisition.noise_sd**2 + ((model_error.core + steep) * np.abs(signal.background)) ** 2
     magnitude_weight = 1 / np.sqrt(common + (model_error.magnitude * size) ** 2)
     phase_weight = 1 / np.sqrt(common + (model_error.offset_rad**2 + field_phase**2) * size**2)
-    distance2 = ((magnitude_weight * error.real) ** 2 + (phase_weight * error.imag) ** 2) / ROBUST**2
+    distance2 = ((magnitude_weight * error.real) ** 2 + (phase_weight * error.imag) ** 2) / CAUCHY_SCALE**2
     # The weights depend on the model: their logarithm, the normalisation of a likelihood, keeps a darker model from
     # looking better.
     cost = float(
         patch.independent_per_voxel
-        * (ROBUST**2 * np.log1p(distance2) - 2 * np.log(magnitude_weight * phase_weight)).sum()
+        * (CAUCHY_SCALE**2 * np.log1p(distance2) - 2 * np.log(magnitude_weight * phase_weight)).sum()
         + (priors(model, p) ** 2).sum()
         + model.gp_prior_cost(p)
     )

@@ -54,7 +54,8 @@ faster."""
 LARGE_LESION_RADIUS_MM = 3.0
 """Radius of lesions, mm, from which the whole patch is needed: too little tissue is left within 6 mm."""
 SMALL_PAIR_RADIUS_MM = 1.5
-"""Radius of each ball of a smaller large pair, mm, 7 ppm mm3 of each: pairs of 13 ppm mm3 beside sinuses need it."""
+"""Radius of each ball, mm, of a second start of the large pair, 7 ppm mm3 a ball: pairs of 13 ppm mm3 in all beside
+sinuses are not found from the larger start."""
 MIN_CLEAR_SIGNIFICANCE = 10.0
 """Ratio of total susceptibility to sandwich SD below which a fit is questionable; chosen on the development heads."""
 MAX_CLEAR_CORE_RESIDUAL = 1.0
@@ -93,7 +94,7 @@ def fit_lesion(
         The scan around the lesion.
     source : Source
         Where to start: total susceptibility (ppm mm3) within a factor of about two, centre (mm from the point) within
-        about 2 mm; its radius sets the fine grid alone.
+        about 2 mm; its radius only lays out the cells.
     neighbours : ndarray of shape (echo and voxel,), optional
         Factor of other lesions on the signal of the voxels inside.
 
@@ -177,7 +178,9 @@ def _fit_near_point(found: FitState) -> tuple[FitState, list[FitState]]:
     if patch.acquisition.heterogeneity > MIN_HETEROGENEITY or found.model.core_decay != SIGNAL_RETAINING_CORE:
         patch = patch.restricted_to(COMPARISON_RADIUS_MM)
     model = found.model.on_patch(patch, found.source)
-    nearby = _minimise_with_gp_prior(model, model.with_fitted_background(found.parameters, slopes=True))
+    nearby = _minimise_with_gp_prior(
+        model, model.parameters_with_fitted_tissue(found.parameters, slopes=True)
+    )
     small_balls = []
     for total in (SMALL_LESION_PPM_MM3, -SMALL_LESION_PPM_MM3):
         small = Source(total, (0.0, 0.0, 0.0), 0.0)
@@ -190,14 +193,14 @@ def _fit_near_point(found: FitState) -> tuple[FitState, list[FitState]]:
 def _with_large_pair(
     found: FitState, nearby: FitState, alternatives: list[FitState]
 ) -> tuple[list[FitState], float]:
-    """Return the alternatives with a large pair where the core is not described, and its SD (ppm mm3) otherwise.
+    """Return the alternatives, a large pair added where it explains an undescribed core, and an SD (ppm mm3) otherwise.
 
     A pair that leaves as much around its balls as the best alternative does may describe a sinus: it is no alternative,
-    and widens the SD alone.
+    and only widens the SD, by the second value.
     """
     if not (found.left_mask or found.core_residual() > MAX_PAIR_CORE_RESIDUAL):
         return alternatives, 0.0
-    pair = _large_pair_among_tissue(nearby.model.patch, nearby.model.neighbours)
+    pair = _fit_large_pair_with_gp_prior(nearby.model.patch, nearby.model.neighbours)
     best = min(alternatives, key=FitState.bic)
     if _ends_near_point(pair) and residual_ratio(pair, best) < MAX_CORE_RESIDUAL_RATIO:
         return [*alternatives, pair], 0.0
@@ -208,11 +211,17 @@ class _Choice(NamedTuple):
     """The alternative that explains the scan best, and the SD for the choice."""
 
     best: FitState
+    """Fit of least BIC."""
     model_selection_sd_ppm_mm3: float
+    """SD of its total susceptibility for the choice of the model, ppm mm3."""
 
 
 def _choose(alternatives: Sequence[FitState], shape_sd: float) -> _Choice:
-    """Return the alternative of least BIC, and the SD by the others' weights and a shape SD (ppm mm3)."""
+    """Return the alternative of least BIC, and its model-selection SD.
+
+    The SD joins the spread of the alternatives' total susceptibilities, weighted as in the module's equation, and
+    `shape_sd` (ppm mm3), the SD for a shape that is no alternative.
+    """
     costs = np.array([state.bic() for state in alternatives])
     best = alternatives[int(costs.argmin())]
     cost_weight = 1.0 if best.core_residual() < MAX_CLEAR_CORE_RESIDUAL else POOR_FIT_COST_WEIGHT
@@ -232,7 +241,7 @@ def _change_on_wider_patch(found: FitState, best: FitState) -> float:
     """
     model = _dark_ball(found.model.patch, best.source, found.model.neighbours)
     model = model.with_shape(best.model.shape)
-    wide = _minimise_with_gp_prior(model, model.with_fitted_background(best.parameters, slopes=True))
+    wide = _minimise_with_gp_prior(model, model.parameters_with_fitted_tissue(best.parameters, slopes=True))
     change = wide.parameters[LAYOUT.total_and_centre] - best.parameters[LAYOUT.total_and_centre]
     total, centre = change[LAYOUT.total], change[LAYOUT.centre]
     return float(abs(total)) if np.linalg.norm(centre) < SAME_CENTRE_MM else 0.0
@@ -245,8 +254,11 @@ def _ends_near_point(state: FitState) -> bool:
     )
 
 
-def _large_pair_among_tissue(patch: Patch, neighbours: ComplexArray | None) -> FitState:
-    """Fit a large pair of weak contrast at the point: beside a sinus a ball is misled before a pair can follow it."""
+def _fit_large_pair_with_gp_prior(patch: Patch, neighbours: ComplexArray | None) -> FitState:
+    """Fit a large pair of weak contrast at the point, with the tissue's Gaussian process prior.
+
+    Beside a sinus the fit of a ball, from which other pairs are started, ends at the sinus.
+    """
     sources = [
         large_pair(radius, sign)
         for radius in (LARGE_PAIR_RADIUS_MM, SMALL_PAIR_RADIUS_MM)
@@ -261,7 +273,7 @@ def _large_pair_among_tissue(patch: Patch, neighbours: ComplexArray | None) -> F
 
 
 def _dark_ball(patch: Patch, source: Source, neighbours: ComplexArray | None) -> LesionModel:
-    """Return the model of a bleed."""
+    """Return the model of a ball that is dark inside, as of a bleed."""
     return LesionModel(patch, source, core_decay=dark_core(patch.acquisition.b0_tesla), neighbours=neighbours)
 
 
@@ -290,7 +302,9 @@ def fit_among_tissue(initial: FitState, acquisition: Acquisition) -> FitState:
     if in_tissue and initial.source.radius_mm < LARGE_LESION_RADIUS_MM:
         patch = patch.restricted_to(REFINEMENT_RADIUS_MM)
     model = initial.model.on_patch(patch, initial.source)
-    return _minimise_with_gp_prior(model, model.with_fitted_background(initial.parameters, slopes=True))
+    return _minimise_with_gp_prior(
+        model, model.parameters_with_fitted_tissue(initial.parameters, slopes=True)
+    )
 
 
 def _is_questionable(state: FitState) -> bool:

@@ -1,11 +1,12 @@
 """Shape selection: ball, spheroid or pair of equal balls, with polynomials for the tissue.
 
-A ball is fitted from several radii. Where its core residual is high, or a spheroid of the same volume costs less as it
-stands, a spheroid is fitted along the best of 13 axes and a pair along the spheroid's axis; where neither describes
-the core, pairs in all directions, in place of the ball and beside it, and last a large pair of weak contrast. Another
-shape wins where the cost falls by MIN_SHAPE_COST_DROP and the residual falls around the ball and around each of its
-own bodies: a body that describes a sinus nearby lowers the cost alone. Shapes that lower the cost without winning
-widen the SD (model averaging in a rough form, see Kass and Raftery 1995, doi:10.1080/01621459.1995.10476572).
+A ball is fitted from several radii. Where its core residual is high, or a spheroid of the same volume, not yet fitted,
+costs less, a spheroid is fitted along the best of 13 axes and a second ball is tried along the spheroid's axis (a pair
+of equal balls); where neither describes the core, pairs in all directions, in place of the ball and beside it, and
+last a large pair of weak contrast. Another shape wins where the cost falls by MIN_SHAPE_COST_DROP and the residual
+falls around the ball and around each of its own bodies: a body that describes a sinus nearby lowers only the cost.
+Shapes that lower the cost without winning widen the SD (model averaging in a rough form, see Kass and Raftery 1995,
+doi:10.1080/01621459.1995.10476572).
 """
 
 from __future__ import annotations
@@ -48,21 +49,25 @@ MAX_BALL_CORE_RESIDUAL = 0.6
 MAX_PAIR_CORE_RESIDUAL = 1.0
 """Core residual, SDs, above which a shape does not describe the lesion and pairs are tried in all directions."""
 MIN_PRESENT_SD = 3.0
-"""Least ratio of a ball's total susceptibility to its sandwich SD for other shapes: noise has no shape."""
+"""Least ratio of a ball's total susceptibility to its sandwich SD at which other shapes are tried: below it the fit may
+be noise, which has no shape."""
 PAIR_RADIUS_RATIO = 0.8
-"""Ratio of the radius of two equal balls to that of the ball of their volume, 2^(-1/3); half their distance, too."""
+"""Ratio of the radius of each of two equal balls to that of the ball of their volume, 2^(-1/3). They start touching, so
+that it gives half the distance of their centres, too."""
 LARGE_PAIR_RADIUS_MM, LARGE_PAIR_CHI_PPM = 2.2, 0.5
 """Radius (mm) and susceptibility difference (ppm) of a large pair of weak contrast: pairs of 2.2 to 2.4 mm and 0.45 ppm
 have neither a ball's field nor its void, and had read as half of themselves or less."""
 MIN_SHAPE_COST_DROP = 15.0
 """Least drop of the cost for another shape, squared SDs: the evidence that three more parameters must bring."""
 START_FOCUS_RATIO = 0.8
-"""Ratio of focal distance to radius that a spheroid is started from: a third as long again as wide."""
+"""Ratio of focal distance (centre to focus) to the radius of the ball of its volume at which a spheroid is started:
+a body a third longer than wide."""
 MODEL_SELECTION_SD_FRACTION = 0.6
 """Ratio of the SD to the change of the total susceptibility by a shape that may be right: the change then lies within
 the 95 % interval."""
 MAX_SHAPE_CHANGE_RATIO = 1.5
-"""Largest such change relative to the ball's total susceptibility: a shape of several times that is something else."""
+"""Largest change of the total susceptibility by another shape that widens the SD, relative to the ball's own: a shape
+of several times the ball's total susceptibility describes something else."""
 MAX_CORE_RESIDUAL_RATIO = 0.87
 """Largest ratio of the residual around each body of another shape to what one ball leaves there: pairs and ellipsoids
 leave 0.3 to 0.81, a body that describes a sinus nearby 0.90 and more."""
@@ -82,8 +87,8 @@ def select_shape(
     patch : Patch
         The scan around the point.
     source : Source
-        Where to start. Beside the fine grid its radius counts for a signal-retaining core alone: a dark core hides
-        its size, and the total susceptibility says more of it.
+        Where to start. Its radius lays out the cells; only for a signal-retaining core is it a start, too. A dark
+        core hides its size, and the start is the radius expected for its total susceptibility.
     neighbours : ndarray of shape (echo and voxel,), optional
         Factor of other lesions on the signal.
     core_decay : CoreDecay, optional
@@ -116,16 +121,16 @@ def _fit_ball(
     model = LesionModel(patch, source, core_decay=core_decay, neighbours=neighbours, cell_mm=COARSE_CELL_MM)
     radius = source.radius_mm if core_decay == SIGNAL_RETAINING_CORE else expected_radius_mm(source)
     starts = [model.start_parameters(source._replace(radius_mm=scale * radius)) for scale in RADIUS_STARTS]
-    return minimise(model, _least_cost(model, starts))
+    return minimise(model, _best_start(model, starts))
 
 
-def _least_cost(model: LesionModel, starts: Sequence[FloatArray]) -> FloatArray:
-    """Return the parameters of least cost."""
+def _best_start(model: LesionModel, starts: Sequence[FloatArray]) -> FloatArray:
+    """Return the start, among some parameter vectors, at which the cost is least."""
     return min(starts, key=lambda p: evaluate_objective(model, p).cost)
 
 
 def _is_ball(ball: FitState, spheroid_cost: float) -> bool:
-    """Whether no other shape need be tried: a ball describes the core, or there is nothing that has a shape."""
+    """Whether no other shape need be tried: a ball describes the core, or the fit is too weak to show a shape."""
     core_residual = ball.core_residual()
     # A small elongated body leaves little around a ball; a ball elongated that far costs more at once.
     if core_residual < MAX_BALL_CORE_RESIDUAL and spheroid_cost > ball.objective.cost:
@@ -142,7 +147,7 @@ def _fit_along_spheroid(ball: FitState, start: FloatArray) -> list[FitState]:
 
 
 def _best_shape(ball: FitState, others: Sequence[FitState]) -> FitState:
-    """Return the fit that explains a lesion best: the ball, where the others do not explain more around each body."""
+    """Return the fit of least cost among the ball and the shapes that also leave less residual around each body."""
     better = [
         other
         for other in others
@@ -253,12 +258,12 @@ def _fit_pairs(ball: FitState) -> list[FitState]:
         for sign in (1, -1)
     ]
     in_place = [_pair_start(p, split_radius * u, p[LAYOUT.total], centre=p[LAYOUT.centre]) for u in AXES]
-    best = [_least_cost(model, starts) for starts in (beside, in_place)]
+    best = [_best_start(model, starts) for starts in (beside, in_place)]
     return [minimise(model, start, max_cost=ball.objective.cost) for start in best]
 
 
 def _fit_large_pair(ball: FitState) -> FitState:
-    """Fit a large pair of weak contrast: for so long and pale a body one ball finds neither size nor sign."""
+    """Fit a large pair of weak contrast: of so long and weak a body the fit of one ball shows neither size nor sign."""
     model, p = ball.model.with_shape(BALL_PAIR), ball.parameters
     totals = [large_pair(LARGE_PAIR_RADIUS_MM, sign).total_chi_ppm_mm3 for sign in (1, -1)]
     starts = [
@@ -266,7 +271,7 @@ def _fit_large_pair(ball: FitState) -> FitState:
         for u in AXES
         for total in totals
     ]
-    return minimise(model, _least_cost(model, starts), max_cost=ball.objective.cost)
+    return minimise(model, _best_start(model, starts), max_cost=ball.objective.cost)
 
 
 def _spheroid_start(ball: FitState) -> tuple[FloatArray, float]:

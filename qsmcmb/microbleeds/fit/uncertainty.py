@@ -6,9 +6,10 @@
 process is what noise and the tissue's Gaussian process leave open of M, sandwich what the fit's own residual says,
 clutter what the tissue of the reference patches would have caused; s rises where the fit is poorer than usual, the
 field stronger than 3 T, the voxel elongated, or a part of the patch missing. shape is the variance that the priors of
-psf width and shape carry, hidden that of the tissue within the lesion, which no scan shows, selection that of the
-choice of the model. Each part alone misses some lesions. The factors were set on the development heads
-(docs/explanation/lesion-fit.md) and are measured, not derived.
+psf width and shape carry (and a term of bodies that nearly fill their patch), hidden that of the tissue within the
+lesion, which no scan shows, selection that of the choice of the model. Each part alone misses some lesions. The factors
+were set on the development heads (docs/explanation/lesion-fit.md) and are measured, not derived. The lesion table adds
+one more variance, the systematic SD (`results.measurement`): SD of the row = sqrt(this SD^2 + systematic^2).
 """
 
 from __future__ import annotations
@@ -28,23 +29,26 @@ from qsmcmb.model import Estimate
 __all__ = ["HIDDEN_TISSUE_SD_FRACTION", "LesionFit", "summarise_fit"]
 
 MIN_SD_PPM_MM3 = 0.005
-"""Least SD of noise and clutter, ppm mm3: no part of it is known better."""
+"""Floor of the SD of noise and clutter, ppm mm3, added to its parts as a square: no lesion is known better."""
 GP_SD_FRACTION = 0.225
-"""Fraction of the SD that the Gaussian process leaves open: tissue differs less than the process allows."""
+"""Fraction at which the SD left open by noise and the Gaussian process counts: real tissue varies less than the process
+allows. Set on the development heads."""
 TYPICAL_RESIDUAL = 0.6
 """Weighted residual, SDs, above which the SD of noise and clutter rises: the fit is poorer than usual."""
 CORE_RESIDUAL_EXPONENT = 2
-"""Exponent of that rise by the core residual: a poor core says more of an error than a poor surrounding."""
+"""Exponent of the rise of the SD with the core residual over TYPICAL_RESIDUAL (that of the whole patch has 1): a poor
+core says more of an error than poor surroundings."""
 FIELD_STRENGTH_EXPONENT = 0.2
-"""Exponent of the rise with field strength over 3 T: at 7 T less of the error is noise and tissue."""
+"""Exponent of the rise of the SD with field strength over 3 T: at 7 T less of the error is noise and tissue."""
 REFERENCE_FIELD_TESLA = 3.0
 """Field strength at which the factors were set, T."""
 ANISOTROPY_EXPONENT = 0.75
-"""Exponent of the rise with the ratio of a voxel's longest to its shortest edge: measured, unexplained."""
+"""Exponent of the rise of the SD with the ratio of a voxel's longest to its shortest edge: measured, unexplained."""
 LARGE_BODY_RADIUS_MM = 5.0
 """Radius, mm, from which a body leaves little tissue around it in its patch of 8 mm."""
 LARGE_BODY_SD_FRACTION = 0.02
-"""Ratio of an additional SD of such a body to its total susceptibility."""
+"""Ratio to the total susceptibility of the SD that a body above LARGE_BODY_RADIUS_MM has in addition, because little
+tissue tells its field from the background."""
 HIDDEN_TISSUE_SD_FRACTION = 0.003
 """Ratio of the SD for hidden tissue to the total susceptibility, in tissue: errors of one lesion at 1.5, 3 and 7 T have
 0.45 to 0.7 % of it in common at every size."""
@@ -155,7 +159,7 @@ def summarise_fit(state: FitState, reference_patches: Sequence[Patch] = ()) -> L
 
 
 def _scaled_noise_sd(unscaled_sd: float, state: FitState) -> float:
-    """Return the SD of noise and clutter, ppm mm3, scaled by residuals, field strength, voxel and missing patch."""
+    """Return the SD of noise and clutter, ppm mm3, scaled by residual, field, voxel and lack of patch."""
     patch = state.model.patch
     by_residual = max(
         1.0,

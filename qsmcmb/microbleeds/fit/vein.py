@@ -53,13 +53,17 @@ SHIFTS_ACROSS_MM = np.array([-1.0, 0.0, 1.0])
 N_DIRECTIONS = 40
 """Number of directions of lines, spread over a half sphere: about 23 degrees from each to the next."""
 N_STARTS = 2
-"""Number of lines from which a cylinder is fitted without the Gaussian process: the signal's best may end beside."""
+"""Number of lines from which a cylinder is fitted with polynomials for the tissue, before the Gaussian process is
+added: the line that explains the signal best may lead to a local minimum."""
 N_CANDIDATE_LINES = 6
-"""Number of lines, those that explain the field best, among which the signal chooses the starts."""
+"""Number of lines, those that explain the field map best, of which the N_STARTS of least cost in the complex signal are
+fitted."""
 MIN_STRENGTH_PPM_MM2 = 0.1
-"""Least susceptibility times cross-section for a start's radius, ppm mm2: 0.28 mm, about a fit's smallest."""
+"""Least susceptibility times cross-section from which a start's radius is derived, ppm mm2: it gives 0.28 mm, about the
+smallest radius of a fit."""
 PAIR_LENGTH_MM = 6.0
-"""Length of the line, mm, whose susceptibility a pair may have found: strength is total susceptibility over it."""
+"""Length of vein, mm, that a fitted pair of balls is taken to stand for: the strength at which the cylinder starts
+(ppm mm2) is the pair's total susceptibility (ppm mm3) over it. It is a start, and need not be exact."""
 
 
 class Vein(NamedTuple):
@@ -141,7 +145,7 @@ def find_vein(state: FitState) -> Vein | None:
         return None
     p = state.parameters
     body = state.model.on_patch(patch, state.source, cell_mm=COARSE_CELL_MM)
-    lesion = minimise(*body.with_gp_prior(body.with_fitted_background(p)))
+    lesion = minimise(*body.with_gp_prior(body.parameters_with_fitted_tissue(p)))
     if state.model.shape is BALL_PAIR:
         # A pair along a vein has found the vein's direction.
         axis = p[LAYOUT.axis] / np.linalg.norm(p[LAYOUT.axis])

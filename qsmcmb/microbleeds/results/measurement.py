@@ -40,7 +40,8 @@ __all__ = [
 MIN_SIGNIFICANCE = 3.0
 """Least ratio of total susceptibility to its SD for a lesion: noise alone exceeds it in 0.3 % of points."""
 CLEAR_SIGNIFICANCE = 5.0
-"""Ratio of total susceptibility to its SD from which nothing else is asked; also that of the detection limit."""
+"""Ratio of total susceptibility to its SD above which a lesion has a number even in a patch that is dark throughout;
+also that of `fit_noise_limit_ppm_mm3` and of the detection limit map."""
 MIN_DEFINITE_SCORE = 0.5
 """Least detector's score of a definite lesion, 0 to 1; a convention of the table."""
 MAX_DEFINITE_RESIDUAL = 1.5
@@ -79,7 +80,7 @@ class FittedLesion(NamedTuple):
 
     @property
     def is_found(self) -> bool:
-        """Whether the total susceptibility differs from 0 by more than noise does."""
+        """Whether the total susceptibility differs from 0 by more than MIN_SIGNIFICANCE of its SDs."""
         return abs(self.total_chi_ppm_mm3.value) > MIN_SIGNIFICANCE * self.total_chi_ppm_mm3.sd
 
 

@@ -42,14 +42,17 @@ class Part(Description):
 
 
 def _always(_: Record) -> bool:
+    """Whether a result rests on a part that every fit has: it does."""
     return True
 
 
-def _shape(name: str) -> Callable[[Record], bool]:
+def _has_shape(name: str) -> Callable[[Record], bool]:
+    """Return a function that says whether a record's fit has the shape of this name."""
     return lambda record: record["fit"]["shape"] == name
 
 
 def _has_window(record: Record) -> bool:
+    """Whether k-space was filtered, or not acquired to its end, along any axis."""
     return any(w["edge"] < 1 or w["taper"] > 0 for w in record["point_spread"]["k_space_windows"])
 
 
@@ -95,21 +98,21 @@ PARTS: dict[str, Part] = {
         sentence="Where no other shape explained the signal better, the lesion was described as a single ball with "
         "free centre and radius.",
         references=(refs.SCHENCK_1996,),
-        used=_shape("ball"),
+        used=_has_shape("ball"),
     ),
     "spheroid": Part(
         name="prolate spheroid",
         sentence="Where it explained the signal better, the lesion was described as a prolate spheroid with a free "
         "axis.",
         references=(refs.OSBORN_1945,),
-        used=_shape("spheroid"),
+        used=_has_shape("spheroid"),
     ),
     "pair": Part(
         name="pair of equal balls",
         sentence="Where it explained the signal better, the lesion was described as a pair of equal balls with a free "
         "axis.",
         references=(refs.SCHENCK_1996,),
-        used=_shape("pair"),
+        used=_has_shape("pair"),
     ),
     "signal_retaining_core": Part(
         name="signal-retaining core",

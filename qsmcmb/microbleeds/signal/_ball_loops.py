@@ -18,7 +18,7 @@ from numba import prange
 from qsmcmb.core._angle_loops import cosine, sinc, wrap
 from qsmcmb.core.compiled import compiled
 
-__all__ = ("PER_BALL", "lesion_factor", "rotate_phase")
+__all__ = ("PER_BALL", "ball_factor", "rotate_phase")
 
 PER_BALL = 5
 """Number of parameters of a ball: M, centre (3), radius."""
@@ -220,7 +220,7 @@ def rotate_phase(values: Any, phasor: Any, active: Any) -> None:
 
 
 @compiled(parallel=True)
-def lesion_factor(
+def ball_factor(
     balls: Any, points: Any, weight: Any, b0_dir: Any, constants: Any, core: Any, edge: Any, out: Any
 ) -> None:
     """Fill `out` with the weighted factor of balls on the signal, less 1, and its derivatives.

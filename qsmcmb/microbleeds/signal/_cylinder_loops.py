@@ -45,7 +45,7 @@ number of rows."""
 def _outside_field(row: Any, xyz: Any, b0_dir: Any, edge: Any, quantities: Any) -> None:
     """Fill `quantities` (N_QUANTITIES, point): field outside, fraction outside as a ramp `edge` mm wide, derivatives.
 
-    Fields are 4 pi times the field over B0: times the constants of `lesion_factor` they are phases.
+    Fields are 4 pi times the field over B0: times the constants of `ball_factor` they are phases.
     """
     strength, px, py, pz, radius = row[0], row[1], row[2], row[3], row[4]
     ax, ay, az = row[5], row[6], row[7]
@@ -185,7 +185,7 @@ def cylinder_factor(
     rows : ndarray of shape (1, 8), float32
         Susceptibility times cross-section (ppm mm2), a point on the axis (mm, 3), radius (mm), unit direction (3).
     points, weight, b0_dir, constants, core, edge
-        As for `lesion_factor`.
+        As for `ball_factor`.
     out : ndarray of shape (2, 1 or 10, n_echoes, n_points), float32
         Overwritten: real and imaginary part of weight times (factor - 1) and, where there is room, of its derivatives
         by the row's parameters and by the log of the decay.

@@ -161,7 +161,7 @@ def spheroid_factor(
     rows : ndarray of shape (1, 8), float32
         M (ppm mm3), centre (mm, 3), radius across the axis (mm), vector from the centre to a focus (mm, 3).
     points, weight, b0_dir, constants, core, edge
-        As for `lesion_factor`.
+        As for `ball_factor`.
     out : ndarray of shape (2, 1 or 10, n_echoes, n_points), float32
         Overwritten: real and imaginary part of weight times (factor - 1) and, where there is room, of its derivatives
         by the row's parameters and by the log of the decay.

@@ -215,7 +215,10 @@ class SliceProfile(NamedTuple):
 
 @dataclass(frozen=True)
 class Acquisition:
-    """Properties of a scan that all of its lesions share.
+    """Properties of a scan that all of its lesions share: noise, k-space windows, slices, heterogeneity, psf width.
+
+    It is frozen. `calibration.k_space_spectrum` makes it, and only the steps of `calibration.calibrate` replace it,
+    each by one with what the step has found; fits and forward model read it from their patch.
 
     Examples
     --------
@@ -229,7 +232,8 @@ class Acquisition:
     b0_tesla: float
     """Field strength, T."""
     noise_sd: float
-    """SD of the noise in the real and in the imaginary part of an acquired voxel before a filter, as the signal."""
+    """SD of the noise in the real and in the imaginary part of an acquired voxel before a filter, in the
+    signal's unit."""
     windows: KSpaceWindows = FULL_K_SPACE
     """K-space window along each axis: what acquisition, filter and zero filling left."""
     slice_profile: SliceProfile | None = None

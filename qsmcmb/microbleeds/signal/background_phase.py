@@ -23,10 +23,10 @@ __all__ = ("BackgroundPhase",)
 
 MIN_PHASE_STEP = 0.06
 """Smallest median phase step at the last echo at which the background's phase is modelled, half turns per voxel of the
-image: below it the shift in k-space is 6 % of the half axis, which no lesion shows."""
+image: below it the background shifts the signal by less than 6 % of the half axis of k-space, which changes no fit."""
 MIN_TISSUE_SIGNAL = 0.3
-"""Smallest fraction of uniform tissue's signal by which is divided: less is left only where voxels already count for
-next to nothing (`fit.objective.STEEP_POWER`), and the quotient must stay finite."""
+"""Smallest fraction of uniform tissue's signal by which the lesion's signal is divided, so that the quotient stays
+finite: less is left only where voxels have next to no weight (`fit.objective.STEEPNESS_EXPONENT`)."""
 
 
 class BackgroundPhase:

@@ -291,9 +291,9 @@ class LesionModel:
                 *own,
             ]
         )
-        return self.with_fitted_background(first)
+        return self.parameters_with_fitted_tissue(first)
 
-    def with_fitted_background(self, p: FloatArray, *, slopes: bool = False) -> FloatArray:
+    def parameters_with_fitted_tissue(self, p: FloatArray, *, slopes: bool = False) -> FloatArray:
         """Return the source's parameters with polynomials fitted to what it leaves of the data.
 
         Parameters

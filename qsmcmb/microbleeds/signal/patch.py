@@ -44,7 +44,7 @@ RELATIVE_LOADING = 1e-9
 """Fraction of the total weight that is added to the diagonal of a plane fit's normal matrix: it stays regular where all
 voxels lie in one slice, and no digit that matters changes."""
 MIN_WEIGHT = 1e-30
-"""Smallest total weight in that product: without any weight the matrix is to stay regular, too."""
+"""Smallest total weight that RELATIVE_LOADING multiplies: the matrix stays regular without any weight, too."""
 
 
 class ScanFields(NamedTuple):
@@ -73,7 +73,8 @@ class Patch:
     field_hz: FloatArray
     """Total field, (x, y, z), Hz."""
     inside: BoolArray
-    """Voxels that are fitted, (x, y, z): those of the ball that lie in the mask, less dependent ones."""
+    """Voxels that are fitted, (x, y, z): those of the ball that lie in the mask, without those that zero filling
+    interpolated, and half of them where there are more than MAX_VOXELS."""
     axes_mm: tuple[FloatArray, FloatArray, FloatArray]
     """Coordinates of the voxels along each axis of the image, mm from the point."""
     radius_mm: float
@@ -238,8 +239,8 @@ class Patch:
         _, labels = np.unique(blocks, axis=1, return_inverse=True)
         return np.asarray(labels).ravel()
 
-    def background_phase_guide(self, voxel_weight: FloatArray) -> FloatArray:
-        """Return the phase of a plane through the total field: it takes whole turns out of the signal's phase.
+    def linear_field_phase(self, voxel_weight: FloatArray) -> FloatArray:
+        """Return the phase that a linear fit to the total field predicts, by which the signal's phase is unwrapped.
 
         Parameters
         ----------
@@ -249,7 +250,7 @@ class Patch:
         Returns
         -------
         ndarray of shape (n_echoes, n_inside)
-            Phase of the plane, rad, not wrapped.
+            Phase of the linear fit, rad, not wrapped.
         """
         inside = self.inside
         weight = voxel_weight.reshape(len(self.acquisition.te_s), -1).min(axis=0) ** 2
@@ -280,7 +281,7 @@ def cut_patch(
     fields : ScanFields
         Total field, receive phase offset and mask on `scan.grid`.
     acquisition : Acquisition
-        Properties of the scan; its windows decide which voxels are left out as dependent.
+        Properties of the scan; its windows decide which voxels are left out as interpolated.
     radius_mm : float, optional
         Radius of the ball, mm, > 0.
 

@@ -28,9 +28,9 @@ from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 __all__ = ("CELL_MM", "COARSE_CELL_MM", "PointSpread")
 
 COARSE_CELL_MM = 0.5
-"""Edge of the cells while a shape is looked for, mm: lesions read up to 0.9 % off, in less than half of the time."""
+"""Edge of the cells while a shape is looked for, mm: totals err by up to 0.9 %, in less than half of the time."""
 CELL_MM = 1 / 3
-"""Edge of the cells of a measurement, mm: lesions read up to 0.2 % off (docs/notes/2026-11-27-lesion-fit.md)."""
+"""Edge of the cells of a measurement, mm: totals err by up to 0.2 % (docs/notes/2026-11-27-lesion-fit.md)."""
 CORE_SUBDIVISION = 2
 """Number of parts of a core cell along each axis: a ball's edge asks for cells of 0.17 mm."""
 MAX_SMOOTH_PHASE = 0.4
@@ -44,7 +44,7 @@ TAPER_VOXELS = 2.5
 """Width of the taper between cells and smooth part, acquired voxels: chosen on the development heads; cells that
 end at once make strong lesions ring."""
 TAPER_SLICES = 1.0
-"""The same along slices, slices: a slice profile ends, and does not ring."""
+"""Width of that taper across two-dimensional slices, in slices: a slice profile has an end, and does not ring."""
 TYPICAL_PSF_WIDTH_MM = 0.4
 """Extra width of the point spread at which the smooth part's weight and centre are taken, mm: that of the prior; they
 hardly depend on it."""
@@ -61,9 +61,11 @@ MAX_RADIUS_MM = 9.0
 MIN_TOTAL_PPM_MM3 = 0.2
 """Smallest total susceptibility for which the regions are laid out, ppm mm3: a fit may start near 0 and grow."""
 PHASE_GRADIENT = 6.0
-"""Largest phase gradient of a dipole along B0 times r^4, over its constant times M: |d(2 / r^3) / dr| = 6 / r^4."""
+"""Factor g of a dipole's steepest phase gradient, g c M / r^4 on its axis along B0, with c M the phase at 1 mm on the
+equator: on the axis the phase is 2 c M / r^3, and |d(2 / r^3) / dr| = 6 / r^4."""
 MIN_DIVISOR = 1e-6
-"""Smallest divisor in the taper, relative to a half axis or in mm: at the centre both are 0, and the weight is 1."""
+"""Smallest value of the two divisors in the taper, one relative to the half axes and one in mm: at the centre
+neither is above 0, and the weight is 1."""
 PSF_WIDTH2_STEP_MM2 = 0.02
 """Step of the derivative by the squared extra width, mm2: forward, since the square is not negative; by the width
 itself there would be no slope at 0."""
@@ -207,7 +209,7 @@ class PointSpread:
         return _falling((r - self._inner_mm) / np.maximum(end - self._inner_mm, MIN_DIVISOR))
 
     def _core_weight(self, level: _Level) -> FloatArray:
-        """Return the fraction of each cell of a level that the divided cells have."""
+        """Return the weight that divided cells have at each cell of a level; whole cells have the rest to 1."""
         x, y, z = level.open_grid(self._centre)
         return _falling((np.sqrt(x**2 + y**2 + z**2) - self._core_reach_mm) / CORE_TAPER_MM + 1).ravel()
 
@@ -335,10 +337,12 @@ class PointSpread:
 
 
 class _Seen(NamedTuple):
-    """Factor, and derivatives if formed, at one source: shape, rows, decay and squared extra width."""
+    """Latest result of `PointSpread.factor`, stored because the same source is often asked for twice."""
 
     at: tuple[str, bytes, float, float]
+    """Source: name of the shape, bytes of its rows, decay (1/s) and squared extra width (mm2)."""
     factor: ComplexArray
+    """Factor - 1 at this source, and its derivatives if they were formed."""
 
 
 class _Level:

@@ -19,7 +19,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from qsmcmb.microbleeds.signal._ball_loops import PER_BALL, lesion_factor
+from qsmcmb.microbleeds.signal._ball_loops import PER_BALL, ball_factor
 from qsmcmb.microbleeds.signal._cylinder_loops import PER_CYLINDER, cylinder_factor
 from qsmcmb.microbleeds.signal._spheroid_loops import PER_SPHEROID, spheroid_factor
 from qsmcmb.typing import ComplexArray, FloatArray
@@ -104,7 +104,7 @@ class SourceShape(ABC):
     n_row_parameters: ClassVar[int]
     """Number of parameters of a row by which the loop gives derivatives."""
     loop: ClassVar[Callable[..., None]]
-    """Compiled loop that fills factor - 1 and its derivatives at points, as `lesion_factor`."""
+    """Compiled loop that fills factor - 1 and its derivatives at points, as `ball_factor`."""
     size: ClassVar[SizeLaw]
     """Volume (of a cylinder: cross-section) by the radius."""
     dchi_ppm: ClassVar[float]
@@ -193,7 +193,7 @@ class Ball(SourceShape):
     """
 
     name = "ball"
-    n_source_parameters, n_row_parameters, loop = LAYOUT.n_common, PER_BALL, staticmethod(lesion_factor)
+    n_source_parameters, n_row_parameters, loop = LAYOUT.n_common, PER_BALL, staticmethod(ball_factor)
     size, dchi_ppm = SizeLaw(UNIT_BALL_MM3, 3), LESION_DCHI_PPM
 
     def rows(self, p: FloatArray) -> FloatArray:
@@ -213,7 +213,7 @@ class BallPair(SourceShape):
     """
 
     name = "pair"
-    n_source_parameters, n_row_parameters, loop = LAYOUT.n_common + 3, PER_BALL, staticmethod(lesion_factor)
+    n_source_parameters, n_row_parameters, loop = LAYOUT.n_common + 3, PER_BALL, staticmethod(ball_factor)
     size, dchi_ppm = SizeLaw(2 * UNIT_BALL_MM3, 3), LESION_DCHI_PPM
 
     def rows(self, p: FloatArray) -> FloatArray:
@@ -327,9 +327,9 @@ class Cylinder(SourceShape):
         return (length - 1) / DIRECTION_LENGTH_SD, slopes
 
 
-# Half of the 26 directions of a cube: an axis has no sign.
-_CORNERS = np.array([d for d in np.ndindex(3, 3, 3) if d > (1, 1, 1)], dtype=float) - 1.0
-AXES = _CORNERS / np.linalg.norm(_CORNERS, axis=1)[:, None]
+_HALF_CUBE = np.array([d for d in np.ndindex(3, 3, 3) if d > (1, 1, 1)], dtype=float) - 1.0
+"""Half of the 26 directions from a cube's middle to its faces, edges and corners, (13, 3): an axis has no sign."""
+AXES = _HALF_CUBE / np.linalg.norm(_HALF_CUBE, axis=1)[:, None]
 """The 13 unit vectors along which an elongated shape is started, (13, 3): 35 to 45 degrees from the next."""
 
 BALL, BALL_PAIR, SPHEROID, CYLINDER = Ball(), BallPair(), Spheroid(), Cylinder()

@@ -47,7 +47,8 @@ quarter of it, too."""
 RELATIVE_LOADING = 1e-9
 """Fraction by which the diagonal of a normal matrix is raised before it is solved, against rounding."""
 RELATIVE_TRACE_LOADING = 1e-12
-"""Fraction of the trace that is added, too, for functions that no voxel with weight sees."""
+"""Fraction of the trace that is added to each element of the diagonal, for functions that no voxel with weight
+sees."""
 MIN_LOADING = 1e-30
 """Smallest addition to the diagonal: without any weight the matrix is 0, and the answer shall be 0."""
 MIN_SIGNAL = 1e-12
@@ -261,7 +262,7 @@ class Tissue(NamedTuple):
         # Signal-to-noise of phase and log magnitude is the magnitude; below half of the tissue's nothing counts.
         voxel_weight = np.clip(2 * np.abs(factor) - 1, 0, 1) * np.abs(data)
         # The plane through the unwrapped field takes the turns out; what is left is a smooth phase around its mean.
-        guide = patch.background_phase_guide(voxel_weight).reshape(-1)
+        guide = patch.linear_field_phase(voxel_weight).reshape(-1)
         left = np.angle(without_lesion * np.exp(-1j * guide))
         mean = np.angle((voxel_weight * np.exp(1j * left)).sum())
         phase = np.angle(np.exp(1j * (left - mean))) + mean + guide

@@ -13,7 +13,7 @@ from qsmcmb.microbleeds.fit.refinement import fit_lesion, refine_with_tissue_pri
 from qsmcmb.microbleeds.fit.shape_selection import select_shape
 from qsmcmb.microbleeds.fit.uncertainty import summarise_fit
 from qsmcmb.microbleeds.results.measurement import POOR_FIT
-from qsmcmb.microbleeds.signal._ball_loops import lesion_factor
+from qsmcmb.microbleeds.signal._ball_loops import ball_factor
 from qsmcmb.microbleeds.signal._spheroid_loops import spheroid_factor
 from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, KSpaceWindow
 from qsmcmb.microbleeds.signal.model import LesionModel
@@ -85,7 +85,7 @@ def test_loop_agrees_with_a_plain_twin(n_balls: int, rng: np.random.Generator) -
     out = np.empty((2, 1, 2, len(points)), np.float32)
     core = np.stack([inside, np.zeros(2)])
     args = (a.astype(np.float32) for a in (balls, points, np.ones(len(points)), B0_DIR, constants, core))
-    lesion_factor(*args, np.float32(0.01), out)
+    ball_factor(*args, np.float32(0.01), out)
     expected = twin(balls, points.astype(float), constants, inside) - 1
     np.testing.assert_allclose(out[0, 0] + 1j * out[1, 0], expected, atol=2e-5)
 

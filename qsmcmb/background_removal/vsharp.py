@@ -47,7 +47,7 @@ def remove_vsharp(
     n_radii : int, optional
         Number of radii, 1 to 30.
     threshold : float, optional
-        Deconvolution is cut where the high-pass falls below this, 0 to 1.
+        Deconvolution is cut where the high-pass falls below this, 1e-6 to 1.
 
     Returns
     -------

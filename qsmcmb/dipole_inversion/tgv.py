@@ -83,7 +83,7 @@ def invert_tgv(
         Magnitude, weight of each echo's phase; without it all weigh the same.
     regularisation : float, optional
         Weight of the gradient (mm), in units of the standard deviation of the field without its harmonic part;
-        1e-6 to 10. From the noise by default.
+        1e-9 to 10. From the noise by default.
     tolerance : float, optional
         Stop when an iteration changes the map's gradient by less than this part of its norm; 1e-8 to 1.
     max_iterations : int, optional

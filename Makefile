@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint soak bench clean
+.PHONY: demo test coverage lint soak bench clean
 
 $(BIN)/python:
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Python 3.11 or later is needed'"
@@ -30,6 +30,10 @@ lint: $(VENV)/.test
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not soak"
+
+# Compiled loops are run as Python, in which lines can be counted, each against its plain NumPy twin.
+coverage: $(VENV)/.test
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m loops --cov --cov-report=term-missing:skip-covered
 
 soak: $(VENV)/.test
 	$(BIN)/python -m pytest -m soak

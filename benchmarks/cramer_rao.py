@@ -22,7 +22,7 @@ def main() -> None:
     from qsmcmb.phantoms.tissue_scan import TissueScan
     from qsmcmb.pipeline.points import measure_points
     from qsmcmb.validation.experiments import QUICK, all_experiments
-    from qsmcmb.validation.measure import points_of
+    from qsmcmb.validation.simulate_and_measure import points_of
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -118,7 +118,7 @@ class Pair:
 
     def _moments(self, chi: Any, mask: Any) -> Any:
         """Sum over true total susceptibility of the lesions that count."""
-        from qsmcmb.validation.scores import point_moments
+        from qsmcmb.validation.lesion_scores import point_moments
 
         points = self._points()
         points = points[np.abs(points[:, 3]) >= LEAST_PPM_MM3]

@@ -40,7 +40,7 @@ def main() -> None:
         recipe.lesions, microbleeds=12, calcifications=0, range_ppm_mm3=RANGE_PPM_MM3, ellipsoids=0.0
     )
     anatomy = make_anatomy(recipe)
-    head, places = TissueScan(recipe, protocol, anatomy), anatomy.lesion_places()
+    head, places = TissueScan(recipe, protocol, anatomy), anatomy.lesion_positions()
     total, found, limit = [], [], []
     for number in range(options.scans):
         rng = np.random.default_rng([options.seed, number])
@@ -48,7 +48,7 @@ def main() -> None:
         result = run_scan(session.scan, mask=session.brain)
         named = np.array([m.position_mm for m in result.lesions if m.kind == "microbleed"]).reshape(-1, 3)
         for row in session.lesions:
-            place = row.position_mm
+            place = row.centre_mm
             total.append(row.S_ppm_mm3)
             found.append(bool((np.linalg.norm(named - place, axis=1) < NEAR_MM).any()))
             voxel = tuple(np.rint(session.scan.grid.to_voxel(place)).astype(int))

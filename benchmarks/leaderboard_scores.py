@@ -140,6 +140,7 @@ def _score_map(case: Case, inputs: Inputs, chi: Any) -> dict[str, Any]:
 
 def _tissue_scores(case: Case, chi: Any, mask: Any) -> dict[str, Any]:
     from qsmcmb.validation import scores
+    from qsmcmb.validation.lesion_scores import streaks
 
     if "chi_ppm" not in case:
         return {}
@@ -147,13 +148,13 @@ def _tissue_scores(case: Case, chi: Any, mask: Any) -> dict[str, Any]:
     return {
         **_likeness(chi, truth, mask),
         "regions": scores.region_error(chi, truth, mask & (labels == 0), case["regions"]),
-        "streaks": scores.streaks(chi, truth, mask, labels),
+        "streaks": streaks(chi, truth, mask, labels),
     }
 
 
 def _lesion_scores(case: Case, mask: Any, chi: Any, among: Any) -> dict[str, Any]:
     """Return what the map recovers of the lesions that lie in `among`; the sums are over `mask`."""
-    from qsmcmb.validation.scores import moment_ratios, point_moments
+    from qsmcmb.validation.lesion_scores import moment_ratios, point_moments
 
     if "points" in case:
         points = case["points"]

@@ -14,7 +14,7 @@ _PUBLIC = {
     "Estimate": "qsmcmb.model",
     "GreScan": "qsmcmb.model",
     "Grid": "qsmcmb.model",
-    "Microbleed": "qsmcmb.model",
+    "Microbleed": "qsmcmb.lesion",
     "Provenance": "qsmcmb.model",
     "QsmcmbError": "qsmcmb.errors",
     "InvalidInputError": "qsmcmb.errors",

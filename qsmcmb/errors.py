@@ -1,24 +1,64 @@
-"""What can go wrong, and the exit code that says so.
+"""Errors raised on purpose, and the exit codes of the command line.
 
 Every error that a user can cause names the file, the field, what was found, what was expected and the fix.
 """
 
 from __future__ import annotations
 
+__all__ = (
+    "EXIT_BAD_INPUT",
+    "EXIT_BUG",
+    "EXIT_CANNOT_CREATE",
+    "EXIT_IO",
+    "EXIT_MEMORY",
+    "EXIT_MISSING_PACKAGE",
+    "EXIT_NOTHING_MATCHED",
+    "EXIT_OK",
+    "EXIT_SOME_FAILED",
+    "EXIT_USAGE",
+    "ConfigError",
+    "InvalidInputError",
+    "MissingMetadataError",
+    "NothingMatchedError",
+    "OutputError",
+    "QsmcmbError",
+)
+
 EXIT_OK = 0
+"""Exit code when all is done: 0 by convention."""
 EXIT_SOME_FAILED = 1
+"""Exit code when at least one session is done and at least one failed: 1, which belongs to no single cause."""
 EXIT_USAGE = 2
+"""Exit code of a command line or configuration that cannot be understood: 2, as argument parsers use it."""
 EXIT_BAD_INPUT = 65
+"""Exit code of input that cannot be used: 65, EX_DATAERR of sysexits.h."""
 EXIT_NOTHING_MATCHED = 66
+"""Exit code when labels or filters select nothing: 66, EX_NOINPUT of sysexits.h."""
 EXIT_MISSING_PACKAGE = 69
+"""Exit code when an optional package is not installed: 69, EX_UNAVAILABLE of sysexits.h."""
 EXIT_BUG = 70
+"""Exit code of an error nobody foresaw: 70, EX_SOFTWARE of sysexits.h."""
 EXIT_MEMORY = 71
+"""Exit code when memory does not suffice: 71, EX_OSERR of sysexits.h."""
 EXIT_CANNOT_CREATE = 73
+"""Exit code when the output cannot be created: 73, EX_CANTCREAT of sysexits.h."""
 EXIT_IO = 74
+"""Exit code of a disk that is full or fails: 74, EX_IOERR of sysexits.h."""
 
 
 class QsmcmbError(Exception):
-    """Base of all errors raised on purpose; `exit_code` is what the command line returns."""
+    """Base of all errors raised on purpose.
+
+    Attributes
+    ----------
+    exit_code : int
+        What the command line returns when this error ends it.
+
+    Examples
+    --------
+    >>> QsmcmbError("no such thing").exit_code
+    65
+    """
 
     exit_code = EXIT_BAD_INPUT
 
@@ -30,12 +70,21 @@ class InvalidInputError(QsmcmbError, ValueError):
     ----------
     code : str
         Short fixed code such as ``"TUNITS"``.
-    where : str
-        File (or argument) at fault.
+    where : object
+        File (or argument) at fault; shown as text.
     field : str
         Field of the file at fault.
-    found, expected, fix : str
-        What was found, what was expected, what to do.
+    found : object
+        What was found; shown as text.
+    expected : str
+        What was expected, with its unit.
+    fix : str
+        What to do, in the imperative.
+
+    Examples
+    --------
+    >>> print(InvalidInputError("B0", "a.json", field="B0", found=-3, expected="tesla, > 0", fix="correct it"))
+    ERROR B0 a.json: B0 = -3; expected tesla, > 0. Fix: correct it
     """
 
     def __init__(
@@ -66,26 +115,97 @@ class InvalidInputError(QsmcmbError, ValueError):
 def _rebuild(
     cls: type[InvalidInputError], code: str, where: str, field: str, found: str, expected: str, fix: str
 ) -> InvalidInputError:
+    """Return an error from its fields, in another process."""
     return cls(code, where, field=field, found=found, expected=expected, fix=fix)
 
 
 class MissingMetadataError(InvalidInputError):
-    """A field that the computation needs is nowhere to be found."""
+    """A field that the computation needs and that is nowhere to be found.
+
+    Parameters
+    ----------
+    code : str
+        Short fixed code such as ``"B0-MISSING"``.
+    where : object
+        File (or argument) at fault; shown as text.
+    field : str
+        Field that is missing.
+    found : object
+        What was found; shown as text.
+    expected : str
+        What was expected, with its unit.
+    fix : str
+        What to do, in the imperative.
+
+    Examples
+    --------
+    >>> error = MissingMetadataError("B0", "a.json", field="B0", found="nothing", expected="T", fix="add it")
+    >>> error.field, error.exit_code
+    ('B0', 65)
+    """
 
 
 class NothingMatchedError(InvalidInputError):
-    """Labels or filters select no session."""
+    """Labels or filters that select no session.
+
+    Parameters
+    ----------
+    code : str
+        Short fixed code such as ``"NO-MATCH"``.
+    where : object
+        Data set that was searched; shown as text.
+    field : str
+        What was selected by.
+    found : object
+        What was asked for; shown as text.
+    expected : str
+        What there is.
+    fix : str
+        What to do, in the imperative.
+
+    Examples
+    --------
+    >>> NothingMatchedError("NO", "bids", field="sub", found="7", expected="sub-01", fix="correct it").exit_code
+    66
+    """
 
     exit_code = EXIT_NOTHING_MATCHED
 
 
 class OutputError(InvalidInputError):
-    """The output folder cannot be created or written."""
+    """An output folder that cannot be created or written.
+
+    Parameters
+    ----------
+    code : str
+        Short fixed code such as ``"OUT"``.
+    where : object
+        Folder or file at fault; shown as text.
+    field : str
+        What about it is at fault.
+    found : object
+        What the system says; shown as text.
+    expected : str
+        What was expected.
+    fix : str
+        What to do, in the imperative.
+
+    Examples
+    --------
+    >>> OutputError("OUT", "/", field="folder", found="denied", expected="a folder", fix="choose another").exit_code
+    73
+    """
 
     exit_code = EXIT_CANNOT_CREATE
 
 
 class ConfigError(QsmcmbError, ValueError):
-    """An unknown method, option or value in the configuration or on the command line."""
+    """An unknown method, option or value in the configuration or on the command line.
+
+    Examples
+    --------
+    >>> ConfigError("no option 'lamda'").exit_code
+    2
+    """
 
     exit_code = EXIT_USAGE

@@ -1,32 +1,43 @@
-"""The records that flow between stages: frozen, in seconds, tesla, mm, Hz, ppm and rad."""
+"""Records that flow between stages: frozen, in seconds, tesla, mm, Hz, ppm and rad."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.typing import FloatArray
-from qsmcmb.units import PPM_MM3
+
+__all__ = (
+    "Estimate",
+    "GreScan",
+    "Grid",
+    "Provenance",
+)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where voxels are and where B0 points.
+    """The voxels of an image: their number, size, position in the scanner, and B0 seen from them.
 
     Parameters
     ----------
     shape : tuple of int
-        Voxels along the three axes.
+        Number of voxels along the three axes, each >= 1.
     voxel_size_mm : tuple of float
         Edge lengths, mm, > 0.
-    b0_dir : tuple of float
-        Unit vector of B0 in voxel axes.
-    affine : ndarray of shape (4, 4)
-        Voxel indices to scanner RAS+ mm.
+    b0_dir : tuple of float, optional
+        Unit vector of B0 in voxel axes; its norm may be off by 0.001 and is then made 1.
+    affine : ndarray of shape (4, 4), optional
+        Voxel indices to scanner RAS+ mm; read-only once it is here. Two grids that differ in it alone are equal.
+
+    Raises
+    ------
+    InvalidInputError
+        GRID: a shape, size or direction out of these ranges.
 
     Examples
     --------
@@ -62,14 +73,52 @@ class Grid:
         *,
         b0_dir: tuple[float, float, float] = (0.0, 0.0, 1.0),
     ) -> Grid:
-        """Return a grid of cubic voxels whose world origin is its centre voxel."""
+        """Return a grid of cubic voxels whose world origin is its centre voxel.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Number of voxels along the three axes.
+        voxel_mm : float
+            Edge length, mm, > 0.
+        b0_dir : tuple of float, optional
+            Unit vector of B0 in voxel axes.
+
+        Returns
+        -------
+        Grid
+            Grid with axes along the scanner's.
+
+        Examples
+        --------
+        >>> Grid.isotropic((4, 4, 4), 2.0).to_world([2, 2, 2]).tolist()
+        [0.0, 0.0, 0.0]
+        """
         affine = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
         affine[:3, 3] = -voxel_mm * (np.array(shape) // 2)
         return cls(shape, (voxel_mm, voxel_mm, voxel_mm), b0_dir, affine)
 
     @classmethod
     def from_affine(cls, shape: tuple[int, int, int], affine: FloatArray) -> Grid:
-        """Return the grid of an image; B0 is the scanner's z axis seen from the voxel axes."""
+        """Return the grid of an image; B0 is the scanner's z axis seen from the voxel axes.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Number of voxels along the three axes.
+        affine : ndarray of shape (4, 4)
+            Voxel indices to scanner RAS+ mm.
+
+        Returns
+        -------
+        Grid
+            Grid with the sizes and the B0 direction that the affine says.
+
+        Examples
+        --------
+        >>> Grid.from_affine((4, 4, 4), np.diag([1.0, 1.0, 3.0, 1.0])).voxel_size_mm
+        (1.0, 1.0, 3.0)
+        """
         columns = np.asarray(affine, dtype=np.float64)[:3, :3]
         size = np.linalg.norm(columns, axis=0)
         # World z in voxel axes: the rotation's third row, once the columns are unit vectors.
@@ -81,25 +130,76 @@ class Grid:
 
     @property
     def voxel_volume_mm3(self) -> float:
-        """Volume of one voxel in mm3."""
+        """Volume of one voxel, mm3."""
         return float(np.prod(self.voxel_size_mm))
 
     def to_world(self, voxel: FloatArray) -> FloatArray:
-        """Map voxel indices (..., 3) to scanner RAS+ mm."""
+        """Map voxel indices to scanner coordinates.
+
+        Parameters
+        ----------
+        voxel : ndarray of shape (..., 3)
+            Voxel indices; fractions are allowed.
+
+        Returns
+        -------
+        ndarray of shape (..., 3)
+            Scanner RAS+, mm.
+
+        Examples
+        --------
+        >>> Grid.isotropic((4, 4, 4), 2.0).to_world([3, 2, 2]).tolist()
+        [2.0, 0.0, 0.0]
+        """
         return np.asarray(voxel) @ self.affine[:3, :3].T + self.affine[:3, 3]
 
     def to_voxel(self, points_mm: FloatArray) -> FloatArray:
-        """Map scanner RAS+ mm (..., 3) to fractional voxel indices."""
+        """Map scanner coordinates to voxel indices.
+
+        Parameters
+        ----------
+        points_mm : ndarray of shape (..., 3)
+            Scanner RAS+, mm.
+
+        Returns
+        -------
+        ndarray of shape (..., 3)
+            Fractional voxel indices; they may lie outside the grid.
+
+        Examples
+        --------
+        >>> Grid.isotropic((4, 4, 4), 2.0).to_voxel([1.0, 0.0, 0.0]).tolist()
+        [2.5, 2.0, 2.0]
+        """
         return (np.asarray(points_mm) - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T
 
     def cropped(self, start: tuple[int, int, int], shape: tuple[int, int, int]) -> Grid:
-        """Return the grid of the box of `shape` voxels that begins at voxel `start`."""
+        """Return the grid of a box of voxels.
+
+        Parameters
+        ----------
+        start : tuple of int
+            First voxel of the box.
+        shape : tuple of int
+            Number of voxels of the box along the three axes.
+
+        Returns
+        -------
+        Grid
+            The same voxels at the same scanner coordinates.
+
+        Examples
+        --------
+        >>> Grid.isotropic((8, 8, 8), 1.0).cropped((4, 4, 4), (2, 2, 2)).to_world([0, 0, 0]).tolist()
+        [0.0, 0.0, 0.0]
+        """
         affine = np.array(self.affine)
         affine[:3, 3] = self.to_world(np.asarray(start, dtype=np.float64))
         return dataclasses.replace(self, shape=shape, affine=affine)
 
 
 def _bad(name: str, found: object, expected: str) -> InvalidInputError:
+    """Return the error for an argument of a grid."""
     return InvalidInputError(
         "GRID", "grid", field=name, found=found, expected=expected, fix=f"pass a valid {name}"
     )
@@ -108,6 +208,17 @@ def _bad(name: str, found: object, expected: str) -> InvalidInputError:
 @dataclass(frozen=True)
 class Estimate:
     """A number with its standard deviation, unit and, where it is not symmetric, 95 % interval.
+
+    Parameters
+    ----------
+    value : float
+        The number, in `unit`.
+    sd : float
+        Standard deviation, in `unit`, >= 0.
+    unit : str
+        Unit of all of them, e.g. ``"ppm mm3"``.
+    interval : tuple of float, optional
+        Lower and upper end of the 95 % interval; value -+ 1.96 SD without it.
 
     Examples
     --------
@@ -122,12 +233,12 @@ class Estimate:
 
     @property
     def low(self) -> float:
-        """Lower end of the 95 % interval."""
+        """Lower end of the 95 % interval, in `unit`."""
         return self.interval[0] if self.interval else self.value - 1.96 * self.sd
 
     @property
     def high(self) -> float:
-        """Upper end of the 95 % interval."""
+        """Upper end of the 95 % interval, in `unit`."""
         return self.interval[1] if self.interval else self.value + 1.96 * self.sd
 
     def __str__(self) -> str:
@@ -136,12 +247,25 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a number came from: the files with their checksums and every call with its options."""
+    """The origin of a number: input files with their checksums, and every call with its options.
+
+    Parameters
+    ----------
+    sources : tuple of (str, str), optional
+        File as in the data set, and its sha256, for every input.
+    steps : tuple of (str, dict), optional
+        Step, and its method with all options, defaults written out.
+    software : dict, optional
+        Name and version of the software that computed.
+
+    Examples
+    --------
+    >>> Provenance(sources=(("sub-01_phase.nii.gz", "6b86b2"),)).steps
+    ()
+    """
 
     sources: tuple[tuple[str, str], ...] = ()
-    """(file as in the data set, sha256) of every input."""
     steps: tuple[tuple[str, dict[str, Any]], ...] = ()
-    """(step, its method and all options, defaults written out)."""
     software: dict[str, str] = field(default_factory=dict)
     """(name: version) of qsmcmb, Python and every library that computes."""
 
@@ -153,21 +277,34 @@ class GreScan:
     Parameters
     ----------
     phase_rad : ndarray of shape (echo, x, y, z), float32
-        Wrapped phase in rad, [-pi, pi), growing with +2 pi gamma dB TE.
+        Wrapped phase, rad, [-pi, pi), growing with +2 pi gamma dB TE.
     magnitude : ndarray of shape (echo, x, y, z), float32
         Magnitude, arbitrary unit, >= 0.
     te_s : tuple of float
-        Echo times in s, ascending.
+        Echo times, s, > 0, ascending.
     b0_tesla : float
-        Field strength in T.
+        Field strength, T, 0.01 to 25.
     grid : Grid
         Geometry, B0 direction included.
-    name : str
+    name : str, optional
         What the scan is called in messages, e.g. ``"sub-01/ses-1"``.
-    sources : tuple of (str, str)
+    sources : tuple of (str, str), optional
         Input files and their sha256.
-    warnings : tuple of str
+    warnings : tuple of str, optional
         What the reader noticed.
+
+    Raises
+    ------
+    InvalidInputError
+        SHAPE, TE-ORDER or B0: an array, echo time or field strength out of these ranges.
+
+    Examples
+    --------
+    >>> zeros = np.zeros((1, 4, 4, 4), np.float32)
+    >>> grid = Grid.isotropic((4, 4, 4), 1.0)
+    >>> scan = GreScan(phase_rad=zeros, magnitude=zeros, te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> scan.n_echoes
+    1
     """
 
     phase_rad: FloatArray
@@ -202,119 +339,5 @@ class GreScan:
 
     @property
     def n_echoes(self) -> int:
-        """Number of echoes."""
+        """Number of echoes, >= 1."""
         return len(self.te_s)
-
-
-class LocatedSource(Protocol):
-    """Anything with a place and a total susceptibility."""
-
-    @property
-    def position_mm(self) -> tuple[float, float, float]:
-        """Centre, scanner RAS+ mm."""
-
-    @property
-    def total_chi_ppm_mm3(self) -> Estimate | None:
-        """Total susceptibility, ppm mm3; None where there is no number."""
-
-    @property
-    def diameter_mm(self) -> float | None:
-        """Visible diameter, mm; None where unknown."""
-
-
-class Column(NamedTuple):
-    """Meaning, unit ("" for none) and legal words of a column of a table."""
-
-    description: str
-    unit: str = ""
-    levels: tuple[str, ...] = ()
-
-
-def _column(description: str, unit: str = "", levels: tuple[str, ...] = ()) -> dict[str, Column]:
-    """Return the metadata of a field that becomes a column."""
-    return {"column": Column(description, unit, levels)}
-
-
-@dataclass(frozen=True)
-class Microbleed:
-    """One candidate with all that is known of it; None where unknown.
-
-    Its fields are the columns of the lesion table (`*_desc-cmb_lesions.tsv`) in their order; `position_mm` becomes
-    three columns, `total_chi_ppm_mm3` four. There is no other list of the columns.
-    """
-
-    label: int = field(metadata=_column("Number of the candidate in the label image"))
-    position_mm: tuple[float, float, float] = field(metadata=_column("Centre, scanner RAS+", "mm"))
-    kind: str = field(
-        default="microbleed",
-        metadata=_column(
-            "What the candidate is",
-            levels=("microbleed", "calcification", "vein", "iron", "artefact", "other"),
-        ),
-    )
-    certainty: str = field(
-        default="possible",
-        metadata=_column("Certainty in the words of MARS", levels=("definite", "possible", "rejected")),
-    )
-    bombs_certainty: str = field(
-        default="uncertain",
-        metadata=_column("Certainty in the words of BOMBS", levels=("certain", "uncertain")),
-    )
-    score: float | None = field(default=None, metadata=_column("Detector's score, 0 to 1"))
-    total_chi_ppm_mm3: Estimate | None = field(
-        default=None,
-        metadata=_column(
-            "Total susceptibility by the lesion fit: excess over the tissue displaced, integrated", PPM_MM3
-        ),
-    )
-    total_chi_sum_ppm_mm3: float | None = field(
-        default=None, metadata=_column("Map sum, corrected by the inversion's own response", PPM_MM3)
-    )
-    total_chi_sum_raw_ppm_mm3: float | None = field(
-        default=None, metadata=_column("Map sum as it is", PPM_MM3)
-    )
-    total_chi_loss_ppm_mm3: float | None = field(
-        default=None,
-        metadata=_column(
-            "Total susceptibility from the signal loss, with the sign of the lesion fit", PPM_MM3
-        ),
-    )
-    detection_limit_ppm_mm3: float | None = field(
-        default=None,
-        metadata=_column(
-            "Smallest total susceptibility that the scan could show here (5 SD of noise and clutter in the local "
-            "field; the value of the detection limit map); n/a where no local field was made, as by `quantify`",
-            PPM_MM3,
-        ),
-    )
-    volume_mm3: float | None = field(
-        default=None, metadata=_column("Visible volume on the magnitude of the longest echo", "mm3")
-    )
-    diameter_mm: float | None = field(
-        default=None, metadata=_column("Apparent diameter on the magnitude of the longest echo", "mm")
-    )
-    r2star_hz: float | None = field(default=None, metadata=_column("Median R2* in the lesion", "1/s"))
-    side: str | None = field(
-        default=None, metadata=_column("Side of the head", levels=("left", "right", "midline"))
-    )
-    territory: str | None = field(
-        default=None, metadata=_column("Territory", levels=("lobar", "deep", "infratentorial"))
-    )
-    mars_region: str | None = field(
-        default=None, metadata=_column("Region of the Microbleed Anatomical Rating Scale")
-    )
-    bombs_region: str | None = field(
-        default=None, metadata=_column("Region of the Brain Observer Microbleed Scale")
-    )
-    source: str = field(
-        default="detector", metadata=_column("Who placed the candidate", levels=("detector", "reader"))
-    )
-    flags: tuple[str, ...] = field(
-        default=(), metadata=_column("What to know before using the row, separated by semicolons")
-    )
-    fit_noise_limit_ppm_mm3: float | None = field(
-        default=None, metadata=_column("5 SD of the noise and clutter of this lesion's own fit", PPM_MM3)
-    )
-    shape: str | None = field(
-        default=None, metadata=_column("Shape that was fitted", levels=("ball", "spheroid", "pair", "free"))
-    )

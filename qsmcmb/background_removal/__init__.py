@@ -1,18 +1,25 @@
-"""Total field -> local field: what sources outside the brain make is taken out.
+"""Total field -> local field: take out the field of sources outside the brain.
 
-========== =========================== ======== ==========================================
-method     cost                        erodes   reference
-========== =========================== ======== ==========================================
-sharp      two transform pairs         yes      Schweser 2011, 10.1016/j.neuroimage.2010.10.070
-vsharp     one transform a radius      rim      Wu 2012, 10.1002/mrm.23000
-resharp    two pairs an iteration      yes      Sun 2014, 10.1002/mrm.24765
-ismv       one pair an iteration       rim      Wen 2014, 10.1002/mrm.24998
-harperella two pairs an iteration      no       Li 2014, 10.1002/nbm.3056
-pdf        two pairs an iteration      no       Liu 2011, 10.1002/nbm.1670
-lbv        4-8 multigrid cycles        1 voxel  Zhou 2014, 10.1002/nbm.3064
-slbv       two pairs an iteration      no       the module slbv; keeps sources at the mask's edge
-========== =========================== ======== ==========================================
+========== =========================== ========
+method     cost                        erodes
+========== =========================== ========
+sharp      two transform pairs         yes
+vsharp     one transform a radius      rim
+resharp    two pairs an iteration      yes
+ismv       one pair an iteration       rim
+harperella two pairs an iteration      no
+pdf        two pairs an iteration      no
+lbv        4-8 multigrid cycles        1 voxel
+slbv       two pairs an iteration      no
+========== =========================== ========
+
+`slbv` leaves sources at the mask's edge alone (see the module).
 """
+
+from qsmcmb.core import references as refs
+from qsmcmb.core.methods import Description
+
+__all__ = ("DEFAULT", "DESCRIPTIONS", "METHODS")
 
 METHODS = {
     "sharp": "qsmcmb.background_removal.sharp:remove_sharp",
@@ -23,4 +30,58 @@ METHODS = {
     "pdf": "qsmcmb.background_removal.pdf:remove_pdf",
     "lbv": "qsmcmb.background_removal.lbv:remove_lbv",
     "slbv": "qsmcmb.background_removal.slbv:remove_slbv",
+}
+DEFAULT = "slbv"
+"""Method of the pipeline, of the Python function and of the command where none is named."""
+
+DESCRIPTIONS = {
+    "sharp": Description(
+        name="SHARP",
+        sentence="Background fields were removed with SHARP, which subtracts the mean over a sphere and "
+        "deconvolves what is left.",
+        references=(refs.SCHWESER_2011,),
+    ),
+    "vsharp": Description(
+        name="V-SHARP",
+        sentence="Background fields were removed with V-SHARP, which subtracts the mean over the largest "
+        "sphere that fits into the mask and deconvolves what is left.",
+        references=(refs.WU_2012, refs.LI_2011),
+    ),
+    "resharp": Description(
+        name="RESHARP",
+        sentence="Background fields were removed with RESHARP, which finds the local field of least norm "
+        "with the spherical high-pass of the total field.",
+        references=(refs.SUN_2014,),
+    ),
+    "ismv": Description(
+        name="iterative spherical mean values",
+        sentence="Background fields were removed by iterative spherical mean values, as the field that the "
+        "mean over a sphere leaves unchanged.",
+        references=(refs.WEN_2014,),
+    ),
+    "harperella": Description(
+        name="HARPERELLA",
+        sentence="Background fields were removed with HARPERELLA, as the field without a Laplacian inside "
+        "the brain that leaves least of the total field there.",
+        references=(refs.LI_2014,),
+    ),
+    "pdf": Description(
+        name="projection onto dipole fields",
+        sentence="Background fields were removed by projection onto dipole fields, as the field of the "
+        "sources outside the brain that explains the total field best.",
+        references=(refs.LIU_2011,),
+    ),
+    "lbv": Description(
+        name="LBV",
+        sentence="Background fields were removed with LBV, as the harmonic field that equals the total "
+        "field on the outermost layer of the mask.",
+        references=(refs.ZHOU_2014,),
+    ),
+    "slbv": Description(
+        name="source-aware boundary value problem",
+        sentence="Background fields were removed by a source-aware boundary value problem, as the harmonic "
+        "field that equals the total field on the outermost layer of the mask once the fields of "
+        "strong sources are subtracted.",
+        references=(refs.ZHOU_2014, refs.LIU_2017),
+    ),
 }

@@ -8,18 +8,36 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.background_removal import METHODS
+from qsmcmb.background_removal import DEFAULT, METHODS
 from qsmcmb.core import _box_loops as loops
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.memory import empty, sparse_zeros
 from qsmcmb.core.methods import call_method, resolve
-from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_mask, check_volume, refuse_not_finite
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
+__all__ = (
+    "LocalField",
+    "remove_background",
+)
+
 
 class LocalField(NamedTuple):
-    """Local field (unit of the total field, 0 outside) and the mask where it is defined."""
+    """Hold a local field and the mask where it is defined.
+
+    Parameters
+    ----------
+    local_field_hz : ndarray of shape grid.shape, float32
+        Local field, unit of the total field; 0 outside the mask.
+    mask : ndarray of shape grid.shape, bool
+        Voxels where it is defined: the brain mask, eroded by the method or not.
+
+    Examples
+    --------
+    >>> LocalField(np.zeros((2, 2, 2), np.float32), np.ones((2, 2, 2), bool)).mask.sum()
+    np.int64(8)
+    """
 
     local_field_hz: FloatArray
     mask: BoolArray
@@ -30,7 +48,7 @@ def remove_background(
     mask: BoolArray,
     grid: Grid,
     *,
-    method: str = "slbv",
+    method: str = DEFAULT,
     field_sd_hz: FloatArray | None = None,
     options: Mapping[str, object] | None = None,
 ) -> LocalField:
@@ -39,21 +57,22 @@ def remove_background(
     Parameters
     ----------
     field_hz : ndarray of shape grid.shape
-        Total field; any unit, kept.
-    mask : ndarray of bool
-        Brain mask.
+        Total field, Hz or any unit, which the result has; values outside the mask are not read.
+    mask : ndarray of shape grid.shape, bool
+        Brain mask, not empty.
     grid : Grid
-        Geometry.
+        Shape, voxel size (mm) and direction of B0.
     method : str, optional
         Key of `qsmcmb.background_removal.METHODS`.
     field_sd_hz : ndarray of shape grid.shape, optional
-        SD of the field, for methods that weight by it; may be infinite.
+        SD of the field, its unit, for methods that weight by it; may be infinite.
     options : mapping, optional
-        Options of the method.
+        Options of the method by name.
 
     Returns
     -------
     LocalField
+        Local field, and the mask where it is defined.
 
     Raises
     ------
@@ -61,7 +80,22 @@ def remove_background(
         Wrong shapes, empty mask, values that are not finite inside it.
     ConfigError
         Unknown method or option.
+
+    Notes
+    -----
+    The method works on the mask's box alone.
+
+    Examples
+    --------
+    >>> grid = Grid.isotropic((16, 16, 16), 1.0)
+    >>> mask = np.zeros(grid.shape, bool)
+    >>> mask[2:-2, 2:-2, 2:-2] = True
+    >>> slope = np.arange(16, dtype=np.float32)[:, None, None] * np.ones(grid.shape, np.float32)
+    >>> local, inner = remove_background(slope, mask, grid, method="lbv")
+    >>> float(np.abs(local).max()) < 1e-2, int(mask.sum() - inner.sum())
+    (True, 728)
     """
+    # Checked once here; methods trust what they are given.
     check_mask(mask, grid)
     check_volume("field_hz", field_hz, grid)
     if field_sd_hz is not None:
@@ -78,6 +112,7 @@ def remove_background(
     sd = None if field_sd_hz is None or not wanted else np.ascontiguousarray(field_sd_hz[box])
     context = {"field_sd_hz": sd}
     local, eroded = call_method(METHODS, method, options, field, inside, small, context=context)
+    # Pages beside the mask's box are never written, so they take no memory.
     out = LocalField(sparse_zeros(grid.shape), np.zeros(grid.shape, bool))
     loops.copy_inside(local, (0, 0, 0), eroded, np.float32(0), start, out.local_field_hz)
     out.mask[box] = eroded

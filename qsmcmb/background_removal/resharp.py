@@ -1,7 +1,6 @@
-"""RESHARP: the local field with the high-pass of the total field that is least in norm.
+"""RESHARP: the local field of least norm with the high-pass of the total field.
 
-Sun and Wilman 2014, doi 10.1002/mrm.24765: minimises |M (I - S)(x - f)|^2 + damping |x|^2 over x inside the mask, S the
-mean over a ball and M the mask eroded by it. Conjugate gradients, two transform pairs an iteration; seven volumes.
+Conjugate gradients, two transform pairs an iteration; seven volumes.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ from qsmcmb.core.validate import check_erosion, check_radius, check_range
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
+__all__ = ("remove_resharp",)
+
 
 def remove_resharp(
     field_hz: FloatArray,
@@ -35,47 +36,75 @@ def remove_resharp(
     Parameters
     ----------
     field_hz : ndarray of shape grid.shape, float32
-        Total field, 0 outside the mask; any unit, kept.
-    mask : ndarray of bool
+        Total field, 0 outside the mask; Hz or any unit, which the result has.
+    mask : ndarray of shape grid.shape, bool
         Brain mask.
     grid : Grid
-        Geometry.
+        Shape, voxel size (mm) and direction of B0.
     radius_mm : float, optional
         Radius of the ball, mm, at least the largest voxel edge; the mask loses that much.
     damping : float, optional
         Weight of the squared local field against the squared misfit of its high-pass, 1e-9 to 1.
     tolerance : float, optional
-        Stop when the normal equations' residual has fallen to this part of its start, 1e-6 to 1.
+        Residual of the normal equations over that of the start at which iterations end, 1e-6 to 1.
     max_iterations : int, optional
-        1 to 10000.
+        Iterations at most, 1 to 10000.
 
     Returns
     -------
-    tuple of ndarray
-        Local field and the mask eroded by the ball.
+    local_field : ndarray of shape grid.shape, float32
+        Local field, unit of `field_hz`; 0 outside the second mask.
+    mask : ndarray of shape grid.shape, bool
+        Mask eroded by the ball.
 
     Raises
     ------
     InvalidInputError
         Option out of range, or no voxel of the mask holds the ball.
+
+    Notes
+    -----
+    With S the mean over a ball and M the mask eroded by it, minimises over x inside the mask::
+
+        |M (I - S) (x - f)|^2 + damping |x|^2
+
+    References
+    ----------
+    Sun and Wilman 2014. Background field removal using spherical mean value filtering and Tikhonov regularization.
+    doi:10.1002/mrm.24765
+
+    Examples
+    --------
+    >>> grid = Grid.isotropic((16, 16, 16), 1.0)
+    >>> mask = np.zeros(grid.shape, bool)
+    >>> mask[2:-2, 2:-2, 2:-2] = True
+    >>> background = np.float32(0.1) * np.arange(16, dtype=np.float32)[:, None, None]
+    >>> local, inner = remove_resharp(np.where(mask, background, np.float32(0)), mask, grid, radius_mm=3.0)
+    >>> float(np.abs(local).max()) < 1e-3
+    True
     """
     check_radius("radius_mm", radius_mm, grid.voxel_size_mm)
     check_range("damping", damping, 1e-9, 1.0)
     check_range("tolerance", tolerance, 1e-6, 1.0)
     check_range("max_iterations", max_iterations, 1, 10000)
+    # Voxels whose ball lies in the mask: only they have a high-pass that is known.
     inner = deeper_than(mask, radius_mm, grid.voxel_size_mm)
     check_erosion("radius_mm", radius_mm, inner)
     # Without a frame balls around voxels near the box would see its other side; those of the eroded mask do not.
     eng = engine(fast_shape(grid.shape))
     box = tuple(slice(0, n) for n in grid.shape)
     kernel = smv_kernel_k(eng.shape, grid.voxel_size_mm, radius_mm)
+    # I - S: what it leaves is free of background.
     np.subtract(np.float32(1), kernel, out=kernel)
     kernel *= eng.scale
     prior = zeros(eng.shape)
+    # Unknown in the whole mask, though data are of the eroded one.
     prior[box] = mask
     mean = np.float32(mean_inside(field_hz, mask))
     loops.place(field_hz, mask, mean, eng.real)
-    system = NormalSystem(eng, kernel, prior, inner.astype(np.float32), damping)
+    weight2 = inner.astype(np.float32)
+    system = NormalSystem(engine=eng, kernel=kernel, prior=prior, weight2=weight2, damping=damping)
+    # The engine's buffer is used for each product.
     field = system.convolve()[box].copy()
     unknown, residual = zeros(eng.shape), empty(eng.shape)
     square, _ = system.start(field, unknown, residual)

@@ -1,9 +1,7 @@
 """SHARP: the field minus its mean over a ball is free of background; deconvolution restores the rest.
 
-Schweser et al. 2011, doi 10.1016/j.neuroimage.2010.10.070.
-
-Two transform pairs; two volumes (one padded volume, its half spectrum) besides input and output: of the ball's
-spectrum an octant.
+Two transform pairs; two volumes (one padded volume, its half spectrum) besides input and output: of the ball's spectrum
+an octant.
 """
 
 from __future__ import annotations
@@ -20,6 +18,8 @@ from qsmcmb.core.validate import check_erosion, check_radius, check_range
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
+__all__ = ("remove_sharp",)
+
 
 def remove_sharp(
     field_hz: FloatArray,
@@ -34,25 +34,49 @@ def remove_sharp(
     Parameters
     ----------
     field_hz : ndarray of shape grid.shape, float32
-        Total field, 0 outside the mask; any unit, kept.
-    mask : ndarray of bool
+        Total field, 0 outside the mask; Hz or any unit, which the result has.
+    mask : ndarray of shape grid.shape, bool
         Brain mask.
     grid : Grid
-        Geometry.
+        Shape, voxel size (mm) and direction of B0.
     radius_mm : float, optional
         Radius of the ball, mm, at least the largest voxel edge; the mask loses that much.
     threshold : float, optional
-        Deconvolution is cut where the high-pass falls below this, 1e-6 to 1.
+        High-pass below which the deconvolution is cut, 1e-6 to 1.
 
     Returns
     -------
-    tuple of ndarray
-        Local field and the mask eroded by the ball.
+    local_field : ndarray of shape grid.shape, float32
+        Local field, unit of `field_hz`; 0 outside the second mask.
+    mask : ndarray of shape grid.shape, bool
+        Mask eroded by the ball.
 
     Raises
     ------
     InvalidInputError
         Option out of range, or no voxel of the mask holds the ball.
+
+    Notes
+    -----
+    With S the mean over a ball, M the mask eroded by it and t the threshold: a background is harmonic, so S leaves it
+    as it is. The local field is, with the deconvolution in k-space::
+
+        M (I - S)^-1 M (I - S) f    where |1 - S(k)| > t; other k are 0
+
+    References
+    ----------
+    Schweser et al. 2011. Quantitative imaging of intrinsic magnetic tissue properties using MRI signal phase: an
+    approach to in vivo brain iron metabolism? doi:10.1016/j.neuroimage.2010.10.070
+
+    Examples
+    --------
+    >>> grid = Grid.isotropic((16, 16, 16), 1.0)
+    >>> mask = np.zeros(grid.shape, bool)
+    >>> mask[2:-2, 2:-2, 2:-2] = True
+    >>> background = np.float32(0.1) * np.arange(16, dtype=np.float32)[:, None, None]
+    >>> local, inner = remove_sharp(np.where(mask, background, np.float32(0)), mask, grid, radius_mm=3.0)
+    >>> float(np.abs(local).max()) < 1e-3
+    True
     """
     check_radius("radius_mm", radius_mm, grid.voxel_size_mm)
     check_range("threshold", threshold, 1e-6, 1.0)
@@ -65,6 +89,7 @@ def remove_sharp(
     mean = np.float32(mean_inside(field_hz, mask))
     loops.place(field_hz, mask, mean, eng.real)
     loops.high_pass(eng.forward(), mean_k, eng.scale, eng.spectrum)
+    # Outside the eroded mask the high-pass is of voxels that are not there.
     loops.place(eng.inverse(normalise=False), inner, np.float32(0), eng.real)
     loops.deconvolve(eng.forward(), mean_k, np.float32(threshold), eng.scale)
     local = empty(grid.shape)

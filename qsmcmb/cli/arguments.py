@@ -12,42 +12,88 @@ LIST_OPTIONS = ("--phase", "--mag", "--participant-label", "--session-label", "-
 
 Files = list[Path]
 Triple = tuple[float, float, float]
-Phase = Annotated[Files, typer.Option("--phase", help="Phase: one 3D file per echo, or one 4D file.")]
-Magnitude = Annotated[Files, typer.Option("--mag", help="Magnitude: one 3D file per echo, or one 4D file.")]
-EchoTimes = Annotated[str, typer.Option("--te", help="Echo times with their unit: 4,8,12ms or 0.004,0.008s.")]
-FieldStrength = Annotated[float, typer.Option("--b0", help="Field strength in tesla.")]
-Mask = Annotated[Path, typer.Option("--mask", help="Brain mask on the same grid.")]
-MaybeMask = Annotated[Path | None, typer.Option("--mask", help="Brain mask; made from the scan by default.")]
+FILE, FILES, FOLDER, TABLE, TIMES, TESLA, LABELS = (
+    "FILE",
+    "FILE...",
+    "FOLDER",
+    "TSV",
+    "TIMES",
+    "TESLA",
+    "LABEL...",
+)
+"""Stand for a value in help and usage."""
+Phase = Annotated[
+    Files, typer.Option("--phase", metavar=FILES, help="Phase: one 3D file per echo, or one 4D file.")
+]
+Magnitude = Annotated[
+    Files, typer.Option("--mag", metavar=FILES, help="Magnitude: one 3D file per echo, or one 4D file.")
+]
+MaybeMagnitude = Annotated[
+    Optional[Files],  # noqa: UP045
+    typer.Option("--mag", metavar=FILES, help="Magnitude: one 3D file per echo, or one 4D file."),
+]
+EchoTimes = Annotated[
+    str, typer.Option("--te", metavar=TIMES, help="Echo times with their unit: 4,8,12ms or 0.004,0.008s.")
+]
+FieldStrength = Annotated[float, typer.Option("--b0", metavar=TESLA, help="Field strength in tesla.")]
+MaybeFieldStrength = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option("--b0", metavar=TESLA, help="Field strength in tesla."),
+]
+Mask = Annotated[Path, typer.Option("--mask", metavar=FILE, help="Brain mask on the same grid.")]
+MaybeMask = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--mask", metavar=FILE, help="Brain mask; made from the scan by default."),
+]
 Direction = Annotated[
     Optional[Triple],  # noqa: UP045
-    typer.Option("--b0-dir", help="B0 as a unit vector in voxel axes; from the affine by default."),
+    typer.Option(
+        "--b0-dir", metavar="X Y Z", help="B0 as a unit vector in voxel axes; from the affine by default."
+    ),
 ]
 Points = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--points", help="TSV with x_mm, y_mm, z_mm (scanner RAS+): quantify these lesions."),
+    typer.Option(
+        "--points", metavar=TABLE, help="TSV with x_mm, y_mm, z_mm (scanner RAS+): quantify these lesions."
+    ),
 ]
 PhaseRange = Annotated[
     Optional[tuple[float, float]],  # noqa: UP045
-    typer.Option("--phase-range", help="Values that stand for -pi and pi, where the file does not say."),
+    typer.Option(
+        "--phase-range",
+        metavar="LOW HIGH",
+        help="Values that stand for -pi and pi, where the file does not say.",
+    ),
 ]
 PhaseSign = Annotated[
     int,
-    typer.Option("--phase-sign", help="-1 for phase that falls with a paramagnetic field.", min=-1, max=1),
+    typer.Option(
+        "--phase-sign", metavar="N", help="-1 for phase that falls with a paramagnetic field.", min=-1, max=1
+    ),
 ]
 ConfigFile = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(
-        "--config-file", help="TOML with a table for each stage; --dry-run of `run` prints the defaults."
+        "--config-file",
+        metavar="TOML",
+        help="A table for each stage; `run --dry-run` prints the defaults.",
     ),
 ]
-Method = Annotated[str, typer.Option("--method", help="Key of the method; `qsmcmb methods` lists them.")]
+Method = Annotated[
+    str, typer.Option("--method", metavar="NAME", help="Name of the method; `qsmcmb methods` lists them.")
+]
 Set = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option(
         "--set", metavar="NAME=VALUE", help="Option of the method; an unknown name lists the options."
     ),
 ]
-Output = Annotated[Path, typer.Option("-o", "--output", help="Where the result goes.")]
+Output = Annotated[Path, typer.Option("-o", "--output", metavar=FILE, help="Where the result goes.")]
+Participants = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--participant-label", metavar=LABELS, help="Only these participants (without sub-)."),
+]
+Detect = Annotated[bool, typer.Option("--detect", help="With --points: the detector's candidates, too.")]
 VERBOSE = ("-v", "--verbose")
 """Any command takes them, anywhere; the context's `obj` says whether they were there."""
 

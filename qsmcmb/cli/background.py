@@ -7,29 +7,38 @@ from typing import Annotated
 
 import typer
 
-from qsmcmb.cli.arguments import Direction, Files, Mask, Method, Output, Set
+from qsmcmb.background_removal import DEFAULT
+from qsmcmb.cli.arguments import FILE, Direction, Mask, MaybeMagnitude, Method, Output, Set
+from qsmcmb.cli.command import command
 
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(
-        epilog="Example: qsmcmb background field.nii.gz --mask mask.nii.gz -o local.nii.gz --out-mask inner.nii.gz"
+    @command(
+        app, example="background field.nii.gz --mask mask.nii.gz -o local.nii.gz --out-mask inner.nii.gz"
     )
     def background(
-        field: Annotated[Path, typer.Argument(metavar="FIELD", help="Total field; its unit is kept.")],
+        field: Annotated[
+            Path, typer.Argument(metavar="FIELD", help="Total field; the local field has its unit.")
+        ],
         mask: Mask,
         out: Output,
-        out_mask: Annotated[Path, typer.Option("--out-mask", help="Where the mask of the local field goes.")],
-        method: Method = "slbv",
-        magnitude: Annotated[
-            Files | None, typer.Option("--mag", help="Magnitude: gives the weights where no SD is given.")
+        out_mask: Annotated[
+            Path, typer.Option("--out-mask", metavar=FILE, help="Where the mask of the local field goes.")
+        ],
+        method: Method = DEFAULT,
+        magnitude: MaybeMagnitude = None,
+        noise: Annotated[
+            Path | None, typer.Option("--noise", metavar=FILE, help="SD of the field, same unit.")
         ] = None,
-        noise: Annotated[Path | None, typer.Option("--noise", help="SD of the field, same unit.")] = None,
         b0_dir: Direction = None,
         settings: Set = None,
     ) -> None:
-        """Remove the field of what lies outside the mask."""
+        """Remove the field of sources outside the mask.
+
+        Data are weighted by --noise, or by --mag where no SD is given.
+        """
         from qsmcmb.background_removal.head import remove_background
         from qsmcmb.cli.stage import bind_stage, relative_sd, write_stage
         from qsmcmb.io.derivatives import check_image_name

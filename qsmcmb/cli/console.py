@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-# What each stage took of a scan on a plain computer: only to say how long is left.
-SHARES = {
-    "simulate": 22.0, "mask": 3.0, "unwrap": 3.0, "fieldmap": 1.0, "background": 2.0, "invert": 7.0, "r2star": 0.3,
-    "swi": 0.5, "detect": 1.0, "quantify": 15.0, "anatomy": 0.1, "longitudinal": 10.0, "report": 6.0,
-}  # fmt: skip
+from qsmcmb.stages import SCAN_STAGES, SHARES
 
-
-SLOW_STARTS = ("simulate", "longitudinal", "report")
-"""Stages whose start is told on plain lines too: the first of a run, and those that follow a pause."""
+_WITHIN_A_SCAN = frozenset(stage.name for stage in SCAN_STAGES)
+"""Stages whose start plain lines leave out: one follows the other. Of all others the start is a line of its own."""
 
 
 class Progress:
@@ -28,12 +20,11 @@ class Progress:
     Parameters
     ----------
     planned : sequence of str
-        Stages in the order in which they will run, one entry per scan and stage.
+        Stages that will run, from `qsmcmb.stages`, one entry per scan and stage.
     """
 
     def __init__(self, planned: Sequence[str]) -> None:
-        self._planned = list(planned)
-        self._all = sum(SHARES.get(s, 1.0) for s in self._planned)
+        self._all = sum(SHARES[stage] for stage in planned)
         self._done = 0.0
         self._start = time.perf_counter()
         self._bar: Any = None
@@ -58,14 +49,14 @@ class Progress:
             self._bar.stop()
 
     def report(self, scan: str, stage: str, seconds: float) -> None:
-        """Tell that a stage begins (0 seconds) or is done."""
+        """Show that a stage begins (0 seconds) or is done."""
         if seconds == 0.0:
             if self._bar:
                 self._bar.update(self._task, description=f"{scan}: {stage}", left=self._left())
-            elif stage in SLOW_STARTS:
+            elif stage not in _WITHIN_A_SCAN:
                 say(f"{scan}: {stage}")
             return
-        self._done += SHARES.get(stage, 1.0)
+        self._done += SHARES.get(stage, 0.0)
         if self._bar:
             self._bar.update(self._task, completed=self._done, left=self._left())
         else:
@@ -73,9 +64,10 @@ class Progress:
 
     def _left(self, before: str = "") -> str:
         elapsed = time.perf_counter() - self._start
-        if self._done <= 0 or self._done >= self._all:
+        remaining = self._all - self._done
+        if self._done <= 0 or remaining < 1e-6:
             return ""
-        return f"{before}about {elapsed * (self._all - self._done) / self._done:.0f} s left"
+        return f"{before}about {elapsed * remaining / self._done:.0f} s left"
 
 
 def say(text: str) -> None:
@@ -107,24 +99,8 @@ def print_table(
         say(note)
 
 
-class LogFile:
-    """JSON lines under OUT/logs: time, event and what belongs to it."""
-
-    def __init__(self, out: Path) -> None:
-        folder = out / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        self.path = folder / f"qsmcmb-{stamp}.jsonl"
-
-    def write(self, event: str, **fields: Any) -> None:
-        """Append one line."""
-        record = {"time": datetime.now(UTC).isoformat(), "event": event, **fields}
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
 @contextlib.contextmanager
-def progress(stages: Sequence[str], scans: int = 1) -> Iterator[Progress]:
-    """Show progress over `scans` scans of these stages."""
-    with Progress(list(stages) * scans) as bar:
+def progress(stages: Sequence[str]) -> Iterator[Progress]:
+    """Show progress over these stages."""
+    with Progress(stages) as bar:
         yield bar

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qsmcmb.cli.command import command
+
 if TYPE_CHECKING:
     from qsmcmb.validation.demo import DemoResult
 
@@ -14,22 +16,26 @@ if TYPE_CHECKING:
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb demo demo-out")
+    @command(app, example="demo demo-out")
     def demo(
-        out: Annotated[Path, typer.Argument(help="Folder for data, results and report.")] = Path(
-            "qsmcmb-demo"
-        ),
+        out: Annotated[
+            Path, typer.Argument(metavar="OUT", help="Folder for data, results and report.")
+        ] = Path("qsmcmb-demo"),
     ) -> None:
-        """Simulate a head at 1.5, 3 and 7 T, measure its microbleeds, and print truth beside estimate."""
+        """Simulate a head at 1.5, 3 and 7 T and measure its microbleeds.
+
+        Truth and estimates are printed side by side; the report shows maps and lesions.
+        """
         from qsmcmb.cli.console import progress, say
         from qsmcmb.io.atomic import make_folder
-        from qsmcmb.pipeline.subject import STEPS
+        from qsmcmb.pipeline.clock import Clock
+        from qsmcmb.pipeline.config import make_config
         from qsmcmb.reporting.demo_page import write_demo_page
         from qsmcmb.reporting.subject_page import write_subject_page
         from qsmcmb.validation.demo import run_demo
 
         make_folder(out)
-        stages = ["simulate"] * 3 + [s for s in STEPS if s != "detect"] * 3 + ["report"]
+        stages = ["simulate"] * 3 + list(make_config().scan_stages(detect=False)) * 3 + ["report"]
         say("The first run compiles the loops once; later runs start at once.")
         with progress(stages) as bar:
             result = run_demo(out, report=bar.report)
@@ -38,9 +44,9 @@ def add(app: typer.Typer) -> None:
                 say(outcome.error)
             if failed:
                 raise typer.Exit(failed[0].exit_code)
-            bar.report("demo", "report", 0.0)
-            write_subject_page(result.derivatives, "demo")
-            page = write_demo_page(out)
+            with Clock("demo", bar.report).stage("report"):
+                write_subject_page(result.derivatives, "demo")
+                page = write_demo_page(out)
         _print(result, page)
 
 

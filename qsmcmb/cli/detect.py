@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from qsmcmb.cli.arguments import Magnitude, Mask, Output
+from qsmcmb.cli.arguments import FILE, Magnitude, Mask, Output
+from qsmcmb.cli.command import command
 
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(
-        epilog="Example: qsmcmb detect --chi chi.nii.gz --mag mag.nii.gz --mask mask.nii.gz -o candidates.tsv"
-    )
+    @command(app, example="detect --chi chi.nii.gz --mag mag.nii.gz --mask mask.nii.gz -o candidates.tsv")
     def detect(
-        chi: Annotated[Path, typer.Option("--chi", help="Susceptibility map, ppm.")],
+        chi: Annotated[Path, typer.Option("--chi", metavar=FILE, help="Susceptibility map, ppm.")],
         magnitude: Magnitude,
         mask: Mask,
         out: Output,
         min_score: Annotated[
-            float, typer.Option("--min-score", min=0, max=1, help="Least score, 0 to 1.")
-        ] = 0.3,
+            float | None,
+            typer.Option("--min-score", metavar="SCORE", min=0, max=1, help="Least score of a candidate."),
+        ] = None,
     ) -> None:
-        """Find candidates; the table's x_mm, y_mm, z_mm are scanner RAS+ and serve as --points of other commands."""
+        """Find candidates on map and magnitude.
+
+        The table's x_mm, y_mm, z_mm are scanner RAS+: it serves as --points of other commands.
+        """
         import numpy as np
 
         from qsmcmb.io.atomic import make_folder
@@ -36,9 +39,8 @@ def add(app: typer.Typer) -> None:
 
         make_folder(out.parent)
         mag, grid = load_stack(magnitude)
-        found = find_candidates(
-            load_on_grid(chi, grid), mag, load_mask(mask, grid), grid, min_score=min_score
-        )
+        least: dict[str, Any] = {} if min_score is None else {"min_score": min_score}
+        found = find_candidates(load_on_grid(chi, grid), mag, load_mask(mask, grid), grid, **least)
         where = grid.to_world(np.array([c.voxel for c in found]).reshape(-1, 3))
         rows = [
             {"x_mm": p[0], "y_mm": p[1], "z_mm": p[2], "kind": c.kind, "score": c.score}

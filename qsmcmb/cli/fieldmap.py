@@ -7,18 +7,28 @@ from typing import Annotated
 
 import typer
 
-from qsmcmb.cli.arguments import EchoTimes, FieldStrength, Files, Magnitude, MaybeMask, Method, Output, Set
+from qsmcmb.cli.arguments import (
+    FILE,
+    EchoTimes,
+    FieldStrength,
+    Files,
+    Magnitude,
+    MaybeMask,
+    Method,
+    Output,
+    Set,
+)
+from qsmcmb.cli.command import command
+from qsmcmb.field_mapping import DEFAULT
 
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(
-        epilog="Example: qsmcmb fieldmap unwrapped.nii.gz --mag mag.nii.gz --te 4,8,12ms --b0 3 -o field.nii.gz"
-    )
+    @command(app, example="fieldmap unwrapped.nii.gz --mag mag.nii.gz --te 4,8,12ms --b0 3 -o field.nii.gz")
     def fieldmap(
         phase: Annotated[
-            Files, typer.Argument(metavar="PHASE...", help="Phase per echo, rad; wrapped or unwrapped.")
+            Files, typer.Argument(metavar="PHASE", help="Phase, rad, wrapped or not; one file per echo.")
         ],
         magnitude: Magnitude,
         te: EchoTimes,
@@ -26,13 +36,16 @@ def add(app: typer.Typer) -> None:
         out: Output,
         mask: MaybeMask = None,
         out_sd: Annotated[
-            Path | None, typer.Option("--out-sd", help="Where the SD of the field goes.")
+            Path | None, typer.Option("--out-sd", metavar=FILE, help="Where the SD of the field goes.")
         ] = None,
-        ppm: Annotated[bool, typer.Option("--ppm", help="ppm of B0 instead of Hz.")] = False,
-        method: Method = "nonlinear",
+        ppm: Annotated[bool, typer.Option("--ppm", help="Write ppm of B0 instead of Hz.")] = False,
+        method: Method = DEFAULT,
         settings: Set = None,
     ) -> None:
-        """Fit the field, Hz; phase within -pi and pi is unwrapped first, by ROMEO."""
+        """Fit the field to the phase of all echoes.
+
+        Phase that stays within -pi and pi is taken for wrapped and unwrapped first.
+        """
         import numpy as np
 
         from qsmcmb.cli.stage import bind_stage, mask_or_made, write_stage

@@ -7,14 +7,27 @@ from typing import Annotated
 
 import typer
 
-from qsmcmb.cli.arguments import Direction, Files, Mask, Method, Output, Set
+from qsmcmb.cli.arguments import (
+    FILE,
+    Direction,
+    EchoTimes,
+    Mask,
+    MaybeFieldStrength,
+    MaybeMagnitude,
+    Method,
+    Output,
+    Set,
+)
+from qsmcmb.cli.command import command
+from qsmcmb.dipole_inversion import DEFAULT
 
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(
-        epilog="Example: qsmcmb invert local_ppm.nii.gz --mask inner.nii.gz -o chi.nii.gz --method tv"
+    @command(
+        app,
+        example="invert local.nii.gz --mask mask.nii.gz -o chi.nii.gz --method medi --te 4,8ms --b0 3",
     )
     def invert(
         field: Annotated[
@@ -26,16 +39,19 @@ def add(app: typer.Typer) -> None:
         ],
         mask: Mask,
         out: Output,
-        method: Method = "tv",
-        magnitude: Annotated[Files | None, typer.Option("--mag", help="Magnitude, for its edges.")] = None,
-        noise: Annotated[Path | None, typer.Option("--noise", help="SD of the field, ppm.")] = None,
-        te: Annotated[str, typer.Option("--te", help="Echo times with their unit: 4,8,12ms.")] = "",
-        b0: Annotated[float | None, typer.Option("--b0", help="Field strength in tesla.")] = None,
+        method: Method = DEFAULT,
+        magnitude: MaybeMagnitude = None,
+        noise: Annotated[
+            Path | None, typer.Option("--noise", metavar=FILE, help="SD of the field, ppm.")
+        ] = None,
+        te: EchoTimes = "",
+        b0: MaybeFieldStrength = None,
         b0_dir: Direction = None,
         settings: Set = None,
     ) -> None:
-        """Invert into susceptibility in ppm, against the mean over the mask.
+        """Invert a field or wrapped phase into susceptibility.
 
+        The map is in ppm, against the mean over the mask. Some methods use the edges of --mag.
         Nonlinear methods take the phase of 1 ppm from --te and --b0, else from 3 T and 20 ms.
         """
         from qsmcmb.cli.console import say

@@ -7,19 +7,24 @@ from typing import Annotated
 
 import typer
 
+from qsmcmb.cli.arguments import Participants
+from qsmcmb.cli.command import command
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb longitudinal derivatives/qsmcmb --participant-label 01")
+    @command(app, example="longitudinal derivatives/qsmcmb --participant-label 01")
     def longitudinal(
         out: Annotated[Path, typer.Argument(metavar="OUT", help="Derivatives folder of `qsmcmb run`.")],
-        participant_label: Annotated[
-            list[str] | None, typer.Option(help="Only these (without sub-).")
-        ] = None,
+        participant_label: Participants = None,
     ) -> None:
-        """Register the sessions of each subject, match lesions, write the longitudinal table and the page."""
-        from qsmcmb.cli.pages import compare_and_report
-        from qsmcmb.cli.selection import participants_of
+        """Compare the sessions of each subject.
 
-        raise typer.Exit(int(compare_and_report(out, participants_of(out, participant_label))))
+        Sessions are registered and lesions matched; the longitudinal table and the page are written.
+        """
+        from qsmcmb.cli.console import say
+        from qsmcmb.study.pages import compare_and_report
+        from qsmcmb.study.selection import participants_of
+
+        raise typer.Exit(int(compare_and_report(out, participants_of(out, participant_label), say=say)))

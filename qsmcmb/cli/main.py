@@ -37,7 +37,7 @@ from qsmcmb.errors import EXIT_BUG, EXIT_IO, EXIT_MEMORY, EXIT_OK, EXIT_USAGE, C
 app = typer.Typer(
     name="qsmcmb", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]}, pretty_exceptions_enable=False,
-    epilog="Example: qsmcmb run bids derivatives/qsmcmb participant --participant-label 01",
+    epilog="\b\nExample: qsmcmb run bids derivatives/qsmcmb participant --participant-label 01",
 )  # fmt: skip
 # In the order in which a user meets them.
 for module in (
@@ -103,8 +103,8 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def _os_error(error: OSError) -> int:
-    place = error.filename or "output"
-    say(f"ERROR IO {place}: {error.strerror or error}. Fix: check the disk's space and permissions")
+    what = error.filename or "output"
+    say(f"ERROR IO {what}: {error.strerror or error}. Fix: check the disk's space and permissions")
     return EXIT_IO
 
 

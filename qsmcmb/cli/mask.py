@@ -7,23 +7,28 @@ from typing import Annotated
 
 import typer
 
-from qsmcmb.cli.arguments import Files, Method, Output, Set
+from qsmcmb.cli.arguments import FILES, Files, Method, Output, Set
+from qsmcmb.cli.command import command
+from qsmcmb.masking import DEFAULT
 
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(
-        epilog="Example: qsmcmb mask mag1.nii.gz mag2.nii.gz --phase ph1.nii.gz ph2.nii.gz -o mask.nii.gz"
-    )
+    @command(app, example="mask mag1.nii.gz mag2.nii.gz --phase ph1.nii.gz ph2.nii.gz -o mask.nii.gz")
     def mask(
-        magnitude: Annotated[Files, typer.Argument(metavar="MAG...", help="Magnitude per echo.")],
+        magnitude: Annotated[Files, typer.Argument(metavar="MAG", help="Magnitude; one file per echo.")],
         out: Output,
-        phase: Annotated[Files | None, typer.Option("--phase", help="Phase per echo, rad.")] = None,
+        phase: Annotated[
+            Files | None, typer.Option("--phase", metavar=FILES, help="Phase, rad; one file per echo.")
+        ] = None,
         method: Method = "",
         settings: Set = None,
     ) -> None:
-        """Make a brain mask: from magnitude and phase, or from magnitude alone where no phase is given."""
+        """Make a brain mask.
+
+        It is made from magnitude and phase, or from magnitude alone where no phase is given.
+        """
         import numpy as np
 
         from qsmcmb.cli.stage import bind_stage, write_stage
@@ -32,7 +37,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.masking.brain import mask_brain
 
         check_image_name(out)
-        stage = bind_stage("mask", method or ("combined" if phase else "magnitude"), settings)
+        stage = bind_stage("mask", method or (DEFAULT if phase else "magnitude"), settings)
         mag, grid = load_stack(magnitude)
         phase_rad = load_stack([Path(p) for p in phase], radians=True)[0] if phase else np.zeros_like(mag)
         made = mask_brain(mag, phase_rad, grid, method=stage.method, options=stage.options)

@@ -7,19 +7,24 @@ from typing import Annotated
 
 import typer
 
+from qsmcmb.cli.command import command
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb phantom head phantom-head")
+    @command(app, example="phantom head phantom-head")
     def phantom(
-        recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name, or path of a .toml.")] = "",
+        recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a .toml.")] = "",
         out: Annotated[
             Path | None, typer.Argument(metavar="OUT", help="Data set; truth goes to OUT-truth.")
         ] = None,
         list_all: Annotated[bool, typer.Option("--list", help="List the recipes.")] = False,
     ) -> None:
-        """Simulate the scans of a recipe."""
+        """Simulate the scans of a recipe as a BIDS data set.
+
+        The truth lies beside it.
+        """
         from qsmcmb.cli.console import progress, say
         from qsmcmb.errors import ConfigError
         from qsmcmb.phantoms.recipe import list_recipes, read_recipe

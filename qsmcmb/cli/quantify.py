@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qsmcmb.cli.arguments import (
+    FILE,
+    FOLDER,
     Direction,
     EchoTimes,
     FieldStrength,
@@ -19,6 +21,7 @@ from qsmcmb.cli.arguments import (
     PhaseSign,
     Points,
 )  # fmt: skip
+from qsmcmb.cli.command import command
 
 if TYPE_CHECKING:
     from qsmcmb.io.tables import Points as PointTable
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(
-        epilog="Example: qsmcmb quantify --phase ph.nii --mag m.nii --te 4,8,12ms --b0 3 --points cmb.tsv -o out.tsv"
+    @command(
+        app, example="quantify --phase ph.nii --mag m.nii --te 4,8,12ms --b0 3 --points cmb.tsv -o out.tsv"
     )
     def quantify(
         phase: Phase,
@@ -39,7 +42,7 @@ def add(app: typer.Typer) -> None:
         out: Output,
         points: Points = None,
         labels: Annotated[
-            Path | None, typer.Option("--labels", help="Label image: one lesion per label.")
+            Path | None, typer.Option("--labels", metavar=FILE, help="Label image: one lesion per label.")
         ] = None,
         mask: MaybeMask = None,
         phase_range: PhaseRange = None,
@@ -47,10 +50,13 @@ def add(app: typer.Typer) -> None:
         b0_dir: Direction = None,
         explain: Annotated[
             Path | None,
-            typer.Option("--explain", help="Folder for a page per lesion: what its number rests on."),
+            typer.Option("--explain", metavar=FOLDER, help="A page per lesion: what its number rests on."),
         ] = None,
     ) -> None:
-        """Fit each lesion on the complex signal; the table tells total susceptibility with its 95 % interval."""
+        """Measure lesions at given points or labels, without a map.
+
+        Each is fitted on the complex signal; the table gives its total susceptibility with a 95 % interval.
+        """
         from qsmcmb.cli.console import progress
         from qsmcmb.errors import ConfigError
         from qsmcmb.io.assemble import parse_te
@@ -61,6 +67,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.tables import read_points
         from qsmcmb.microbleeds.results.table import column_sidecar
         from qsmcmb.pipeline.points import measure_points
+        from qsmcmb.stages import POINT_STAGES
 
         if (points is None) == (labels is None):
             raise ConfigError("quantify; expected either --points TSV or --labels NII")
@@ -83,7 +90,7 @@ def add(app: typer.Typer) -> None:
         assert given is not None
         make_folder(out.parent)
         brain = load_mask(mask, scan.grid) if mask else None
-        with progress(["mask", "unwrap", "fieldmap", "quantify"]) as bar:
+        with progress(POINT_STAGES) as bar:
             table, details = measure_points(
                 scan, given.points_mm, kinds=given.kinds, mask=brain, report=bar.report
             )

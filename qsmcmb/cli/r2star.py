@@ -7,21 +7,26 @@ from typing import Annotated
 import typer
 
 from qsmcmb.cli.arguments import EchoTimes, Files, MaybeMask, Method, Output, Set
+from qsmcmb.cli.command import command
+from qsmcmb.relaxometry import DEFAULT
 
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb r2star m1.nii.gz m2.nii.gz m3.nii.gz --te 4,8,12ms -o r2star.nii.gz")
+    @command(app, example="r2star m1.nii.gz m2.nii.gz m3.nii.gz --te 4,8,12ms -o r2star.nii.gz")
     def r2star(
-        magnitude: Annotated[Files, typer.Argument(metavar="MAG...", help="Magnitude per echo.")],
+        magnitude: Annotated[Files, typer.Argument(metavar="MAG", help="Magnitude; one file per echo.")],
         te: EchoTimes,
         out: Output,
         mask: MaybeMask = None,
-        method: Method = "weighted",
+        method: Method = DEFAULT,
         settings: Set = None,
     ) -> None:
-        """Map R2*, 1/s."""
+        """Map R2* from the magnitude.
+
+        The map is in 1/s.
+        """
         import numpy as np
 
         from qsmcmb.cli.stage import bind_stage, write_stage

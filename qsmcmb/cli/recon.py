@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from qsmcmb.cli.arguments import (
+    FOLDER,
     ConfigFile,
+    Detect,
     Direction,
     EchoTimes,
     FieldStrength,
@@ -19,13 +21,14 @@ from qsmcmb.cli.arguments import (
     PhaseSign,
     Points,
 )  # fmt: skip
+from qsmcmb.cli.command import command
 
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(
-        epilog="Example: qsmcmb recon --phase ph1.nii.gz ph2.nii.gz --mag m1.nii.gz m2.nii.gz --te 4,8ms --b0 3 -o out"
+    @command(
+        app, example="recon --phase ph1.nii.gz ph2.nii.gz --mag m1.nii.gz m2.nii.gz --te 4,8ms --b0 3 -o out"
     )
     def recon(
         context: typer.Context,
@@ -33,12 +36,10 @@ def add(app: typer.Typer) -> None:
         magnitude: Magnitude,
         te: EchoTimes,
         b0: FieldStrength,
-        out: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")],
+        out: Annotated[Path, typer.Option("-o", "--output", metavar=FOLDER, help="Where the results go.")],
         mask: MaybeMask = None,
         points: Points = None,
-        detect: Annotated[
-            bool, typer.Option("--detect", help="With --points: the detector's besides.")
-        ] = False,
+        detect: Detect = False,
         phase_range: PhaseRange = None,
         phase_sign: PhaseSign = 1,
         b0_dir: Direction = None,
@@ -46,17 +47,19 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         """Make maps, lesion table and report from one scan."""
         from qsmcmb import __version__
-        from qsmcmb.cli.console import LogFile, progress, say
+        from qsmcmb.cli.console import progress, say
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.io.derivatives import Place, write_dataset_description
         from qsmcmb.io.masks import load_mask
         from qsmcmb.io.plain import load_files
         from qsmcmb.io.tables import read_points
+        from qsmcmb.pipeline.clock import Clock
         from qsmcmb.pipeline.config import read_config
         from qsmcmb.pipeline.outputs import write_scan
-        from qsmcmb.pipeline.subject import STEPS, run_scan
+        from qsmcmb.pipeline.subject import run_scan
         from qsmcmb.reporting.subject_page import write_scan_page
+        from qsmcmb.study.log import LogFile
 
         config, te_s = read_config(config_file), parse_te(te)
         given = read_points(points) if points else None
@@ -73,14 +76,15 @@ def add(app: typer.Typer) -> None:
         brain = load_mask(mask, scan.grid) if mask else None
         make_folder(out)
         write_dataset_description(out, name="qsmcmb: one scan", version=__version__)
-        with progress([*STEPS, "report"]) as bar:
+        stages = config.scan_stages(detect=detect or given is None)
+        with progress([*stages, "report"]) as bar:
             result = run_scan(
                 scan, config, mask=brain, points_mm=given.points_mm if given else None,
                 kinds=given.kinds if given else None, detect=detect, report=bar.report,
             )  # fmt: skip
             write_scan(Place(out), result)
-            bar.report(scan.name, "report", 0.0)
-            page = write_scan_page(out)
+            with Clock(scan.name, bar.report).stage("report"):
+                page = write_scan_page(out)
         LogFile(out).write("scan", version=__version__, warnings=result.warnings, seconds=result.seconds)
         for warning in result.warnings if context.obj else ():
             say(f"WARNING {warning}")

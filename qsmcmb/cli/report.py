@@ -7,20 +7,24 @@ from typing import Annotated
 
 import typer
 
+from qsmcmb.cli.arguments import Participants
+from qsmcmb.cli.command import command
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb report derivatives/qsmcmb")
+    @command(app, example="report derivatives/qsmcmb")
     def report(
         out: Annotated[Path, typer.Argument(metavar="OUT", help="Derivatives folder of `qsmcmb run`.")],
-        participant_label: Annotated[
-            list[str] | None, typer.Option(help="Only these (without sub-).")
-        ] = None,
+        participant_label: Participants = None,
     ) -> None:
-        """Write one self-contained HTML page per subject; nothing is recomputed."""
-        from qsmcmb.cli.selection import participants_of
+        """Write the page of each subject again; nothing is recomputed.
+
+        A page is one self-contained HTML file.
+        """
         from qsmcmb.reporting.subject_page import write_subject_page
+        from qsmcmb.study.selection import participants_of
 
         for participant in participants_of(out, participant_label):
             print(write_subject_page(out, participant))

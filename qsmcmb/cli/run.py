@@ -7,62 +7,73 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qsmcmb.cli.arguments import ConfigFile, Points
+from qsmcmb.cli.arguments import LABELS, ConfigFile, Detect, Participants, Points
+from qsmcmb.cli.command import command
 
 if TYPE_CHECKING:
-    from qsmcmb.cli.console import LogFile
     from qsmcmb.io.bids import SessionFiles
-    from qsmcmb.pipeline.study import StudyOptions
+    from qsmcmb.study.log import LogFile
+    from qsmcmb.study.sessions import Outcome, StudyOptions
 
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb run bids derivatives/qsmcmb participant --participant-label 01 02")
+    @command(app, example="run bids derivatives/qsmcmb participant --participant-label 01 02")
     def run(
         context: typer.Context,
         bids: Annotated[Path, typer.Argument(metavar="BIDS", help="Data set.")],
         out: Annotated[Path, typer.Argument(metavar="OUT", help="Derivatives folder.")],
-        level: Annotated[str, typer.Argument(metavar="LEVEL", help="participant")],
-        participant_label: Annotated[
-            list[str] | None, typer.Option(help="Only these (without sub-).")
+        level: Annotated[
+            str, typer.Argument(metavar="LEVEL", help="The word participant, as BIDS apps have it.")
+        ],
+        participant_label: Participants = None,
+        session_label: Annotated[
+            list[str] | None, typer.Option(metavar=LABELS, help="Only these sessions (without ses-).")
         ] = None,
-        session_label: Annotated[list[str] | None, typer.Option(help="Only these (without ses-).")] = None,
         bids_filter_file: Annotated[
-            Path | None, typer.Option(help='JSON with entities that must match exactly, e.g. {"run": "1"}.')
+            Path | None,
+            typer.Option(metavar="JSON", help='Entities that must match exactly, e.g. {"run": "1"}.'),
         ] = None,
         derivatives: Annotated[
-            list[str] | None, typer.Option(metavar="NAME=PATH", help="Derivatives that --mask-from may name.")
+            list[str] | None,
+            typer.Option(metavar="NAME=FOLDER...", help="Derivatives that --mask-from may name."),
         ] = None,
         mask_from: Annotated[
             str | None, typer.Option(metavar="NAME", help="Take the masks from these.")
         ] = None,
         points: Points = None,
-        detect: Annotated[
-            bool, typer.Option("--detect", help="With --points: the detector's besides.")
-        ] = False,
-        nprocs: Annotated[int, typer.Option(min=1, help="Sessions at the same time.")] = 1,
+        detect: Detect = False,
+        nprocs: Annotated[int, typer.Option(metavar="N", min=1, help="Sessions at the same time.")] = 1,
         config_file: ConfigFile = None,
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Print plan and configuration, do nothing.")
         ] = False,
     ) -> None:
-        """Run the whole pipeline on every session; compare sessions; write maps, tables and one page per subject."""
+        """Run the whole pipeline on a BIDS data set.
+
+        Every session gets maps and a lesion table; sessions of a subject are compared; each subject gets a page.
+        """
         from qsmcmb import __version__
-        from qsmcmb.cli.console import LogFile, say
+        from qsmcmb.cli.console import say
         from qsmcmb.errors import ConfigError
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.io.tables import read_filter
         from qsmcmb.pipeline.config import read_config
-        from qsmcmb.pipeline.study import StudyOptions, plan_study
+        from qsmcmb.study.log import LogFile
+        from qsmcmb.study.sessions import StudyOptions, plan_study
 
         if level != "participant":
             raise ConfigError(f"LEVEL {level!r}; expected participant")
         options = StudyOptions(
-            read_config(config_file), tuple(participant_label or ()), tuple(session_label or ()),
-            read_filter(bids_filter_file) if bids_filter_file else {}, points, detect or points is None,
-            _mask_root(derivatives or [], mask_from),
-        )  # fmt: skip
+            config=read_config(config_file),
+            participants=tuple(participant_label or ()),
+            sessions=tuple(session_label or ()),
+            filters=read_filter(bids_filter_file) if bids_filter_file else {},
+            points=points,
+            detect=detect or points is None,
+            mask_root=_mask_root(derivatives or [], mask_from),
+        )
         sessions = plan_study(bids, out, options)
         if dry_run:
             print("\n".join(f"# {s.name}: {len(s.images)} images" for s in sessions))
@@ -85,7 +96,7 @@ def _mask_root(derivatives: list[str], mask_from: str | None) -> Path | None:
     for value in derivatives:
         name, equals, path = value.partition("=")
         if not equals or not Path(path).is_dir():
-            raise ConfigError(f"--derivatives {value!r}; expected NAME=PATH of a folder")
+            raise ConfigError(f"--derivatives {value!r}; expected NAME=FOLDER")
         named[name] = Path(path)
     if mask_from is None:
         return None
@@ -99,9 +110,9 @@ def _run(
     verbose: bool,
 ) -> int:  # fmt: skip
     from qsmcmb.cli.console import progress, say
-    from qsmcmb.cli.pages import compare_and_report
-    from qsmcmb.pipeline.study import Outcome, exit_code, run_study
-    from qsmcmb.pipeline.subject import STEPS
+    from qsmcmb.stages import SUBJECT_STAGES
+    from qsmcmb.study.pages import compare_and_report
+    from qsmcmb.study.sessions import exit_code, run_study
 
     def finished(outcome: Outcome) -> None:
         log.write("session", name=outcome.name, exit_code=outcome.exit_code, error=outcome.error,
@@ -111,12 +122,17 @@ def _run(
             say(f"WARNING {outcome.name}: {warning}")
 
     participants = list(dict.fromkeys(s.participant for s in sessions))
-    stages = [*(list(STEPS) * len(sessions)), *(["longitudinal", "report"] * len(participants))]
-    with progress(stages) as bar:
+    of_scans = list(options.config.scan_stages(detect=options.detect)) * len(sessions)
+    of_subjects = [stage.name for stage in SUBJECT_STAGES] * len(participants)
+    with progress([*of_scans, *of_subjects]) as bar:
         outcomes = run_study(bids, out, options, n_processes=nprocs, report=bar.report, finished=finished)
         done = {o.participant for o in outcomes if not o.exit_code}
         failed_pages = compare_and_report(
-            out, [p for p in participants if p in done], report=bar.report, failures=_failures(outcomes)
+            out,
+            [p for p in participants if p in done],
+            say=say,
+            report=bar.report,
+            failures=_failures(outcomes),
         )
     code = exit_code(outcomes)
     good = sum(not o.exit_code for o in outcomes)
@@ -125,7 +141,7 @@ def _run(
     return code or int(failed_pages)
 
 
-def _failures(outcomes: list) -> dict[str, list[str]]:
+def _failures(outcomes: list[Outcome]) -> dict[str, list[str]]:
     failures: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.error:

@@ -7,17 +7,22 @@ from typing import Annotated
 
 import typer
 
+from qsmcmb.cli.command import command
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb selftest certificate")
+    @command(app, example="selftest certificate")
     def selftest(
-        out: Annotated[Path, typer.Argument(metavar="[OUT]", help="Folder for the certificate.")] = Path(
+        out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the certificate.")] = Path(
             "qsmcmb-selftest"
         ),
     ) -> None:
-        """Measure lesions of known total susceptibility in about a minute; exit code 1 when a limit is missed."""
+        """Check in about a minute that this installation measures right.
+
+        Lesions of known total susceptibility are simulated and measured; the exit code is 1 when a limit is missed.
+        """
         from qsmcmb.cli.console import progress
         from qsmcmb.cli.validate import print_claims
         from qsmcmb.reporting.validation_page import write_validation_page

@@ -1,4 +1,4 @@
-"""What the commands of single stages share: options bound to signatures, and the record beside each image."""
+"""Helpers of the commands of single stages: options bound to signatures, and the record beside each image."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def mask_or_made(mask: Path | None, magnitude: FloatArray, phase_rad: FloatArray
 
 
 def relative_sd(magnitude: FloatArray) -> FloatArray:
-    """Return what the SD of a field is proportional to, one over the echoes' magnitude; infinite without signal."""
+    """Return the SD of a field up to a factor: one over the echoes' magnitude, infinite without signal."""
     import numpy as np
 
     combined = np.sqrt((magnitude.astype(np.float32) ** 2).sum(axis=0))

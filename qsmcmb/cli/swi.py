@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from qsmcmb.cli.arguments import EchoTimes, Magnitude, MaybeMask, Output, Phase
+from qsmcmb.cli.arguments import FILE, EchoTimes, Magnitude, MaybeMask, Method, Output, Phase, Set
+from qsmcmb.cli.command import command
+from qsmcmb.susceptibility_weighting import DEFAULT
 
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb swi --phase ph.nii.gz --mag mag.nii.gz --te 4,8,12ms -o swi.nii.gz")
+    @command(app, example="swi --phase ph.nii.gz --mag mag.nii.gz --te 4,8,12ms -o swi.nii.gz")
     def swi(
         phase: Phase,
         magnitude: Magnitude,
@@ -21,19 +23,27 @@ def add(app: typer.Typer) -> None:
         out: Output,
         mask: MaybeMask = None,
         out_mip: Annotated[
-            Path | None, typer.Option("--out-mip", help="Where the minimum projection goes.")
+            Path | None, typer.Option("--out-mip", metavar=FILE, help="Where the minimum projection goes.")
         ] = None,
+        method: Method = DEFAULT,
+        settings: Set = None,
     ) -> None:
-        """Make the susceptibility-weighted image of the longest echo (and its minimum-intensity projection)."""
-        from qsmcmb.cli.stage import mask_or_made, write_stage
+        """Make the susceptibility-weighted image and its projection.
+
+        The longest echo is weighted.
+        """
+        from qsmcmb.cli.stage import bind_stage, mask_or_made, write_stage
+        from qsmcmb.core.methods import call_method
         from qsmcmb.errors import InvalidInputError
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.derivatives import check_image_name
         from qsmcmb.io.plain import load_stack
-        from qsmcmb.susceptibility_weighting.swi import make_swi, project_minimum
+        from qsmcmb.susceptibility_weighting import METHODS
+        from qsmcmb.susceptibility_weighting.swi import project_minimum
 
         for path in filter(None, (out, out_mip)):
             check_image_name(path)
+        stage = bind_stage("swi", method, settings)
         te_s = parse_te(te)
         phase_rad, grid = load_stack(phase, radians=True)
         mag, _ = load_stack(magnitude)
@@ -42,7 +52,9 @@ def add(app: typer.Typer) -> None:
                 "TE-MISMATCH", "--te", field="echo times", found=len(te_s),
                 expected=f"{len(phase_rad)}, one for each phase and magnitude volume", fix="give one time per echo",
             )  # fmt: skip
-        image = make_swi(phase_rad, mag, mask_or_made(mask, mag, phase_rad, grid), grid)
-        write_stage(out, image, grid, units="arbitrary")
+        brain = mask_or_made(mask, mag, phase_rad, grid)
+        data = (phase_rad, mag, brain, grid)
+        image = call_method(METHODS, stage.method, stage.options, *data, context={})
+        write_stage(out, image, grid, units="arbitrary", stage=stage)
         if out_mip:
-            write_stage(out_mip, project_minimum(image, grid), grid, units="arbitrary")
+            write_stage(out_mip, project_minimum(image, grid), grid, units="arbitrary", stage=stage)

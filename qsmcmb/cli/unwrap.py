@@ -6,25 +6,30 @@ from typing import Annotated
 
 import typer
 
-from qsmcmb.cli.arguments import Files, MaybeMask, Method, Output, Set
+from qsmcmb.cli.arguments import EchoTimes, Files, MaybeMagnitude, MaybeMask, Method, Output, Set
+from qsmcmb.cli.command import command
+from qsmcmb.unwrapping import DEFAULT
 
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(
-        epilog="Example: qsmcmb unwrap ph1.nii.gz ph2.nii.gz --mag m1.nii.gz m2.nii.gz --te 4,8ms -o unw.nii.gz"
-    )
+    @command(app, example="unwrap ph1.nii.gz ph2.nii.gz --mag m1.nii.gz m2.nii.gz --te 4,8ms -o unw.nii.gz")
     def unwrap(
-        phase: Annotated[Files, typer.Argument(metavar="PHASE...", help="Wrapped phase per echo, rad.")],
+        phase: Annotated[
+            Files, typer.Argument(metavar="PHASE", help="Wrapped phase, rad; one file per echo.")
+        ],
         out: Output,
-        magnitude: Annotated[Files | None, typer.Option("--mag", help="Magnitude per echo.")] = None,
+        magnitude: MaybeMagnitude = None,
         mask: MaybeMask = None,
-        te: Annotated[str, typer.Option("--te", help="Echo times with their unit: 4,8ms.")] = "",
-        method: Method = "romeo",
+        te: EchoTimes = "",
+        method: Method = DEFAULT,
         settings: Set = None,
     ) -> None:
-        """Unwrap phase; several echoes are made consistent in time where echo times are given."""
+        """Unwrap the phase of one or more echoes.
+
+        Several echoes are made consistent in time where echo times are given.
+        """
         import numpy as np
 
         from qsmcmb.cli.stage import bind_stage, mask_or_made, write_stage

@@ -7,31 +7,44 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qsmcmb.cli.arguments import FOLDER, TABLE
+from qsmcmb.cli.command import command
+
 if TYPE_CHECKING:
-    from qsmcmb.validation.claims import Claim
+    from qsmcmb.validation.acceptance_criteria import Claim
 
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: qsmcmb validate validation-out --quick")
+    @command(app, example="validate validation-out --quick")
     def validate(
-        out: Annotated[Path, typer.Argument(metavar="OUT", help="Tables and page; a stopped run goes on.")],
-        quick: Annotated[bool, typer.Option(help="Few, small heads: minutes in place of hours.")] = False,
-        only: Annotated[list[str] | None, typer.Option(help="Only this experiment; may be repeated.")] = None,
-        bids: Annotated[Path | None, typer.Option(help="Scans of a real phantom.")] = None,
+        out: Annotated[
+            Path, typer.Argument(metavar="OUT", help="Folder for tables and page; a stopped run goes on.")
+        ],
+        quick: Annotated[
+            bool, typer.Option("--quick", help="Few, small heads: minutes instead of hours.")
+        ] = False,
+        only: Annotated[
+            list[str] | None, typer.Option(metavar="NAME", help="Only this experiment; may be repeated.")
+        ] = None,
+        bids: Annotated[Path | None, typer.Option(metavar=FOLDER, help="Scans of a real phantom.")] = None,
         truth: Annotated[
-            Path | None, typer.Option(help="Its truth: TSV with x_mm, y_mm, z_mm, S_ppm_mm3.")
+            Path | None,
+            typer.Option(metavar=TABLE, help="Its truth: TSV with x_mm, y_mm, z_mm, S_ppm_mm3."),
         ] = None,
     ) -> None:
-        """Hold the measurement against published results and its own goals; exit code 1 when a limit is missed."""
+        """Compare the measurement with published results and goals.
+
+        The exit code is 1 when a limit is missed.
+        """
         from qsmcmb.cli.console import progress
         from qsmcmb.errors import ConfigError
         from qsmcmb.reporting.validation_page import write_validation_page
         from qsmcmb.validation.real_phantom import validate_phantom
-        from qsmcmb.validation.runner import planned_steps
-        from qsmcmb.validation.validate import choose
-        from qsmcmb.validation.validate import validate as run_validation
+        from qsmcmb.validation.report import choose
+        from qsmcmb.validation.report import validate as run_validation
+        from qsmcmb.validation.run_experiments import planned_steps
 
         if (bids is None) != (truth is None):
             raise ConfigError("validate; expected both --bids and --truth, or neither")

@@ -8,10 +8,12 @@ from numba import prange
 from qsmcmb.core._robust_loops import span
 from qsmcmb.core.compiled import compiled
 
+__all__: tuple[str, ...] = ()
+
 
 @compiled(parallel=True)
 def occupied(mask: Any) -> Any:
-    """By plane: first and last row that is not empty, first and last column; first beyond last where all are."""
+    """Return by plane first and last row that is not empty, first and last column; first beyond last where all are."""
     nx, ny, nz = mask.shape
     found = np.empty((nx, 4), np.int64)
     for x in prange(nx):
@@ -32,7 +34,7 @@ def occupied(mask: Any) -> Any:
 
 @compiled(parallel=True)
 def sum_inside(volume: Any, mask: Any, start: Any) -> Any:
-    """By plane the sum over a box's mask, which begins at `start` in the volume; by z first, for vector registers."""
+    """Sum by plane over a box's mask, which begins at `start` in the volume; by z first, for vector registers."""
     nx, ny, nz = mask.shape
     sx, sy, sz = start
     total = np.zeros(nx)

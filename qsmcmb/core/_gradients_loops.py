@@ -7,9 +7,12 @@ from numba import prange
 
 from qsmcmb.core.compiled import compiled
 
+__all__: tuple[str, ...] = ()
+
 
 @compiled(parallel=True)
 def gradient(u: Any, ix: Any, iy: Any, iz: Any, out: Any) -> None:
+    """Fill `out` (3, x, y, z) with forward differences times the inverse voxel edges; 0 at the far edge."""
     nx, ny, nz = u.shape
     zero = np.float32(0.0)
     for x in prange(nx):
@@ -23,6 +26,7 @@ def gradient(u: Any, ix: Any, iy: Any, iz: Any, out: Any) -> None:
 
 @compiled(parallel=True)
 def gradient_adjoint(v: Any, ix: Any, iy: Any, iz: Any, out: Any) -> None:
+    """Fill `out` with the adjoint of `gradient` applied to `v` (3, x, y, z)."""
     _, nx, ny, nz = v.shape
     for x in prange(nx):
         for y in range(ny):

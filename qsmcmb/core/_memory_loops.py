@@ -7,7 +7,10 @@ from numba import prange
 
 from qsmcmb.core.compiled import compiled
 
+__all__: tuple[str, ...] = ()
+
 BLOCKS = 64
+"""Pieces that memory is cleared in: several for each thread, so that none waits long for the last."""
 
 
 @compiled(parallel=True)

@@ -8,11 +8,15 @@ from numba import prange
 from qsmcmb.core._robust_loops import span
 from qsmcmb.core.compiled import compiled
 
+__all__: tuple[str, ...] = ()
+
 PART = 2048
+"""Voxels of a plane that are handled at once while planes pass: three such rows of float32 lie in the nearest cache."""
 
 
 @compiled
 def _is_whole(inside: Any) -> Any:
+    """Say whether all of a row is inside."""
     count = np.int32(0)
     for z in range(inside.size):
         count += np.int32(inside[z])
@@ -21,7 +25,7 @@ def _is_whole(inside: Any) -> Any:
 
 @compiled
 def _along_run(step: Any, cap2: Any, row: Any) -> None:
-    """Squared distance to the nearer end of one run."""
+    """Fill a row with the squared distance to the nearer end of one run."""
     size = np.int32(row.size)
     for z in range(size):
         length = step * np.float32(min(z + np.int32(1), size - z))
@@ -30,6 +34,7 @@ def _along_run(step: Any, cap2: Any, row: Any) -> None:
 
 @compiled
 def _along_runs(inside: Any, step: Any, cap2: Any, before: Any, row: Any) -> None:
+    """Fill a row with the squared distance to the nearer end of each of its runs."""
     run = np.int32(0)
     for z in range(row.size):
         run = run + np.int32(1) if inside[z] else np.int32(0)
@@ -43,7 +48,9 @@ def _along_runs(inside: Any, step: Any, cap2: Any, before: Any, row: Any) -> Non
 
 @compiled(parallel=True)
 def distance2_along_z(mask: Any, step: Any, cap2: Any, out: Any) -> None:
-    """Squared distance along z to the nearest voxel outside the mask or the edge, at most `cap2`."""
+    """Fill `out` with the squared distance along z to the nearest voxel outside the mask or the edge, at most
+    `cap2`.
+    """
     nx, ny, nz = mask.shape
     for x in prange(nx):
         before = np.empty(nz, np.int32)
@@ -61,34 +68,35 @@ def distance2_along_z(mask: Any, step: Any, cap2: Any, out: Any) -> None:
 
 @compiled
 def _square(step: Any, voxels: Any) -> Any:
+    """Return the squared length of some voxels."""
     away = step * np.float32(voxels)
     return away * away
 
 
 @compiled
 def _lower_to(best: Any, away2: Any) -> None:
-    """Lower envelope with the outside, so far away."""
+    """Lower an envelope to the outside, so far away."""
     for z in range(best.size):
         best[z] = min(best[z], away2)
 
 
 @compiled
 def _lower(best: Any, beside: Any, away2: Any) -> None:
-    """Lower envelope of the parabolas on voxels beside these."""
+    """Lower an envelope to the parabolas on the voxels beside these."""
     for z in range(best.size):
         best[z] = min(best[z], beside[z] + away2)
 
 
 @compiled
 def _lower_both(best: Any, before: Any, behind: Any, away2: Any) -> None:
-    """The same of voxels equally far on either side."""
+    """Lower an envelope to the parabolas on the voxels equally far on either side."""
     for z in range(best.size):
         best[z] = min(best[z], min(before[z], behind[z]) + away2)
 
 
 @compiled
 def _lower_across_rows(own: Any, size: Any, step: Any, reach: Any, best: Any) -> None:
-    """Lower envelope of a plane's rows of `size` voxels, as one line each: short rows cost more than long ones."""
+    """Lower a plane's rows of `size` voxels, as one line each: short rows cost more than long ones."""
     best[:] = own
     last = own.size
     for n in range(1, min(reach, last // size) + 1):
@@ -103,7 +111,7 @@ def _lower_across_rows(own: Any, size: Any, step: Any, reach: Any, best: Any) ->
 
 @compiled
 def _lower_across_planes(planes: Any, x: Any, part: Any, step: Any, reach: Any, best: Any) -> None:
-    """Lower envelope of a part of plane x with that of the planes before and behind it."""
+    """Lower a part of plane x to the planes before and behind it."""
     a, b = part
     best[:] = planes[x, a:b]
     for n in range(1, reach + 1):
@@ -120,7 +128,7 @@ def _lower_across_planes(planes: Any, x: Any, part: Any, step: Any, reach: Any, 
 
 @compiled(parallel=True)
 def distance2_across_rows(squared: Any, step: Any, reach: Any, out: Any) -> None:
-    """Lower envelope of parabolas along the second axis, from `reach` voxels on either side; edges are outside.
+    """Lower the envelope of parabolas along the second axis, from `reach` voxels on either side; edges are outside.
 
     Outside the mask the distance is 0 and stays so.
     """
@@ -131,7 +139,7 @@ def distance2_across_rows(squared: Any, step: Any, reach: Any, out: Any) -> None
 
 @compiled(parallel=True)
 def distance2_across_planes(squared: Any, step: Any, reach: Any, out: Any) -> None:
-    """The same along the first axis."""
+    """Lower the envelope of parabolas in the same way along the first axis."""
     nx, ny, nz = squared.shape
     planes, into = squared.reshape(nx, ny * nz), out.reshape(nx, ny * nz)
     for x in prange(nx):
@@ -143,7 +151,7 @@ def distance2_across_planes(squared: Any, step: Any, reach: Any, out: Any) -> No
 
 @compiled(parallel=True)
 def root(volume: Any) -> None:
-    """Square root, in place."""
+    """Take the square root, in place."""
     for x in prange(volume.shape[0]):
         for y in range(volume.shape[1]):
             for z in range(volume.shape[2]):
@@ -152,7 +160,7 @@ def root(volume: Any) -> None:
 
 @compiled(parallel=True)
 def beyond(squared: Any, distance: Any, out: Any) -> None:
-    """Where the root of a volume is larger than a distance."""
+    """Mark the voxels at which the root of a volume is larger than a distance."""
     for x in prange(squared.shape[0]):
         for y in range(squared.shape[1]):
             for z in range(squared.shape[2]):

@@ -7,10 +7,12 @@ from numba import prange
 
 from qsmcmb.core.compiled import compiled
 
+__all__: tuple[str, ...] = ()
+
 
 @compiled(parallel=True)
 def mark(inside: Any, colours: Any, rows: Any) -> None:
-    """Colour of each unknown on the chequerboard, 1 or 2, else 0, and where each row's unknowns begin and end."""
+    """Colour each unknown on the chequerboard, 1 or 2, else 0, and note where each row's unknowns begin and end."""
     nx, ny, nz = inside.shape
     for x in prange(1, nx - 1):
         for y in range(1, ny - 1):
@@ -24,9 +26,9 @@ def mark(inside: Any, colours: Any, rows: Any) -> None:
 
 @compiled(parallel=True)
 def relax(u: Any, rhs: Any, colours: Any, rows: Any, weights: Any, sweeps: Any) -> None:
-    """Red-black Gauss-Seidel.
+    """Take steps of red-black Gauss-Seidel.
 
-    A whole row is computed and one colour of it kept: registers take eight voxels at once, single ones take longer.
+    A whole row is computed and one colour of it written: registers take eight voxels at once, single ones take longer.
     """
     nx, ny, nz = u.shape
     wx, wy, wz = weights
@@ -54,7 +56,8 @@ def relax(u: Any, rhs: Any, colours: Any, rows: Any, weights: Any, sweeps: Any) 
 
 @compiled(parallel=True)
 def residual(u: Any, rhs: Any, colours: Any, rows: Any, weights: Any, out: Any) -> Any:
-    """Right-hand side minus Laplacian, 0 between unknowns, written in their rows alone; its squared norm by plane.
+    """Fill `out` with right-hand side minus Laplacian, 0 between unknowns, in their rows alone; return its squared norm
+    by plane.
 
     Differences, not the sum of neighbours less six times the middle: the field's mean takes no digits.
     """
@@ -86,7 +89,7 @@ def residual(u: Any, rhs: Any, colours: Any, rows: Any, weights: Any, out: Any) 
 
 @compiled(parallel=True)
 def restrict(fine: Any, coarse: Any) -> None:
-    """Mean over the children of each voxel."""
+    """Fill the coarse grid with the mean over the children of each voxel."""
     nx, ny, nz = coarse.shape
     for x in prange(nx):
         for y in range(ny):

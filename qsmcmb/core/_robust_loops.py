@@ -1,4 +1,4 @@
-"""Loops over the voxels of a mask: what lies around a rank, moments, and weights from a standard deviation."""
+"""Loops over the voxels of a mask: values around a rank, moments, and weights from a standard deviation."""
 
 from typing import Any
 
@@ -7,10 +7,12 @@ from numba import prange
 
 from qsmcmb.core.compiled import compiled
 
+__all__: tuple[str, ...] = ()
+
 
 @compiled
 def span(inside: Any) -> Any:
-    """Where the mask's part of a row begins and ends."""
+    """Return where the mask begins and ends in a row."""
     some = np.uint8(0)
     for z in range(inside.size):
         some |= inside[z]
@@ -24,7 +26,7 @@ def span(inside: Any) -> Any:
 
 @compiled(parallel=True)
 def row_spans(mask: Any, out: Any) -> None:
-    """Where the mask's part of each row begins and ends."""
+    """Fill `out` with where the mask begins and ends in each row."""
     for x in prange(mask.shape[0]):
         for y in range(mask.shape[1]):
             out[x, y, 0], out[x, y, 1] = span(mask[x, y])
@@ -32,19 +34,20 @@ def row_spans(mask: Any, out: Any) -> None:
 
 @compiled
 def _counts(value: Any, inside: Any, positive: Any) -> Any:
-    """Whether a value inside the mask is counted: all are, or those that are positive and finite."""
+    """Say whether a value inside the mask is counted: all are, or those that are positive and finite."""
     return inside & ((not positive) | (np.float32(0) < value) & (value < np.float32(np.inf)))
 
 
 @compiled
 def _size(value: Any, way: Any) -> Any:
+    """Return a value less the centre, or the size of that."""
     away = value - way[0]
     return abs(away) if way[1] else away
 
 
 @compiled
 def _flag_row(row: Any, inside: Any, way: Any, limits: Any, flags: Any) -> Any:
-    """Flag what lies between the limits; return how many are below, and in all."""
+    """Flag the values between the limits; return how many are below, and in all."""
     low, high = limits
     below, count = np.int32(0), np.int32(0)
     for z in range(row.size):
@@ -74,10 +77,10 @@ def _gather_flagged(row: Any, way: Any, flags: Any, out: Any) -> Any:
 
 @compiled(parallel=True)
 def gather(volume: Any, mask: Any, way: Any, limits: Any, step: Any, out: Any) -> Any:
-    """Gather by plane what lies between two limits, in every so many rows; return how many below, between, in all.
+    """Gather by plane the values between two limits, in every so many rows; return how many below, between, in all.
 
-    `way` is what is taken off, whether sizes count alone, and whether positive, finite values do. A plane of `out` has
-    one place more than a plane has voxels.
+    `way` is the centre that is taken off, whether sizes count alone, and whether positive, finite values do. A plane of
+    `out` has room for one value more than a plane has voxels.
     """
     nx, ny, nz = volume.shape
     found = np.zeros((nx, 3), np.int64)
@@ -97,7 +100,7 @@ def gather(volume: Any, mask: Any, way: Any, limits: Any, step: Any, out: Any) -
 
 @compiled(parallel=True)
 def moments(volume: Any, mask: Any, centre: Any) -> Any:
-    """By plane: voxels of the mask, sum and sum of squares of value - centre, in float64."""
+    """Return by plane voxels of the mask, sum and sum of squares of value - centre, in float64."""
     nx, ny, nz = volume.shape
     sums = np.zeros((nx, 3))
     for x in prange(nx):
@@ -132,7 +135,9 @@ def mark_positive(volume: Any, mask: Any, out: Any) -> Any:
 
 @compiled(parallel=True)
 def divide_capped(middle: Any, sd: Any, mask: Any, cap: Any, squared: Any, out: Any) -> None:
-    """Middle over SD, at most the cap, or that squared; 0 outside the mask and where SD is not positive and finite."""
+    """Fill `out` with middle / SD, at most the cap, or that squared; 0 outside the mask and where the SD is not
+    positive and finite.
+    """
     nx, ny, nz = sd.shape
     one = np.float32(1)
     for x in prange(nx):

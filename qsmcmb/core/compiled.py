@@ -1,4 +1,4 @@
-"""The one Numba decorator, and where its cache lives.
+"""The one Numba decorator, the threads that loops run on, and the folder of cached machine code.
 
 Numba keys its cache by the source file of the function alone and does not see that a callee in another file
 changed; so the cache folder carries a hash of every loop module. A version that changes with every commit or edit
@@ -21,10 +21,21 @@ from typing import Any, TypeVar
 
 import platformdirs
 
-F = TypeVar("F", bound=Callable[..., Any])
+__all__ = (
+    "cache_folder",
+    "compiled",
+    "loop_threads",
+    "loops_may_meet",
+    "threads_for",
+    "use_loop_threads",
+)
 
-FEW_VOXELS = 1 << 17
-"""A pass over fewer lasts about as long as two threads take to wake and to wait for each other."""
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+MIN_PARALLEL_VOXELS = 1 << 17
+"""Voxels of a volume from which loops run on all threads: a pass over fewer lasts about as long as two threads take
+to wake and to wait for each other.
+"""
 
 # A runtime reads this once, when it is loaded: every module that loads one imports this one first.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -32,12 +43,17 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 @lru_cache(maxsize=1)
 def cache_folder() -> Path:
-    """Return the user's writable cache folder of these loops, or a temporary one.
+    """Return the user's writable cache folder for these loops, or a temporary one.
 
     Returns
     -------
     Path
-        An existing, writable folder.
+        An existing, writable folder; the same one at each call of a process.
+
+    Examples
+    --------
+    >>> cache_folder().is_dir()
+    True
     """
     wanted = Path(platformdirs.user_cache_dir("qsmcmb", appauthor=False)) / _source_hash()
     try:
@@ -50,6 +66,7 @@ def cache_folder() -> Path:
 
 
 def _source_hash() -> str:
+    """Return a hash of all loop modules, 16 hexadecimal digits."""
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parent.parent
     for path in sorted(package.rglob("_*_loops.py")):
@@ -59,21 +76,33 @@ def _source_hash() -> str:
 
 
 def compiled(
-    function: F | None = None, *, parallel: bool = False, fused: bool = False, inline: bool = False
+    function: _F | None = None, *, parallel: bool = False, fused: bool = False, inline: bool = False
 ) -> Any:
-    """Compile a loop on first use and keep the machine code in the user's cache.
+    """Compile a loop on first use and save the machine code in the user's cache.
 
     Parameters
     ----------
     function : callable, optional
         The loop; None when the decorator is used with options.
     parallel : bool, optional
-        Let `numba.prange` run on threads. Never reduce floats straight in `prange`.
+        Let `numba.prange` run on threads. Never reduce floats straight in `prange`: their sum would change with the
+        number of threads.
     fused : bool, optional
-        Let a product and the sum it goes into round once. For loops that compute more than they move; keeps NaN and
-        the order of sums, but last bits depend on the machine's instructions.
+        Let a product and the sum it goes into round once. For loops that compute more than they move; NaN and the order
+        of sums stay, but last bits depend on the machine's instructions.
     inline : bool, optional
         Put a helper's code into the loops that call it, however long: a loop with a call in it stays scalar.
+
+    Returns
+    -------
+    callable
+        The compiled loop, or with options alone a decorator that returns it.
+
+    Examples
+    --------
+    >>> decorate = compiled(parallel=True)
+    >>> callable(decorate)
+    True
     """
     # Before numba is imported: it reads its configuration once.
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))
@@ -86,28 +115,66 @@ def compiled(
     if inline:
         options["forceinline"] = True
 
-    def decorate(func: F) -> F:
+    def decorate(func: _F) -> _F:
         return numba.njit(**options)(func)
 
     return decorate if function is None else decorate(function)
 
 
 def loop_threads() -> int:
-    """Return how many threads the calling thread's loops run on."""
+    """Return the number of threads that the calling thread's loops run on.
+
+    Returns
+    -------
+    int
+        Number of threads, >= 1.
+
+    Examples
+    --------
+    >>> loop_threads() >= 1
+    True
+    """
     import numba
 
     return int(numba.get_num_threads())
 
 
 def use_loop_threads(count: int) -> None:
-    """Let the calling thread's loops run on this many threads."""
+    """Set the number of threads that the calling thread's loops run on.
+
+    Parameters
+    ----------
+    count : int
+        Number of threads, from 1 to those that Numba was started with.
+
+    Examples
+    --------
+    >>> before = loop_threads()
+    >>> use_loop_threads(1)
+    >>> loop_threads()
+    1
+    >>> use_loop_threads(before)
+    """
     import numba
 
     numba.set_num_threads(count)
 
 
 def loops_may_meet() -> bool:
-    """Whether two threads may start parallel loops at the same time: Numba's own runtime ends the process then."""
+    """Say whether two threads may start parallel loops at the same time.
+
+    Numba's own runtime ends the process when they do; OpenMP's and TBB's do not.
+
+    Returns
+    -------
+    bool
+        False also as long as no parallel loop has run: only then is the runtime known.
+
+    Examples
+    --------
+    >>> loops_may_meet() in (True, False)
+    True
+    """
     import numba
 
     try:
@@ -119,9 +186,26 @@ def loops_may_meet() -> bool:
 
 @contextmanager
 def threads_for(voxels: int) -> Iterator[None]:
-    """Run loops on the calling thread alone where a volume is so small that waking the others costs more."""
+    """Run loops on the calling thread alone where a volume is so small that waking the others costs more.
+
+    Parameters
+    ----------
+    voxels : int
+        Size of the volume, >= 0.
+
+    Yields
+    ------
+    None
+        For the `with` block; afterwards loops run on as many threads as before.
+
+    Examples
+    --------
+    >>> with threads_for(1000):
+    ...     loop_threads()
+    1
+    """
     before = loop_threads()
-    use_loop_threads(1 if voxels < FEW_VOXELS else before)
+    use_loop_threads(1 if voxels < MIN_PARALLEL_VOXELS else before)
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
 """The unit dipole: its kernel in k-space and in image space, and the field of a susceptibility map.
 
-Salomir et al. 2003, doi 10.1002/cmr.b.10083; Marques and Bowtell 2005, doi 10.1002/cmr.b.20034.
+D(k) = 1/3 - (k . b)^2 / k^2
 """
 
 from __future__ import annotations
@@ -12,17 +12,44 @@ import numpy as np
 
 from qsmcmb.core import _dipole_loops as loops
 from qsmcmb.core.fft import Shape, convolve, fast_shape, half_shape, rfftn
+from qsmcmb.core.validate import check_choice
 from qsmcmb.model import Grid
-from qsmcmb.typing import ComplexArray, FloatArray
+from qsmcmb.typing import ComplexArray, FloatArray, Triple
 
-NEAR = 4
-"""Voxels around the source within which its shape matters."""
+__all__ = (
+    "dipole_kernel_image",
+    "dipole_kernel_k",
+    "forward_field",
+    "frequencies",
+    "spectral_tables",
+)
 
-Triple = tuple[float, float, float]
+EXACT_REACH_VOXELS = 4
+"""Voxels on each side of the source whose field is that of a box. Beyond, a point's field differs from a cubic voxel's
+by less than 0.1 %, from that of a voxel three times as long as wide by up to 8 %.
+"""
 
 
 def frequencies(shape: Shape, voxel_size_mm: Triple) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return broadcastable spatial frequencies (cycles/mm) of the half spectrum."""
+    """Return the spatial frequencies of the half spectrum.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the real volume.
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+
+    Returns
+    -------
+    tuple of ndarray, float32
+        Frequencies along x, y and z, cycles/mm, shaped (x, 1, 1), (1, y, 1) and (1, 1, z // 2 + 1) to broadcast.
+
+    Examples
+    --------
+    >>> frequencies((4, 4, 4), (1.0, 1.0, 2.0))[2].ravel().tolist()
+    [0.0, 0.125, 0.25]
+    """
     kx = np.fft.fftfreq(shape[0], voxel_size_mm[0])[:, None, None]
     ky = np.fft.fftfreq(shape[1], voxel_size_mm[1])[None, :, None]
     kz = np.fft.rfftfreq(shape[2], voxel_size_mm[2])[None, None, :]
@@ -30,26 +57,34 @@ def frequencies(shape: Shape, voxel_size_mm: Triple) -> tuple[FloatArray, FloatA
 
 
 def dipole_kernel_k(shape: Shape, voxel_size_mm: Triple, b0_dir: Triple) -> FloatArray:
-    """Return D(k) = 1/3 - (k.b)^2/k^2 on the half spectrum; D(0) = 0.
+    """Return the dipole kernel in k-space, D(k) = 1/3 - (k.b)^2/k^2, on the half spectrum.
 
     Parameters
     ----------
     shape : tuple of int
         Shape of the real volume.
     voxel_size_mm : tuple of float
-        mm.
+        Edge lengths, mm, > 0.
     b0_dir : tuple of float
-        Unit vector in voxel axes.
+        Unit vector of B0 in voxel axes.
 
     Returns
     -------
     ndarray of shape (x, y, z // 2 + 1), float32
-        Dimensionless; between -2/3 and 1/3.
+        Dimensionless, -2/3 to 1/3; 0 at k = 0, where the kernel has no value.
 
     Notes
     -----
     On the Nyquist planes of even axes +k and -k are one sample: an oblique kernel is averaged over both
     signs there, else the real and the complex transform would disagree.
+
+    References
+    ----------
+    Salomir R, de Senneville BD, Moonen CTW. A fast calculation method for magnetic field inhomogeneity due to an
+    arbitrary distribution of bulk susceptibility. Concepts Magn Reson B 2003;19B:26-34. doi:10.1002/cmr.b.10083
+
+    Marques JP, Bowtell R. Application of a Fourier-based method for rapid calculation of field inhomogeneity due to
+    spatial variation of magnetic susceptibility. Concepts Magn Reson B 2005;25B:65-78. doi:10.1002/cmr.b.20034
 
     Examples
     --------
@@ -66,18 +101,22 @@ def dipole_kernel_k(shape: Shape, voxel_size_mm: Triple, b0_dir: Triple) -> Floa
 def spectral_tables(
     shape: Shape, voxel_size_mm: Triple, b0_dir: Triple
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return what a loop over the half spectrum needs to make D(k) and the difference operators on its way.
+    """Return tables from which a loop over the half spectrum makes D(k) and the difference operators on its way.
 
     Parameters
     ----------
-    shape, voxel_size_mm, b0_dir
-        As for `dipole_kernel_k`.
+    shape : tuple of int
+        Shape of the real volume.
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+    b0_dir : tuple of float
+        Unit vector of B0 in voxel axes.
 
     Returns
     -------
     tuple of ndarray of shape (4, n), float32
-        For each axis, by index: k^2 (1/mm2); k times b, without the Nyquist frequency; the square that this
-        leaves out; and the squared symbol of the periodic forward difference (1/mm2). With sums over the axes,
+        For each axis, by index: k^2 (1/mm2); k times b, without the Nyquist frequency (1/mm); the square that this
+        leaves out (1/mm2); and the squared symbol of the periodic forward difference (1/mm2). With sums over the axes,
         D = 1/3 - (row1^2 + row2) / row0.
 
     Notes
@@ -108,13 +147,29 @@ def dipole_kernel_image(shape: Shape, voxel_size_mm: Triple, b0_dir: Triple) -> 
 
     Parameters
     ----------
-    shape, voxel_size_mm, b0_dir
-        As for `dipole_kernel_k`.
+    shape : tuple of int
+        Shape of the real volume.
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+    b0_dir : tuple of float
+        Unit vector of B0 in voxel axes.
 
     Returns
     -------
     ndarray of shape (x, y, z // 2 + 1), complex64
-        Spectrum of the kernel with its origin at voxel 0.
+        Dimensionless spectrum of the kernel with its origin at voxel 0. Near the source the kernel is the exact field
+        of a uniformly magnetised voxel.
+
+    References
+    ----------
+    Joseph RI, Schlomann E. Demagnetizing field in nonellipsoidal bodies. J Appl Phys 1965;36:1579-1593.
+    doi:10.1063/1.1703091
+
+    Examples
+    --------
+    >>> kernel = dipole_kernel_image((8, 8, 8), (1.0, 1.0, 1.0), (0.0, 0.0, 1.0))
+    >>> bool(abs(np.fft.irfftn(kernel, (8, 8, 8), axes=(0, 1, 2))[0, 0, 0]) < 1e-6)
+    True
     """
     r = [
         (np.fft.fftfreq(n, 1.0 / n) * v).astype(np.float32).reshape([-1 if a == i else 1 for a in range(3)])
@@ -124,7 +179,10 @@ def dipole_kernel_image(shape: Shape, voxel_size_mm: Triple, b0_dir: Triple) -> 
     r2[0, 0, 0] = 1.0
     along = b0_dir[0] * r[0] + b0_dir[1] * r[1] + b0_dir[2] * r[2]
     kernel = (3.0 * along**2 / r2 - 1.0) / (4.0 * np.pi * r2**1.5) * np.prod(voxel_size_mm)
-    near = [np.r_[0 : min(NEAR, (n - 1) // 2) + 1, -min(NEAR, (n - 1) // 2) : 0] for n in shape]
+    near = [
+        np.r_[0 : min(EXACT_REACH_VOXELS, (n - 1) // 2) + 1, -min(EXACT_REACH_VOXELS, (n - 1) // 2) : 0]
+        for n in shape
+    ]
     kernel[np.ix_(*near)] = _voxel_field(
         [i * v for i, v in zip(near, voxel_size_mm, strict=True)], voxel_size_mm, b0_dir
     )
@@ -167,22 +225,37 @@ def forward_field(
     pad : bool, optional
         Pad to twice the size so that the periodic copies do not matter.
     kernel : {"k-space", "image"}, optional
-        Which discretisation of the dipole.
+        Discretisation of the dipole: `dipole_kernel_k` or `dipole_kernel_image`.
 
     Returns
     -------
     ndarray of shape grid.shape, float32
-        Relative field, ppm, mean of the padded volume 0 (k-space kernel).
+        Field relative to B0, ppm; mean of the padded volume 0 with the k-space kernel.
+
+    Raises
+    ------
+    InvalidInputError
+        ARGUMENT: a kernel of another name.
+
+    References
+    ----------
+    Marques JP, Bowtell R. Application of a Fourier-based method for rapid calculation of field inhomogeneity due to
+    spatial variation of magnetic susceptibility. Concepts Magn Reson B 2005;25B:65-78. doi:10.1002/cmr.b.20034
 
     Examples
     --------
-    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
-    >>> forward_field(np.zeros((8, 8, 8), np.float32), grid).shape
-    (8, 8, 8)
+    >>> chi_ppm = np.zeros((8, 8, 8), np.float32)
+    >>> chi_ppm[4, 4, 4] = 1.0
+    >>> field_ppm = forward_field(chi_ppm, Grid.isotropic((8, 8, 8), 1.0))
+    >>> bool(field_ppm[4, 4, 6] > 0 > field_ppm[6, 4, 4])
+    True
     """
+    kernels: dict[str, Any] = {"k-space": dipole_kernel_k, "image": dipole_kernel_image}
+    check_choice("kernel", kernel, kernels)
     shape = fast_shape(grid.shape, grid.shape if pad else 0)
-    make: Any = {"k-space": dipole_kernel_k, "image": dipole_kernel_image}[kernel]
     padded = np.zeros(shape, np.float32)
     nx, ny, nz = grid.shape
     padded[:nx, :ny, :nz] = chi_ppm
-    return np.ascontiguousarray(convolve(padded, make(shape, grid.voxel_size_mm, grid.b0_dir))[:nx, :ny, :nz])
+    return np.ascontiguousarray(
+        convolve(padded, kernels[kernel](shape, grid.voxel_size_mm, grid.b0_dir))[:nx, :ny, :nz]
+    )

@@ -1,4 +1,4 @@
-"""The one FFT engine: real float32 transforms, planned once with MEASURE, wisdom kept in the user's cache.
+"""The one FFT engine: real float32 transforms, planned once with MEASURE, wisdom in the user's cache.
 
 pyFFTW does the work; where it is missing, `scipy.fft` does. Plans and their buffers belong to one thread:
 a plan shared between threads gives wrong results. `qsmcmb.core.compiled` must be imported before pyFFTW is.
@@ -6,47 +6,79 @@ a plan shared between threads gives wrong results. `qsmcmb.core.compiled` must b
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.fft
 
-from qsmcmb.core.compiled import cache_folder
+from qsmcmb.core.fft_wisdom import Shape, wisdom, wisdom_path
 from qsmcmb.typing import ComplexArray, FloatArray
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows
-    fcntl = None  # type: ignore[assignment]
 try:
     import pyfftw
 except ImportError:  # pragma: no cover - exercised by a test that hides pyfftw
     pyfftw = None
 
-Shape = tuple[int, int, int]
-PLANS_KEPT = 6
-BYTES_KEPT = 768 * 1024**2
-"""Buffers that kept plans of one thread may hold: a multigrid's levels fit, six full grids do not."""
-SMALL = 2**15
-"""Voxels up to which one thread is as fast as two."""
+__all__ = (
+    "FftEngine",
+    "Shape",
+    "convolve",
+    "engine",
+    "fast_shape",
+    "fast_size",
+    "half_shape",
+    "irfftn",
+    "release",
+    "rfftn",
+    "thread_count",
+)
+
+MAX_PLANS = 6
+"""Plans that a thread holds: a method works on one or two shapes, and a multigrid on one for each level."""
+MAX_CACHED_BYTES = 768 * 1024**2
+"""Bytes of buffers that one thread's cached plans may hold: a multigrid's levels fit, six full grids do not."""
+MAX_SERIAL_VOXELS = 2**15
+"""Voxels up to which a transform on one thread is as fast as on two (measured on two cores)."""
 _local = threading.local()
-_planner = threading.Lock()
 
 
 def thread_count() -> int:
-    """Return the number of threads of one transform; QSMCMB_THREADS overrides the machine's cores."""
+    """Return the number of threads of one transform.
+
+    Returns
+    -------
+    int
+        The environment variable QSMCMB_THREADS, else the machine's cores; >= 1.
+
+    Examples
+    --------
+    >>> thread_count() >= 1
+    True
+    """
     return max(1, int(os.environ.get("QSMCMB_THREADS", os.cpu_count() or 1)))
 
 
 def half_shape(shape: Shape) -> Shape:
-    """Return the shape of the half spectrum of a real volume."""
+    """Return the shape of the half spectrum of a real volume.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the real volume.
+
+    Returns
+    -------
+    tuple of int
+        The same but for the last axis, which is halved.
+
+    Examples
+    --------
+    >>> half_shape((8, 8, 8))
+    (8, 8, 5)
+    """
     return shape[0], shape[1], shape[2] // 2 + 1
 
 
@@ -55,6 +87,16 @@ def fast_size(n: int) -> int:
 
     Measured, a size off the ladder (189, 196, 210, 225, 250) takes longer than the next one on it; few sizes
     also mean that plans are found again. A 7 only pays beside an 8.
+
+    Parameters
+    ----------
+    n : int
+        Least size, >= 1.
+
+    Returns
+    -------
+    int
+        Size on the ladder, >= n and >= 4.
 
     Examples
     --------
@@ -68,6 +110,7 @@ def fast_size(n: int) -> int:
 
 
 def _is_fast(size: int) -> bool:
+    """Say whether a size is on the ladder."""
     rest = size
     for factor in (2, 3, 5):
         while rest % factor == 0:
@@ -76,7 +119,19 @@ def _is_fast(size: int) -> bool:
 
 
 def fast_shape(shape: Shape, pad: int | Shape = 0) -> Shape:
-    """Return the next shape from `shape` + `pad` whose transforms are fast, all axes even.
+    """Return the next larger shape whose transforms are fast.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the volume.
+    pad : int or tuple of int, optional
+        Voxels to add at least, along all axes or along each.
+
+    Returns
+    -------
+    tuple of int
+        `fast_size` of each axis with its padding; all even.
 
     Examples
     --------
@@ -98,18 +153,29 @@ class FftEngine:
 
     Attributes
     ----------
-    real, spectrum : ndarray
-        The plan's buffers: `forward()` reads the one and fills the other, `inverse()` goes back and destroys the
-        spectrum. Working in them saves a copy each way.
-    size, scale : int, float32
-        Voxels, and 1 / voxels. With the scale in its kernel a method saves a pass: `inverse(normalise=False)`.
+    real : ndarray of shape (x, y, z), float32
+        The plan's volume: `forward` reads it, `inverse` fills it.
+    spectrum : ndarray of shape (x, y, z // 2 + 1), complex64
+        The plan's half spectrum: `forward` fills it, `inverse` reads and destroys it. Working in the buffers saves a
+        copy each way.
+    size : int
+        Number of voxels.
+    scale : float32
+        1 / voxels. With the scale in its kernel a method saves a pass: ``inverse(normalise=False)``.
+
+    Examples
+    --------
+    >>> eng = FftEngine((4, 4, 4))
+    >>> eng.real[...] = 1
+    >>> float(eng.forward()[0, 0, 0].real), float(eng.inverse()[0, 0, 0])
+    (64.0, 1.0)
     """
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self.size = int(np.prod(shape))
         self.scale = np.float32(1.0 / self.size)
-        threads = thread_count() if self.size > SMALL else 1
+        threads = thread_count() if self.size > MAX_SERIAL_VOXELS else 1
         if pyfftw is None:
             self.real: Any = np.zeros(shape, np.float32)
             self.spectrum: Any = np.zeros(half_shape(shape), np.complex64)
@@ -118,7 +184,7 @@ class FftEngine:
         self.real = pyfftw.zeros_aligned(shape, "float32")
         self.spectrum = pyfftw.zeros_aligned(half_shape(shape), "complex64")
         options: dict[str, Any] = {"axes": (0, 1, 2), "flags": ("FFTW_MEASURE",), "threads": threads}
-        with _wisdom(_wisdom_path(shape, threads)):
+        with wisdom(wisdom_path(shape, threads)):
             self._forward = pyfftw.FFTW(self.real, self.spectrum, **options)
             options["flags"] = ("FFTW_MEASURE", "FFTW_DESTROY_INPUT")
             self._inverse = pyfftw.FFTW(self.spectrum, self.real, direction="FFTW_BACKWARD", **options)
@@ -131,7 +197,20 @@ class FftEngine:
         return int(self.real.nbytes + self.spectrum.nbytes)
 
     def forward(self) -> ComplexArray:
-        """Transform `real` into `spectrum` and return the latter."""
+        """Transform `real` into `spectrum`.
+
+        Returns
+        -------
+        ndarray of shape (x, y, z // 2 + 1), complex64
+            The buffer `spectrum` itself, unit of `real`.
+
+        Examples
+        --------
+        >>> eng = FftEngine((4, 4, 4))
+        >>> eng.real[...] = 2
+        >>> complex(eng.forward()[0, 0, 0])
+        (128+0j)
+        """
         if self._forward is None:
             self.spectrum[...] = scipy.fft.rfftn(self.real, workers=thread_count())
         else:
@@ -139,9 +218,26 @@ class FftEngine:
         return self.spectrum
 
     def inverse(self, *, normalise: bool = True, source: ComplexArray | None = None) -> FloatArray:
-        """Transform `spectrum` into `real` and return the latter; not normalised, it lacks the factor `scale`.
+        """Transform a half spectrum into `real`.
 
-        With `source`, a half spectrum in memory of its own, transform and destroy that instead: it saves a copy.
+        Parameters
+        ----------
+        normalise : bool, optional
+            Multiply by `scale`; without it the result lacks this factor.
+        source : ndarray of shape (x, y, z // 2 + 1), complex64, optional
+            Half spectrum in memory of its own, transformed and destroyed in place of `spectrum`: it saves a copy.
+
+        Returns
+        -------
+        ndarray of shape (x, y, z), float32
+            The buffer `real` itself, unit of the spectrum.
+
+        Examples
+        --------
+        >>> eng = FftEngine((4, 4, 4))
+        >>> eng.spectrum[0, 0, 0] = 64
+        >>> float(eng.inverse()[1, 2, 3])
+        1.0
         """
         spectrum = self.spectrum if source is None else self._aligned(source)
         if self._inverse is None:
@@ -156,74 +252,44 @@ class FftEngine:
 
     def _aligned(self, source: ComplexArray) -> ComplexArray:
         # A plan holds for memory that is aligned as its own buffers are.
+        """Return a half spectrum in memory that the inverse plan can read: itself, or the buffer with its values."""
         if self._inverse is None or pyfftw.is_byte_aligned(source, self._inverse.input_alignment):
             return source
         self.spectrum[...] = source
         return self.spectrum
 
 
-def _wisdom_path(shape: Shape, threads: int) -> Path:
-    return cache_folder() / "fftw" / f"{shape[0]}x{shape[1]}x{shape[2]}-t{threads}.wisdom"
-
-
-@contextlib.contextmanager
-def _wisdom(path: Path) -> Iterator[None]:
-    """Plan with the wisdom of this shape alone, and keep it where there was none.
-
-    Who plans the same shape at the same time waits and takes that wisdom: other plans differ in the last bits.
-    """
-    with _planner, _locked(path):
-        pyfftw.forget_wisdom()
-        known = _import_wisdom(path)
-        yield
-        if not known:
-            _export_wisdom(path)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.with_suffix(".lock").open("w")
-    except OSError:
-        yield
-        return
-    with handle:
-        if fcntl is not None:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _import_wisdom(path: Path) -> bool:
-    # FFTW's own text format inside a Python literal: a cache entry that does not parse is planned anew.
-    try:
-        parts = path.read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return len(parts) == 3 and bool(pyfftw.import_wisdom(tuple(parts))[1])
-
-
-def _export_wisdom(path: Path) -> None:
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
-            handle.write(b"\0".join(pyfftw.export_wisdom()))
-        os.replace(handle.name, path)
-    except OSError:
-        return  # A cache that cannot be written costs planning time alone.
-
-
 def engine(shape: Shape) -> FftEngine:
-    """Return this thread's engine for `shape`; the last few are kept."""
-    kept: OrderedDict[Shape, FftEngine] | None = getattr(_local, "engines", None)
-    if kept is None:
-        kept = _local.engines = OrderedDict()
-    if shape in kept:
-        kept.move_to_end(shape)
+    """Return this thread's engine for a shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the real volumes.
+
+    Returns
+    -------
+    FftEngine
+        Planned at the first call for the shape; the last few shapes stay planned. Its buffers hold what their last user
+        left.
+
+    Examples
+    --------
+    >>> engine((4, 4, 4)) is engine((4, 4, 4))
+    True
+    """
+    cached: OrderedDict[Shape, FftEngine] | None = getattr(_local, "engines", None)
+    if cached is None:
+        cached = _local.engines = OrderedDict()
+    if shape in cached:
+        cached.move_to_end(shape)
     else:
-        kept[shape] = FftEngine(shape)
-        while len(kept) > 1 and (len(kept) > PLANS_KEPT or sum(e.nbytes for e in kept.values()) > BYTES_KEPT):
-            kept.popitem(last=False)
-    return kept[shape]
+        cached[shape] = FftEngine(shape)
+        while len(cached) > 1 and (
+            len(cached) > MAX_PLANS or sum(e.nbytes for e in cached.values()) > MAX_CACHED_BYTES
+        ):
+            cached.popitem(last=False)
+    return cached[shape]
 
 
 def library_versions() -> dict[str, str]:
@@ -236,7 +302,12 @@ def library_versions() -> dict[str, str]:
 
 
 def release() -> None:
-    """Free this thread's plans and buffers."""
+    """Free this thread's plans and buffers.
+
+    Examples
+    --------
+    >>> release()
+    """
     _local.engines = OrderedDict()
 
 
@@ -246,12 +317,12 @@ def rfftn(volume: FloatArray) -> ComplexArray:
     Parameters
     ----------
     volume : ndarray of shape (x, y, z)
-        Any real type; computed in float32.
+        Any real type and unit; computed in float32.
 
     Returns
     -------
     ndarray of shape (x, y, z // 2 + 1), complex64
-        A fresh array.
+        A fresh array, unit of `volume`.
 
     Examples
     --------
@@ -264,14 +335,51 @@ def rfftn(volume: FloatArray) -> ComplexArray:
 
 
 def irfftn(spectrum: ComplexArray, shape: Shape) -> FloatArray:
-    """Return the real volume of `shape` whose half spectrum is given, as a fresh float32 array."""
+    """Return the real volume of a half spectrum.
+
+    Parameters
+    ----------
+    spectrum : ndarray of shape (x, y, z // 2 + 1)
+        Half spectrum, any unit; computed in complex64.
+    shape : tuple of int
+        Shape of the volume.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), float32
+        A fresh array, unit of `spectrum`.
+
+    Examples
+    --------
+    >>> irfftn(rfftn(np.ones((4, 4, 4), np.float32)), (4, 4, 4))[0, 0].tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
     eng = engine(_shape3(shape))
     eng.spectrum[...] = spectrum
     return eng.inverse(normalise=False) * eng.scale
 
 
 def convolve(volume: FloatArray, kernel_k: FloatArray | ComplexArray) -> FloatArray:
-    """Return the circular convolution of `volume` with a kernel given as its half spectrum."""
+    """Return the circular convolution of a volume with a kernel given in k-space.
+
+    Parameters
+    ----------
+    volume : ndarray of shape (x, y, z)
+        Any real type and unit; computed in float32.
+    kernel_k : ndarray of shape (x, y, z // 2 + 1)
+        Half spectrum of the kernel, real or complex.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), float32
+        A fresh array, the product of both units.
+
+    Examples
+    --------
+    >>> volume = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
+    >>> bool(np.allclose(convolve(volume, np.full((4, 4, 3), 2.0)), 2 * volume, atol=1e-4))
+    True
+    """
     eng = engine(_shape3(volume.shape))
     eng.real[...] = volume
     spectrum = eng.forward()
@@ -280,5 +388,6 @@ def convolve(volume: FloatArray, kernel_k: FloatArray | ComplexArray) -> FloatAr
 
 
 def _shape3(shape: tuple[int, ...]) -> Shape:
+    """Return a shape as a tuple of three."""
     nx, ny, nz = shape
     return nx, ny, nz

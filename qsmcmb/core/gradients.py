@@ -7,6 +7,12 @@ import numpy as np
 from qsmcmb.core import _gradients_loops as loops
 from qsmcmb.typing import FloatArray
 
+__all__ = (
+    "divergence",
+    "gradient",
+    "gradient_adjoint",
+)
+
 
 def gradient(volume: FloatArray, voxel_size_mm: tuple[float, float, float]) -> FloatArray:
     """Return forward differences along the three axes; 0 at the far edge.
@@ -14,9 +20,9 @@ def gradient(volume: FloatArray, voxel_size_mm: tuple[float, float, float]) -> F
     Parameters
     ----------
     volume : ndarray of shape (x, y, z)
-        Any unit.
+        Any unit; computed in float32.
     voxel_size_mm : tuple of float
-        mm.
+        Edge lengths, mm, > 0.
 
     Returns
     -------
@@ -34,7 +40,27 @@ def gradient(volume: FloatArray, voxel_size_mm: tuple[float, float, float]) -> F
 
 
 def gradient_adjoint(vectors: FloatArray, voxel_size_mm: tuple[float, float, float]) -> FloatArray:
-    """Return the adjoint of `gradient`, minus the divergence, applied to (3, x, y, z)."""
+    """Return the adjoint of `gradient`: minus the divergence.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (3, x, y, z)
+        Any unit; computed in float32.
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), float32
+        Unit of `vectors` per mm.
+
+    Examples
+    --------
+    >>> vectors = np.zeros((3, 2, 1, 1), np.float32)
+    >>> vectors[0, 0] = 1
+    >>> gradient_adjoint(vectors, (1.0, 1.0, 1.0)).ravel().tolist()
+    [-1.0, 1.0]
+    """
     out = np.empty(vectors.shape[1:], np.float32)
     inverse = [np.float32(1 / v) for v in voxel_size_mm]
     loops.gradient_adjoint(np.ascontiguousarray(vectors, np.float32), *inverse, out)
@@ -42,5 +68,25 @@ def gradient_adjoint(vectors: FloatArray, voxel_size_mm: tuple[float, float, flo
 
 
 def divergence(vectors: FloatArray, voxel_size_mm: tuple[float, float, float]) -> FloatArray:
-    """Return the divergence: minus the adjoint of `gradient`."""
+    """Return the divergence, minus the adjoint of `gradient`.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (3, x, y, z)
+        Any unit; computed in float32.
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), float32
+        Unit of `vectors` per mm.
+
+    Examples
+    --------
+    >>> vectors = np.zeros((3, 2, 1, 1), np.float32)
+    >>> vectors[0, 0] = 1
+    >>> divergence(vectors, (1.0, 1.0, 1.0)).ravel().tolist()
+    [1.0, -1.0]
+    """
     return -gradient_adjoint(vectors, voxel_size_mm)

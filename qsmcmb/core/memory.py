@@ -1,7 +1,7 @@
 """Working volumes whose memory is there before the loops come, and results of which only the mask's box is written.
 
 The system clears each page that it maps: a fresh volume costs as much as a transform of it, and more where large pages
-must first be put together. So what working volumes leave is kept, up to a bound, and given to the next.
+must first be put together. So the memory that working volumes leave is pooled, up to a bound, and given to the next.
 """
 
 from __future__ import annotations
@@ -16,12 +16,20 @@ import numpy as np
 from qsmcmb.core import _memory_loops as loops
 from qsmcmb.typing import AnyArray
 
-BYTES_KEPT = 256 * 1024**2
-"""Unused memory that is kept: what a method of few transforms works in at 256 x 256 x 160."""
-LEAST = 4 * 1024**2
-"""Bytes below which a volume is left to NumPy: of those the heap keeps enough, and large pages fill them badly."""
-LARGEST_WASTE = 1.25
-"""Memory of a volume over what it needs."""
+__all__ = (
+    "empty",
+    "idle_bytes",
+    "release",
+    "sparse_zeros",
+    "zeros",
+)
+
+MAX_IDLE_BYTES = 256 * 1024**2
+"""Bytes of unused memory in the pool: what a method of few transforms works in at 256 x 256 x 160."""
+MIN_POOLED_BYTES = 4 * 1024**2
+"""Bytes below which a volume is left to NumPy: of those the heap has enough, and large pages fill them badly."""
+MAX_OVERSIZE = 1.25
+"""Ratio of a pooled memory to what a volume needs, up to which it is taken: a quarter at most is wasted."""
 
 
 class _Pool:
@@ -33,39 +41,40 @@ class _Pool:
         self._lock = threading.RLock()
 
     def take(self, nbytes: int) -> AnyArray:
-        """Return memory of at least so many bytes, kept or fresh, that nothing else holds."""
+        """Return memory of at least so many bytes, pooled or fresh, that nothing else holds."""
         with self._lock:
-            fitting = [m for m in self._idle.values() if nbytes <= m.nbytes <= LARGEST_WASTE * nbytes]
+            fitting = [m for m in self._idle.values() if nbytes <= m.nbytes <= MAX_OVERSIZE * nbytes]
             best = min(fitting, key=lambda m: m.nbytes, default=None)
             if best is not None and self._idle.pop(id(best), None) is not None:
                 return best
-            # Fresh memory takes the place of what is kept: a method needs no more than without.
-            self._keep(self.nbytes - nbytes)
+            # Fresh memory replaces what is pooled: a method needs no more than without.
+            self._trim(self.nbytes - nbytes)
         return _mapped(nbytes, "MADV_HUGEPAGE")
 
     def give(self, memory: AnyArray) -> None:
-        """Keep memory that nothing holds any more."""
+        """Take in memory that nothing holds any more."""
         with self._lock:
             self._idle[id(memory)] = memory
-            self._keep(BYTES_KEPT)
+            self._trim(MAX_IDLE_BYTES)
 
     def clear(self) -> None:
         """Give all of it back to the system."""
         with self._lock:
-            self._keep(0)
+            self._trim(0)
 
-    def _keep(self, most: int) -> None:
+    def _trim(self, most: int) -> None:
+        """Drop memory, the one unused for longest first, until so many bytes are left at most."""
         while self._idle and self.nbytes > most:
             self._idle.pop(next(iter(self._idle)), None)
 
     @property
     def nbytes(self) -> int:
-        """Bytes kept."""
+        """Bytes in the pool."""
         return sum(m.nbytes for m in self._idle.values())
 
 
 class _Lease:
-    """What an array and all views of it hold: when the last of them is gone the memory goes back."""
+    """The owner that an array and all views of it share: when the last of them is gone the memory goes back."""
 
     def __init__(self, memory: AnyArray, shape: tuple[int, ...], dtype: Any) -> None:
         self._memory = memory
@@ -81,19 +90,19 @@ _pool = _Pool()
 
 
 def empty(shape: tuple[int, ...], dtype: Any = np.float32) -> AnyArray:
-    """Return a working volume with whatever is in it, in kept memory where there is some.
+    """Return a working volume with whatever is in it, in pooled memory where there is some.
 
     Parameters
     ----------
     shape : tuple of int
         Any number of axes.
     dtype : dtype, optional
-        Any.
+        Any type.
 
     Returns
     -------
     ndarray
-        As `numpy.empty` gives one; its memory is kept for others when it and all views of it are gone.
+        As `numpy.empty` gives one; its memory goes to the pool when it and all views of it are gone.
 
     Examples
     --------
@@ -101,18 +110,35 @@ def empty(shape: tuple[int, ...], dtype: Any = np.float32) -> AnyArray:
     (2, 3)
     """
     nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    if nbytes < LEAST:
+    if nbytes < MIN_POOLED_BYTES:
         return np.empty(shape, dtype)
     return np.asarray(_Lease(_pool.take(nbytes), shape, dtype))
 
 
-def kept_bytes() -> int:
-    """Return how much memory is kept that no volume holds."""
+def idle_bytes() -> int:
+    """Return the size of the pool: memory that no volume holds.
+
+    Returns
+    -------
+    int
+        Bytes, from 0 to MAX_IDLE_BYTES.
+
+    Examples
+    --------
+    >>> release()
+    >>> idle_bytes()
+    0
+    """
     return _pool.nbytes
 
 
 def release() -> None:
-    """Give kept memory back to the system."""
+    """Give the pool's memory back to the system.
+
+    Examples
+    --------
+    >>> release()
+    """
     _pool.clear()
 
 
@@ -124,7 +150,7 @@ def zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> AnyArray:
     shape : tuple of int
         Any number of axes.
     dtype : dtype, optional
-        Of volumes whose bytes divide by 4, any.
+        Any type, as long as the volume's bytes divide by 4.
 
     Returns
     -------
@@ -158,6 +184,7 @@ def sparse_zeros(shape: tuple[int, ...]) -> AnyArray:
     Returns
     -------
     ndarray, float32
+        Zeros; a result of which only the mask's box is written.
 
     Notes
     -----

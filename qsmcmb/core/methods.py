@@ -1,14 +1,44 @@
-"""How a family finds a method by name and binds its options."""
+"""Methods of a family: found by name, their options bound from their signatures, described in words."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from qsmcmb.core.references import Reference
 from qsmcmb.errors import ConfigError
+
+__all__ = (
+    "Description",
+    "bound_options",
+    "call_method",
+    "load",
+    "option_names",
+    "resolve",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """A method, or a part of a fit, as a methods section describes it.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the literature; occurs in the sentence, and in no other description's.
+    sentence : str
+        One sentence, true for any options; names no other method.
+    references : tuple of Reference
+        The literature that it rests on, at least one publication.
+    """
+
+    name: str
+    sentence: str
+    references: tuple[Reference, ...]
 
 
 @cache
@@ -19,14 +49,57 @@ def load(target: str) -> Callable[..., Any]:
 
 
 def resolve(methods: Mapping[str, str], name: str) -> Callable[..., Any]:
-    """Return the method called `name`; an unknown name lists the known ones."""
+    """Return the method of a name.
+
+    Parameters
+    ----------
+    methods : mapping
+        The family's METHODS: name to ``"module:function"``.
+    name : str
+        Key of the method.
+
+    Returns
+    -------
+    callable
+        The method; its module is imported at the first call.
+
+    Raises
+    ------
+    ConfigError
+        An unknown method; the message lists the known ones.
+
+    Examples
+    --------
+    >>> resolve({"hypot": "math:hypot"}, "hypot")(3, 4)
+    5.0
+    """
     if name not in methods:
         raise ConfigError(f"unknown method {name!r}; the methods are: {', '.join(sorted(methods))}")
     return load(methods[name])
 
 
 def option_names(function: Callable[..., Any], context: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the keyword-only parameters that a user may set: those that the pipeline does not supply."""
+    """Return the keyword-only parameters of a method that a user may set.
+
+    Parameters
+    ----------
+    function : callable
+        The method.
+    context : mapping
+        Data that the pipeline supplies by name; these are no options.
+
+    Returns
+    -------
+    tuple of str
+        Names in the order of the signature.
+
+    Examples
+    --------
+    >>> def method(field, *, magnitude=None, weight=0.5):
+    ...     return field
+    >>> option_names(method, {"magnitude": None})
+    ('weight',)
+    """
     parameters = inspect.signature(function).parameters.values()
     return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in context)
 
@@ -44,20 +117,30 @@ def call_method(
     Parameters
     ----------
     methods : mapping
-        The family's METHODS.
+        The family's METHODS: name to ``"module:function"``.
     name : str
         Key of the method.
     options : mapping or None
-        Options by name; an unknown one fails and lists the options.
-    *args
+        Options by name.
+    *args : object
         Positional arguments of the family's head.
     context : mapping
         Data a method may declare as keyword (magnitude, te_s, ...); it gets only what it declares.
 
+    Returns
+    -------
+    object
+        What the method returns.
+
     Raises
     ------
     ConfigError
-        Unknown method or option.
+        An unknown method or option; the message lists the known ones.
+
+    Examples
+    --------
+    >>> call_method({"round": "builtins:round"}, "round", None, 2.6, context={"magnitude": None})
+    3
     """
     function = resolve(methods, name)
     declared = inspect.signature(function).parameters
@@ -74,7 +157,34 @@ def call_method(
 def bound_options(
     methods: Mapping[str, str], name: str, options: Mapping[str, object] | None, context: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return all options of a method with their values, defaults written out, for the provenance."""
+    """Return all options of a method with their values, defaults written out, for the provenance.
+
+    Parameters
+    ----------
+    methods : mapping
+        The family's METHODS: name to ``"module:function"``.
+    name : str
+        Key of the method.
+    options : mapping or None
+        Options that the user set, by name.
+    context : tuple of str
+        Names of the data that the pipeline supplies.
+
+    Returns
+    -------
+    dict
+        Name to value, in the order of the signature.
+
+    Raises
+    ------
+    ConfigError
+        An unknown method; the message lists the known ones.
+
+    Examples
+    --------
+    >>> bound_options({"dump": "json:dumps"}, "dump", {"indent": 2}, ("cls", "default"))["indent"]
+    2
+    """
     function = resolve(methods, name)
     parameters = inspect.signature(function).parameters
     names = option_names(function, dict.fromkeys(context))

@@ -1,20 +1,44 @@
-"""Mask operations in mm, exact up to the radius; labels by scipy.ndimage."""
+"""Mask operations with distances in mm, exact up to the radius; labels by scipy.ndimage."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
 
-from qsmcmb.core import _box_loops as boxes
 from qsmcmb.core import _morphology_loops as loops
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.memory import empty
-from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.typing import BoolArray, FloatArray, Triple
 
-Triple = tuple[float, float, float]
+__all__ = (
+    "ball_footprint",
+    "capped_distance_inside_mm",
+    "close_gaps",
+    "deeper_than",
+    "dilate",
+    "distance_inside_mm",
+    "erode",
+    "fill_holes",
+    "largest_component",
+    "shave",
+    "without_surface",
+)
 
 
 def ball_footprint(radius_mm: float, voxel_size_mm: Triple) -> BoolArray:
-    """Return the voxels whose centre lies within `radius_mm` of the middle one.
+    """Return the voxels whose centre lies within a radius of the middle one.
+
+    Parameters
+    ----------
+    radius_mm : float
+        Radius, mm, >= 0.
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+
+    Returns
+    -------
+    ndarray of bool
+        Odd shape, just as large as the ball.
 
     Examples
     --------
@@ -28,16 +52,48 @@ def ball_footprint(radius_mm: float, voxel_size_mm: Triple) -> BoolArray:
 
 
 def distance_inside_mm(mask: BoolArray, voxel_size_mm: Triple) -> FloatArray:
-    """Return for each voxel of the mask the distance in mm to the nearest voxel outside it or the edge."""
+    """Return the distance of each voxel of a mask to the nearest voxel outside it or the volume's edge.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (x, y, z), bool
+        The mask.
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), float32
+        Distance between voxel centres, mm; 0 outside the mask.
+
+    Examples
+    --------
+    >>> distance_inside_mm(np.ones((3, 3, 3), bool), (1.0, 1.0, 2.0))[1, 1].tolist()
+    [2.0, 2.0, 2.0]
+    """
     padded = np.pad(mask, 1)
     distance = ndimage.distance_transform_edt(padded, sampling=voxel_size_mm)
     return np.asarray(distance[1:-1, 1:-1, 1:-1], dtype=np.float32)
 
 
 def capped_distance_inside_mm(mask: BoolArray, voxel_size_mm: Triple, cap_mm: float) -> FloatArray:
-    """Return `distance_inside_mm` where it is below `cap_mm`, and `cap_mm` elsewhere.
+    """Return `distance_inside_mm` where it is below a cap, and the cap elsewhere.
 
-    Exact and many times faster for caps of a few voxels; works in two volumes.
+    It is exact and many times faster for caps of a few voxels, and works in two volumes.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (x, y, z), bool
+        The mask.
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+    cap_mm : float
+        Largest distance, mm, > 0.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), float32
+        Distance between voxel centres, mm, 0 to `cap_mm`; 0 outside the mask.
 
     Examples
     --------
@@ -50,7 +106,21 @@ def capped_distance_inside_mm(mask: BoolArray, voxel_size_mm: Triple, cap_mm: fl
 
 
 def deeper_than(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray:
-    """Return the voxels that lie more than `radius_mm` inside the mask, whose box the volume should be.
+    """Return the voxels that lie more than a radius inside the mask, whose box the volume should be.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (x, y, z), bool
+        The mask; the volume's edge is outside.
+    radius_mm : float
+        Radius, mm, >= 0.
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), bool
+        True where the nearest voxel outside lies further away than `radius_mm`.
 
     Examples
     --------
@@ -64,6 +134,7 @@ def deeper_than(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> Boo
 
 
 def _squared_distance(mask: BoolArray, voxel_size_mm: Triple, cap_mm: float) -> FloatArray:
+    """Return the squared distance to the outside, mm2, at most the cap's square."""
     first, second = empty(mask.shape), empty(mask.shape)
     sx, sy, sz = (np.float32(v) for v in voxel_size_mm)
     # A step of the cap or more lowers nothing, and none leads beyond the volume.
@@ -75,7 +146,27 @@ def _squared_distance(mask: BoolArray, voxel_size_mm: Triple, cap_mm: float) -> 
 
 
 def erode(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray:
-    """Return the voxels that lie more than `radius_mm` inside the mask; the volume's edge is outside."""
+    """Return the voxels that lie more than a radius inside the mask; the volume's edge is outside.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (x, y, z), bool
+        The mask; it may be empty.
+    radius_mm : float
+        Radius, mm, >= 0.
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), bool
+        The eroded mask.
+
+    Examples
+    --------
+    >>> int(erode(np.ones((5, 5, 5), bool), 2.0, (1.0, 1.0, 1.0)).sum())
+    1
+    """
     out = np.zeros(mask.shape, bool)
     if mask.any():
         box = bounding_box(mask)
@@ -85,7 +176,29 @@ def erode(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray
 
 
 def dilate(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray:
-    """Return the voxels within `radius_mm` of the mask."""
+    """Return the voxels within a radius of the mask.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (x, y, z), bool
+        The mask; it may be empty.
+    radius_mm : float
+        Radius, mm, >= 0.
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), bool
+        The dilated mask.
+
+    Examples
+    --------
+    >>> mask = np.zeros((5, 5, 5), bool)
+    >>> mask[2, 2, 2] = True
+    >>> int(dilate(mask, 1.0, (1.0, 1.0, 1.0)).sum())
+    7
+    """
     out = np.zeros(mask.shape, bool)
     if mask.any():
         reach = int(radius_mm / min(voxel_size_mm)) + 1
@@ -98,7 +211,29 @@ def dilate(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArra
 
 
 def close_gaps(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> BoolArray:
-    """Return the mask with its gaps narrower than twice `radius_mm` closed, as if the volume went on."""
+    """Return the mask with its gaps narrower than twice a radius closed, as if the volume went on.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (x, y, z), bool
+        The mask; it may be empty.
+    radius_mm : float
+        Radius, mm, >= 0.
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), bool
+        The mask dilated, then eroded.
+
+    Examples
+    --------
+    >>> mask = np.ones((7, 7, 7), bool)
+    >>> mask[3, 3, 3] = False
+    >>> bool(close_gaps(mask, 1.0, (1.0, 1.0, 1.0)).all())
+    True
+    """
     if not mask.any():
         return mask.copy()
     pad = int(radius_mm / min(voxel_size_mm)) + 2
@@ -111,7 +246,25 @@ def close_gaps(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> Bool
 
 
 def fill_holes(mask: BoolArray) -> BoolArray:
-    """Return the mask with its enclosed cavities filled."""
+    """Return the mask with its enclosed cavities filled.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (x, y, z), bool
+        The mask; it may be empty.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), bool
+        The mask and all that is not joined to the volume's edge outside it, by faces.
+
+    Examples
+    --------
+    >>> mask = np.ones((5, 5, 5), bool)
+    >>> mask[2, 2, 2] = False
+    >>> bool(fill_holes(mask).all())
+    True
+    """
     out = mask.copy()
     if mask.any():
         box = bounding_box(mask)
@@ -122,7 +275,25 @@ def fill_holes(mask: BoolArray) -> BoolArray:
 
 
 def largest_component(mask: BoolArray) -> BoolArray:
-    """Return the largest 6-connected part of the mask."""
+    """Return the largest 6-connected component of the mask.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (x, y, z), bool
+        The mask; it may be empty.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), bool
+        One component; of two of the same size the one that comes first.
+
+    Examples
+    --------
+    >>> mask = np.zeros((1, 1, 6), bool)
+    >>> mask[0, 0, [0, 2, 3]] = True
+    >>> largest_component(mask).ravel().astype(int).tolist()
+    [0, 0, 1, 1, 0, 0]
+    """
     if not mask.any():
         return mask.copy()
     box = bounding_box(mask)
@@ -137,6 +308,16 @@ def largest_component(mask: BoolArray) -> BoolArray:
 def without_surface(mask: BoolArray) -> BoolArray:
     """Return the voxels of the mask whose six neighbours lie in it; the volume's edge is outside.
 
+    Parameters
+    ----------
+    mask : ndarray of shape (x, y, z), bool
+        The mask; it may be empty.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), bool
+        The mask without its outermost layer.
+
     Examples
     --------
     >>> int(without_surface(np.ones((3, 3, 3), bool)).sum())
@@ -148,7 +329,31 @@ def without_surface(mask: BoolArray) -> BoolArray:
 
 
 def shave(mask: BoolArray, good: BoolArray, layers: int) -> BoolArray:
-    """Return the mask without surface voxels that are not `good`, taken off layer by layer."""
+    """Return the mask without surface voxels that are not good, taken off layer by layer.
+
+    The volume's edge is no surface.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (x, y, z), bool
+        The mask.
+    good : ndarray of shape (x, y, z), bool
+        Voxels that are never taken off.
+    layers : int
+        Layers to take off at most, >= 0.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), bool
+        The shaved mask.
+
+    Examples
+    --------
+    >>> mask = np.array([[[False, True, True, True, True, False]]])
+    >>> good = np.array([[[False, False, True, True, True, False]]])
+    >>> shave(mask, good, 2).ravel().astype(int).tolist()
+    [0, 0, 1, 1, 1, 0]
+    """
     out = mask.copy()
     for _ in range(layers):
         loose = out & ~ndimage.binary_erosion(out, border_value=1) & ~good
@@ -156,16 +361,3 @@ def shave(mask: BoolArray, good: BoolArray, layers: int) -> BoolArray:
             break
         out &= ~loose
     return out
-
-
-def bounding_box(mask: BoolArray, margin: int = 0) -> tuple[slice, slice, slice]:
-    """Return the box around a mask that is not empty, `margin` voxels wider where the volume allows."""
-    planes = boxes.occupied(mask.view(np.uint8))
-    filled = np.flatnonzero(planes[:, 1] >= 0)
-    first = (filled[0], planes[filled, 0].min(), planes[filled, 2].min())
-    last = (filled[-1], planes[filled, 1].max(), planes[filled, 3].max())
-    x, y, z = (
-        slice(max(0, int(a) - margin), min(n, int(b) + 1 + margin))
-        for a, b, n in zip(first, last, mask.shape, strict=True)
-    )
-    return x, y, z

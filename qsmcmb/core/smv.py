@@ -1,6 +1,7 @@
 """Spherical mean value kernels: a ball of unit sum, in mm.
 
-Schweser et al. 2011, doi 10.1016/j.neuroimage.2010.10.070.
+The mean of a harmonic field over a ball is its value at the centre: the field of sources outside the ball is left as it
+is, that of sources inside is not.
 """
 
 from __future__ import annotations
@@ -12,11 +13,40 @@ from qsmcmb.core.fft import Shape
 from qsmcmb.core.validate import check_radius
 from qsmcmb.typing import FloatArray
 
+__all__ = (
+    "smv_ball",
+    "smv_kernel_k",
+    "smv_octant_k",
+)
+
 SUBSAMPLES = 4
+"""Points of a voxel along each axis that say which fraction of it the ball covers: 64 points, steps of 1.6 %."""
 
 
 def smv_ball(voxel_size_mm: tuple[float, float, float], radius_mm: float) -> FloatArray:
-    """Return the ball of `radius_mm` on its own small odd grid, edge voxels by their covered part, sum 1.
+    """Return the ball of a radius on its own small odd grid, with sum 1.
+
+    Parameters
+    ----------
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+    radius_mm : float
+        Radius, mm, at least the largest voxel edge.
+
+    Returns
+    -------
+    ndarray of float32
+        Weights, >= 0, with sum 1; a voxel at the edge counts by its covered fraction.
+
+    Raises
+    ------
+    InvalidInputError
+        ARGUMENT: a radius below the largest voxel edge.
+
+    References
+    ----------
+    Schweser F, Deistung A, Lehr BW, Reichenbach JR. Quantitative imaging of intrinsic magnetic tissue properties using
+    MRI signal phase. NeuroImage 2011;54:2789-2807. doi:10.1016/j.neuroimage.2010.10.070
 
     Examples
     --------
@@ -52,21 +82,31 @@ def _octant(voxel_size_mm: tuple[float, float, float], radius_mm: float) -> Floa
 
 
 def smv_kernel_k(shape: Shape, voxel_size_mm: tuple[float, float, float], radius_mm: float) -> FloatArray:
-    """Return the half spectrum (real, float32) of the spherical mean over `radius_mm`.
+    """Return the half spectrum of the spherical mean over a radius.
 
     Parameters
     ----------
     shape : tuple of int
         Shape of the real volume; a ball larger than it wraps around.
     voxel_size_mm : tuple of float
-        mm.
+        Edge lengths, mm, > 0.
     radius_mm : float
-        Radius in mm, at least the largest voxel edge.
+        Radius, mm, at least the largest voxel edge.
 
     Returns
     -------
     ndarray of shape (x, y, z // 2 + 1), float32
-        1 at k = 0.
+        Real and dimensionless; 1 at k = 0.
+
+    Raises
+    ------
+    InvalidInputError
+        ARGUMENT: a radius below the largest voxel edge.
+
+    References
+    ----------
+    Schweser F, Deistung A, Lehr BW, Reichenbach JR. Quantitative imaging of intrinsic magnetic tissue properties using
+    MRI signal phase. NeuroImage 2011;54:2789-2807. doi:10.1016/j.neuroimage.2010.10.070
 
     Examples
     --------
@@ -83,12 +123,32 @@ def smv_octant_k(shape: Shape, voxel_size_mm: tuple[float, float, float], radius
 
     Parameters
     ----------
-    shape, voxel_size_mm, radius_mm
-        As for `smv_kernel_k`.
+    shape : tuple of int
+        Shape of the real volume; a ball larger than it wraps around.
+    voxel_size_mm : tuple of float
+        Edge lengths, mm, > 0.
+    radius_mm : float
+        Radius, mm, at least the largest voxel edge.
 
     Returns
     -------
     ndarray of shape (x // 2 + 1, y // 2 + 1, z // 2 + 1), float32
+        Real and dimensionless; 1 at k = 0.
+
+    Raises
+    ------
+    InvalidInputError
+        ARGUMENT: a radius below the largest voxel edge.
+
+    References
+    ----------
+    Schweser F, Deistung A, Lehr BW, Reichenbach JR. Quantitative imaging of intrinsic magnetic tissue properties using
+    MRI signal phase. NeuroImage 2011;54:2789-2807. doi:10.1016/j.neuroimage.2010.10.070
+
+    Examples
+    --------
+    >>> smv_octant_k((16, 16, 16), (1.0, 1.0, 1.0), 3.0).shape
+    (9, 9, 9)
     """
     # The ball is even too: its transform is a cosine sum over one octant, an axis at a time.
     octant = _octant(voxel_size_mm, radius_mm)

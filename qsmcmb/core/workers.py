@@ -8,13 +8,15 @@ from typing import TypeVar
 
 from qsmcmb.core.compiled import loop_threads, loops_may_meet, use_loop_threads
 
-T = TypeVar("T")
-R = TypeVar("R")
-MOST_WORKERS = 8
-"""Each holds its own working arrays."""
+__all__ = ("run_each",)
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+MAX_WORKERS = 8
+"""Threads that run tasks: each holds its own working arrays, so that memory grows with their number."""
 
 
-def run_each(task: Callable[[T], R], items: Iterable[T]) -> list[R]:
+def run_each(task: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
     """Return the results of a task for all items, in their order; the tasks must not depend on each other.
 
     Parameters
@@ -24,10 +26,15 @@ def run_each(task: Callable[[T], R], items: Iterable[T]) -> list[R]:
     items : iterable
         What the task is called with.
 
+    Returns
+    -------
+    list
+        One result for each item.
+
     Notes
     -----
     The loops of items that run beside each other run on one thread each. Where no loop has run yet the first item is
-    done before the others: it says which runtime the threads of loops have. Where that does not let two threads start
+    done before the others: it shows which runtime the threads of loops have. Where that does not let two threads start
     loops at a time, all items are done one after another.
 
     Examples
@@ -38,7 +45,7 @@ def run_each(task: Callable[[T], R], items: Iterable[T]) -> list[R]:
     rest, out = list(items), []
     if rest and not loops_may_meet():
         out.append(task(rest.pop(0)))
-    workers = min(loop_threads(), MOST_WORKERS, len(rest))
+    workers = min(loop_threads(), MAX_WORKERS, len(rest))
     if workers < 2 or not loops_may_meet():
         return out + [task(item) for item in rest]
     with ThreadPoolExecutor(workers, initializer=use_loop_threads, initargs=(1,)) as pool:

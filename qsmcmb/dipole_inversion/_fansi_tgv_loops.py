@@ -14,19 +14,24 @@ from qsmcmb.core.compiled import compiled
 from qsmcmb.dipole_inversion._admm_loops import add_change, add_squares, clip
 from qsmcmb.dipole_inversion._tgv_loops import AXES, TENSOR
 
+__all__: tuple[str, ...] = ()
+
 HALF = np.float32(0.5)
+"""Number 1/2 in float32, so that no sum becomes float64."""
 TWO = np.float32(2.0)
+"""Number 2 in float32, for the same reason."""
 
 
 @compiled
 def _differences(here: Any, ahead: Any, inverse_mm: Any, out: Any) -> None:
+    """Write the differences of two rows, per mm."""
     for z in range(out.size):
         out[z] = (ahead[z] - here[z]) * inverse_mm
 
 
 @compiled
 def _mixed_differences(ends: Any, others: Any, inverse_mm: Any, other_mm: Any, out: Any) -> None:
-    """Half the sum of two components' differences."""
+    """Write half the sum of two components' differences, per mm."""
     (here, ahead), (there, beyond) = ends, others
     for z in range(out.size):
         out[z] = HALF * ((ahead[z] - here[z]) * inverse_mm + (beyond[z] - there[z]) * other_mm)
@@ -34,7 +39,9 @@ def _mixed_differences(ends: Any, others: Any, inverse_mm: Any, other_mm: Any, o
 
 @compiled
 def _divergence(along_x: Any, along_y: Any, along_z: Any, inverse_mm: Any, out: Any) -> None:
-    """Adjoint of the symmetrised gradient for one component of v: each pair is the row behind and the row itself."""
+    """Write the adjoint of the symmetrised gradient for one component of v: each pair is the row behind and the row
+    itself.
+    """
     (x0, x1), (y0, y1), (z0, z1) = along_x, along_y, along_z
     ix, iy, iz = inverse_mm
     for z in range(out.size):
@@ -43,12 +50,14 @@ def _divergence(along_x: Any, along_y: Any, along_z: Any, inverse_mm: Any, out: 
 
 @compiled
 def _first_row(slope: Any, pull: Any, g: Any, v: Any, scale: Any) -> None:
-    """Step of v and splitting of slope - v in one row."""
+    """Take the step of v and of the splitting of slope - v in one row."""
     t, step, ratio, relax = scale
     keep = np.float32(1.0) - relax
     for z in range(g.size):
         old = g[z]
+        # As for total variation: the stored sum holds variable and dual.
         u = clip(old, t)
+        # One step of gradient descent, preconditioned by the bound of both operators' norms.
         vector = v[z] - step * (v[z] - slope[z] + old - TWO * u + ratio * pull[z])
         v[z], g[z] = vector, relax * (slope[z] - vector) + keep * (old - u) + u
 
@@ -89,6 +98,7 @@ def update_first(
                 if (x + y) % 8:
                     _first_row(slope, pull, row, v[axis, i, j, a:b], scale)
                 else:
+                    # Only rows that are sampled need their old values.
                     old[:] = row
                     _first_row(slope, pull, row, v[axis, i, j, a:b], scale)
                     add_change(old, row, scale[0], sums[0])
@@ -99,17 +109,20 @@ def update_first(
 
 @compiled
 def _second_row(e: Any, h: Any, rest: Any, t: Any, relax: Any) -> None:
+    """Take the step of the splitting of the symmetrised gradient in one row; leave what the next step of v needs."""
     keep = np.float32(1.0) - relax
     for z in range(e.size):
         u = clip(h[z], t)
+        # Over-relaxed as the first order is.
         new = relax * e[z] + keep * (h[z] - u) + u
         h[z] = new
+        # E v - (z - u): what the next step of v moves against.
         rest[z] = e[z] - new + TWO * clip(new, t)
 
 
 @compiled(parallel=True)
 def update_second(v: Any, h: Any, rest: Any, rows: Any, t: Any, inverse_mm: Any, relax: Any) -> None:
-    """Splitting of the symmetrised gradient of v; leaves in `rest` what the next step of v needs."""
+    """Update the splitting of the symmetrised gradient of v; leave in `rest` what the next step of v needs."""
     for x in prange(rows.shape[0]):
         line = np.empty(v.shape[3], np.float32)
         for part in range(6):
@@ -122,6 +135,7 @@ def update_second(v: Any, h: Any, rest: Any, rows: Any, t: Any, inverse_mm: Any,
                     continue
                 a, b, i, j = low + 1, high + 1, x + 1, y + 1
                 e = line[: b - a]
+                # A forward difference, as the map's gradient is.
                 here, ahead = v[p, i, j, a:b], v[p, i + px, j + py, a + pz : b + pz]
                 if p == q:
                     _differences(here, ahead, inverse_mm[q], e)
@@ -134,7 +148,7 @@ def update_second(v: Any, h: Any, rest: Any, rows: Any, t: Any, inverse_mm: Any,
 
 @compiled(parallel=True)
 def reflected_adjoint(g: Any, v: Any, start: Any, t: Any, inverse_mm: Any, out: Any) -> None:
-    """Adjoint of the gradient applied to z - u + v, over the whole frame."""
+    """Write the adjoint of the gradient applied to z - u + v, over the whole frame."""
     nx, ny, nz = g.shape[1] - 1, g.shape[2] - 1, g.shape[3] - 1
     sx, sy, sz = start
     for fx in prange(out.shape[0]):
@@ -150,6 +164,7 @@ def reflected_adjoint(g: Any, v: Any, start: Any, t: Any, inverse_mm: Any, out: 
                     behind, here = g[axis, bx, by, bz : bz + nz], g[axis, x + 1, y + 1, 1 : nz + 1]
                     v_behind, v_here = v[axis, bx, by, bz : bz + nz], v[axis, x + 1, y + 1, 1 : nz + 1]
                     for z in range(nz):
+                        # The map's gradient is to be z - u + v.
                         aim = behind[z] - TWO * clip(behind[z], t) + v_behind[z]
                         aim -= here[z] - TWO * clip(here[z], t) + v_here[z]
                         part[z] += aim * inverse_mm[axis]

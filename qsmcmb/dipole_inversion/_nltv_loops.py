@@ -1,4 +1,4 @@
-"""The loop of re-weighted total variation that finds its weights; the splitting is `_weighted_loops`."""
+"""Loop of re-weighted total variation that finds its weights; the splitting is `_weighted_loops`."""
 
 from typing import Any
 
@@ -7,10 +7,12 @@ from numba import prange
 
 from qsmcmb.core.compiled import compiled
 
+__all__: tuple[str, ...] = ()
+
 
 @compiled(parallel=True)
 def reweigh(chi: Any, rows: Any, start: Any, edge: Any, inverse_mm: Any, weights: Any) -> None:
-    """Weights: 1 where the map is flat, less by 1 + |grad chi| / `edge`."""
+    """Set the weights: 1 where the map is flat, less by 1 + |grad chi| / `edge`."""
     nx, ny = rows.shape[:2]
     ix, iy, iz = inverse_mm
     sx, sy, sz = start
@@ -21,5 +23,6 @@ def reweigh(chi: Any, rows: Any, start: Any, edge: Any, inverse_mm: Any, weights
                 dx = (chi[x + sx + 1, y + sy, z + sz] - here) * ix
                 dy = (chi[x + sx, y + sy + 1, z + sz] - here) * iy
                 dz = (chi[x + sx, y + sy, z + sz + 1] - here) * iz
+                # One weight for all axes, so that an edge is spared whatever its direction.
                 length = np.sqrt(dx * dx + dy * dy + dz * dz)
                 weights[0, x + 1, y + 1, z + 1] = edge / (edge + length)

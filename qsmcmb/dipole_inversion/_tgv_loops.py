@@ -13,35 +13,40 @@ from qsmcmb.core._angle_loops import PER_TURN, ROUND, TURN
 from qsmcmb.core.compiled import compiled
 from qsmcmb.dipole_inversion._admm_loops import add_change, add_norm, clip
 
+__all__: tuple[str, ...] = ()
+
 AXES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-"""Axes of each component of the tensor."""
+"""Axes of each component of the tensor: xx, yy, zz, xy, xz, yz."""
 TENSOR = ((0, 3, 4), (3, 1, 5), (4, 5, 2))
 """Component of the tensor by row and column."""
 
 
 @compiled
 def _vector_row(gradient: Any, pull: Any, g: Any, v: Any, ahead_v: Any, t: Any, relax: Any, rho: Any) -> None:
-    """Vector step and gradient splitting of one row; `ahead_v` becomes the extrapolated vector."""
+    """Take the vector step and the gradient splitting of one row; `ahead_v` becomes the extrapolated vector."""
     keep = np.float32(1.0) - relax
+    # The vector's proximal step, a mean of its old value and of what the splitting wants.
     factor = np.float32(1.0) / (np.float32(1.0) + rho)
     for z in range(g.size):
         dual = clip(g[z], t)
         old = g[z] - dual
         new = (gradient[z] - old + dual + rho * v[z] - pull[z]) * factor
         g[z] = relax * (gradient[z] - new) + keep * old + dual
+        # Extrapolated: the dual ascends along 2 v_new - v_old, as Chambolle and Pock's steps do.
         ahead_v[z] = np.float32(2.0) * new - v[z]
         v[z] = new
 
 
 @compiled
 def _slopes(ends: Any, along: Any, inverse_mm: Any, axis: Any, gradient: Any, pull: Any) -> None:
-    """Difference of the map along an axis and the tensor's divergence in one row; pairs are a row and the next."""
+    """Write the map's difference along an axis and the tensor's divergence in one row; pairs are a row and the next."""
     here, ahead = ends
     (x0, x1), (y0, y1), (z0, z1) = along
     ix, iy, iz = inverse_mm
     step = inverse_mm[axis]
     for z in range(gradient.size):
         gradient[z] = (ahead[z] - here[z]) * step
+        # Adjoint of a backward difference: a voxel less the one ahead.
         pull[z] = (x0[z] - x1[z]) * ix + (y0[z] - y1[z]) * iy + (z0[z] - z1[z]) * iz
 
 
@@ -49,7 +54,7 @@ def _slopes(ends: Any, along: Any, inverse_mm: Any, axis: Any, gradient: Any, pu
 def _move_vectors(
     x: Any, chi: Any, state: Any, ahead: Any, rows: Any, start: Any, weights: Any, total: Any
 ) -> None:
-    """Vector field and gradient splitting of one plane; its extrapolated vectors into `ahead`.
+    """Update vector field and gradient splitting of one plane; its extrapolated vectors into `ahead`.
 
     One axis after the other: few long streams come faster than many short ones.
     """
@@ -85,13 +90,15 @@ def _move_vectors(
 
 @compiled
 def _ascend(here: Any, behind: Any, step: Any, t: Any, w: Any) -> None:
+    """Move a component of the tensor along a derivative, clipped to the weight."""
     for z in range(w.size):
+        # The dual of an absolute value is a bound.
         w[z] = clip(w[z] + step * (here[z] - behind[z]), t)
 
 
 @compiled
 def _ascend_mixed(first: Any, second: Any, inverse_mm: Any, step: Any, t: Any, w: Any) -> None:
-    """The same along the mean of two derivatives, each of a row and the one behind."""
+    """Move it along the mean of two derivatives, each of a row and the one behind."""
     (a, a_behind), (b, b_behind) = first, second
     ia, ib = inverse_mm
     for z in range(w.size):
@@ -106,6 +113,7 @@ def _move_tensors(x: Any, here: Any, behind: Any, w: Any, whole: Any, weights: A
     go through vector registers without a check of which overlap.
     """
     _, _, _, t, sigma, ix, iy, iz = weights
+    # The mixed components are means of two derivatives.
     half, i = np.float32(0.5) * sigma, x + 1
     for y in range(whole.shape[1]):
         low, high = whole[x, y, 0], whole[x, y, 1]
@@ -115,6 +123,7 @@ def _move_tensors(x: Any, here: Any, behind: Any, w: Any, whole: Any, weights: A
         vx, vy, vz = here[0, j, a:b], here[1, j, a:b], here[2, j, a:b]
         back_x, back_y, back_z = behind[0, j, a:b], behind[1, j, a:b], behind[2, j, a:b]
         down_x, down_y, down_z = here[0, j - 1, a:b], here[1, j - 1, a:b], here[2, j - 1, a:b]
+        # Shifted by one along the row.
         left_x, left_y, left_z = here[0, j, low:high], here[1, j, low:high], here[2, j, low:high]
         _ascend(vx, back_x, sigma * ix, t, w[0, i, j, a:b])
         _ascend(vy, down_y, sigma * iy, t, w[1, i, j, a:b])
@@ -126,17 +135,18 @@ def _move_tensors(x: Any, here: Any, behind: Any, w: Any, whole: Any, weights: A
 
 @compiled(parallel=True)
 def update(chi: Any, state: Any, whole: Any, rows: Any, start: Any, weights: Any, ends: Any) -> Any:
-    """Step of gradient splitting, vector field and tensor; squared change and norm over every eighth row, by plane.
+    """Take the step of gradient splitting, vector field and tensor; return squared change and norm by plane.
 
-    `state` holds the three; `ends` room for the extrapolated vectors of each block's first and last plane. Inside a
-    block a plane's tensor follows its vectors at once, so that those of two planes are all that is kept; the next
-    block's vectors need the old tensor of its first plane, which therefore comes last. `rows` and `whole` are the
-    voxels of each row that have a vector, and a tensor.
+    Every eighth row is summed. `state` holds the three; `ends` room for the extrapolated vectors of each block's first
+    and last plane. Inside a block a plane's tensor follows its vectors at once, so that those of two planes are all
+    that is stored; the next block's vectors need the old tensor of its first plane, which therefore comes last. `rows`
+    and `whole` are the voxels of each row that have a vector, and a tensor.
     """
     w, blocks, nx = state[2], ends.shape[0], rows.shape[0]
     totals = np.zeros((nx, 2))
     for b in prange(blocks):
         block = np.int64(b)
+        # Blocks are fixed, not the threads': sums and results do not depend on their number.
         low, high = block * nx // blocks, (block + 1) * nx // blocks
         first, last = ends[block, 0], ends[block, 1]
         between = np.empty_like(first)
@@ -146,20 +156,23 @@ def update(chi: Any, state: Any, whole: Any, rows: Any, start: Any, weights: Any
             here = first if x == low else (last if even else between)
             behind = first if x - 1 == low else (between if even else last)
             _move_vectors(x, chi, state, here, rows, start, weights, totals[x])
+            # The first plane's tensor needs the vectors of the block before, which may not be there yet.
             if x > low:
                 _move_tensors(x, here, behind, w, whole, weights)
         if high - low == 1:
+            # The block after reads the last plane, which is the first here.
             last[:] = first
     for b in prange(1, blocks):
         block = np.int64(b)
         x = block * nx // blocks
+        # Now that all blocks are through.
         _move_tensors(x, ends[block, 0], ends[block - 1, 1], w, whole, weights)
     return totals
 
 
 @compiled(parallel=True)
 def reflected_adjoint(g: Any, v: Any, start: Any, t: Any, inverse_mm: Any, out: Any) -> None:
-    """Adjoint of the gradient applied to v + z - u, over the whole frame."""
+    """Write the adjoint of the gradient applied to v + z - u, over the whole frame."""
     nx, ny, nz = g.shape[1] - 1, g.shape[2] - 1, g.shape[3] - 1
     ix, iy, iz = inverse_mm
     sx, sy, sz = start
@@ -194,12 +207,16 @@ def _add_step(here: Any, there: Any, mag_here: Any, mag_there: Any, radians: Any
     total, weight = sums
     zero = np.float32(0.0)
     for z in range(here.size):
+        # The step that earlier echoes predict, rad: this echo's turns are settled against it.
         expected = radians * total[z] / weight[z] if weight[z] > 0 else zero
         d = there[z] - here[z]
+        # Adding a large number and taking it away rounds to whole turns, in vector registers.
         d -= TURN * (((d - expected) * PER_TURN + ROUND) - ROUND)
         a, b = mag_there[z] * mag_there[z], mag_here[z] * mag_here[z]
+        # The inverse variance of a difference of two phases.
         both = a * b / (a + b) if a + b > 0 else zero
         total[z] += both * radians * d
+        # In the unit of the field, a later echo counts for its squared time.
         weight[z] += both * radians * radians
 
 
@@ -224,7 +241,7 @@ def _add_second(
 
 @compiled(parallel=True)
 def phase_laplacian(phase: Any, magnitude: Any, radians: Any, mask: Any, weights: Any, out: Any) -> None:
-    """Laplacian of the field (its unit per mm2) inside a mask that does not touch the volume's edge."""
+    """Write the Laplacian of the field (its unit per mm2) inside a mask that does not touch the volume's edge."""
     _, nx, ny, nz = phase.shape
     for x in prange(1, nx - 1):
         buffers = np.empty((3, nz - 2), np.float32)
@@ -234,6 +251,7 @@ def phase_laplacian(phase: Any, magnitude: Any, radians: Any, mask: Any, weights
             if inside.any():
                 row[:] = np.float32(0.0)
                 for axis in range(3):
+                    # The Laplacian is the sum of the steps to the six neighbours.
                     for side in (-1, 1):
                         there = (
                             x + side * int(axis == 0),

@@ -1,4 +1,4 @@
-"""What the methods that divide the spectrum once have in common: transform, filter, correction, mask."""
+"""The steps that the methods which divide the spectrum once share: transform, filter, correction, mask."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from qsmcmb.dipole_inversion._admm_loops import copy
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
+__all__: tuple[str, ...] = ()
+
 Divide = Callable[..., Any]
+"""Loop of `_closed_form_loops` that divides a spectrum in place and returns its response by plane."""
 
 
 def transform_field(field: FloatArray, grid: Grid) -> None:
@@ -32,26 +35,28 @@ def divide_spectrum(
 
     Parameters
     ----------
-    mask : ndarray of bool
-        Where the field is defined.
+    mask : ndarray of shape grid.shape, bool
+        Voxels where the field is defined.
     grid : Grid
         Geometry with the direction of B0.
     divide : callable
         The loop; takes the spectral tables, `parameters`, whether the last axis is even, and the spectrum.
     *parameters
-        Of the loop.
+        Parameters of the loop.
     correct : bool
         Divide by the mean response of a point source, so that sums are not too low.
 
     Returns
     -------
     ndarray of shape grid.shape, float32
-        0 outside the mask.
+        Map in the field's unit; 0 outside the mask.
     """
     eng = engine(grid.shape)
     spectrum = eng.spectrum
     tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
+    # The loop divides in place and sums its own response on the way: no pass more for the correction.
     total = divide(*tables, *parameters, grid.shape[2] % 2 == 0, spectrum).sum()
+    # The field does not determine the mean, and D at k = 0 is but a convention.
     spectrum[0, 0, 0] = 0.0
     response = total / eng.size if correct else 1.0
     chi = empty(grid.shape)

@@ -1,9 +1,9 @@
 """Conjugate gradients on the data term alone, preconditioned by a damped inverse of the kernel.
 
 One transform pair an iteration: the residual goes to k-space once, where gradient, preconditioner and direction are
-products, and the direction's field comes back; the map is needed in image space only at the end. Stopping early is
-the regularisation: the preconditioner 1 / (D^2 + damping) sets at once what the field determines and leaves the cone
-for later iterations.
+products, and the direction's field comes back; the map is needed in image space only at the end. Stopping early is the
+regularisation: the preconditioner 1 / (D^2 + damping) sets at once what the field determines and leaves the cone for
+later iterations.
 """
 
 from __future__ import annotations
@@ -20,9 +20,21 @@ from qsmcmb.dipole_inversion import _descent_loops as loops
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
+__all__: tuple[str, ...] = ()
+
 
 class Stop(NamedTuple):
-    """When to end: at a cost (squared residuals), at a small relative fall of it, or at a count."""
+    """Hold when to end: whichever comes first.
+
+    Parameters
+    ----------
+    cost : float
+        Sum of the squared residuals.
+    fall : float
+        Relative fall of it in one step.
+    iterations : int
+        Number of steps.
+    """
 
     cost: float
     fall: float
@@ -47,39 +59,41 @@ def descend(
     field : ndarray of shape grid.shape, float32
         Local field; its spectrum must lie in the engine's buffer.
     weight2 : ndarray of shape grid.shape, float32
-        Squared data weight.
-    mask : ndarray of bool
-        Where it is not 0.
+        Squared data weights.
+    mask : ndarray of shape grid.shape, bool
+        Voxels where they are not 0.
     grid : Grid
         Geometry with the direction of B0.
     damping : float
-        Of the preconditioner; > 0.
+        Damping of the preconditioner, above 0.
     stop : Stop
         When to end.
     gain : float, optional
-        The field counts so many times; rad per unit where `nonlinear`.
+        Factor of the field; rad per unit where `nonlinear`.
     nonlinear : bool, optional
-        Misfit |exp(i D chi) - exp(i f)|^2 in place of (D chi - f)^2.
+        Take the misfit |exp(i D chi) - exp(i f)|^2 in place of (D chi - f)^2.
 
     Returns
     -------
     chi : ndarray of shape grid.shape, float32
-        The transform's buffer; in the unit of `gain` times the field.
+        Map in the unit of `gain` times the field, in the transform's buffer.
     iterations : int
-        Done.
+        Number of steps taken.
     """
     eng = engine(grid.shape)
     tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
+    # With an even axis the half spectrum's last plane is its own mirror image, and counts once.
     even, size = grid.shape[2] % 2 == 0, np.float32(1.0 / eng.size)
-    way: Any = empty(half_shape(grid.shape), np.complex64)
+    direction: Any = empty(half_shape(grid.shape), np.complex64)
     # A map of one step is its direction.
-    chi = way
+    chi = direction
     rows = np.empty((*grid.shape[:2], 2), np.int64)
+    # Misfits outside the mask are 0: rows are passed over from their first voxel to their last.
     row_spans(mask, rows)
     # The first step is the closed form: what the weights hide from it would leave streaks that never go.
     spectrum, length = eng.spectrum, np.float32(1.0)
     spectrum[0, 0, 0] = 0.0
-    loops.start(tables, np.float32(damping), size, np.float32(gain), spectrum, way)
+    loops.start(tables, np.float32(damping), size, np.float32(gain), spectrum, direction)
     forward = eng.inverse(normalise=False)
     cost = float(loops.misfit(field, np.float32(-gain), forward, length, weight2, nonlinear, rows).sum())
     norm, done = 0.0, 1
@@ -88,22 +102,26 @@ def descend(
         misfit = weight2, nonlinear, difference, rows
         cost = float(loops.step(field, np.float32(-gain), forward, length, *misfit).sum())
     while done < stop.iterations and cost > stop.cost:
-        if chi is way:
-            chi = zeros(way.shape, np.complex64)
+        if chi is direction:
+            chi = zeros(direction.shape, np.complex64)
         spectrum = eng.forward()
         spectrum[0, 0, 0] = 0.0
         new_norm = float(loops.gradient_norm(*tables, np.float32(damping), even, spectrum).sum()) / eng.size
+        # The first direction is the closed form, no gradient: nothing is conjugate to it.
         keep = np.float32(new_norm / norm if done > 1 else 0.0)
         norm = new_norm
-        loops.turn(tables, np.float32(damping), size, length, keep, spectrum, chi, way)
+        loops.turn(tables, np.float32(damping), size, length, keep, spectrum, chi, direction)
         forward = eng.inverse(normalise=False)
+        # Exact along a line for the linear misfit; of the nonlinear one its Gauss-Newton value.
         bend = float(loops.curvature(forward, difference, weight2, nonlinear, rows).sum())
         length = np.float32(norm / bend if bend > 0 else 0.0)
         before = cost
         cost = float(loops.step(difference, np.float32(1.0), forward, length, *misfit).sum())
         done += 1
+        # Also where a step of the nonlinear misfit has raised it.
         if before - cost <= stop.fall * before:
             break
-    if chi is not way:
-        loops.advance(length, way, chi)
+    # The map lags one step behind, for the loop that turns the direction also advances it.
+    if chi is not direction:
+        loops.advance(length, direction, chi)
     return eng.inverse(normalise=False, source=chi), done

@@ -8,22 +8,30 @@ from collections.abc import Mapping
 import numpy as np
 
 from qsmcmb.core import _box_loops as loops
+from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.fft import fast_shape
 from qsmcmb.core.memory import sparse_zeros, zeros
 from qsmcmb.core.methods import call_method, resolve
-from qsmcmb.core.morphology import bounding_box
 from qsmcmb.core.validate import check_mask, check_volume, refuse_not_finite
-from qsmcmb.dipole_inversion import METHODS, SHORT, STARTS_FROM
+from qsmcmb.dipole_inversion import DEFAULT, METHODS, SHORT, STARTS_FROM
 from qsmcmb.dipole_inversion._head_loops import combine_echoes
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
+__all__ = (
+    "invert",
+    "is_nonlinear",
+    "starting_point",
+)
+
 PAD_MM = 20.0
-"""Empty frame around the brain: the periodic copies' fields have fallen off at twice this."""
+"""Width of the empty frame around the brain, mm: the periodic copies' fields have fallen off at twice this."""
 USUAL_RADIANS_PER_PPM = 2 * np.pi * GAMMA_MHZ_PER_T * 3.0 * 0.020
-"""Phase of 1 ppm at 3 T and 20 ms: what nonlinear methods take where nothing is said."""
+"""Phase of 1 ppm at 3 T and 20 ms, rad: what nonlinear methods take where field strength and echo times are not
+given.
+"""
 
 
 def invert(
@@ -31,7 +39,7 @@ def invert(
     mask: BoolArray,
     grid: Grid,
     *,
-    method: str = "tv",
+    method: str = DEFAULT,
     field_sd_ppm: FloatArray | None = None,
     magnitude: FloatArray | None = None,
     te_s: tuple[float, ...] | None = None,
@@ -43,30 +51,30 @@ def invert(
     Parameters
     ----------
     local_field_ppm : ndarray of shape grid.shape, or (echo, x, y, z) for wrapped phase
-        What the method starts from, as `qsmcmb.dipole_inversion.STARTS_FROM` says: local field, ppm; total field,
-        ppm; or wrapped phase, rad.
-    mask : ndarray of bool
-        Where it is defined.
+        Input of the method, as `starting_point` says: local field, ppm; total field, ppm; or wrapped phase, rad. Values
+        outside the mask are not read.
+    mask : ndarray of shape grid.shape, bool
+        Voxels where it is defined, at least one.
     grid : Grid
-        Geometry with the direction of B0.
+        Shape, voxel size (mm) and direction of B0.
     method : str, optional
         Key of `qsmcmb.dipole_inversion.METHODS`.
     field_sd_ppm : ndarray of shape grid.shape, optional
         SD of the field, ppm, for methods that weight by it; may be infinite.
     magnitude : ndarray of shape grid.shape or (echo, x, y, z), optional
-        For methods that use its edges; echoes are combined as root of the sum of squares.
+        Magnitude, any unit, for methods that use its edges; echoes are combined as root of the sum of squares.
     te_s : tuple of float, optional
-        Echo times, s.
+        Echo times, s, positive.
     b0_tesla : float, optional
-        Field strength, T. With `te_s` it gives nonlinear methods the phase of 1 ppm at the mean echo time; without
-        them 3 T and 20 ms are taken. Methods that start from wrapped phase need both.
+        Field strength, T, positive. With `te_s` it gives nonlinear methods the phase of 1 ppm at the mean echo time;
+        without them 3 T and 20 ms are taken. Methods that start from wrapped phase need both.
     options : mapping, optional
-        Options of the method.
+        Options of the method by name.
 
     Returns
     -------
     ndarray of shape grid.shape, float32
-        Susceptibility, ppm, against the mean over the mask; 0 outside.
+        Susceptibility relative to the mean over the mask, ppm; 0 outside.
 
     Raises
     ------
@@ -75,13 +83,22 @@ def invert(
     ConfigError
         Unknown method or option.
 
+    Notes
+    -----
+    The mask's box is copied into an empty frame 20 mm wide, so that periodic transforms do not see the other side of
+    the volume, and sizes are fast for the transform.
+
     Examples
     --------
+    >>> from qsmcmb.core.dipole import forward_field
     >>> grid = Grid.isotropic((16, 16, 16), 1.0)
-    >>> chi = invert(np.zeros(grid.shape, np.float32), np.ones(grid.shape, bool), grid, method="tkd")
-    >>> float(np.abs(chi).max())
-    0.0
+    >>> body = np.zeros(grid.shape, np.float32)
+    >>> body[6:10, 6:10, 6:10] = 1.0
+    >>> chi = invert(forward_field(body, grid), np.ones(grid.shape, bool), grid, method="tkd")
+    >>> bool(chi[8, 8, 8] > 0.8)
+    True
     """
+    # Checked once here; methods trust what they are given.
     check_mask(mask, grid)
     echoes = local_field_ppm.shape[0] if local_field_ppm.ndim == 4 else None
     check_volume("local_field_ppm", local_field_ppm, grid, echoes=echoes)
@@ -111,7 +128,7 @@ def invert(
 
 
 class _Frame:
-    """The brain's bounding box in an empty frame of fast sizes: what every method works on.
+    """Hold the brain's bounding box in an empty frame of fast sizes: every method works on it.
 
     `whole` frames have all of their memory at once; of others the part beside the box takes none.
     """
@@ -119,11 +136,13 @@ class _Frame:
     def __init__(self, mask: BoolArray, grid: Grid, *, whole: bool) -> None:
         self.box, self.whole = bounding_box(mask), whole
         extent = [s.stop - s.start for s in self.box]
+        # Twice the frame lies between the brain and its periodic copy.
         margin = [2 * int(np.ceil(PAD_MM / v)) for v in grid.voxel_size_mm]
         shape = fast_shape((extent[0], extent[1], extent[2]), (margin[0], margin[1], margin[2]))
         self.place = tuple((n - e) // 2 for n, e in zip(shape, extent, strict=True))
         self.inner = tuple(slice(p, p + e) for p, e in zip(self.place, extent, strict=True))
         self.start = tuple(s.start for s in self.box)
+        # May be negative: the frame reaches beyond the image, and its affine goes on.
         first = [s - p for s, p in zip(self.start, self.place, strict=True)]
         self.grid = grid.cropped((first[0], first[1], first[2]), shape)
         self.inside: BoolArray = np.ascontiguousarray(mask[self.box])
@@ -134,7 +153,7 @@ class _Frame:
     def padded(self, volume: AnyArray) -> tuple[FloatArray, int]:
         """Return a volume (or echoes) of the whole grid in the frame, float32, 0 outside the mask.
 
-        And how many of its values in the mask are not finite.
+        The second value counts the values in the mask that are not finite.
         """
         # They are held as long as a method runs: but for short ones, whose time it is, without the frame's empty part.
         make = zeros if self.whole and volume.ndim == len(self.grid.shape) else sparse_zeros
@@ -155,6 +174,7 @@ class _Frame:
 
     def unpadded(self, padded: FloatArray, grid: Grid) -> FloatArray:
         """Return a map of the frame on the whole grid, its mean over the mask taken out, 0 outside."""
+        # The field says nothing of a constant: all methods get the same reference.
         mean = loops.sum_inside(padded, self.inside, self.place).sum() / self.count
         out = sparse_zeros(grid.shape)
         loops.copy_inside(padded, self.place, self.inside, np.float32(mean), self.start, out)
@@ -162,6 +182,9 @@ class _Frame:
 
 
 def _radians_per_ppm(te_s: tuple[float, ...] | None, b0_tesla: float | None) -> float:
+    """Return the phase of 1 ppm at the mean echo time, rad; raise where echo times or field strength are not
+    positive.
+    """
     if te_s is None or b0_tesla is None:
         return float(USUAL_RADIANS_PER_PPM)
     for name, value in (("te_s", min(te_s)), ("b0_tesla", b0_tesla)):
@@ -169,15 +192,58 @@ def _radians_per_ppm(te_s: tuple[float, ...] | None, b0_tesla: float | None) -> 
             raise InvalidInputError(
                 "ARGUMENT", "argument", field=name, found=value, expected="more than 0", fix=f"correct {name}"
             )
+    # MHz/T times T times s: 1 ppm is as many Hz as B0 has MHz.
     return float(2 * np.pi * GAMMA_MHZ_PER_T * b0_tesla * np.mean(te_s))
 
 
 def starting_point(method: str) -> str:
-    """Return what a method starts from: "local field", "total field" or "wrapped phase"."""
+    """Return the quantity that a method starts from.
+
+    Parameters
+    ----------
+    method : str
+        Key of `qsmcmb.dipole_inversion.METHODS`.
+
+    Returns
+    -------
+    str
+        One of "local field", "total field" and "wrapped phase".
+
+    Raises
+    ------
+    ConfigError
+        Unknown method.
+
+    Examples
+    --------
+    >>> starting_point("tfi")
+    'total field'
+    """
     resolve(METHODS, method)
     return STARTS_FROM.get(method, "local field")
 
 
 def is_nonlinear(method: str) -> bool:
-    """Return whether a method's data term is nonlinear in the phase, so that the phase of 1 ppm changes the map."""
+    """Return whether a method's data term is nonlinear in the phase, so that the phase of 1 ppm changes the map.
+
+    Parameters
+    ----------
+    method : str
+        Key of `qsmcmb.dipole_inversion.METHODS`.
+
+    Returns
+    -------
+    bool
+        True where echo times and field strength matter.
+
+    Raises
+    ------
+    ConfigError
+        Unknown method.
+
+    Examples
+    --------
+    >>> is_nonlinear("medi"), is_nonlinear("tkd")
+    (True, False)
+    """
     return "radians_per_ppm" in inspect.signature(resolve(METHODS, method)).parameters

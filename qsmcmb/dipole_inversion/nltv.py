@@ -1,10 +1,8 @@
 """Re-weighted total variation: TV whose weight falls where the map has edges, found from the map itself.
 
-Candes, Wakin and Boyd 2008, doi 10.1007/s00041-008-9045-x: minimise |W (D chi - f)|^2 / 2 + sum lambda_i |grad
-chi|_i, then set lambda_i = lambda / (1 + |grad chi|_i / edge) and go on from there. In effect the penalty is the
-logarithm of the gradient: flat regions stay flat, and strong sources lose nothing to the shrinkage that lowers
-their susceptibility under plain TV. About 30 iterations of two transform pairs; memory as for `tv` and one more
-volume of the mask's box.
+In effect the penalty is the logarithm of the gradient: flat regions stay flat, and strong sources lose nothing to the
+shrinkage that lowers their susceptibility under plain TV. About 30 iterations of two transform pairs; memory as for
+`tv` and one more volume of the mask's box.
 """
 
 from __future__ import annotations
@@ -33,10 +31,14 @@ from qsmcmb.dipole_inversion.regularisation import GRADIENT_FACTOR, error_level
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
+__all__ = ("invert_nltv",)
+
 EDGE_FACTOR = 8.0
-"""Gradient at which the weight is halved, over error level per voxel edge: clear of what noise makes."""
+"""Gradient at which the weight is halved, in error levels per voxel edge: clear of what noise makes. Set by trial."""
 FLAT_FACTOR = 2.0
-"""Weight of flat regions over that of `tv`: with edges spared, these can be smoothed more."""
+"""Weight of flat regions over that of `tv`, a ratio: with edges spared, these can be smoothed more. Set by
+trial.
+"""
 
 
 def invert_nltv(
@@ -56,40 +58,58 @@ def invert_nltv(
     Parameters
     ----------
     local_field_ppm : ndarray of shape grid.shape, float32
-        Local field, ppm, 0 outside the mask.
-    mask : ndarray of bool
-        Where the field is defined.
+        Local field, ppm; 0 outside the mask.
+    mask : ndarray of shape grid.shape, bool
+        Voxels where the field is defined.
     grid : Grid
-        Geometry with the direction of B0.
-    field_sd_ppm : ndarray of shape grid.shape, optional
-        SD of the field, ppm.
+        Shape, voxel size (mm) and direction of B0.
+    field_sd_ppm : ndarray of shape grid.shape, float32, optional
+        SD of the field, ppm; data weigh by its inverse, without it all alike.
     regularisation : float, optional
-        Weight of the gradient in flat regions, ppm mm, 1e-9 to 10. From the noise by default.
+        Weight lambda of the gradient in flat regions, ppm mm; 1e-9 to 10. None: from the field's error level.
     edge_ppm_per_mm : float, optional
-        Gradient at which the weight is half of that, ppm/mm, 1e-9 to 1e3. From the noise by default.
+        Gradient at which the weight is half of that, ppm/mm; 1e-9 to 1e3. None: from the field's error level.
     reweightings : int, optional
-        How often weights are set anew, 1 to 50.
+        Number of times that the weights are set anew, 1 to 50.
     tolerance : float, optional
-        Re-weigh, and at last stop, when an iteration changes the map's gradient by less than this part of its
-        norm; 1e-8 to 1.
+        Weights are set anew, and at last iterations end, when an iteration changes the split gradient by less than this
+        fraction of its norm; 1e-8 to 1.
     max_iterations : int, optional
-        In all, 1 to 1000.
+        Iterations in all at most, 1 to 1000.
 
     Returns
     -------
     ndarray of shape grid.shape, float32
-        ppm; 0 outside the mask.
+        Susceptibility relative to the mean over the volume, ppm; 0 outside the mask.
 
     Raises
     ------
     InvalidInputError
         An option out of range.
 
+    Notes
+    -----
+    Minimises, with the data weights W (inverse SD, median 1), in rounds n = 0, 1, ...::
+
+        |W (D chi - f)|_2^2 / 2 + sum_i lambda_i |grad chi|_i
+        lambda_i = lambda / (1 + |grad chi_(n-1)|_i / edge),    lambda_i = lambda at first
+
+    The splitting goes on from where it is when the weights change.
+
+    References
+    ----------
+    Candès, Wakin and Boyd 2008. Enhancing sparsity by reweighted l1 minimization. doi:10.1007/s00041-008-9045-x
+
     Examples
     --------
+    >>> from qsmcmb.core.dipole import forward_field
     >>> grid = Grid.isotropic((16, 16, 16), 1.0)
-    >>> invert_nltv(np.zeros(grid.shape, np.float32), np.ones(grid.shape, bool), grid).shape
-    (16, 16, 16)
+    >>> body = np.zeros(grid.shape, np.float32)
+    >>> body[6:10, 6:10, 6:10] = 1.0
+    >>> field = forward_field(body, grid)
+    >>> chi = invert_nltv(field, np.ones(grid.shape, bool), grid)
+    >>> round(float(chi[8, 8, 8]), 1)
+    1.0
     """
     check_options(regularisation, tolerance, max_iterations)
     check_range("reweightings", reweightings, 1, 50)
@@ -102,11 +122,13 @@ def invert_nltv(
     voxel_mm = grid.voxel_volume_mm3 ** (1 / 3)
     if regularisation is None or edge_ppm_per_mm is None:
         level = error_level(local_field_ppm, mask, grid, field_sd=field_sd_ppm)
+        # Either may be given; the level is found once for both.
         regularisation = regularisation or FLAT_FACTOR * GRADIENT_FACTOR * voxel_mm * level
         edge_ppm_per_mm = edge_ppm_per_mm or EDGE_FACTOR * level / voxel_mm
     region = Region(mask)
     weight2 = region.cut(weights) ** 2
     field = region.cut(local_field_ppm)
+    # Thresholds follow from the weight of flat regions; edges have a fraction of it.
     penalties = Penalties(regularisation, SHRINK * scale)
     data_step = partial(
         _admm_loops.update_data, field, weight2, region.volume(), region.start, penalties.mu_data, RELAXATION
@@ -117,7 +139,7 @@ def invert_nltv(
 
 
 class _Reweighted(WeightedSplitting):
-    """The gradient's splitting with weights that follow the map each time it has settled."""
+    """Hold the gradient's splitting with weights that follow the map each time it has settled."""
 
     def __init__(
         self, region: Region, grid: Grid, shrink: float, edge: float, *, rounds: tuple[int, float]
@@ -127,7 +149,9 @@ class _Reweighted(WeightedSplitting):
         self.left, self.tolerance = rounds
 
     def update(self, chi: FloatArray) -> FloatArray:
+        """Take in a new map, and set the weights anew where it has settled; return the squared change and norm."""
         change, norm = super().update(chi)
+        # Weights that follow a map on its way would follow its errors.
         if self.left and change <= self.tolerance**2 * norm:
             self.left -= 1
             _nltv_loops.reweigh(

@@ -1,4 +1,4 @@
-"""How far a field can be trusted: data weights from its SD, and its noise where no SD is given."""
+"""Data weights from a field's SD, and the noise of a field that has no SD."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from qsmcmb.core.robust import (
 from qsmcmb.dipole_inversion import _head_loops as loops
 from qsmcmb.typing import BoolArray, FloatArray
 
+__all__ = ("noise_level",)
+
 MAX_WEIGHT = 2.0
+"""Largest data weight over their median, a ratio: a few voxels of tiny SD do not decide the map. Set by trial."""
 
 
 def data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatArray:
@@ -29,27 +32,28 @@ def squared_data_weights(field_sd: FloatArray | None, mask: BoolArray) -> FloatA
 
 
 def signal_weights(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None = None) -> FloatArray:
-    """Return the squared weight that a voxel's datum has for what it may hold: 1 up to where noise drowns the signal.
+    """Return the squared weight of each datum as a fraction of signal: 1 down to where noise drowns the signal.
 
     Parameters
     ----------
     field : ndarray of shape (x, y, z)
-        Any unit, 0 outside the mask.
-    mask : ndarray of bool
-        Where the field is defined.
-    field_sd : ndarray, optional
+        Local field, any unit, 0 outside the mask.
+    mask : ndarray of shape (x, y, z), bool
+        Voxels where the field is defined.
+    field_sd : ndarray of shape (x, y, z), optional
         SD of the field, same unit.
 
     Returns
     -------
     ndarray of shape (x, y, z), float32
-        s^2 / (s^2 + SD^2) with s the SD of the field over the mask; 0 outside and where the SD is not finite.
+        Weight s^2 / (s^2 + SD^2) with s the SD of the field over the mask; 0 outside and where the SD is not finite.
 
     Notes
     -----
     For a method of few iterations, which do not get to what inverse variances all but leave out: the cores of strong
     lesions, noisy beside tissue but far above their own noise, would be fitted as if they were empty.
     """
+    # An SD of 0 means outside, or unknown: it must not weigh infinitely.
     usable = None if field_sd is None else positive_inside(field_sd, mask)
     if field_sd is None or usable is None:
         return mask.astype(np.float32)
@@ -67,21 +71,33 @@ def squared_weights_and_noise(
 
 
 def noise_level(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None = None) -> float:
-    """Return the noise SD of a field: the median of its SD map, or from the field's own roughness.
+    """Return the noise SD of a field, from its SD map or from its own roughness.
 
     Parameters
     ----------
     field : ndarray of shape (x, y, z)
-        Any unit; the result has it.
-    mask : ndarray of bool
-        Where the field is defined.
-    field_sd : ndarray, optional
-        SD of the field, same unit.
+        Field, any unit.
+    mask : ndarray of shape (x, y, z), bool
+        Voxels where the field is defined.
+    field_sd : ndarray of shape (x, y, z), optional
+        SD of the field, same unit; not positive or not finite counts as unknown.
 
     Returns
     -------
     float
-        Positive.
+        Noise SD in the unit of the field, positive.
+
+    Notes
+    -----
+    With an SD map its median over the mask. Without one, from the third difference d of the field, once along each
+    axis, which takes all smooth fields out: median |d| / 0.6745 / sqrt(8), for of white noise d has sqrt(8) times the
+    SD.
+
+    Examples
+    --------
+    >>> field = np.random.default_rng(0).normal(0, 2.0, (16, 16, 16)).astype(np.float32)
+    >>> round(noise_level(field, np.ones(field.shape, bool)))
+    2
     """
     if field_sd is not None:
         middle = positive_median(field_sd, mask)

@@ -1,8 +1,4 @@
-"""Thresholded k-space division.
-
-Shmueli et al. 2009, doi 10.1002/mrm.22135; correction by the mean response: Schweser et al. 2013,
-doi 10.1002/mrm.24405. One transform pair; memory: the map and the transform's two buffers.
-"""
+"""Thresholded k-space division: one transform pair; memory of the map and the transform's two buffers."""
 
 from __future__ import annotations
 
@@ -14,6 +10,8 @@ from qsmcmb.dipole_inversion.closed_form import divide_spectrum, transform_field
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
+__all__ = ("invert_tkd",)
+
 
 def invert_tkd(
     local_field_ppm: FloatArray,
@@ -23,38 +21,62 @@ def invert_tkd(
     threshold: float = 0.1,
     correct: bool = True,
 ) -> FloatArray:
-    """Divide by the dipole kernel where it is large, by the threshold elsewhere.
+    """Invert by division by the dipole kernel, whose small values are replaced by a threshold.
 
     Parameters
     ----------
     local_field_ppm : ndarray of shape grid.shape, float32
-        Local field, ppm, 0 outside the mask.
-    mask : ndarray of bool
-        Where the field is defined.
+        Local field, ppm; 0 outside the mask.
+    mask : ndarray of shape grid.shape, bool
+        Voxels where the field is defined.
     grid : Grid
-        Geometry with the direction of B0.
+        Shape, voxel size (mm) and direction of B0.
     threshold : float, optional
-        Least absolute value of the kernel to divide by, 1e-4 to 1/3.
+        Smallest absolute value of the kernel that is divided by, 1e-4 to 1/3.
     correct : bool, optional
-        Divide by the mean response of a point source, so that sums are not too low.
+        Divide the map by its mean response to a point source, so that sums over a body are not too low.
 
     Returns
     -------
     ndarray of shape grid.shape, float32
-        ppm; 0 outside the mask.
+        Susceptibility relative to the mean over the volume, ppm; 0 outside the mask.
 
     Raises
     ------
     InvalidInputError
         Threshold out of range.
 
+    Notes
+    -----
+    In k-space, with the dipole kernel D(k) = 1/3 - (k.b)^2 / k^2, the direction b of B0 and the threshold t::
+
+        chi(k) = f(k) / D(k)            where |D(k)| >= t
+        chi(k) = f(k) sign(D(k)) / t    elsewhere
+
+    The correction divides by the mean of D times this inverse over k-space, the response at the centre of a point
+    source.
+
+    References
+    ----------
+    Shmueli et al. 2009. Magnetic susceptibility mapping of brain tissue in vivo using MRI phase data.
+    doi:10.1002/mrm.22135
+
+    The correction: Schweser et al. 2013. Toward online reconstruction of quantitative susceptibility maps: superfast
+    dipole inversion. doi:10.1002/mrm.24405
+
     Examples
     --------
+    >>> from qsmcmb.core.dipole import forward_field
     >>> grid = Grid.isotropic((16, 16, 16), 1.0)
-    >>> invert_tkd(np.zeros(grid.shape, np.float32), np.ones(grid.shape, bool), grid).shape
-    (16, 16, 16)
+    >>> body = np.zeros(grid.shape, np.float32)
+    >>> body[6:10, 6:10, 6:10] = 1.0
+    >>> field = forward_field(body, grid)
+    >>> chi = invert_tkd(field, np.ones(grid.shape, bool), grid)
+    >>> round(float(chi[8, 8, 8]), 1)
+    0.9
     """
     check_range("threshold", threshold, 1e-4, 1 / 3)
+    # What the loop divides by from, and multiplies by below.
     limits = np.float32(threshold), np.float32(1.0 / threshold)
     transform_field(local_field_ppm, grid)
     return divide_spectrum(mask, grid, loops.divide_above, *limits, correct=correct)

@@ -1,7 +1,6 @@
-"""Truncated singular value decomposition: the dipole kernel is diagonal in k-space, its singular values |D|.
+"""Truncated singular value decomposition: the dipole kernel is diagonal in k-space, its singular values are |D|.
 
-Wharton et al. 2010, doi 10.1002/mrm.22334; correction by the mean response: Schweser et al. 2013,
-doi 10.1002/mrm.24405. One transform pair; memory: the map and the transform's two buffers.
+One transform pair; memory of the map and the transform's two buffers.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from qsmcmb.dipole_inversion.closed_form import divide_spectrum, transform_field
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
+__all__ = ("invert_tsvd",)
+
 
 def invert_tsvd(
     local_field_ppm: FloatArray,
@@ -23,38 +24,62 @@ def invert_tsvd(
     threshold: float = 0.1,
     correct: bool = True,
 ) -> FloatArray:
-    """Divide by the dipole kernel where it is large; take nothing from the rest of k-space.
+    """Invert by division by the dipole kernel where it is large, with zeros in the rest of k-space.
 
     Parameters
     ----------
     local_field_ppm : ndarray of shape grid.shape, float32
-        Local field, ppm, 0 outside the mask.
-    mask : ndarray of bool
-        Where the field is defined.
+        Local field, ppm; 0 outside the mask.
+    mask : ndarray of shape grid.shape, bool
+        Voxels where the field is defined.
     grid : Grid
-        Geometry with the direction of B0.
+        Shape, voxel size (mm) and direction of B0.
     threshold : float, optional
-        Least absolute value of the kernel to divide by, 1e-4 to 1/3.
+        Smallest absolute value of the kernel that is divided by, 1e-4 to 1/3.
     correct : bool, optional
-        Divide by the mean response of a point source, so that sums are not too low.
+        Divide the map by its mean response to a point source, so that sums over a body are not too low.
 
     Returns
     -------
     ndarray of shape grid.shape, float32
-        ppm; 0 outside the mask.
+        Susceptibility relative to the mean over the volume, ppm; 0 outside the mask.
 
     Raises
     ------
     InvalidInputError
         Threshold out of range.
 
+    Notes
+    -----
+    In k-space, with the dipole kernel D(k) and the threshold t::
+
+        chi(k) = f(k) / D(k)    where |D(k)| >= t
+        chi(k) = 0              elsewhere
+
+    The correction divides by the mean of D times this inverse over k-space, the response at the centre of a point
+    source.
+
+    References
+    ----------
+    Wharton, Schäfer and Bowtell 2010. Susceptibility mapping in the human brain using threshold-based k-space division.
+    doi:10.1002/mrm.22334
+
+    The correction: Schweser et al. 2013. Toward online reconstruction of quantitative susceptibility maps: superfast
+    dipole inversion. doi:10.1002/mrm.24405
+
     Examples
     --------
+    >>> from qsmcmb.core.dipole import forward_field
     >>> grid = Grid.isotropic((16, 16, 16), 1.0)
-    >>> invert_tsvd(np.zeros(grid.shape, np.float32), np.ones(grid.shape, bool), grid).shape
-    (16, 16, 16)
+    >>> body = np.zeros(grid.shape, np.float32)
+    >>> body[6:10, 6:10, 6:10] = 1.0
+    >>> field = forward_field(body, grid)
+    >>> chi = invert_tsvd(field, np.ones(grid.shape, bool), grid)
+    >>> round(float(chi[8, 8, 8]), 1)
+    1.0
     """
     check_range("threshold", threshold, 1e-4, 1 / 3)
+    # What the loop divides by from, and multiplies by below.
     limits = np.float32(threshold), np.float32(0.0)
     transform_field(local_field_ppm, grid)
     return divide_spectrum(mask, grid, loops.divide_above, *limits, correct=correct)

@@ -1,8 +1,6 @@
-"""Total variation by ADMM: minimise |W (D chi - f)|^2 / 2 + lambda |grad chi|_1.
+"""Total variation by the alternating direction method of multipliers.
 
-Bilgic et al. 2014, doi 10.1002/mrm.25029; data weights by a second splitting as in Milovic et al. 2018,
-doi 10.1002/mrm.27073. About 17 iterations of two transform pairs; memory of 4 volumes of the frame and 6 of
-the mask's box.
+About 17 iterations of two transform pairs; memory of 4 volumes of the frame and 6 of the mask's box.
 """
 
 from __future__ import annotations
@@ -29,6 +27,8 @@ from qsmcmb.dipole_inversion.regularisation import gradient_weight
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
+__all__ = ("invert_tv",)
+
 
 def invert_tv(
     local_field_ppm: FloatArray,
@@ -45,38 +45,58 @@ def invert_tv(
     Parameters
     ----------
     local_field_ppm : ndarray of shape grid.shape, float32
-        Local field, ppm, 0 outside the mask.
-    mask : ndarray of bool
-        Where the field is defined.
+        Local field, ppm; 0 outside the mask.
+    mask : ndarray of shape grid.shape, bool
+        Voxels where the field is defined.
     grid : Grid
-        Geometry with the direction of B0.
-    field_sd_ppm : ndarray of shape grid.shape, optional
-        SD of the field, ppm.
+        Shape, voxel size (mm) and direction of B0.
+    field_sd_ppm : ndarray of shape grid.shape, float32, optional
+        SD of the field, ppm; data weigh by its inverse, without it all alike.
     regularisation : float, optional
-        Weight of the gradient, ppm mm, 1e-9 to 10. From the noise by default.
+        Weight lambda of the gradient, ppm mm; 1e-9 to 10. None: from the field's error level (`gradient_weight`).
     tolerance : float, optional
-        Stop when an iteration changes the map's gradient by less than this part of its norm; 1e-8 to 1.
+        Iterations end when one changes the split gradient by less than this fraction of its norm; 1e-8 to 1.
     max_iterations : int, optional
-        1 to 1000.
+        Iterations at most, 1 to 1000.
 
     Returns
     -------
     ndarray of shape grid.shape, float32
-        ppm; 0 outside the mask.
+        Susceptibility relative to the mean over the volume, ppm; 0 outside the mask.
 
     Raises
     ------
     InvalidInputError
         An option out of range.
 
+    Notes
+    -----
+    Minimises, with the data weights W (inverse SD, median 1)::
+
+        |W (D chi - f)|_2^2 / 2 + lambda |grad chi|_1
+
+    References
+    ----------
+    Bilgic et al. 2014. Fast quantitative susceptibility mapping with L1-regularization and automatic parameter
+    selection. doi:10.1002/mrm.25029
+
+    The data weights by a second splitting: Milovic et al. 2018. Fast nonlinear susceptibility inversion with
+    variational regularization. doi:10.1002/mrm.27073
+
     Examples
     --------
+    >>> from qsmcmb.core.dipole import forward_field
     >>> grid = Grid.isotropic((16, 16, 16), 1.0)
-    >>> invert_tv(np.zeros(grid.shape, np.float32), np.ones(grid.shape, bool), grid).shape
-    (16, 16, 16)
+    >>> body = np.zeros(grid.shape, np.float32)
+    >>> body[6:10, 6:10, 6:10] = 1.0
+    >>> field = forward_field(body, grid)
+    >>> chi = invert_tv(field, np.ones(grid.shape, bool), grid)
+    >>> round(float(chi[8, 8, 8]), 1)
+    1.0
     """
     check_options(regularisation, tolerance, max_iterations)
     weights = data_weights(field_sd_ppm, mask)
+    # Of voxels with data alone: noise elsewhere would set the thresholds.
     scale = std_inside(local_field_ppm, weights > 0)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
@@ -85,6 +105,7 @@ def invert_tv(
     region = Region(mask)
     weight2 = region.cut(weights) ** 2
     field = region.cut(local_field_ppm)
+    # A squared term is smooth, so a long step is safe.
     penalties = Penalties(regularisation, LONG_SHRINK * scale, LOW_MU_DATA)
     data_step = partial(
         loops.update_data, field, weight2, region.volume(), region.start, penalties.mu_data, RELAXATION

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from qsmcmb.core.methods import call_method
 from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
-from qsmcmb.field_mapping import METHODS
+from qsmcmb.field_mapping import DEFAULT, METHODS
 from qsmcmb.field_mapping.field_map import FieldMap
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
+
+__all__ = ("map_field",)
 
 
 def map_field(
@@ -19,7 +21,7 @@ def map_field(
     grid: Grid,
     *,
     te_s: tuple[float, ...],
-    method: str = "nonlinear",
+    method: str = DEFAULT,
     options: Mapping[str, object] | None = None,
 ) -> FieldMap:
     """Combine the echoes into the total field.
@@ -27,17 +29,17 @@ def map_field(
     Parameters
     ----------
     unwrapped_rad, magnitude : ndarray of shape (echo, x, y, z)
-        Unwrapped phase, rad; magnitude.
-    mask : ndarray of bool
-        Where the field is wanted.
+        Unwrapped phase, rad, and magnitude, any unit; finite inside the mask.
+    mask : ndarray of shape grid.shape, bool
+        Voxels whose field is wanted, at least one.
     grid : Grid
-        Geometry.
+        Shape and voxel size (mm).
     te_s : tuple of float
-        Echo times, s.
+        Echo times, s, positive and ascending.
     method : str, optional
         Key of `qsmcmb.field_mapping.METHODS`.
     options : mapping, optional
-        Options of the method.
+        Options of the method by name.
 
     Returns
     -------
@@ -50,7 +52,21 @@ def map_field(
         Wrong shapes, empty mask, values that are not finite inside it.
     ConfigError
         Unknown method or option.
+
+    Notes
+    -----
+    The phase is 2 pi f TE plus an offset, which is 0 where it was removed before.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grid, te = Grid.isotropic((8, 8, 8), 1.0), (0.005, 0.010, 0.015)
+    >>> phase = np.stack([np.full(grid.shape, 2 * np.pi * 10 * t, np.float32) for t in te])
+    >>> fit = map_field(phase, np.ones_like(phase), np.ones(grid.shape, bool), grid, te_s=te, method="weighted")
+    >>> round(float(fit.total_field_hz[0, 0, 0]), 3)
+    10.0
     """
+    # Checked once here; methods trust what they are given.
     check_mask(mask, grid)
     for name, array in (("unwrapped_rad", unwrapped_rad), ("magnitude", magnitude)):
         check_volume(name, array, grid, echoes=len(te_s))

@@ -11,11 +11,30 @@ from qsmcmb.field_mapping.bipolar import find_readout_phase, level_polarities
 from qsmcmb.field_mapping.slice_flips import find_slice_flips, turn_slices
 from qsmcmb.typing import FloatArray
 
+__all__ = (
+    "Prepared",
+    "prepare_phase",
+)
+
 CHOICES = ("warn", "correct", "ignore")
+"""Names of what is done about a fault: report it, report and correct it, do not look for it."""
 
 
 class Prepared(NamedTuple):
-    """Phase (echo, x, y, z), rad, and what was found."""
+    """Hold the phase and what was found in it.
+
+    Parameters
+    ----------
+    phase_rad : ndarray of shape (echo, x, y, z), float32
+        Wrapped phase, rad.
+    warnings : tuple of str
+        One sentence for each fault.
+
+    Examples
+    --------
+    >>> Prepared(np.zeros((1, 2, 2, 2), np.float32), ()).warnings
+    ()
+    """
 
     phase_rad: FloatArray
     warnings: tuple[str, ...]
@@ -34,23 +53,33 @@ def prepare_phase(
     Parameters
     ----------
     phase_rad, magnitude : ndarray of shape (echo, x, y, z)
-        Wrapped phase, rad, and magnitude.
+        Wrapped phase, rad, and magnitude, any unit.
     te_s : tuple of float
-        Echo times, s.
+        Echo times, s, positive and ascending.
     slice_flips : {"warn", "correct", "ignore"}, optional
-        What to do where every other slice is turned by pi (GE).
+        Action where every other slice is turned by pi (GE).
     bipolar : {"warn", "correct", "ignore"}, optional
-        What to do where even and odd echoes differ by a phase along the readout.
+        Action where even and odd echoes differ by a phase along the readout.
 
     Returns
     -------
     Prepared
-        The very same phase unless something was found that was to be corrected.
+        Phase and warnings; the very same phase unless something was found that was to be corrected.
 
     Raises
     ------
     InvalidInputError
         Another choice.
+
+    Notes
+    -----
+    Slices alternate where the mean step between neighbours is near pi: its cosine is below -0.5 and its coherence above
+    0.3. The readout is bipolar where 2 phi_2 - phi_1 - phi_3, in which field and offset cancel, has a slope along one
+    axis.
+
+    References
+    ----------
+    Bipolar readout: Lu et al. 2008. Water-fat separation with bipolar multiecho sequences. doi:10.1002/mrm.21583
 
     Examples
     --------
@@ -63,13 +92,16 @@ def prepare_phase(
     check_choice("bipolar", bipolar, CHOICES)
     warnings = []
     if slice_flips != "ignore":
+        # The first echo has the most signal, and the flips are the same in all.
         axes = find_slice_flips(phase_rad[0], magnitude[0])
         if axes:
             names = ", ".join("xyz"[a] for a in axes)
             fact = f"phase turns by pi from slice to slice along {names}"
-            warnings.append(_told(fact, slice_flips, "slice_flips"))
+            warnings.append(_warning(fact, slice_flips, "slice_flips"))
+            # Only when asked for: a wrong correction is worse than a warning.
             phase_rad = turn_slices(phase_rad, axes) if slice_flips == "correct" else phase_rad
     if bipolar != "ignore":
+        # After the slices are right: their jumps would hide a slope.
         found = find_readout_phase(phase_rad, magnitude, te_s=te_s)
         if found:
             whole = abs(found.slope_rad) * phase_rad.shape[1 + found.axis]
@@ -77,12 +109,13 @@ def prepare_phase(
                 f"even and odd echoes differ by {whole:.1f} rad along {'xyz'[found.axis]} and "
                 f"{found.offset_rad:.1f} rad everywhere: bipolar readout"
             )
-            warnings.append(_told(fact, bipolar, "bipolar"))
+            warnings.append(_warning(fact, bipolar, "bipolar"))
             phase_rad = level_polarities(phase_rad, found) if bipolar == "correct" else phase_rad
     return Prepared(np.asarray(phase_rad, np.float32), tuple(warnings))
 
 
-def _told(fact: str, choice: str, option: str) -> str:
+def _warning(fact: str, choice: str, option: str) -> str:
+    """Return the sentence that says what was found and whether it was corrected."""
     if choice == "correct":
         return f"{fact}; corrected"
     return f'{fact}; not corrected: set {option} = "correct" in [prepare] if that is so'

@@ -6,10 +6,12 @@ import numpy as np
 
 from qsmcmb.typing import FloatArray
 
-OPPOSED = -0.5
-"""Cosine of the mean step between slices below which they alternate."""
-COHERENT = 0.3
-"""Least coherence of the step: without it there is nothing to tell."""
+__all__: tuple[str, ...] = ()
+
+MAX_STEP_COSINE = -0.5
+"""Cosine of the mean step between slices below which they alternate: within a third of a turn of pi."""
+MIN_COHERENCE = 0.3
+"""Coherence of the step from which on it is believed, 0 to 1: noise has less. Set by trial."""
 
 
 def find_slice_flips(phase_rad: FloatArray, magnitude: FloatArray) -> tuple[int, ...]:
@@ -36,12 +38,15 @@ def find_slice_flips(phase_rad: FloatArray, magnitude: FloatArray) -> tuple[int,
     found = []
     for axis in range(3):
         lines = np.moveaxis(signal, axis, 0)
+        # Two slices are one step, which says nothing of alternation.
         if len(lines) < 3:
             continue
+        # The mean step along the axis, weighted by both magnitudes.
         step = np.vdot(lines[:-1], lines[1:])
         whole = float((np.abs(lines[:-1]) * np.abs(lines[1:])).sum(dtype=np.float64))
+        # 1 where all steps agree, near 0 in noise.
         coherence = abs(step) / max(whole, 1e-30)
-        if coherence > COHERENT and step.real < OPPOSED * abs(step):
+        if coherence > MIN_COHERENCE and step.real < MAX_STEP_COSINE * abs(step):
             found.append(axis)
     return tuple(found)
 
@@ -51,6 +56,7 @@ def turn_slices(phase_rad: FloatArray, axes: tuple[int, ...]) -> FloatArray:
     out = phase_rad.copy()
     for axis in axes:
         lines = np.moveaxis(out, axis + 1, 0)
+        # Towards 0, so that the result stays in one turn.
         lines[1::2] = np.where(
             lines[1::2] < 0, lines[1::2] + np.float32(np.pi), lines[1::2] - np.float32(np.pi)
         )

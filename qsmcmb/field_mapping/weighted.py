@@ -1,7 +1,6 @@
 """Weighted combination of echoes: a line, weights magnitude^2, through 0 or with a free offset.
 
-Robinson et al. 2017, doi 10.1002/nbm.3601. Two float32 volumes of the mask's box
-beside the maps; no iteration.
+Two float32 volumes of the mask's box beside the maps; no iteration.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from qsmcmb.field_mapping.field_map import FieldMap, box_limits, empty_map, nois
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
+__all__ = ("fit_weighted",)
+
 
 def fit_weighted(
     unwrapped_rad: FloatArray,
@@ -23,18 +24,18 @@ def fit_weighted(
     te_s: tuple[float, ...],
     free_offset: bool = False,
 ) -> FieldMap:
-    """Fit phase = 2 pi f TE (+ offset) by weighted least squares.
+    """Fit a line to the phase of the echoes by weighted least squares.
 
     Parameters
     ----------
     unwrapped_rad, magnitude : ndarray of shape (echo, x, y, z)
-        Unwrapped phase, without its offset unless that is free, rad; magnitude.
-    mask : ndarray of bool
-        Outside it the field is 0 and its SD infinite.
+        Unwrapped phase, without its offset unless that is free, rad; magnitude, any unit.
+    mask : ndarray of shape (x, y, z), bool
+        Voxels that are fitted.
     grid : Grid
-        Geometry.
+        Geometry; not used.
     te_s : tuple of float
-        Echo times, s.
+        Echo times, s, positive and ascending.
     free_offset : bool, optional
         Fit the phase at TE = 0 in each voxel too (at least two echoes): for phase whose offset was not removed, at
         about twice the noise.
@@ -42,16 +43,36 @@ def fit_weighted(
     Returns
     -------
     FieldMap
-        The SD is the noise's, raised where the echoes disagree by more than noise.
+        Field and its SD, which is the noise's, raised where the echoes disagree by more than noise; outside the mask 0
+        and infinite.
+
+    Raises
+    ------
+    InvalidInputError
+        From `map_field`, which checks shapes and values; the fit itself has no option with a range.
+
+    Notes
+    -----
+    Minimises over the field f and, if it is free, the offset phi_0::
+
+        sum_e m_e^2 (phi_e - 2 pi f TE_e - phi_0)^2
+
+    with the weights m^2, the inverse variance of the phase.
+
+    References
+    ----------
+    Robinson et al. 2017. An illustrated comparison of processing methods for MR phase imaging and QSM: combining array
+    coil signals and phase unwrapping. doi:10.1002/nbm.3601
 
     Examples
     --------
-    >>> te = (0.005, 0.010)
-    >>> phase = np.stack([np.full((8, 8, 8), 2 * np.pi * 10 * t) for t in te]).astype(np.float32)
-    >>> fit = fit_weighted(phase, np.ones_like(phase), np.ones((8, 8, 8), bool), None, te_s=te)
+    >>> grid, te = Grid.isotropic((8, 8, 8), 1.0), (0.005, 0.010)
+    >>> phase = np.stack([np.full(grid.shape, 2 * np.pi * 10 * t) for t in te]).astype(np.float32)
+    >>> fit = fit_weighted(phase, np.ones_like(phase), np.ones(grid.shape, bool), grid, te_s=te)
     >>> round(float(fit.total_field_hz[0, 0, 0]), 3)
     10.0
     """
+    # One echo cannot tell an offset from a field.
     free = free_offset and len(te_s) > 1
     sums = empty_map(mask.shape)
     loops.fit_line(unwrapped_rad, magnitude, mask, box_limits(mask), np.array(te_s), free, tuple(sums))

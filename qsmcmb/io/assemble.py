@@ -1,4 +1,4 @@
-"""From volumes of one scan to a `GreScan`: shapes, affines, scaling and echo order checked."""
+"""A `GreScan` from the volumes of one scan: shapes, affines, scaling and echo order checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from qsmcmb.io.phase_scaling import phase_scale, to_radians
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import FloatArray
 
+__all__ = ("parse_te",)
+
 AFFINE_TOLERANCE_MM = 0.01
+"""Largest difference of two affines that count as one, mm: more than float32 headers lose, little beside any voxel."""
 
 
 def split_echoes(volumes: Sequence[Volume]) -> list[Volume]:
@@ -66,7 +69,10 @@ def assemble(
         phase_rad[i][bad] = 0
         mag[i] = np.maximum(m_values, 0)
     sources = tuple(dict.fromkeys((v.path.as_posix(), v.sha256) for v in (*phase, *magnitude)))
-    return GreScan(phase_rad, mag, tuple(float(t) for t in te_s), b0_tesla, grid, name, sources, tuple(notes))
+    return GreScan(
+        phase_rad=phase_rad, magnitude=mag, te_s=tuple(float(t) for t in te_s), b0_tesla=b0_tesla, grid=grid, name=name,
+        sources=sources, warnings=tuple(notes),
+    )  # fmt: skip
 
 
 def common_grid(volumes: Sequence[Volume], b0_dir: tuple[float, float, float] | None) -> Grid:
@@ -112,7 +118,17 @@ def combine_real_imaginary(real: Volume, imaginary: Volume) -> tuple[Volume, Vol
 
 
 def parse_te(text: str) -> tuple[float, ...]:
-    """Return echo times in s from `4,8,12ms` or `0.004,0.008s`.
+    """Return echo times from text such as `4,8,12ms` or `0.004,0.008s`.
+
+    Parameters
+    ----------
+    text : str
+        Numbers separated by commas, then the unit, ms or s.
+
+    Returns
+    -------
+    tuple of float
+        Echo times, s, 0 to 0.3, ascending.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: temporary name in the same folder, fsync, replace, fsync the folder."""
+"""Files that appear whole or not at all: temporary name in the same folder, fsync, replace, fsync the folder."""
 
 from __future__ import annotations
 
@@ -9,9 +9,35 @@ from pathlib import Path
 
 from qsmcmb.errors import OutputError
 
+__all__ = (
+    "atomic_write",
+    "make_folder",
+)
+
 
 def atomic_write(path: Path, content: bytes) -> None:
-    """Write `content` under `path`, replacing what is there only once the new file is safe on disk."""
+    """Write a file, replacing what is there only once the new one is safe on disk.
+
+    Parameters
+    ----------
+    path : Path
+        Final name; its folder exists.
+    content : bytes
+        The whole file.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; what was there before stays.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     atomic_write(Path(folder) / "a.txt", b"all of it")
+    ...     (Path(folder) / "a.txt").read_bytes()
+    b'all of it'
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -35,7 +61,30 @@ def atomic_write(path: Path, content: bytes) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Create a folder and prove that it can be written, before any computation."""
+    """Create a folder and prove that it can be written, before any computation.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; its parents are created, too.
+
+    Returns
+    -------
+    Path
+        The same.
+
+    Raises
+    ------
+    OutputError
+        OUT: it cannot be created or written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     make_folder(Path(folder) / "out" / "logs").is_dir()
+    True
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):

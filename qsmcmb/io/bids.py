@@ -21,14 +21,40 @@ from qsmcmb.io.nifti import Volume, read_volume
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.model import GreScan
 
+__all__ = (
+    "Image",
+    "SessionFiles",
+    "acquisition_times",
+    "list_sessions",
+    "load_scan",
+)
+
 SUFFIXES = ("MEGRE", "T2starw")
+"""BIDS suffixes of images that are read: multi-echo and T2*-weighted gradient echo."""
 PARTS = ("mag", "phase", "real", "imag")
+"""Values of the BIDS entity `part` that are read."""
 EXTENSIONS = (".nii", ".nii.gz")
+"""Endings of image files that are read."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """One file with its entities."""
+    """One image file of a BIDS data set with the entities of its name.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    entities : dict
+        BIDS entity to its value, e.g. ``{"sub": "01", "echo": "1", "part": "phase"}``.
+    suffix : str
+        BIDS suffix, ``MEGRE`` or ``T2starw``.
+
+    Examples
+    --------
+    >>> Image(Path("sub-01_part-mag_MEGRE.nii"), {"sub": "01", "part": "mag"}, "MEGRE").entities["part"]
+    'mag'
+    """
 
     path: Path
     entities: dict[str, str]
@@ -37,7 +63,24 @@ class Image:
 
 @dataclass(frozen=True)
 class SessionFiles:
-    """The images of one scan: one subject, session, run and suffix."""
+    """The images of one scan: one subject, session, run and suffix.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the data set.
+    participant : str
+        Label without `sub-`.
+    session : str or None
+        Label without `ses-`; None without sessions.
+    images : tuple of Image
+        Every part of every echo.
+
+    Examples
+    --------
+    >>> SessionFiles(Path("bids"), "01", "1", ()).prefix
+    'sub-01_ses-1'
+    """
 
     root: Path
     participant: str
@@ -46,17 +89,17 @@ class SessionFiles:
 
     @property
     def name(self) -> str:
-        """`sub-01/ses-1` or `sub-01`."""
+        """Name in messages: `sub-01/ses-1`, or `sub-01` without sessions."""
         return f"sub-{self.participant}" + (f"/ses-{self.session}" if self.session else "")
 
     @property
     def label(self) -> str:
-        """`ses-1`, or `` without sessions."""
+        """Session with its key: `ses-1`, or an empty string without sessions."""
         return f"ses-{self.session}" if self.session else ""
 
     @property
     def prefix(self) -> str:
-        """`sub-01_ses-1` or `sub-01`."""
+        """Beginning of file names: `sub-01_ses-1`, or `sub-01` without sessions."""
         return self.name.replace("/", "_")
 
 
@@ -72,20 +115,39 @@ def list_sessions(
     Parameters
     ----------
     bids : path
-        The data set.
-    participants, sessions : sequence of str, optional
-        Labels, with or without `sub-` and `ses-`; all by default.
+        Folder of the data set.
+    participants : sequence of str, optional
+        Labels, with or without `sub-`; all by default.
+    sessions : sequence of str, optional
+        Labels, with or without `ses-`; all by default.
     filters : mapping, optional
         Entities that must match exactly, e.g. ``{"run": "1", "suffix": "MEGRE"}``.
 
     Returns
     -------
     list of SessionFiles
+        One for each scan, by participant, then session.
 
     Raises
     ------
+    InvalidInputError
+        BIDS: there is no such folder.
     NothingMatchedError
-        NO-MATCH, with the labels there are.
+        NO-MATCH: the message lists the labels that there are.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from qsmcmb.io.bids_writer import write_raw_scan
+    >>> from qsmcmb.model import Grid
+    >>> volume = np.zeros((1, 8, 8, 8), np.float32)
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> scan = GreScan(phase_rad=volume, magnitude=volume, te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = write_raw_scan(Path(folder), scan, "01", "1")
+    ...     [files.name for files in list_sessions(folder, participants=["sub-01"])]
+    ['sub-01/ses-1']
     """
     root = Path(bids)
     if not root.is_dir():
@@ -117,6 +179,7 @@ def list_sessions(
 
 
 def _images(anat: Path, filters: Mapping[str, str]) -> list[Image]:
+    """Return the images of an anat folder that match the filters."""
     from bids2table import parse_bids_entities
 
     images = []
@@ -130,7 +193,7 @@ def _images(anat: Path, filters: Mapping[str, str]) -> list[Image]:
     return images
 
 
-def sidecar(image: Image, root: Path) -> dict[str, Any]:
+def _sidecar(image: Image, root: Path) -> dict[str, Any]:
     """Return the metadata of an image: all JSON files that apply, from the root down, nearest last."""
     merged: dict[str, Any] = {}
     folders = [root, *reversed([p for p in image.path.parents if root in p.parents])]
@@ -155,9 +218,11 @@ def load_scan(
     Parameters
     ----------
     bids : path or SessionFiles
-        The data set, or one entry of `list_sessions`.
-    participant, session : str, optional
-        Labels without `sub-` and `ses-`.
+        Folder of the data set, or one entry of `list_sessions`.
+    participant : str, optional
+        Label without `sub-`; needed where the data set has several.
+    session : str, optional
+        Label without `ses-`; needed where the participant has several.
     filters : mapping, optional
         Entities that must match exactly, e.g. ``{"run": "1", "suffix": "MEGRE"}``.
     phase_sign : {1, -1}, optional
@@ -166,15 +231,32 @@ def load_scan(
     Returns
     -------
     GreScan
+        Phase in rad, echo times in s, by ascending echo time; sources are BIDS URIs.
 
     Raises
     ------
     InvalidInputError
         The code names the gate: DUP, SIDECAR, TE-*, TUNITS, B0, SHAPE, AFFINE, PHASUNITS, UNITS-MISSING ...
+    NothingMatchedError
+        NO-MATCH: the labels or filters select nothing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from qsmcmb.io.bids_writer import write_raw_scan
+    >>> from qsmcmb.model import Grid
+    >>> phase_rad = np.linspace(-3, 3, 512, dtype=np.float32).reshape(1, 8, 8, 8)
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> scan = GreScan(phase_rad=phase_rad, magnitude=phase_rad + 4, te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = write_raw_scan(Path(folder), scan, "01", "1")
+    ...     load_scan(folder, participant="01").te_s
+    (0.02,)
     """
     files = bids if isinstance(bids, SessionFiles) else _select(bids, participant, session, filters)
     echoes = _by_echo(files)
-    metas = [{part: sidecar(image, files.root) for part, image in echo.items()} for echo in echoes]
+    metas = [{part: _sidecar(image, files.root) for part, image in echo.items()} for echo in echoes]
     te_s = [_echo_time(echo, meta) for echo, meta in zip(echoes, metas, strict=True)]
     order = sorted(range(len(te_s)), key=lambda i: te_s[i])
     warnings = []
@@ -203,6 +285,7 @@ def load_scan(
 def _select(
     bids: str | Path, participant: str | None, session: str | None, filters: Mapping[str, str] | None
 ) -> SessionFiles:
+    """Return the one scan that the labels name."""
     found = list_sessions(
         bids, participants=[participant] if participant else (), sessions=[session] if session else (),
         filters=filters,
@@ -244,6 +327,7 @@ def _by_echo(files: SessionFiles) -> list[dict[str, Image]]:
 
 
 def _echo_time(echo: dict[str, Image], meta: dict[str, dict[str, Any]]) -> float:
+    """Return the echo time of an echo, s, on which both of its images must agree."""
     times = {part: echo_time_s(meta[part], image.path) for part, image in echo.items()}
     (first, te), (second, other) = times.items()
     if abs(te - other) > 1e-6:
@@ -255,12 +339,14 @@ def _echo_time(echo: dict[str, Image], meta: dict[str, dict[str, Any]]) -> float
 
 
 def _units(metas: Sequence[dict[str, dict[str, Any]]]) -> object:
+    """Return the unit of phase that the sidecars state, None where they state none."""
     if "phase" not in metas[0]:
         return "rad (computed)"
     return next((m["phase"]["Units"] for m in metas if "Units" in m["phase"]), None)
 
 
 def _read(echoes: Sequence[dict[str, Image]]) -> tuple[list[Volume], list[Volume]]:
+    """Return the magnitude and phase volumes of all echoes."""
     magnitude, phase = [], []
     for echo in echoes:
         volumes = {part: read_volume(image.path) for part, image in echo.items()}
@@ -281,7 +367,37 @@ def _read(echoes: Sequence[dict[str, Image]]) -> tuple[list[Volume], list[Volume
 
 
 def acquisition_times(root: Path, participant: str) -> dict[str, datetime]:
-    """Return session -> `acq_time` by sub-*_sessions.tsv, else by scans.tsv, where they say."""
+    """Return when a participant's sessions were acquired, where a table says.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the data set.
+    participant : str
+        Label without `sub-`.
+
+    Returns
+    -------
+    dict
+        Session without `ses-` to its `acq_time` in sub-*_sessions.tsv, else in the session's scans.tsv.
+
+    Raises
+    ------
+    InvalidInputError
+        TSV: a table that cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from qsmcmb.io.tables import write_tsv
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     subject = Path(folder) / "sub-01"
+    ...     subject.mkdir()
+    ...     row = {"session_id": "ses-1", "acq_time": "2020-05-04T10:00:00"}
+    ...     write_tsv(subject / "sub-01_sessions.tsv", [row], ["session_id", "acq_time"])
+    ...     acquisition_times(Path(folder), "01")
+    {'1': datetime.datetime(2020, 5, 4, 10, 0)}
+    """
     subject = root / f"sub-{participant}"
     tables = [subject / f"sub-{participant}_sessions.tsv", *sorted(subject.glob("ses-*/*_scans.tsv"))]
     times: dict[str, datetime] = {}

@@ -1,4 +1,4 @@
-"""Names and records of the derivatives: where a result lies and what its sidecar says."""
+"""Names and records of the derivatives: in which file a result lies and what its sidecar says."""
 
 from __future__ import annotations
 
@@ -13,11 +13,24 @@ from qsmcmb.core.software import software_versions
 from qsmcmb.errors import OutputError
 from qsmcmb.io.atomic import atomic_write, make_folder
 from qsmcmb.io.nifti import save_volume
+from qsmcmb.io.records import B0Record, ProvenanceRecord, SoftwareRecord
 from qsmcmb.io.tables import generated_by, write_json, write_tsv
 from qsmcmb.model import Grid, Provenance
 from qsmcmb.typing import AnyArray
 
+__all__ = (
+    "Place",
+    "b0_record",
+    "check_image_name",
+    "provenance_record",
+    "write_dataset_description",
+    "write_image",
+    "write_single",
+    "write_table",
+)
+
 BIDS_VERSION = "1.10.0"
+"""Version of the BIDS specification that the derivatives follow."""
 IGNORED = (
     "*_fieldmap.*",
     "*_R2starmap.*",
@@ -27,11 +40,19 @@ IGNORED = (
     "logs/",
     ".qsmcmb/",
 )
+"""Patterns of .bidsignore: results that BIDS has no name for yet."""
 
 
 @dataclass(frozen=True)
 class Place:
     """Folder and name prefix of one session's results; `recon` has no prefix.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the files.
+    prefix : str, optional
+        Beginning of their names, e.g. ``sub-01_ses-1``.
 
     Examples
     --------
@@ -43,18 +64,70 @@ class Place:
     prefix: str = ""
 
     def path(self, ending: str) -> Path:
-        """Return the path of the file with this ending."""
+        """Return the path of the file with an ending.
+
+        Parameters
+        ----------
+        ending : str
+            End of the name, e.g. ``"Chimap.nii.gz"``.
+
+        Returns
+        -------
+        Path
+            Folder, prefix and ending.
+
+        Examples
+        --------
+        >>> Place(Path("out")).path("Chimap.nii.gz").as_posix()
+        'out/Chimap.nii.gz'
+        """
         return self.folder / (f"{self.prefix}_{ending}" if self.prefix else ending)
 
     @classmethod
     def of_session(cls, out: Path, participant: str, session: str | None) -> Place:
-        """Return the place of a session under the derivatives folder."""
+        """Return the folder and prefix of a session in a derivatives folder.
+
+        Parameters
+        ----------
+        out : Path
+            The derivatives folder.
+        participant : str
+            Label without `sub-`.
+        session : str or None
+            Label without `ses-`; None without sessions.
+
+        Returns
+        -------
+        Place
+            OUT/sub-*/[ses-*/]anat and its prefix.
+
+        Examples
+        --------
+        >>> Place.of_session(Path("out"), "01", None).path("Chimap.nii.gz").as_posix()
+        'out/sub-01/anat/sub-01_Chimap.nii.gz'
+        """
         parts = [f"sub-{participant}"] + ([f"ses-{session}"] if session else [])
         return cls(out.joinpath(*parts, "anat"), "_".join(parts))
 
 
-def provenance_record(provenance: Provenance) -> dict[str, Any]:
-    """Return the provenance as it stands in every JSON; where it names no software, the one that writes."""
+def provenance_record(provenance: Provenance) -> ProvenanceRecord:
+    """Return the provenance as it stands in every JSON.
+
+    Parameters
+    ----------
+    provenance : Provenance
+        Sources, steps and software.
+
+    Returns
+    -------
+    ProvenanceRecord
+        The same by BIDS keys.
+
+    Examples
+    --------
+    >>> provenance_record(Provenance(sources=(("a.nii", "6b86"),)))["SourceChecksums"]
+    {'a.nii': 'sha256:6b86'}
+    """
     return {
         **software_record(provenance.software or software_versions()),
         "Sources": [name for name, _ in provenance.sources],
@@ -63,7 +136,7 @@ def provenance_record(provenance: Provenance) -> dict[str, Any]:
     }
 
 
-def software_record(software: Mapping[str, str]) -> dict[str, Any]:
+def software_record(software: Mapping[str, str]) -> SoftwareRecord:
     """Return the versions as they stand in every JSON: BIDS names the pipeline, `Software` what it ran on.
 
     Parameters
@@ -71,15 +144,20 @@ def software_record(software: Mapping[str, str]) -> dict[str, Any]:
     software : mapping of str to str
         (name: version), qsmcmb among them.
 
+    Returns
+    -------
+    SoftwareRecord
+        The same by BIDS keys.
+
     Examples
     --------
     >>> software_record({"qsmcmb": "0.2.0", "numpy": "2.4.6"})["Software"]
     {'numpy': '2.4.6'}
     """
-    return {
-        "GeneratedBy": generated_by(software["qsmcmb"]),
-        "Software": {name: v for name, v in software.items() if name != "qsmcmb"},
-    }
+    return SoftwareRecord(
+        GeneratedBy=generated_by(software["qsmcmb"]),
+        Software={name: v for name, v in software.items() if name != "qsmcmb"},
+    )
 
 
 def write_image(
@@ -91,7 +169,38 @@ def write_image(
     record: Mapping[str, Any],
     provenance: Provenance,
 ) -> Path:
-    """Write an image, then its JSON with provenance."""
+    """Write an image, then its JSON with provenance.
+
+    Parameters
+    ----------
+    place : Place
+        Folder and prefix of the session.
+    ending : str
+        End of the name without extension, e.g. ``"Chimap"``.
+    data : ndarray of shape (x, y, z) or (x, y, z, n)
+        The image, in the unit that `record` states.
+    grid : Grid
+        Geometry.
+    record : mapping
+        Keys of the JSON: unit, method, reference ...
+    provenance : Provenance
+        Goes into the JSON, too.
+
+    Returns
+    -------
+    Path
+        The image's file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     place, record = Place(Path(folder)), {"Units": "ppm"}
+    ...     path = write_image(place, "Chimap", np.zeros(grid.shape), grid, record=record, provenance=Provenance())
+    ...     sorted(p.name for p in Path(folder).iterdir())
+    ['Chimap.json', 'Chimap.nii.gz']
+    """
     path = place.path(f"{ending}.nii.gz")
     save_volume(path, data, grid.affine)
     write_json(place.path(f"{ending}.json"), {**record, **provenance_record(provenance)})
@@ -101,10 +210,21 @@ def write_image(
 def check_image_name(path: Path) -> None:
     """Raise unless an image can be written under this name.
 
+    Parameters
+    ----------
+    path : Path
+        Name that the user chose; its folder is created.
+
     Raises
     ------
     OutputError
-        The folder cannot be written, or the name is no NIfTI name.
+        OUT: the folder cannot be written, or the name is no NIfTI name.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     check_image_name(Path(folder) / "chi.nii.gz")
     """
     if not path.name.removesuffix(".gz").endswith(".nii"):
         raise OutputError(
@@ -115,7 +235,33 @@ def check_image_name(path: Path) -> None:
 
 
 def write_single(path: Path, data: AnyArray, grid: Grid, record: Mapping[str, Any]) -> None:
-    """Write an image under a name that the user chose, and its JSON beside it."""
+    """Write an image under a name that the user chose, and its JSON beside it.
+
+    Parameters
+    ----------
+    path : Path
+        Name of the image, ending in .nii or .nii.gz.
+    data : ndarray of shape (x, y, z) or (x, y, z, n)
+        The image, in the unit that `record` states.
+    grid : Grid
+        Geometry.
+    record : mapping
+        Keys of the JSON.
+
+    Raises
+    ------
+    OutputError
+        OUT: the folder cannot be written, or the name is no NIfTI name.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_single(Path(folder) / "chi.nii", np.zeros(grid.shape), grid, {"Units": "ppm"})
+    ...     sorted(p.name for p in Path(folder).iterdir())
+    ['chi.json', 'chi.nii']
+    """
     check_image_name(path)
     save_volume(path, data, grid.affine)
     write_json(path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json"), record)
@@ -129,7 +275,35 @@ def write_table(
     columns: Mapping[str, Any],
     provenance: Provenance,
 ) -> Path:
-    """Write a table, then the JSON that describes its columns, with provenance."""
+    """Write a table, then the JSON that describes its columns, with provenance.
+
+    Parameters
+    ----------
+    place : Place
+        Folder and prefix of the session.
+    ending : str
+        End of the name without extension, e.g. ``"desc-cmb_lesions"``.
+    rows : list of dict
+        Column to value, for each row; columns that a row lacks become n/a.
+    columns : mapping
+        Column, in the table's order, to its description.
+    provenance : Provenance
+        Goes into the JSON, too.
+
+    Returns
+    -------
+    Path
+        The table's file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> columns = {"x_mm": {"Description": "Centre", "Units": "mm"}}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_table(Place(Path(folder)), "points", [{"x_mm": 1.5}], columns=columns, provenance=Provenance())
+    ...     path.read_text().split()
+    ['x_mm', '1.5']
+    """
     path = place.path(f"{ending}.tsv")
     write_tsv(path, rows, list(columns))
     write_json(place.path(f"{ending}.json"), {**columns, **provenance_record(provenance)})
@@ -137,7 +311,27 @@ def write_table(
 
 
 def write_dataset_description(out: Path, *, name: str, version: str, source: str | None = None) -> None:
-    """Write dataset_description.json and .bidsignore of a derivatives folder."""
+    """Write dataset_description.json and .bidsignore of a derivatives folder.
+
+    Parameters
+    ----------
+    out : Path
+        The derivatives folder.
+    name : str
+        Name of the data set.
+    version : str
+        Version of qsmcmb.
+    source : str, optional
+        Address of the raw data set.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_dataset_description(Path(folder), name="qsmcmb", version="0.1.0")
+    ...     sorted(p.name for p in Path(folder).iterdir())
+    ['.bidsignore', 'dataset_description.json']
+    """
     record: dict[str, Any] = {
         "Name": name,
         "BIDSVersion": BIDS_VERSION,
@@ -150,6 +344,22 @@ def write_dataset_description(out: Path, *, name: str, version: str, source: str
     write_json(out / "dataset_description.json", record)
 
 
-def b0_record(grid: Grid) -> dict[str, Any]:
-    """Return the direction of B0 as written into sidecars."""
+def b0_record(grid: Grid) -> B0Record:
+    """Return the direction of B0 as written into sidecars.
+
+    Parameters
+    ----------
+    grid : Grid
+        Geometry.
+
+    Returns
+    -------
+    B0Record
+        Unit vector, rounded to seven digits, and the axes that it is given in.
+
+    Examples
+    --------
+    >>> b0_record(Grid.isotropic((8, 8, 8), 1.0))["B0Direction"]
+    [0.0, 0.0, 1.0]
+    """
     return {"B0Direction": [float(np.round(b, 7)) for b in grid.b0_dir], "B0DirectionFrame": "voxel axes"}

@@ -1,4 +1,4 @@
-"""Masks given by the user: on the scan's own grid, or refused."""
+"""Images given by the user, masks above all: on the scan's own grid, or refused."""
 
 from __future__ import annotations
 
@@ -12,16 +12,45 @@ from qsmcmb.io.nifti import read_volume
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
+__all__ = (
+    "load_mask",
+    "load_on_grid",
+    "load_sd",
+)
+
 MIN_VOLUME_MM3 = 1000.0
+"""Least volume of a mask, mm3: 1 mL, a thousandth of a brain; less is a mistake, not a brain."""
 
 
 def load_on_grid(path: str | Path, grid: Grid) -> FloatArray:
-    """Read a 3D image that must lie on `grid`.
+    """Read a 3D image that must lie on a grid.
+
+    Parameters
+    ----------
+    path : path
+        `.nii` or `.nii.gz`.
+    grid : Grid
+        The scan's geometry.
+
+    Returns
+    -------
+    ndarray of shape grid.shape, float32
+        The image, in its own unit.
 
     Raises
     ------
     InvalidInputError
-        SHAPE or AFFINE: nothing is resampled behind the user's back.
+        SHAPE or AFFINE: nothing is resampled behind the user's back; every gate of `read_volume`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from qsmcmb.io.nifti import save_volume
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_volume(Path(folder) / "a.nii", np.full(grid.shape, 2.0), grid.affine)
+    ...     float(load_on_grid(Path(folder) / "a.nii", grid)[0, 0, 0])
+    2.0
     """
     volume = read_volume(path)
     if volume.data.shape != grid.shape:
@@ -39,18 +68,68 @@ def load_on_grid(path: str | Path, grid: Grid) -> FloatArray:
 
 
 def load_sd(path: str | Path, grid: Grid) -> FloatArray:
-    """Read the SD of a field: NaN and what is not positive say nothing of the voxel, so their SD is infinite."""
+    """Read the SD of a field; where it is NaN or not positive it says nothing, and the SD becomes infinite.
+
+    Parameters
+    ----------
+    path : path
+        `.nii` or `.nii.gz`.
+    grid : Grid
+        The scan's geometry.
+
+    Returns
+    -------
+    ndarray of shape grid.shape, float32
+        SD, the file's unit, > 0.
+
+    Raises
+    ------
+    InvalidInputError
+        SHAPE or AFFINE; every gate of `read_volume`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from qsmcmb.io.nifti import save_volume
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_volume(Path(folder) / "sd.nii", np.zeros(grid.shape), grid.affine)
+    ...     float(load_sd(Path(folder) / "sd.nii", grid)[0, 0, 0])
+    inf
+    """
     sd = load_on_grid(path, grid)
     return np.where(sd > 0, sd, np.float32(np.inf))
 
 
 def load_mask(path: str | Path, grid: Grid) -> BoolArray:
-    """Read a mask: everything that is not zero belongs to it.
+    """Read a mask: every voxel above zero belongs to it.
+
+    Parameters
+    ----------
+    path : path
+        `.nii` or `.nii.gz`.
+    grid : Grid
+        The scan's geometry.
+
+    Returns
+    -------
+    ndarray of shape grid.shape, bool
+        The mask, of at least 1 mL.
 
     Raises
     ------
     InvalidInputError
-        SHAPE, AFFINE, or MASK-EMPTY for less than 1 mL.
+        SHAPE, AFFINE, or MASK-EMPTY for less than 1 mL; every gate of `read_volume`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from qsmcmb.io.nifti import save_volume
+    >>> grid = Grid.isotropic((12, 12, 12), 1.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_volume(Path(folder) / "mask.nii", np.ones(grid.shape, bool), grid.affine)
+    ...     int(load_mask(Path(folder) / "mask.nii", grid).sum())
+    1728
     """
     mask = load_on_grid(path, grid) > 0
     volume = float(mask.sum()) * grid.voxel_volume_mm3

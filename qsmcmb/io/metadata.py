@@ -11,8 +11,14 @@ from typing import Any
 from qsmcmb.errors import InvalidInputError, MissingMetadataError
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
+__all__: tuple[str, ...] = ()
+
 MAX_TE_S = 0.3
+"""Longest echo time that is believed, s: more than four times T2* of tissue at 1.5 T, when hardly any signal is
+left.
+"""
 CONVENTIONAL_TE_S = 1.0
+"""Echo time from which milliseconds are suspected, s: nobody waits a second for a gradient echo."""
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:

@@ -20,15 +20,49 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import atomic_write
 from qsmcmb.typing import AnyArray, FloatArray
 
+__all__ = (
+    "Volume",
+    "read_volume",
+    "save_volume",
+    "sha256_of",
+)
+
 MIN_VOXELS = 8
+"""Least number of voxels along an axis: fewer are no 3D acquisition that a dipole can be inverted on."""
 SCALE_TO_MM = {1: 1e3, 2: 1.0, 3: 1e-3}
+"""Factor to mm for each length code of NIfTI's xyzt_units: metre, millimetre, micrometre."""
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+"""Types of stored data that are read: real numbers whose digits float32 holds in practice."""
 
 
 class Volume(NamedTuple):
-    """Image data as stored, its scaling still apart.
+    """Image data as stored, its scaling still apart: real values are `data * slope + inter`.
 
-    `data` holds raw stored values; real values are `data * slope + inter`.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    data : ndarray of shape (x, y, z) or (x, y, z, n)
+        Stored values.
+    slope : float
+        Factor of the header, not 0.
+    inter : float
+        Offset of the header, in the unit of the values.
+    affine : ndarray of shape (4, 4)
+        Voxel indices to scanner RAS+ mm.
+    sha256 : str
+        Checksum of the file, 64 hexadecimal digits.
+    warnings : tuple of str
+        What the gates noticed and let pass.
+    oriented : bool
+        Whether the header states an orientation.
+
+    Examples
+    --------
+    >>> file = {"path": Path("a.nii"), "sha256": "", "affine": np.eye(4), "oriented": True, "warnings": ()}
+    >>> volume = Volume(data=np.array([[[1, 2]]]), slope=0.5, inter=1.0, **file)
+    >>> volume.values().tolist()
+    [[[1.5, 2.0]]]
     """
 
     path: Path
@@ -41,7 +75,20 @@ class Volume(NamedTuple):
     oriented: bool
 
     def values(self) -> FloatArray:
-        """Return the scaled values as float32."""
+        """Return the scaled values.
+
+        Returns
+        -------
+        ndarray of shape (x, y, z) or (x, y, z, n), float32
+            `data * slope + inter`, in C order.
+
+        Examples
+        --------
+        >>> file = {"path": Path("a.nii"), "sha256": "", "affine": np.eye(4), "oriented": True, "warnings": ()}
+        >>> volume = Volume(data=np.array([[[1, 2]]]), slope=2.0, inter=0.0, **file)
+        >>> volume.values().tolist()
+        [[[2.0, 4.0]]]
+        """
         scaled = self.data.astype(np.float32)
         if (self.slope, self.inter) != (1.0, 0.0):
             scaled = scaled * np.float32(self.slope) + np.float32(self.inter)
@@ -49,15 +96,34 @@ class Volume(NamedTuple):
 
 
 def _fail(code: str, path: Path, field: str, found: object, *, expected: str, fix: str) -> InvalidInputError:
+    """Return the error of a gate."""
     return InvalidInputError(code, path, field=field, found=found, expected=expected, fix=fix)
 
 
 def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file as it lies on disk."""
+    """Return the sha256 of a file as it lies on disk.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as stream:
+    ...     sha256_of(Path(stream.name))[:8]
+    'e3b0c442'
+    """
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def read_bytes(path: Path) -> tuple[bytes, str]:
+def _read_bytes(path: Path) -> tuple[bytes, str]:
     """Return the decompressed content of a .nii or .nii.gz and the sha256 of the file.
 
     Raises
@@ -90,6 +156,7 @@ def read_bytes(path: Path) -> tuple[bytes, str]:
 
 
 def _gunzip(path: Path, raw: bytes) -> bytes:
+    """Return the decompressed content of a gzip stream that is whole."""
     again = "copy the file again from its source"
     parts: list[bytes] = []
     rest = raw
@@ -136,13 +203,21 @@ def read_volume(path: str | Path) -> Volume:
     Raises
     ------
     InvalidInputError
-        With the code of the gate: GZ-TRUNC, GZ-CRC, GZ-TRAIL, EMPTY, NAME, DIM, DIM-MIN, VOX, UNITS, ORIENT,
-        SCL or DTYPE.
+        With the code of the gate: FILE, HEADER, GZ-TRUNC, GZ-CRC, GZ-TRAIL, EMPTY, NAME, DIM, DIM-MIN, VOX, UNITS,
+        ORIENT, SCL or DTYPE.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_volume(Path(folder) / "a.nii.gz", np.zeros((8, 8, 8)), np.eye(4))
+    ...     read_volume(Path(folder) / "a.nii.gz").data.dtype
+    dtype('<f4')
     """
     import nibabel
 
     path = Path(path)
-    content, digest = read_bytes(path)
+    content, digest = _read_bytes(path)
     try:
         header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(content), check=False)
     except Exception as error:
@@ -158,10 +233,14 @@ def read_volume(path: str | Path) -> Volume:
     start = int(header["vox_offset"]) or 352
     flat = np.frombuffer(content, dtype=dtype, count=int(np.prod(shape)), offset=start)
     data = flat.reshape(shape, order="F")
-    return Volume(path, data, slope, inter, affine, digest, tuple(warnings), oriented)
+    return Volume(
+        path=path, data=data, slope=slope, inter=inter, affine=affine, sha256=digest, warnings=tuple(warnings),
+        oriented=oriented,
+    )  # fmt: skip
 
 
 def _check_dims(path: Path, header: Any, size: int) -> tuple[int, ...]:
+    """Return the shape that the header states, 3D or 4D, if the file holds as much."""
     dim = [int(d) for d in header["dim"]]
     legal = "dim[0] of 3 or 4 and positive dims that fit the file"
     fix = "convert the image again from its source"
@@ -224,6 +303,7 @@ def _check_voxels(path: Path, header: Any, warnings: list[str]) -> float:
 
 
 def _check_scaling(path: Path, header: Any) -> tuple[float, float]:
+    """Return slope and intercept of the header; slope 0 means that there is no scaling."""
     slope, inter = float(header["scl_slope"]), float(header["scl_inter"])
     if not (np.isfinite(slope) and np.isfinite(inter)):
         raise _fail(
@@ -265,7 +345,20 @@ def save_volume(path: str | Path, volume: AnyArray, affine: FloatArray) -> None:
     volume : ndarray of shape (x, y, z) or (x, y, z, n)
         Booleans become uint8, other integers int32, the rest float32.
     affine : ndarray of shape (4, 4)
-        Voxel to scanner RAS+ mm.
+        Voxel indices to scanner RAS+ mm.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_volume(Path(folder) / "mask.nii.gz", np.ones((8, 8, 8), bool), np.eye(4))
+    ...     read_volume(Path(folder) / "mask.nii.gz").data.dtype
+    dtype('uint8')
     """
     import nibabel
 

@@ -1,4 +1,4 @@
-"""From stored numbers to radians, by what the file states and never by its minimum and maximum alone.
+"""Radians from stored numbers, by what the file states and never by its minimum and maximum alone.
 
 One scale serves all echoes: an early echo without wraps fills less of the range.
 """
@@ -14,20 +14,24 @@ from qsmcmb.errors import InvalidInputError, MissingMetadataError
 from qsmcmb.io.nifti import Volume
 from qsmcmb.typing import FloatArray
 
+__all__: tuple[str, ...] = ()
+
 LEGAL_UNITS = ("rad", "arbitrary")
+"""Values of the key Units that BIDS allows for phase."""
 TWO_PI = 2.0 * np.pi
+"""One turn, rad."""
 
 
 class Scale(NamedTuple):
-    """Phase is `value * factor + offset`, rad; `why` goes to the provenance."""
+    """Factor and offset that make stored values phase in rad, and the reason, which goes to the provenance."""
 
     factor: float
     offset: float
     why: str
 
 
-class Contract(NamedTuple):
-    """A range that a vendor writes; `period` is one turn."""
+class _PhaseRange(NamedTuple):
+    """A range of stored phase that scanners write; `period` is one turn, in stored values."""
 
     name: str
     low: float
@@ -36,15 +40,26 @@ class Contract(NamedTuple):
     offset_rad: float
 
 
-CONTRACTS = (
-    Contract("radians, -pi to pi", -np.pi, np.pi, TWO_PI, 0.0),
-    Contract("radians, 0 to 2 pi", 0.0, TWO_PI, TWO_PI, 0.0),
-    Contract("milliradians, -3142 to 3142", -3142.0, 3142.0, 2000 * np.pi, 0.0),
-    Contract("12 bits, 0 to 4095 (Siemens)", 0.0, 4095.0, 4096.0, -np.pi),
-    Contract("12 bits, -4096 to 4094 in steps of 2 (Siemens)", -4096.0, 4095.0, 8192.0, 0.0),
+PHASE_RANGES = (
+    _PhaseRange(name="radians, -pi to pi", low=-np.pi, high=np.pi, period=TWO_PI, offset_rad=0.0),
+    _PhaseRange(name="radians, 0 to 2 pi", low=0.0, high=TWO_PI, period=TWO_PI, offset_rad=0.0),
+    _PhaseRange(
+        name="milliradians, -3142 to 3142", low=-3142.0, high=3142.0, period=2000 * np.pi, offset_rad=0.0
+    ),
+    _PhaseRange(name="12 bits, 0 to 4095 (Siemens)", low=0.0, high=4095.0, period=4096.0, offset_rad=-np.pi),
+    _PhaseRange(
+        name="12 bits, -4096 to 4094 in steps of 2 (Siemens)",
+        low=-4096.0,
+        high=4095.0,
+        period=8192.0,
+        offset_rad=0.0,
+    ),
 )
-FILLED = 0.97
-"""Part of a contract's range that wrapped phase fills; less is not evidence."""
+"""Ranges of stored phase that are recognised, each by its own ends."""
+MIN_FILLED_FRACTION = 0.97
+"""Least fraction of a range that stored values must fill to be taken as phase in it: wrapped phase of a head fills all
+of it, and less is not evidence.
+"""
 
 
 def phase_scale(
@@ -79,7 +94,7 @@ def phase_scale(
         )  # fmt: skip
     if units == "rad":
         return _radians(where, low, high)
-    fitting = [c for c in CONTRACTS if _fills(c, low, high)]
+    fitting = [c for c in PHASE_RANGES if _fills(c, low, high)]
     stated = units == "arbitrary" or _header_states_radians(volumes) or not strict
     if len(fitting) == 1 and stated:
         c = fitting[0]
@@ -102,6 +117,7 @@ def to_radians(values: FloatArray, scale: Scale, sign: int) -> FloatArray:
 
 
 def _value_range(volumes: Sequence[Volume]) -> tuple[float, float]:
+    """Return the least and the largest scaled value of all echoes."""
     lows, highs = [], []
     for volume in volumes:
         values = volume.data
@@ -119,6 +135,7 @@ def _value_range(volumes: Sequence[Volume]) -> tuple[float, float]:
 
 
 def _from_user(where: object, low: float, high: float, phase_range: tuple[float, float]) -> Scale:
+    """Return the scale by the values that the user says stand for -pi and pi."""
     first, last = phase_range
     slack = 0.01 * (last - first)
     if not last > first or low < first - slack or high > last + slack:
@@ -132,6 +149,7 @@ def _from_user(where: object, low: float, high: float, phase_range: tuple[float,
 
 
 def _radians(where: object, low: float, high: float) -> Scale:
+    """Return the scale of values that are stated to be radians."""
     slack = 0.01
     if (low >= -np.pi - slack and high <= np.pi + slack) or (low >= -slack and high <= TWO_PI + slack):
         return Scale(1.0, 0.0, "Units: rad")
@@ -141,15 +159,16 @@ def _radians(where: object, low: float, high: float) -> Scale:
     )  # fmt: skip
 
 
-def _fills(contract: Contract, low: float, high: float) -> bool:
-    span = contract.high - contract.low
+def _fills(stored: _PhaseRange, low: float, high: float) -> bool:
+    """Say whether values lie in a range and fill it."""
+    span = stored.high - stored.low
     slack = 0.002 * span
-    within = low >= contract.low - slack and high <= contract.high + slack
-    return within and high - low >= FILLED * span
+    within = low >= stored.low - slack and high <= stored.high + slack
+    return within and high - low >= MIN_FILLED_FRACTION * span
 
 
 def _header_states_radians(volumes: Sequence[Volume]) -> bool:
-    """Integers whose header scaling makes one turn of them: the header's own statement (Philips)."""
+    """Say whether the header's scaling makes one turn of the integers: the header's own statement (Philips)."""
     first = volumes[0]
     if first.data.dtype.kind == "f" or first.slope == 1.0:
         return False

@@ -13,6 +13,11 @@ from qsmcmb.io.nifti import read_volume
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import FloatArray
 
+__all__ = (
+    "load_files",
+    "load_stack",
+)
+
 
 def load_files(
     phase: Sequence[str | Path],
@@ -29,29 +34,44 @@ def load_files(
 
     Parameters
     ----------
-    phase, magnitude : sequence of path
-        One 3D file per echo, or one 4D file; magnitude may be one echo fewer only if it is 4D too.
+    phase : sequence of path
+        One 3D file per echo, or one 4D file.
+    magnitude : sequence of path
+        One 3D file per echo, or one 4D file.
     te_s : sequence of float
         Echo times, s, ascending.
     b0_tesla : float
         Field strength, T.
     phase_range : tuple of float, optional
-        Values that stand for -pi and pi, where the file does not say.
+        Stored values that stand for -pi and pi, where the file does not say.
     phase_sign : {1, -1}, optional
         -1 for phase that falls with a paramagnetic field.
     b0_dir : tuple of float, optional
-        B0 in voxel axes, in place of the affine's.
+        Unit vector of B0 in voxel axes; the affine says it by default.
     name : str, optional
         Name in messages.
 
     Returns
     -------
     GreScan
+        Phase in rad; sources are the files with their sha256.
 
     Raises
     ------
     InvalidInputError
         TE-MISMATCH when the files hold another number of echoes than `te_s`; every gate of `read_volume`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from qsmcmb.io.nifti import save_volume
+    >>> phase_rad = np.linspace(-np.pi, np.pi, 512).reshape(8, 8, 8)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     phase, magnitude = (Path(folder) / name for name in ("phase.nii", "mag.nii"))
+    ...     save_volume(phase, phase_rad, np.eye(4))
+    ...     save_volume(magnitude, np.ones((8, 8, 8)), np.eye(4))
+    ...     load_files([phase], [magnitude], te_s=[0.02], b0_tesla=3.0).n_echoes
+    1
     """
     phases = split_echoes([read_volume(p) for p in paths_of(phase)])
     magnitudes = split_echoes([read_volume(p) for p in paths_of(magnitude)])
@@ -74,7 +94,7 @@ def load_stack(
     signal: bool = True,
     b0_dir: tuple[float, float, float] | None = None,
 ) -> tuple[FloatArray, Grid]:
-    """Load volumes on one grid as (volume, x, y, z), with their grid.
+    """Load volumes that lie on one grid.
 
     Parameters
     ----------
@@ -86,12 +106,28 @@ def load_stack(
         Phase or magnitude: a voxel that is not finite is one without signal, 0. A field has no such value: what is
         not finite stays, and the stages refuse it inside the mask.
     b0_dir : tuple of float, optional
-        B0 in voxel axes, in place of the affine's.
+        Unit vector of B0 in voxel axes; the affine says it by default.
+
+    Returns
+    -------
+    stack : ndarray of shape (volume, x, y, z), float32
+        The volumes, in the files' unit.
+    grid : Grid
+        Their geometry.
 
     Raises
     ------
     InvalidInputError
         SHAPE, AFFINE, ORIENT, PHASUNITS; every gate of `read_volume`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from qsmcmb.io.nifti import save_volume
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_volume(Path(folder) / "a.nii", np.ones((8, 8, 8)), np.eye(4))
+    ...     load_stack([Path(folder) / "a.nii"])[0].shape
+    (1, 8, 8, 8)
     """
     volumes = split_echoes([read_volume(p) for p in paths_of(paths)])
     grid = common_grid(volumes, b0_dir)

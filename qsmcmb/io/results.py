@@ -13,19 +13,35 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.derivatives import Place
 from qsmcmb.io.nifti import read_volume
 from qsmcmb.io.tables import read_tsv
+from qsmcmb.lesion import LESION_COLUMNS
 from qsmcmb.model import Grid
 from qsmcmb.typing import FloatArray
 
-NUMBERS = (
-    "label", "x_mm", "y_mm", "z_mm", "score", "total_chi_ppm_mm3", "total_chi_sd_ppm_mm3", "total_chi_low_ppm_mm3",
-    "total_chi_high_ppm_mm3", "total_chi_sum_ppm_mm3", "total_chi_sum_raw_ppm_mm3", "total_chi_loss_ppm_mm3",
-    "detection_limit_ppm_mm3", "volume_mm3", "diameter_mm", "r2star_hz",
-)  # fmt: skip
+__all__ = (
+    "SessionResults",
+    "list_participants",
+    "list_results",
+)
 
 
 @dataclass(frozen=True)
 class SessionResults:
-    """One session on disk."""
+    """The results of one session on disk.
+
+    Parameters
+    ----------
+    place : Place
+        Folder and prefix of the files.
+    participant : str
+        Label without `sub-`; empty for `recon`.
+    session : str
+        Label without `ses-`; empty without sessions.
+
+    Examples
+    --------
+    >>> SessionResults(Place(Path("out")), "01", "").name
+    'sub-01'
+    """
 
     place: Place
     participant: str
@@ -33,7 +49,7 @@ class SessionResults:
 
     @property
     def name(self) -> str:
-        """`ses-1`, or `sub-01` without sessions."""
+        """Name in tables and on pages: `ses-1`, `sub-01` without sessions, or `scan` without a participant."""
         return (
             f"ses-{self.session}"
             if self.session
@@ -43,13 +59,67 @@ class SessionResults:
         )
 
     def image(self, ending: str) -> tuple[FloatArray, Grid]:
-        """Return an image by the end of its name, e.g. ``"Chimap"``, with its grid."""
+        """Return an image by the end of its name.
+
+        Parameters
+        ----------
+        ending : str
+            End of the name without extension, e.g. ``"Chimap"``.
+
+        Returns
+        -------
+        image : ndarray of shape (x, y, z), float32
+            The image, in the unit that its JSON states.
+        grid : Grid
+            Its geometry.
+
+        Raises
+        ------
+        InvalidInputError
+            Every gate of `read_volume`.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from qsmcmb.io.nifti import save_volume
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_volume(Path(folder) / "Chimap.nii.gz", np.zeros((8, 8, 9)), np.eye(4))
+        ...     SessionResults(Place(Path(folder)), "", "").image("Chimap")[1].shape
+        (8, 8, 9)
+        """
         volume = read_volume(self.place.path(f"{ending}.nii.gz"))
         nx, ny, nz = volume.data.shape
         return volume.values(), Grid.from_affine((nx, ny, nz), volume.affine)
 
     def canonical(self, ending: str) -> tuple[FloatArray, Grid]:
-        """Return an image with its axes as close to RAS+ as flips and swaps bring them: for pictures."""
+        """Return an image with its axes as close to RAS+ as flips and swaps bring them: for pictures.
+
+        Parameters
+        ----------
+        ending : str
+            End of the name without extension, e.g. ``"Chimap"``.
+
+        Returns
+        -------
+        image : ndarray of shape (x, y, z)
+            The image, in the unit that its JSON states.
+        grid : Grid
+            Its geometry.
+
+        Raises
+        ------
+        InvalidInputError
+            Every gate of `read_volume`.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from qsmcmb.io.nifti import save_volume
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_volume(Path(folder) / "Chimap.nii.gz", np.zeros((8, 8, 9)), np.eye(4)[[2, 1, 0, 3]])
+        ...     SessionResults(Place(Path(folder)), "", "").canonical("Chimap")[0].shape
+        (9, 8, 8)
+        """
         import nibabel
 
         data, grid = self.image(ending)
@@ -58,11 +128,51 @@ class SessionResults:
         return np.asarray(image.dataobj), Grid.from_affine((nx, ny, nz), np.asarray(image.affine))
 
     def has(self, ending: str) -> bool:
-        """Return whether the image is there."""
+        """Say whether an image is there.
+
+        Parameters
+        ----------
+        ending : str
+            End of the name without extension, e.g. ``"Chimap"``.
+
+        Returns
+        -------
+        bool
+            Whether the file exists.
+
+        Examples
+        --------
+        >>> SessionResults(Place(Path("nowhere")), "", "").has("Chimap")
+        False
+        """
         return self.place.path(f"{ending}.nii.gz").exists()
 
     def record(self, ending: str) -> dict[str, Any]:
-        """Return a JSON record by the end of its name."""
+        """Return a JSON record by the end of its name.
+
+        Parameters
+        ----------
+        ending : str
+            End of the name without extension, e.g. ``"desc-cmb_burden"``.
+
+        Returns
+        -------
+        dict
+            The record.
+
+        Raises
+        ------
+        InvalidInputError
+            RESULT: the file is missing or no JSON.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "Chimap.json").write_text('{"Units": "ppm"}')
+        ...     SessionResults(Place(Path(folder)), "", "").record("Chimap")
+        {'Units': 'ppm'}
+        """
         path = self.place.path(f"{ending}.json")
         try:
             return dict(json.loads(path.read_text(encoding="utf-8")))
@@ -73,20 +183,78 @@ class SessionResults:
             ) from error  # fmt: skip
 
     def lesion_rows(self) -> list[dict[str, Any]]:
-        """Return the rows of the lesion table, numbers as float, unknown cells as None."""
+        """Return the rows of the lesion table.
+
+        Returns
+        -------
+        list of dict
+            Column to value for each lesion; numbers are float, unknown cells None.
+
+        Raises
+        ------
+        InvalidInputError
+            TSV: the table is missing or damaged.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from qsmcmb.io.tables import write_tsv
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_tsv(Path(folder) / "desc-cmb_lesions.tsv", [{"label": 1, "side": "left"}], ["label", "side"])
+        ...     SessionResults(Place(Path(folder)), "", "").lesion_rows()
+        [{'label': 1.0, 'side': 'left'}]
+        """
         rows: list[dict[str, Any]] = []
+        numbers = {name for name, column in LESION_COLUMNS.items() if column.is_number}
         for row in read_tsv(self.place.path("desc-cmb_lesions.tsv")):
-            rows.append({k: float(v) if k in NUMBERS and v is not None else v for k, v in row.items()})
+            rows.append({k: float(v) if k in numbers and v is not None else v for k, v in row.items()})
         return rows
 
 
 def list_participants(out: Path) -> list[str]:
-    """Return the participants that have results."""
+    """Return the participants that have results.
+
+    Parameters
+    ----------
+    out : Path
+        The derivatives folder.
+
+    Returns
+    -------
+    list of str
+        Labels without `sub-`, sorted.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     (Path(folder) / "sub-01").mkdir()
+    ...     list_participants(Path(folder))
+    ['01']
+    """
     return sorted(p.name.removeprefix("sub-") for p in out.glob("sub-*") if p.is_dir())
 
 
 def list_results(out: Path, participant: str) -> list[SessionResults]:
-    """Return the finished sessions of a participant, by label: those whose burden record, written last, is there."""
+    """Return the finished sessions of a participant: those whose burden record, written last, is there.
+
+    Parameters
+    ----------
+    out : Path
+        The derivatives folder.
+    participant : str
+        Label without `sub-`.
+
+    Returns
+    -------
+    list of SessionResults
+        Finished sessions, by label.
+
+    Examples
+    --------
+    >>> list_results(Path("nowhere"), "01")
+    []
+    """
     subject = out / f"sub-{participant}"
     found = []
     for anat in sorted([subject / "anat", *subject.glob("ses-*/anat")]):

@@ -15,22 +15,71 @@ import numpy as np
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import atomic_write
 from qsmcmb.io.metadata import read_sidecar
+from qsmcmb.io.records import Software
 from qsmcmb.typing import FloatArray
 from qsmcmb.version import version
 
+__all__ = (
+    "Points",
+    "generated_by",
+    "read_filter",
+    "read_points",
+    "read_tsv",
+    "write_json",
+    "write_tsv",
+)
+
 UNKNOWN = "n/a"
+"""Cell of a table for a value that is not known, as BIDS wants it."""
 DIGITS = 6
+"""Significant digits of numbers in tables and records: about what float32 holds."""
 
 
 class Points(NamedTuple):
-    """Points of a reader: scanner RAS+ mm, shape (n, 3), and what each is, where stated."""
+    """Points that a reader gives.
+
+    Parameters
+    ----------
+    points_mm : ndarray of shape (n, 3)
+        Scanner RAS+, mm.
+    kinds : tuple of str or None
+        Kind of each, e.g. ``microbleed``; None where not stated.
+
+    Examples
+    --------
+    >>> Points(np.zeros((1, 3)), ("microbleed",)).kinds
+    ('microbleed',)
+    """
 
     points_mm: FloatArray
     kinds: tuple[str | None, ...]
 
 
 def write_tsv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Write rows as TSV; None and values that are not finite become `n/a`."""
+    """Write rows as TSV; None and values that are not finite become `n/a`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    rows : sequence of mapping
+        Column to value, for each row.
+    columns : sequence of str
+        Columns, in order; what else a row holds is left out.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_tsv(Path(folder) / "a.tsv", [{"x_mm": 0.1234567, "kind": None}], ["x_mm", "kind"])
+    ...     (Path(folder) / "a.tsv").read_text().split()
+    ['x_mm', 'kind', '0.123457', 'n/a']
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
     writer.writerow(columns)
@@ -39,6 +88,7 @@ def write_tsv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
 
 
 def _cell(value: Any) -> str:
+    """Return a value as it stands in a table."""
     if value is None or (isinstance(value, float | np.floating) and not math.isfinite(value)):
         return UNKNOWN
     if isinstance(value, float | np.floating):
@@ -49,10 +99,28 @@ def _cell(value: Any) -> str:
 def read_tsv(path: Path) -> list[dict[str, str | None]]:
     """Read a TSV with a header; `n/a` and empty cells become None.
 
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    list of dict
+        Column to cell, for each row.
+
     Raises
     ------
     InvalidInputError
         TSV for a file that cannot be read, is not UTF-8 or has rows of another length than the header.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_tsv(Path(folder) / "a.tsv", [{"x_mm": 1.5, "kind": None}], ["x_mm", "kind"])
+    ...     read_tsv(Path(folder) / "a.tsv")
+    [{'x_mm': '1.5', 'kind': None}]
     """
     expected, fix = "a tab-separated table with one header line, UTF-8", "correct the table"
     try:
@@ -78,15 +146,30 @@ def read_points(path: Path, *, participant: str | None = None, session: str | No
 
     Parameters
     ----------
-    path : path
+    path : Path
         The table.
-    participant, session : str, optional
-        Labels (without `sub-`, `ses-`) of the scan; rows that name another one are left out.
+    participant : str, optional
+        Label of the scan without `sub-`; rows that name another one are left out.
+    session : str, optional
+        Label of the scan without `ses-`; rows that name another one are left out.
+
+    Returns
+    -------
+    Points
+        The scan's points, in the table's order.
 
     Raises
     ------
     InvalidInputError
         POINTS when a column is missing or a coordinate is not a finite number.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_tsv(Path(folder) / "a.tsv", [{"x_mm": 1.5, "y_mm": 2, "z_mm": 3}], ["x_mm", "y_mm", "z_mm"])
+    ...     read_points(Path(folder) / "a.tsv").points_mm.tolist()
+    [[1.5, 2.0, 3.0]]
     """
     rows = read_tsv(path)
     missing = [c for c in ("x_mm", "y_mm", "z_mm") if not rows or c not in rows[0]]
@@ -102,10 +185,12 @@ def read_points(path: Path, *, participant: str | None = None, session: str | No
 
 
 def _same(cell: str | None, label: str | None, prefix: str) -> bool:
+    """Say whether a row's cell allows a label."""
     return cell is None or label is None or cell.removeprefix(prefix) == label
 
 
 def _number(path: Path, row: Mapping[str, str | None], column: str) -> float:
+    """Return a coordinate of a row."""
     try:
         value = float(row[column] or "")
     except ValueError:
@@ -122,21 +207,51 @@ def _number(path: Path, row: Mapping[str, str | None], column: str) -> float:
     return value
 
 
-def generated_by(qsmcmb_version: str) -> list[dict[str, str]]:
+def generated_by(qsmcmb_version: str) -> list[Software]:
     """Return the `GeneratedBy` of BIDS.
+
+    Parameters
+    ----------
+    qsmcmb_version : str
+        Version of qsmcmb.
+
+    Returns
+    -------
+    list of Software
+        One entry.
 
     Examples
     --------
     >>> generated_by("0.2.0")
     [{'Name': 'qsmcmb', 'Version': '0.2.0'}]
     """
-    return [{"Name": "qsmcmb", "Version": qsmcmb_version}]
+    return [Software(Name="qsmcmb", Version=qsmcmb_version)]
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write one JSON object, keys as given, numbers rounded to the table's digits, NaN as null.
 
     A record that does not tell what made it gets `GeneratedBy` with this version: no JSON leaves without one.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    record : mapping
+        Keys and values; NumPy's scalars become Python's.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_json(Path(folder) / "a.json", {"Value": np.float32(0.1), "Limit": math.nan})
+    ...     json.loads((Path(folder) / "a.json").read_text())
+    {'Value': 0.1, 'Limit': None}
     """
     if "GeneratedBy" not in record:
         record = {**record, "GeneratedBy": generated_by(version())}
@@ -145,6 +260,7 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
+    """Return a value as JSON holds it."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -157,12 +273,30 @@ def _plain(value: Any) -> Any:
 
 
 def read_filter(path: Path) -> dict[str, str]:
-    """Read entities that must match, as one JSON object of strings.
+    """Read entities that must match, from one JSON object of strings.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict
+        BIDS entity to its value.
 
     Raises
     ------
     InvalidInputError
-        JSON, FILTER.
+        JSON for a file that is none; FILTER for a value that is no string.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_json(Path(folder) / "filter.json", {"run": "1"})
+    ...     read_filter(Path(folder) / "filter.json")
+    {'run': '1'}
     """
     record = read_sidecar(path)
     wrong = [k for k, v in record.items() if not isinstance(v, str | int) or isinstance(v, bool)]

@@ -1,4 +1,4 @@
-"""The brain mask, from magnitude and phase quality; lesions are kept inside, and the user's own mask always wins.
+"""The brain mask, from magnitude and phase quality; lesions stay inside, and the user's own mask always wins.
 
 ============== =============================================================================
 method         idea
@@ -8,12 +8,40 @@ phase_quality  local coherence of the phase
 combined       magnitude AND (or OR) phase quality
 ============== =============================================================================
 
-All cut the scalp off by opening, keep the largest part, close gaps and holes at lesions, and may shave voxels without
-signal off the surface. docs/explanation/masking.md has how many lesions each keeps.
+All cut the scalp off by opening, retain the largest component, close gaps and holes at lesions, and may shave voxels
+without signal off the surface. docs/explanation/masking.md says how many lesions lie inside the mask of each.
 """
+
+from qsmcmb.core import references as refs
+from qsmcmb.core.methods import Description
+
+__all__ = ("DEFAULT", "DESCRIPTIONS", "METHODS")
 
 METHODS = {
     "magnitude": "qsmcmb.masking.brain:mask_magnitude",
     "phase_quality": "qsmcmb.masking.brain:mask_phase_quality",
     "combined": "qsmcmb.masking.brain:mask_combined",
+}
+DEFAULT = "combined"
+"""Method of the pipeline, of the Python function and of the command where none is named."""
+
+DESCRIPTIONS = {
+    "magnitude": Description(
+        name="magnitude mask",
+        sentence="The brain was found with a magnitude mask, the largest bright object after opening, with "
+        "its gaps and holes closed.",
+        references=(refs.OTSU_1979,),
+    ),
+    "phase_quality": Description(
+        name="phase-quality mask",
+        sentence="The brain was found with a phase-quality mask, the largest object of coherent phase "
+        "after opening, with its gaps and holes closed.",
+        references=(refs.HAGBERG_2022,),
+    ),
+    "combined": Description(
+        name="combined mask",
+        sentence="The brain was found with a combined mask of bright voxels and coherent phase, opened, "
+        "with its gaps and holes closed.",
+        references=(refs.OTSU_1979, refs.HAGBERG_2022),
+    ),
 }

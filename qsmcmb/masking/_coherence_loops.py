@@ -8,16 +8,19 @@ from numba import prange
 
 from qsmcmb.core.compiled import compiled
 
+__all__: tuple[str, ...] = ()
+
 SLAB = 8
-"""Planes that one thread does at a time; two more are summed to begin with."""
+"""Planes that one thread does at a time, a count; two more are summed to begin with."""
 
 
 @compiled
 def _plane_sums(phase: Any, real: Any, imag: Any, out: Any) -> None:
-    """Sums of cosine and sine over 3 x 3 voxels of one plane; the edge counts twice."""
+    """Write the sums of cosine and sine over 3 x 3 voxels of one plane; the edge counts twice."""
     ny, nz = phase.shape
     for y in range(ny):
         for z in range(nz):
+            # Once a voxel; the nine sums of it are additions.
             real[y, z], imag[y, z] = math.cos(phase[y, z]), math.sin(phase[y, z])
     for y in range(ny):
         a, b = max(y - 1, 0), min(y + 1, ny - 1)
@@ -32,11 +35,13 @@ def _plane_sums(phase: Any, real: Any, imag: Any, out: Any) -> None:
 
 @compiled(parallel=True)
 def local_coherence(phase: Any, out: Any) -> None:
-    """Length of the mean phasor over 3 x 3 x 3 voxels; at the edge of the volume its voxels count twice."""
+    """Write the length of the mean phasor over 3 x 3 x 3 voxels; at the edge of the volume its voxels count twice."""
     nx, ny, nz = phase.shape
     for slab in prange((nx + SLAB - 1) // SLAB):
         real, imag = np.empty((ny, nz), np.float32), np.empty((ny, nz), np.float32)
+        # Slabs are fixed, not the threads': the result does not depend on their number.
         first, last = slab * SLAB, min(nx, slab * SLAB + SLAB)
+        # A ring of three planes, so that each is summed once a slab.
         sums = np.empty((3, 2, ny, nz), np.float32)
         for x in range(first - 1, first + 1):
             _plane_sums(phase[max(x, 0)], real, imag, sums[x % 3])

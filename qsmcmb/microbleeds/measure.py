@@ -1,4 +1,11 @@
-"""Measure lesions: calibrate the scan, fit each lesion, then again with its neighbours' signal in place."""
+"""Measure lesions at given points: calibrate the scan, then fit each lesion beside its neighbours.
+
+1. A patch is cut around each point; `calibrate` finds the scan's properties and an initial fit of each lesion.
+2. The signal of the other lesions within 14 mm, by their latest fits, is a factor of a lesion's model. Lesions that
+   reach each other, directly or through others, are refined one after another, groups of them in parallel.
+3. The refined fit, with the tissue's Gaussian process prior, is compared with a vein and with a vein beside the lesion.
+4. Void, signal loss and SD complete each fit; points without a number carry the flag that says why.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +28,10 @@ from qsmcmb.microbleeds.fit.shape_selection import select_shape
 from qsmcmb.microbleeds.fit.uncertainty import LesionFit, summarise_fit
 from qsmcmb.microbleeds.fit.vein import Vein, find_vein
 from qsmcmb.microbleeds.results.duplicates import MAX_SAME_FIT_MM
+from qsmcmb.microbleeds.results.flags import Flag
 from qsmcmb.microbleeds.results.measurement import (
-    CLEAR_SD,
-    FOUND_SD,
+    CLEAR_SIGNIFICANCE,
+    MIN_SIGNIFICANCE,
     FittedLesion,
     LesionMeasurement,
     measure_fitted,
@@ -41,7 +49,7 @@ __all__ = ["MeasuredLesions", "Targets", "measure_lesions"]
 NEIGHBOUR_MM = 14.0
 """Distance, mm, up to which the signal of another lesion is part of a lesion's model: its patch ends at 8 mm."""
 MIN_FRACTION_IN_MASK = 0.2
-"""Least fraction of the ball in the mask for a fit."""
+"""Least fraction of the ball in the mask for a fit: a convention of the table."""
 MIN_VOXELS = 80
 """Least voxels for a fit: about four times the parameters of ball and polynomials."""
 
@@ -55,22 +63,42 @@ class Targets(NamedTuple):
     """Kind of each point, where its source states one."""
     scores: Sequence[float | None]
     """Detector's score of each point, 0 to 1; None for a reader's."""
-    n_readers: int
-    """The first this many points come from a reader."""
+    n_reader_points: int
+    """Number of the points that readers gave; those of the detector follow them."""
 
     @classmethod
     def of_readers(cls, points_mm: FloatArray, kinds: Sequence[str | None] | None = None) -> Targets:
-        """Return a reader's points."""
+        """Return a reader's points as targets.
+
+        Parameters
+        ----------
+        points_mm : array_like of shape (n, 3)
+            Positions, scanner RAS+ mm; n may be 0.
+        kinds : sequence of str or None, optional
+            Kind of each point, where the reader states one.
+
+        Returns
+        -------
+        Targets
+            The points without scores.
+
+        Examples
+        --------
+        >>> Targets.of_readers([[0.0, 1.0, 2.0]]).points_mm.shape
+        (1, 3)
+        """
         points = np.asarray(points_mm, dtype=float).reshape(-1, 3) if np.size(points_mm) else np.zeros((0, 3))
         n = len(points)
-        return cls(points_mm=points, kinds=list(kinds or [None] * n), scores=[None] * n, n_readers=n)
+        return cls(points_mm=points, kinds=list(kinds or [None] * n), scores=[None] * n, n_reader_points=n)
 
 
 class MeasuredLesions(NamedTuple):
-    """What was measured at each point, and the label image of the visible lesions."""
+    """Measurement of each point, and the label image of the visible lesions."""
 
     lesions: tuple[LesionMeasurement, ...]
+    """Measurements in the order of the points."""
     labels: IntArray
+    """Label image on the scan's grid: number of the point from 1, 0 elsewhere; the earlier point has a shared voxel."""
 
     @property
     def fitted(self) -> tuple[FittedLesion | None, ...]:
@@ -93,7 +121,7 @@ def measure_lesions(
     Parameters
     ----------
     scan : GreScan
-        The scan; its wrapped phase and magnitude are what is fitted.
+        The scan; its wrapped phase (rad) and magnitude are fitted.
     targets : Targets
         Positions within about 2 mm of the lesions.
     fields : ScanFields
@@ -101,11 +129,12 @@ def measure_lesions(
     acquisition : Acquisition
         Echo times, field strength, noise and k-space windows, before calibration.
     progress : callable, optional
-        Called with (done, all).
+        Called after each lesion with the number of lesions done and that of all.
 
     Returns
     -------
     MeasuredLesions
+        Total susceptibility (ppm mm3) with SD at each point, or the flag that says why there is none.
 
     Raises
     ------
@@ -140,7 +169,7 @@ def measure_lesions(
                 point_mm=(x, y, z),
                 stated_kind=targets.kinds[i],
                 score=targets.scores[i],
-                source="reader" if i < targets.n_readers else "detector",
+                source="reader" if i < targets.n_reader_points else "detector",
                 fitted=fitted,
                 reason=reason,
             )
@@ -152,15 +181,20 @@ class _Job(NamedTuple):
     """The scan, the results of its earlier stages, and all points as voxel indices."""
 
     scan: GreScan
+    """The scan."""
     fields: ScanFields
+    """Results of its earlier stages."""
     voxels: FloatArray
+    """All points, fractional voxel indices, (n, 3)."""
 
     def reference_patches(self, patch: Patch) -> list[Patch]:
         """Return lesion-free patches of the same shape around a lesion's."""
         return find_reference_patches(patch, self.scan, self.fields, lesion_voxels=self.voxels)
 
 
-class _Found(NamedTuple):
+class _RefinedFit(NamedTuple):
+    """Refined fit of one lesion, and the veins that explain the scan better than it, or together with it."""
+
     fit: LesionFit
     vein: Vein | None
     adjacent_vein: Vein | None
@@ -168,10 +202,10 @@ class _Found(NamedTuple):
 
 def _fit_all(
     job: _Job, calibration: Calibration, progress: Callable[[int, int], None] | None
-) -> list[_Found | None]:
+) -> list[_RefinedFit | None]:
     """Return the refined fit of each point, lesions within NEIGHBOUR_MM one after another."""
     states = list(calibration.states)
-    found: list[_Found | None] = [None] * len(states)
+    refined: list[_RefinedFit | None] = [None] * len(states)
     positions_mm = job.voxels * np.array(job.scan.grid.voxel_size_mm)
     in_reach = np.linalg.norm(positions_mm[:, None] - positions_mm, axis=2) <= NEIGHBOUR_MM
     done = count(1)
@@ -181,35 +215,43 @@ def _fit_all(
             state = states[i]
             if state is not None:
                 neighbours = _neighbour_factor(i, np.flatnonzero(in_reach[i]), positions_mm, states)
-                found[i] = _refine(job, state, calibration.acquisition, neighbours)
-                states[i] = found[i].fit.state
+                fit = _refine(job, state, calibration.acquisition, neighbours)
+                refined[i] = fit
+                # Later lesions of the group see this one as refined.
+                states[i] = fit.fit.state
             if progress:
                 progress(next(done), len(states))
 
-    # Directly or through others: what one group fits no other reads.
+    # Reach counts directly or through others, so that no group reads a state that another one writes.
     n_groups, group_of = connected_components(in_reach, directed=False)
     groups = [np.flatnonzero(group_of == g) for g in range(n_groups)]
-    # What takes longest first, so that no thread waits for it at the end: many lesions, and poorly described ones.
+    # The longest groups first, so that no thread waits for one at the end: many lesions, and poorly described ones.
     effort = [0.0 if state is None else state.core_residual() for state in states]
     run_each(fit_group, sorted(groups, key=lambda group: sum(effort[i] for i in group), reverse=True))
-    return found
+    return refined
 
 
-def _refine(job: _Job, state: FitState, acquisition: Acquisition, neighbours: ComplexArray | None) -> _Found:
+def _refine(
+    job: _Job, state: FitState, acquisition: Acquisition, neighbours: ComplexArray | None
+) -> _RefinedFit:
     """Return the final fit of one lesion beside its neighbours, and the veins that explain the scan better."""
     if neighbours is not None:
+        # The initial fit knew no neighbours: the shape is chosen anew with their signal in the model.
         patch = state.model.patch.with_acquisition(acquisition)
         state = select_shape(patch, state.source, neighbours=neighbours, core_decay=state.model.core_decay)
     refined = refine_with_tissue_prior(state, acquisition)
-    # A vein is a poor lesion: its SD is no reason not to look.
-    significant = abs(refined.source.total_chi_ppm_mm3) > FOUND_SD * refined.sandwich_sd()
+    # By the residual's SD alone: a vein fits poorly as a lesion, and the whole SD would hide it.
+    significant = abs(refined.source.total_chi_ppm_mm3) > MIN_SIGNIFICANCE * refined.sandwich_sd()
     vein, adjacent_vein = find_vein(refined) if significant else None, None
     if vein is None:
         refined, adjacent_vein = fit_adjacent_vein(refined)
-    return _Found(summarise_fit(refined, job.reference_patches(refined.model.patch)), vein, adjacent_vein)
+    return _RefinedFit(
+        summarise_fit(refined, job.reference_patches(refined.model.patch)), vein, adjacent_vein
+    )
 
 
 def _patch_at(job: _Job, voxel: FloatArray, acquisition: Acquisition) -> Patch | None:
+    """Return the patch around a point; None where too little of it lies in volume and mask."""
     if not _in_volume(job.scan, voxel):
         return None
     patch = cut_patch(job.scan, voxel, job.fields, acquisition)
@@ -217,18 +259,19 @@ def _patch_at(job: _Job, voxel: FloatArray, acquisition: Acquisition) -> Patch |
     return patch if enough else None
 
 
-def _reason_without_number(job: _Job, i: int, found: _Found | None) -> str | None:
-    """Return the flag of a point that has no number."""
-    if found is None:
-        return "outside-mask" if _in_volume(job.scan, job.voxels[i]) else "outside-volume"
-    fit = found.fit
-    # Above a sinus all may be dark, too, and the lesion be seen in the phase.
-    clear = abs(fit.source.total_chi_ppm_mm3) > CLEAR_SD * fit.sd_ppm_mm3
+def _reason_without_number(job: _Job, i: int, refined: _RefinedFit | None) -> Flag | None:
+    """Return the flag that says why a point has no number; None where it has one."""
+    if refined is None:
+        return Flag.OUTSIDE_MASK if _in_volume(job.scan, job.voxels[i]) else Flag.OUTSIDE_VOLUME
+    fit = refined.fit
+    # Above a sinus all of the ball may be dark, too, and yet a clear lesion be seen in the phase.
+    clear = abs(fit.source.total_chi_ppm_mm3) > CLEAR_SIGNIFICANCE * fit.sd_ppm_mm3
     hidden = not clear and dark_beyond_ball(job.scan, job.voxels[i], job.fields.mask, PATCH_RADIUS_MM)
-    return "too-large" if fit.exceeds_patch or hidden else None
+    return Flag.TOO_LARGE if fit.exceeds_patch or hidden else None
 
 
 def _in_volume(scan: GreScan, voxel: FloatArray) -> bool:
+    """Whether a point lies in a voxel of the scan; a voxel reaches half its size around its centre."""
     return bool(np.all(voxel >= -0.5) and np.all(voxel <= np.array(scan.grid.shape) - 0.5))
 
 
@@ -254,7 +297,8 @@ def _neighbour_factor(
         spread = PointSpread(
             own.model.patch, other.source.total_chi_ppm_mm3, centre, rows[:, ROW_RADIUS].max()
         )
-        this = spread.factor(rows, other.decay_hz, other.psf_width2_mm2, shape=other.model.shape)[0]
-        this = 1 + this.reshape(-1)
-        factor = this if factor is None else factor * this
+        # The point spread acts on the factor less 1, and returns that.
+        change = spread.factor(rows, other.decay_hz, other.psf_width2_mm2, shape=other.model.shape)[0]
+        one = 1 + change.reshape(-1)
+        factor = one if factor is None else factor * one
     return factor

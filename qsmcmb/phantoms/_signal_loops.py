@@ -1,4 +1,4 @@
-"""Signal on the fine grid: tissue with its field, and lesions on points finer than it."""
+"""Loops that form the signal on the fine grid: tissue with its field, and lesions on points finer than it."""
 
 import math
 from typing import Any
@@ -7,6 +7,8 @@ import numpy as np
 from numba import prange
 
 from qsmcmb.core.compiled import compiled
+
+__all__: tuple[str, ...] = ()
 
 
 @compiled(parallel=True)
@@ -25,8 +27,8 @@ def tissue_signal(signal: Any, decay_hz: Any, field_ppm: Any, te_s: Any, turns: 
 
 
 @compiled
-def field_at(x: Any, y: Any, z: Any, dipoles: Any, b0_dir: Any) -> Any:
-    """Field (ppm) of dipole rows (ppm mm3, centre) at a point."""
+def _field_at(x: Any, y: Any, z: Any, dipoles: Any, b0_dir: Any) -> Any:
+    """Return the field (ppm) of dipole rows (ppm mm3, centre) at a point."""
     total = 0.0
     for n in range(dipoles.shape[0]):
         dx, dy, dz = x - dipoles[n, 1], y - dipoles[n, 2], z - dipoles[n, 3]
@@ -37,8 +39,8 @@ def field_at(x: Any, y: Any, z: Any, dipoles: Any, b0_dir: Any) -> Any:
 
 
 @compiled
-def body_at(x: Any, y: Any, z: Any, bodies: Any) -> Any:
-    """Index of the body that holds a point, -1 for none."""
+def _body_at(x: Any, y: Any, z: Any, bodies: Any) -> Any:
+    """Return the index of the body that holds a point, -1 for none."""
     for n in range(bodies.shape[0]):
         dx, dy, dz = x - bodies[n, 0], y - bodies[n, 1], z - bodies[n, 2]
         along = dx * bodies[n, 3] + dy * bodies[n, 4] + dz * bodies[n, 5]
@@ -57,11 +59,11 @@ def add_dipoles(field: Any, x: Any, y: Any, z: Any, dipoles: Any, b0_dir: Any, i
             in_xy = in_x and inner[1, 0] <= j < inner[1, 1]
             for k in range(z.size):
                 if not (in_xy and inner[2, 0] <= k < inner[2, 1]):
-                    field[i, j, k] += field_at(x[i], y[j], z[k], dipoles, b0_dir)
+                    field[i, j, k] += _field_at(x[i], y[j], z[k], dipoles, b0_dir)
 
 
 @compiled
-def add_point(sums: Any, body: Any, bodies: Any, field_ppm: Any, turns: Any) -> None:
+def _add_point(sums: Any, body: Any, bodies: Any, field_ppm: Any, turns: Any) -> None:
     """Add the signal of one point, all echoes: that inside a body, or unit signal turned by the field."""
     for e in range(sums.size):
         if body >= 0:
@@ -90,8 +92,8 @@ def lesion_factor(
                     px = x[i] + steps[0, sub // (count * count)]
                     py = y[j] + steps[1, sub // count % count]
                     pz = z[k] + steps[2, sub % count]
-                    body = body_at(px, py, pz, bodies)
-                    field_ppm = 0.0 if body >= 0 else field_at(px, py, pz, dipoles, geometry)
-                    add_point(sums, body, bodies, field_ppm, geometry[3:])
+                    body = _body_at(px, py, pz, bodies)
+                    field_ppm = 0.0 if body >= 0 else _field_at(px, py, pz, dipoles, geometry)
+                    _add_point(sums, body, bodies, field_ppm, geometry[3:])
                 for e in range(out.shape[0]):
                     out[e, i, j, k] = sums[e] / count**3

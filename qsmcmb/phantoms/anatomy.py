@@ -2,12 +2,18 @@
 
 The head is the ICBM152 2009a average, warped smoothly by seed, with deep nuclei, veins, skull, scalp and air in
 sinuses and ear canals; coordinates are head mm (RAS, the template's origin).
+
+References
+----------
+Fonov V, Evans AC, Botteron K, Almli CR, McKinstry RC, Collins DL. Unbiased average age-appropriate atlases for
+pediatric studies. NeuroImage 2011;54:313-327. doi:10.1016/j.neuroimage.2010.07.033
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -16,24 +22,47 @@ from qsmcmb.phantoms._anatomy_loops import paint_head, to_template
 from qsmcmb.phantoms.recipe import Recipe, Tube, data_folder
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
 
-AIR_PPM = 9.4
-BONE_PPM = -2.0
-HEAD_CENTRE_MM = np.array([0.0, -17.0, 8.0])
-WARP_MM = 3.0
-WARP_LENGTH_MM = 28.0
-WARP_GRID_MM = 8.0
-WARP_EDGE_MM = 130.0
-TEXTURE_LENGTH_MM = 2.0
-TUBE_EDGE_MM = 0.5
-LESION_DEPTH_MM = 5.0
-SCALE_SD = 0.03
-SKULL_MM = 6.0
-SCALP_MM = 12.0
-VEIN_PPM = 0.30
-VEIN_COUNT = 60
-VEIN_STEP_MM = 0.25
+__all__ = (
+    "Anatomy",
+    "Tissue",
+    "make_anatomy",
+)
 
-# (centre, radii in mm, susceptibility in ppm, R2* at 3 T in 1/s) of the right one of each pair.
+AIR_PPM = 9.4
+"""Susceptibility of air against water, ppm: 0.36 against -9.05 (Schenck 1996, doi:10.1118/1.597854)."""
+BONE_PPM = -2.0
+"""Susceptibility of cortical bone against water, ppm: about -11 against -9."""
+HEAD_CENTRE_MM = np.array([0.0, -17.0, 8.0])
+"""Middle of the template's brain, mm: what heads are turned and scaled about."""
+WARP_MM = 3.0
+"""SD of the warp along each axis, mm: heads of the same size differ by some millimetres."""
+WARP_LENGTH_MM = 28.0
+"""Length over which the warp changes, mm: far more than its size, so that it bends tissue and does not fold it."""
+WARP_GRID_MM = 8.0
+"""Spacing of the grid on which the warp is drawn, mm: fine beside its length."""
+WARP_EDGE_MM = 130.0
+"""Distance from the origin to which the warp is drawn, mm: past the head on all sides."""
+HETEROGENEITY_LENGTH_MM = 2.0
+"""SD of the Gaussian by which the random susceptibility of tissue is smoothed, mm: short beside a lesion's
+surroundings, so that no smooth background takes it up.
+"""
+TUBE_EDGE_MM = 0.5
+"""Width of a tube's soft edge, mm: a fine voxel, so that its wall has no steps."""
+LESION_DEPTH_MM = 5.0
+"""Least depth of lesions below the brain's surface, mm: the ball of a measurement lies largely inside the mask."""
+SCALE_SD = 0.03
+"""SD of the head's length along each axis, relative: adult heads spread by a few percent."""
+SKULL_MM = 6.0
+"""Depth of the skull's outer surface outside the brain, mm."""
+SCALP_MM = 12.0
+"""Depth of the scalp's outer surface outside the brain, mm."""
+VEIN_PPM = 0.30
+"""Susceptibility of veins, ppm: venous blood is paramagnetic beside tissue."""
+VEIN_COUNT = 60
+"""Number of veins in the white matter."""
+VEIN_STEP_MM = 0.25
+"""Distance of the points along a vein, mm: half a fine voxel, so that a vein has no gaps."""
+
 NUCLEI = {
     "caudate": ((12.0, 14.0, 9.0), (5.0, 10.0, 9.0), 0.05, 28.0),
     "putamen": ((26.0, 3.0, 0.0), (5.0, 13.0, 9.0), 0.06, 30.0),
@@ -43,19 +72,44 @@ NUCLEI = {
     "substantia nigra": ((10.0, -17.0, -12.0), (4.5, 4.5, 3.5), 0.14, 42.0),
     "dentate": ((15.0, -57.0, -33.0), (7.0, 5.0, 5.0), 0.09, 33.0),
 }
+"""Name to centre (mm), radii (mm), susceptibility (ppm) and R2* at 3 T (1/s) of the deep nuclei on the right; round
+values of adults, the same on the left.
+"""
 SINUSES = (
     ((0.0, 76.0, -18.0), (14.0, 7.0, 10.0)),
     ((0.0, 34.0, -36.0), (12.0, 14.0, 9.0)),
     ((52.0, -22.0, -42.0), (7.0, 9.0, 6.0)),
     ((-52.0, -22.0, -42.0), (7.0, 9.0, 6.0)),
 )
-# Template mm: centre and radii of what is called deep; the tentorium's height at its back end and its rise.
+"""Centre and radii, mm, of ellipsoids filled with air: frontal and sphenoid sinus, mastoid cells on both sides."""
 DEEP_MM = ((0.0, -8.0, 8.0), (36.0, 34.0, 20.0))
+"""Centre and radii, mm, of the ellipsoid of the template that is called deep."""
 TENTORIUM_MM, TENTORIUM_BACK_MM, TENTORIUM_END_MM, TENTORIUM_RISE = -20.0, -8.0, -60.0, 0.25
+"""Height of the tentorium at its back end, y below which it lies, y of its back end, all mm, and its rise per
+length.
+"""
 
 
 class Tissue(NamedTuple):
-    """Susceptibility (ppm, CSF 0), signal at TE 0 (0 to 1), and R2* at 3 T (1/s) at some points."""
+    """Tissue at some points.
+
+    Parameters
+    ----------
+    chi_ppm : ndarray of shape (...), float32
+        Susceptibility, ppm; CSF is 0.
+    signal : ndarray of shape (...), float32
+        Signal at TE 0, 0 to 1.
+    r2star_hz : ndarray of shape (...), float32
+        R2* at 3 T, 1/s, > 0.
+    brain : ndarray of shape (...), bool
+        Whether the point lies in the brain.
+
+    Examples
+    --------
+    >>> from qsmcmb.phantoms.recipe import read_recipe
+    >>> make_anatomy(read_recipe("sphere")).tissue(np.zeros((3, 1))).brain.tolist()
+    [True]
+    """
 
     chi_ppm: FloatArray
     signal: FloatArray
@@ -63,34 +117,100 @@ class Tissue(NamedTuple):
     brain: BoolArray
 
 
-class Anatomy(Protocol):
-    """What a phantom is made of."""
+class Anatomy(ABC):
+    """The tissue of a phantom, to be sampled at any point.
 
-    def tissue(self, head_mm: FloatArray) -> Tissue:
-        """Return the tissue at points (3, ...) of the head."""
-
-    def territory(self, head_mm: FloatArray) -> IntArray:
-        """Return 1 lobar, 2 deep, 3 infratentorial at points (3, ...) of the brain; 0 where that means nothing."""
-
-    def lesion_places(self) -> FloatArray:
-        """Return points (n, 3) where lesions may lie, head mm."""
-
-    def veins(self) -> tuple[FloatArray, FloatArray]:
-        """Return points (n, 3) along the veins, head mm, and the volume (mm3) of vein that each stands for."""
-
-
-class Head:
-    """The warped template.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        Its seed makes the head.
+    Examples
+    --------
+    >>> from qsmcmb.phantoms.recipe import read_recipe
+    >>> anatomy = make_anatomy(read_recipe("sphere"))
+    >>> len(anatomy.veins()[0])
+    0
     """
+
+    @abstractmethod
+    def tissue(self, head_mm: FloatArray) -> Tissue:
+        """Return the tissue at points of the head.
+
+        Parameters
+        ----------
+        head_mm : ndarray of shape (3, ...)
+            Points, head mm.
+
+        Returns
+        -------
+        Tissue
+            Arrays of the points' shape.
+
+        Examples
+        --------
+        >>> from qsmcmb.phantoms.recipe import read_recipe
+        >>> make_anatomy(read_recipe("sphere")).tissue(np.full((3, 1), 90.0)).signal.tolist()
+        [0.0]
+        """
+
+    @abstractmethod
+    def territory(self, head_mm: FloatArray) -> IntArray:
+        """Return the territory of points of the brain.
+
+        Parameters
+        ----------
+        head_mm : ndarray of shape (3, ...)
+            Points, head mm.
+
+        Returns
+        -------
+        ndarray of shape (...), int32
+            1 lobar, 2 deep, 3 infratentorial; 0 where that means nothing.
+
+        Examples
+        --------
+        >>> from qsmcmb.phantoms.recipe import read_recipe
+        >>> make_anatomy(read_recipe("sphere")).territory(np.zeros((3, 1))).tolist()
+        [0]
+        """
+
+    @abstractmethod
+    def lesion_positions(self) -> FloatArray:
+        """Return positions at which lesions may lie.
+
+        Returns
+        -------
+        ndarray of shape (n, 3)
+            Points, head mm.
+
+        Examples
+        --------
+        >>> from qsmcmb.phantoms.recipe import read_recipe
+        >>> make_anatomy(read_recipe("sphere")).lesion_positions().shape[1]
+        3
+        """
+
+    @abstractmethod
+    def veins(self) -> tuple[FloatArray, FloatArray]:
+        """Return points along the veins.
+
+        Returns
+        -------
+        points_mm : ndarray of shape (n, 3)
+            Points, head mm.
+        volumes_mm3 : ndarray of shape (n,)
+            Volume of vein that each stands for, mm3.
+
+        Examples
+        --------
+        >>> from qsmcmb.phantoms.recipe import read_recipe
+        >>> make_anatomy(read_recipe("sphere")).veins()[1].shape
+        (0,)
+        """
+
+
+class _Head(Anatomy):
+    """The warped template; the recipe's seed makes the head."""
 
     def __init__(self, recipe: Recipe) -> None:
         rng = np.random.default_rng([recipe.seed, 1])
-        self._place, template = _template_maps()
+        self._map_axes, template = _template_maps()
         self._size = recipe.size
         self._scale = (1 + SCALE_SD * rng.standard_normal(3)).astype(np.float32)
         n = int(2 * WARP_EDGE_MM / WARP_GRID_MM)
@@ -99,11 +219,13 @@ class Head:
             for _ in "xyz"
         ]
         self._warp = np.stack([WARP_MM * w / w.std() for w in noise]).astype(np.float32)
-        texture = np.zeros(template.shape[1:], np.float32)
-        if recipe.texture_ppm:
-            made = _texture(texture.shape, float(self._place[1, 0]), np.random.default_rng([recipe.seed, 5]))
-            texture = (recipe.texture_ppm * made).astype(np.float32)
-        self._maps = np.concatenate([template, texture[None]])
+        heterogeneity = np.zeros(template.shape[1:], np.float32)
+        if recipe.heterogeneity_ppm:
+            made = _random_field(
+                heterogeneity.shape, float(self._map_axes[1, 0]), np.random.default_rng([recipe.seed, 5])
+            )
+            heterogeneity = (recipe.heterogeneity_ppm * made).astype(np.float32)
+        self._maps = np.concatenate([template, heterogeneity[None]])
         self._vein_rng_seed = [recipe.seed, 2]
 
     def _template(self, head_mm: FloatArray) -> FloatArray:
@@ -118,7 +240,8 @@ class Head:
         return out.reshape(head_mm.shape)
 
     def _sample(self, number: int, template_mm: FloatArray) -> FloatArray:
-        origin, spacing = self._place[:, :, None]
+        """Return one map of the template at its coordinates, linear between voxels."""
+        origin, spacing = self._map_axes[:, :, None]
         index = (template_mm.reshape(3, -1) - origin) / spacing
         values = ndimage.map_coordinates(self._maps[number], index, order=1, mode="nearest")
         return np.asarray(values.reshape(template_mm.shape[1:]))
@@ -130,7 +253,7 @@ class Head:
         sinuses = np.array([(*c, *r) for c, r in SINUSES], np.float32)
         out = np.empty((4, where.shape[1]), np.float32)
         constants = (AIR_PPM, BONE_PPM, SKULL_MM, SCALP_MM)
-        paint_head(where, self._maps, self._place, nuclei, sinuses, constants, out)
+        paint_head(where, self._maps, self._map_axes, nuclei, sinuses, constants, out)
         chi, signal, r2star, brain = out.reshape(4, *head_mm.shape[1:])
         return Tissue(chi, signal, r2star, brain > 0)
 
@@ -143,7 +266,7 @@ class Head:
         deep = sum(((v - c) / r) ** 2 for v, c, r in zip((x, y, z), *DEEP_MM, strict=True)) <= 1
         return np.where(low, 3, np.where(deep, 2, 1)).astype(np.int32)
 
-    def lesion_places(self) -> FloatArray:
+    def lesion_positions(self) -> FloatArray:
         """Return points of grey and white matter at least 5 mm below the surface, head mm."""
         axes = [np.arange(-72, 73, 4.0), np.arange(-108, 76, 4.0), np.arange(-56, 84, 4.0)]
         points = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1)
@@ -163,20 +286,20 @@ class Head:
         points, volumes = [], []
         for _ in range(VEIN_COUNT):
             side = rng.choice([-1.0, 1.0])
-            place = np.array([side * rng.uniform(14, 26), rng.uniform(-65, 35), rng.uniform(5, 35)])
+            position = np.array([side * rng.uniform(14, 26), rng.uniform(-65, 35), rng.uniform(5, 35)])
             heading = np.array([side * rng.uniform(0.2, 1), rng.uniform(-0.6, 0.6), rng.uniform(0, 1)])
             radius = rng.uniform(0.25, 0.7)
             for _ in range(int(rng.uniform(20, 45) / VEIN_STEP_MM)):
                 heading = heading / np.linalg.norm(heading) + 0.06 * rng.standard_normal(3)
-                place = place + VEIN_STEP_MM * heading / np.linalg.norm(heading)
-                points.append(place)
+                position = position + VEIN_STEP_MM * heading / np.linalg.norm(heading)
+                points.append(position)
                 volumes.append(np.pi * radius**2 * VEIN_STEP_MM)
         line = self._to_head(np.array(points))
         inside = self._sample(2, self._template(line.T)) > 2
         return line[inside], self._size * np.array(volumes)[inside]
 
 
-class Water:
+class _Water(Anatomy):
     """Balls and tubes in a ball of water, in air: no anatomy."""
 
     def __init__(self, recipe: Recipe) -> None:
@@ -200,7 +323,7 @@ class Water:
         """Return 0: water has no territories."""
         return np.zeros(head_mm.shape[1:], np.int32)
 
-    def lesion_places(self) -> FloatArray:
+    def lesion_positions(self) -> FloatArray:
         """Return points well inside."""
         axis = np.arange(-self._radius, self._radius, 3.0)
         points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij")).reshape(3, -1)
@@ -234,12 +357,29 @@ def _tube_part(head_mm: FloatArray, tube: Tube) -> FloatArray:
     return np.clip(0.5 + (tube.radius_mm - distance) / TUBE_EDGE_MM, 0, 1).astype(np.float32)
 
 
-def _texture(shape: tuple[int, ...], spacing_mm: float, rng: np.random.Generator) -> FloatArray:
+def _random_field(shape: tuple[int, ...], spacing_mm: float, rng: np.random.Generator) -> FloatArray:
     """Return a smooth random field of SD 1."""
-    noise = ndimage.gaussian_filter(rng.standard_normal(shape), TEXTURE_LENGTH_MM / spacing_mm)
+    noise = ndimage.gaussian_filter(rng.standard_normal(shape), HETEROGENEITY_LENGTH_MM / spacing_mm)
     return np.asarray(noise / noise.std())
 
 
 def make_anatomy(recipe: Recipe) -> Anatomy:
-    """Return the anatomy that the recipe names."""
-    return Head(recipe) if recipe.kind == "head" else Water(recipe)
+    """Return the anatomy that a recipe names.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of kind ``head`` or ``spheres``.
+
+    Returns
+    -------
+    Anatomy
+        The warped template, or water with tubes.
+
+    Examples
+    --------
+    >>> from qsmcmb.phantoms.recipe import read_recipe
+    >>> make_anatomy(read_recipe("sphere")).tissue(np.zeros((3, 1))).chi_ppm.tolist()
+    [0.0]
+    """
+    return _Head(recipe) if recipe.kind == "head" else _Water(recipe)

@@ -1,10 +1,10 @@
-"""From recipe to scans: field on a fine grid, signal with intravoxel dephasing, k-space crop, offset, noise."""
+"""Scans from a recipe: field on a fine grid, signal with intravoxel dephasing, k-space crop, offset, noise."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -12,15 +12,46 @@ from qsmcmb.phantoms.anatomy import Anatomy, make_anatomy
 from qsmcmb.phantoms.lesions import PhantomLesion, draw_lesions
 from qsmcmb.phantoms.recipe import Recipe
 from qsmcmb.phantoms.scanner import pose_of
-from qsmcmb.phantoms.tissue_scan import PhantomSession, TissueScan, TruthMaps, truth_rows
+from qsmcmb.phantoms.tissue_scan import TissueScan
+from qsmcmb.phantoms.truth import PhantomSession, TruthMaps, truth_rows
+from qsmcmb.typing import Report
 
-Report = Callable[[str, str, float], None]
+__all__ = (
+    "build_phantom",
+    "build_sessions",
+    "checksum_of",
+    "lesions_of",
+)
 
 
 def lesions_of(recipe: Recipe, anatomy: Anatomy | None = None) -> tuple[PhantomLesion, ...]:
-    """Return the lesions of a recipe, head mm."""
-    places = (anatomy or make_anatomy(recipe)).lesion_places()
-    return draw_lesions(recipe.lesions, places, np.random.default_rng([recipe.seed, 3]))
+    """Return the lesions of a recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The phantom.
+    anatomy : Anatomy, optional
+        The recipe's, where it is at hand; it says where lesions may lie.
+
+    Returns
+    -------
+    tuple of PhantomLesion
+        Lesions, head mm; the same at each call.
+
+    Raises
+    ------
+    ConfigError
+        The lesions do not fit as far apart as the recipe asks.
+
+    Examples
+    --------
+    >>> from qsmcmb.phantoms.recipe import read_recipe
+    >>> len(lesions_of(read_recipe("sphere")))
+    6
+    """
+    positions = (anatomy or make_anatomy(recipe)).lesion_positions()
+    return draw_lesions(recipe.lesions, positions, np.random.default_rng([recipe.seed, 3]))
 
 
 def build_sessions(
@@ -37,7 +68,18 @@ def build_sessions(
 
     Yields
     ------
-    tuple of PhantomSession, TruthMaps
+    session : PhantomSession
+        Scan with noise, and the truth of its lesions.
+    maps : TruthMaps
+        Truth on the scan's grid.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from qsmcmb.phantoms.recipe import LesionRecipe, read_recipe
+    >>> small = replace(read_recipe("sphere"), fov_mm=(40.0, 40.0, 40.0), voxel_mm=4.0, lesions=LesionRecipe())
+    >>> [session.label for session, _ in build_sessions(small)]
+    ['3T']
     """
     anatomy = make_anatomy(recipe)
     lesions = lesions_of(recipe, anatomy)
@@ -53,12 +95,51 @@ def build_sessions(
 
 
 def build_phantom(recipe: Recipe, *, report: Report | None = None) -> list[PhantomSession]:
-    """Simulate all sessions of a recipe; see `build_sessions`."""
+    """Simulate all sessions of a recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        From `read_recipe`.
+    report : callable, optional
+        Progress, called with (session, "simulate", seconds); 0 seconds when it starts.
+
+    Returns
+    -------
+    list of PhantomSession
+        Scans with noise, and the truth of their lesions.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from qsmcmb.phantoms.recipe import LesionRecipe, read_recipe
+    >>> small = replace(read_recipe("sphere"), fov_mm=(40.0, 40.0, 40.0), voxel_mm=4.0, lesions=LesionRecipe())
+    >>> build_phantom(small)[0].scan.phase_rad.shape
+    (4, 10, 10, 10)
+    """
     return [session for session, _ in build_sessions(recipe, report=report)]
 
 
 def checksum_of(recipe: Recipe) -> str:
-    """Return the sha256 of the truth of all sessions, rounded to what the tables show."""
+    """Return the checksum of the truth of all sessions, rounded to what the tables show.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The phantom.
+
+    Returns
+    -------
+    str
+        Checksum, sha256, 64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> from qsmcmb.phantoms.recipe import read_recipe
+    >>> recipe = read_recipe("sphere")
+    >>> checksum_of(recipe) == recipe.checksum
+    True
+    """
     lesions = lesions_of(recipe)
     digest = hashlib.sha256()
     for tube in recipe.tubes:

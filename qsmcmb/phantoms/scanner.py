@@ -1,4 +1,4 @@
-"""What the scanner does: pose and slab, sampling of k-space or of slices, filter, zero-filling, receiver, noise."""
+"""The scanner: pose and slab, sampling of k-space or of slices, filter, zero-filling, receiver, noise."""
 
 from __future__ import annotations
 
@@ -13,23 +13,27 @@ from qsmcmb.phantoms.anatomy import HEAD_CENTRE_MM
 from qsmcmb.phantoms.recipe import Protocol, Recipe
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 
-FINEST_MM = 0.5
-COARSEST_MM = 0.75
-TUKEY = 0.5
-"""Part of the acquired k-space that a Tukey filter tapers."""
-EDGE = 0.2
-"""Width of a slice profile's flank over its thickness."""
+__all__: tuple[str, ...] = ()
+
+MIN_FINE_VOXEL_MM = 0.5
+"""Edge of a fine voxel, mm, below which scans are not refined: it is small beside any lesion."""
+MAX_FINE_VOXEL_MM = 0.75
+"""Largest edge of a fine voxel, mm: thick slices are refined until tissue is still resolved across them."""
+TUKEY_FRACTION = 0.5
+"""Fraction of the acquired k-space that a Tukey filter tapers, as scanners set it."""
+FLANK_FRACTION = 0.2
+"""Ratio of the width of a slice profile's flank to its thickness, as of common excitation pulses."""
 
 
 class Pose(NamedTuple):
-    """Where the head lies in the scanner."""
+    """The head's position in the scanner: rotation (3, 3), centre it turns about and shift, mm."""
 
     rotation: FloatArray
     centre: FloatArray
     shift: FloatArray
 
     def to_world(self, head_mm: FloatArray) -> FloatArray:
-        """Map (n, 3) head points to scanner mm."""
+        """Map head points (n, 3), mm, to scanner mm."""
         return np.asarray((head_mm - self.centre) @ self.rotation.T + self.centre + self.shift)
 
     def head_affine(self, grid: Grid) -> FloatArray:
@@ -39,7 +43,7 @@ class Pose(NamedTuple):
         return np.column_stack([linear, origin])
 
 
-def centre_of(recipe: Recipe) -> FloatArray:
+def _centre_of(recipe: Recipe) -> FloatArray:
     """Return the middle of the field of view, mm."""
     return HEAD_CENTRE_MM if recipe.kind == "head" else np.zeros(3)
 
@@ -47,28 +51,28 @@ def centre_of(recipe: Recipe) -> FloatArray:
 def pose_of(recipe: Recipe, protocol: Protocol) -> Pose:
     """Return the pose of a session."""
     rotation = Rotation.from_euler("xyz", protocol.rotation_deg, degrees=True).as_matrix()
-    return Pose(rotation, centre_of(recipe), np.array(protocol.shift_mm))
+    return Pose(rotation, _centre_of(recipe), np.array(protocol.shift_mm))
 
 
-def voxel_of(recipe: Recipe, protocol: Protocol) -> FloatArray:
+def _voxel_of(recipe: Recipe, protocol: Protocol) -> FloatArray:
     """Return the reconstructed voxel's edges, mm."""
     return np.broadcast_to(np.asarray(protocol.voxel_mm or recipe.voxel_mm, dtype=float), 3)
 
 
 def grid_of(recipe: Recipe, protocol: Protocol) -> Grid:
     """Return the grid of the reconstructed image."""
-    voxel = voxel_of(recipe, protocol)
+    voxel = _voxel_of(recipe, protocol)
     shape = [2 * round(f / v / 2) for f, v in zip(recipe.fov_mm, voxel, strict=True)]
     turn = Rotation.from_euler("xy", (protocol.tilt_deg, protocol.tilt_y_deg), degrees=True).as_matrix()
     affine = np.eye(4)
     affine[:3, :3] = turn * voxel
-    affine[:3, 3] = centre_of(recipe) - affine[:3, :3] @ (np.array(shape) / 2)
+    affine[:3, 3] = _centre_of(recipe) - affine[:3, :3] @ (np.array(shape) / 2)
     return Grid.from_affine((shape[0], shape[1], shape[2]), affine)
 
 
 def fine_factors(grid: Grid) -> tuple[int, int, int]:
-    """Return the fine voxels per scan voxel along each axis: 2 or more, none larger than COARSEST_MM."""
-    edge = min(COARSEST_MM, max(FINEST_MM, min(grid.voxel_size_mm) / 2))
+    """Return the fine voxels per scan voxel along each axis: 2 or more, none larger than MAX_FINE_VOXEL_MM."""
+    edge = min(MAX_FINE_VOXEL_MM, max(MIN_FINE_VOXEL_MM, min(grid.voxel_size_mm) / 2))
     x, y, z = (max(2, int(np.ceil(v / edge - 1e-6))) for v in grid.voxel_size_mm)
     return x, y, z
 
@@ -90,11 +94,11 @@ def k_space_window(size: int, acquired: float, partial: float, window: str) -> F
     size : int
         Reconstructed matrix.
     acquired : float
-        Acquired over reconstructed matrix.
+        Ratio of acquired to reconstructed matrix.
     partial : float
-        Acquired part of that, counted from the positive end.
+        Acquired fraction of that, counted from the positive end.
     window : {"none", "hamming", "tukey"}
-        Filter over the acquired part.
+        Filter over the acquired k-space.
 
     Examples
     --------
@@ -104,11 +108,11 @@ def k_space_window(size: int, acquired: float, partial: float, window: str) -> F
     k = np.fft.fftfreq(size, 1 / size)
     half = round(acquired * size / 2)
     inside = (k >= -half) & (k < half) & (k >= -(2 * partial - 1) * half)
-    place = np.abs(k) / half
+    position = np.abs(k) / half
     if window == "hamming":
-        taper = 0.54 + 0.46 * np.cos(np.pi * place)
+        taper = 0.54 + 0.46 * np.cos(np.pi * position)
     elif window == "tukey":
-        taper = 0.5 + 0.5 * np.cos(np.pi * np.clip((place - 1 + TUKEY) / TUKEY, 0, 1))
+        taper = 0.5 + 0.5 * np.cos(np.pi * np.clip((position - 1 + TUKEY_FRACTION) / TUKEY_FRACTION, 0, 1))
     else:
         taper = np.ones(size)
     return np.asarray((inside * taper).astype(np.float32))
@@ -116,21 +120,21 @@ def k_space_window(size: int, acquired: float, partial: float, window: str) -> F
 
 def slice_matrix(n_slices: int, factor: int, gap: float) -> FloatArray:
     """Return the (slice, fine) weights of a slice profile with soft flanks, sum 1, periodic."""
-    place = np.arange(n_slices * factor) / factor
-    distance = place[None] - np.arange(n_slices)[:, None]
+    position = np.arange(n_slices * factor) / factor
+    distance = position[None] - np.arange(n_slices)[:, None]
     distance = np.abs((distance + n_slices / 2) % n_slices - n_slices / 2)
     thickness = 1 - gap
-    profile = np.clip(0.5 + (thickness / 2 - distance) / (EDGE * thickness), 0, 1)
+    profile = np.clip(0.5 + (thickness / 2 - distance) / (FLANK_FRACTION * thickness), 0, 1)
     return np.asarray((profile / profile.sum(axis=1, keepdims=True)).astype(np.float32))
 
 
 class Sampler:
-    """Takes a fine signal to the scan's voxels, slab by slab along the first axis.
+    """The sampling of a fine signal at the scan's voxels, slab by slab along the first axis.
 
     Parameters
     ----------
     grid : Grid
-        Of the scan.
+        Geometry of the scan.
     protocol : Protocol
         How k-space or the slices are sampled.
     """
@@ -172,10 +176,10 @@ class Sampler:
 
 
 def _crop_axis(fine: ComplexArray, size: int, axis: int, window: FloatArray) -> ComplexArray:
-    """Keep the central part of one axis of k-space: what a scan of this voxel size acquires."""
+    """Take the central samples of one axis of k-space: what a scan of this voxel size acquires."""
     spectrum = scipy.fft.fft(fine, axis=axis, workers=-1)
-    kept = np.r_[0 : size // 2, fine.shape[axis] - size // 2 : fine.shape[axis]]
-    low = np.take(spectrum, kept, axis=axis)
+    low_indices = np.r_[0 : size // 2, fine.shape[axis] - size // 2 : fine.shape[axis]]
+    low = np.take(spectrum, low_indices, axis=axis)
     low *= (window * np.float32(size / fine.shape[axis])).reshape([-1 if a == axis else 1 for a in range(3)])
     return np.asarray(scipy.fft.ifft(low, axis=axis, overwrite_x=True, workers=-1))
 

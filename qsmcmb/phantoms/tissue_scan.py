@@ -1,4 +1,4 @@
-"""A head in one session without its lesions, made once; scans with any lesions from it, and the truth beside them.
+"""Simulated scans of a head that is painted once, with any lesions, and the truth beside them.
 
 Painting and the field of everything but the lesions are the costly part and don't depend on the lesions: the field of a
 lesion is known in closed form and is added to it; within a few mm the lesion's factor on the signal is averaged over
@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 
+from qsmcmb.core.boxes import Box, box_axes_mm
 from qsmcmb.core.dipole import dipole_kernel_k
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.phantoms._signal_loops import add_dipoles, lesion_factor, tissue_signal
@@ -32,82 +33,45 @@ from qsmcmb.phantoms.scanner import (
     receiver,
     sample_mask,
 )
+from qsmcmb.phantoms.truth import PhantomSession, TruthMaps, truth_rows
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
-SUB = 6
-"""Points per fine voxel and axis around a lesion."""
-NEAR_MM = (4.0, 9.0)
-"""Least and largest distance up to which they are used."""
-BESIDE_MM = 6.0
-"""The largest from the surface of what is larger."""
+__all__ = ("TissueScan",)
+
+POINTS_PER_AXIS = 6
+"""Points per fine voxel and axis around a lesion: 216 points resolve the dephasing beside its surface."""
+MIN_NEAR_MM = 4.0
+"""Least distance from a lesion, mm, to which the signal is averaged over such points: past its surface."""
+MAX_NEAR_MM = 9.0
+"""Largest distance from a lesion, mm, to which it is: the field is smooth there at any echo time, and time grows with
+the third power.
+"""
+MAX_MARGIN_MM = 6.0
+"""Largest distance from the surface of a larger lesion, mm, to which it is."""
 SMOOTH_RAD = 0.25
-"""Phase across a fine voxel below which its centre stands for it."""
+"""Phase across a fine voxel, rad, below which its centre stands for it: dephasing costs 0.3 % of the signal then."""
 NEGLIGIBLE_RAD = 0.002
+"""Phase of a lesion at the longest echo, rad, that is left out: far below the noise."""
 NEGLIGIBLE_PPM = 1e-4
+"""Field of a lesion, ppm, that is left out of the truth maps: far below any field's error."""
 SMALL_TURN_RAD = 0.01
+"""Phase of 1 ppm, rad, at which the signal's phase is the mean field: small enough for the sine to be linear."""
 PAD = 1.25
+"""Ratio of the padded volume's size to the grid's: copies of the head lie a quarter of it away."""
 SLAB = 16
+"""Planes that are painted or formed at once: memory stays small beside the volumes."""
 VEIN_DECAY_HZ = 40.0
-
-
-class TruthRow(NamedTuple):
-    """Truth of one lesion in one session: scanner RAS+ mm, radius (mm), contrast (ppm), total susceptibility."""
-
-    id: int
-    kind: str
-    a_mm: float
-    shape: str
-    dchi_ppm: float
-    S_ppm_mm3: float
-    x_mm: float
-    y_mm: float
-    z_mm: float
-
-    @property
-    def place_mm(self) -> FloatArray:
-        """Centre (3), scanner RAS+ mm."""
-        return np.array([self.x_mm, self.y_mm, self.z_mm])
-
-
-class PhantomSession(NamedTuple):
-    """One simulated session with its truth."""
-
-    label: str
-    scan: GreScan
-    lesions: tuple[TruthRow, ...]
-    brain: BoolArray
-
-
-class TruthMaps(NamedTuple):
-    """Truth on the scan's grid: susceptibility (ppm, CSF 0), field of the brain's sources (ppm), mask, territories.
-
-    Territories are 1 lobar, 2 deep, 3 infratentorial; 0 outside the brain.
-    """
-
-    chi_ppm: FloatArray
-    local_field_ppm: FloatArray
-    brain: BoolArray
-    territory: IntArray
+"""R2* of a full voxel of vein above the tissue's, 1/s, at 3 T."""
 
 
 class _Volumes(NamedTuple):
+    """Susceptibility (ppm), signal, R2* (1/s) and brain on the fine grid."""
+
     chi_ppm: FloatArray
     signal: FloatArray
     r2star_hz: FloatArray
     brain: BoolArray
-
-
-def truth_rows(lesions: Sequence[PhantomLesion], pose: Pose) -> tuple[TruthRow, ...]:
-    """Return the truth table of one session."""
-    where = pose.to_world(np.array([m.centre_mm for m in lesions]).reshape(-1, 3))
-    return tuple(
-        TruthRow(
-            i + 1, m.kind, m.balls[0].radius_mm, m.shape, m.balls[0].dchi_ppm, m.total_chi_ppm_mm3,
-            float(p[0]), float(p[1]), float(p[2]),
-        )
-        for i, (m, p) in enumerate(zip(lesions, where, strict=True))
-    )  # fmt: skip
 
 
 class TissueScan:
@@ -122,12 +86,18 @@ class TissueScan:
     anatomy : Anatomy, optional
         The recipe's, where it is at hand.
 
+    References
+    ----------
+    Marques JP, Bowtell R. Application of a Fourier-based method for rapid calculation of field inhomogeneity due to
+    spatial variation of magnetic susceptibility. Concepts Magn Reson B 2005;25B:65-78. doi:10.1002/cmr.b.20034
+
     Examples
     --------
+    >>> from dataclasses import replace
     >>> from qsmcmb.phantoms.recipe import read_recipe
-    >>> recipe = read_recipe("sphere")
-    >>> TissueScan(recipe, recipe.sessions[0]).grid.shape
-    (80, 80, 64)
+    >>> water = replace(read_recipe("sphere"), fov_mm=(40.0, 40.0, 40.0), voxel_mm=4.0)
+    >>> TissueScan(water, water.sessions[0]).grid.shape
+    (10, 10, 10)
     """
 
     def __init__(self, recipe: Recipe, protocol: Protocol, anatomy: Anatomy | None = None) -> None:
@@ -150,14 +120,35 @@ class TissueScan:
     ) -> PhantomSession:
         """Return the session with lesions in it.
 
+        The signal of a point at echo time TE is s exp(-R2* TE) exp(i 2 pi gamma B0 TE dB/B0), averaged over the voxel
+        as sampling k-space does, times the receiver's gain and phase, with complex normal noise.
+
         Parameters
         ----------
         lesions : sequence of PhantomLesion
-            Head mm; not within NEAR_MM of each other.
+            Head mm; not within MAX_NEAR_MM of each other.
         rng : Generator, optional
             Makes the noise; none without it.
         protocol : Protocol, optional
             Other echo times, noise or sampling in the same pose, field strength and voxel.
+
+        Returns
+        -------
+        PhantomSession
+            Scan and truth.
+
+        References
+        ----------
+        Gudbjartsson H, Patz S. The Rician distribution of noisy MRI data. Magn Reson Med 1995;34:910-914.
+        doi:10.1002/mrm.1910340618
+
+        Examples
+        --------
+        >>> from dataclasses import replace
+        >>> from qsmcmb.phantoms.recipe import read_recipe
+        >>> water = replace(read_recipe("sphere"), fov_mm=(40.0, 40.0, 40.0), voxel_mm=4.0)
+        >>> TissueScan(water, water.sessions[0]).scan([]).scan.n_echoes
+        4
         """
         protocol = protocol or self.protocol
         turns = [2 * np.pi * GAMMA_MHZ_PER_T * protocol.b0_tesla * te for te in protocol.te_s]
@@ -179,12 +170,34 @@ class TissueScan:
                 image = image + sampler.noise(white[0] + 1j * white[1])
             phase[echo], magnitude[echo] = np.angle(image), 1000 * np.abs(image)
         name = f"sub-{self.recipe.subject}/ses-{protocol.label}"
-        out = GreScan(phase, magnitude, protocol.te_s, protocol.b0_tesla, self.grid, name)
+        out = GreScan(
+            phase_rad=phase, magnitude=magnitude, te_s=protocol.te_s, b0_tesla=protocol.b0_tesla, grid=self.grid,
+            name=name,
+        )  # fmt: skip
         brain = sample_mask(self._volumes.brain, self.grid)
         return PhantomSession(protocol.label, out, truth_rows(lesions, self.pose), brain)
 
     def truth_maps(self, lesions: Sequence[PhantomLesion] = ()) -> TruthMaps:
-        """Return the truth on the scan's grid."""
+        """Return the truth on the scan's grid.
+
+        Parameters
+        ----------
+        lesions : sequence of PhantomLesion, optional
+            Head mm.
+
+        Returns
+        -------
+        TruthMaps
+            Susceptibility, local field, brain and territories.
+
+        Examples
+        --------
+        >>> from dataclasses import replace
+        >>> from qsmcmb.phantoms.recipe import read_recipe
+        >>> water = replace(read_recipe("sphere"), fov_mm=(40.0, 40.0, 40.0), voxel_mm=4.0)
+        >>> int(TissueScan(water, water.sessions[0]).truth_maps().territory.max())
+        0
+        """
         volumes = self._volumes
         chi = box_average(volumes.chi_ppm, self.grid)
         inside = _field(np.where(volumes.brain, volumes.chi_ppm, 0), self._fine)
@@ -205,6 +218,7 @@ class TissueScan:
         self, sampler: Sampler, field_ppm: FloatArray, decay_hz: FloatArray, echo: tuple[float, float, int],
         factors: Sequence[_Factor],
     ) -> None:  # fmt: skip
+        """Form the signal of one echo slab by slab and hand it to the sampler."""
         te_s, turns, number = echo
         for start in range(0, self._fine.shape[0], SLAB):
             planes = slice(start, min(start + SLAB, self._fine.shape[0]))
@@ -223,7 +237,7 @@ class TissueScan:
     def _insert(
         self, field_ppm: FloatArray, lesion: PhantomLesion, echoes: FloatArray, negligible_ppm: float
     ) -> _Factor:
-        """Add the lesion's far field in place; return its factor on the signal of each echo near it.
+        """Add the lesion's far field in position; return its factor on the signal of each echo near it.
 
         `echoes` (2, n) are echo times (s) and the phase of 1 ppm at each (rad).
         """
@@ -235,7 +249,7 @@ class TissueScan:
         strength = abs(lesion.total_chi_ppm_mm3) / (2 * np.pi)
         far = (strength / negligible_ppm) ** (1 / 3)
         extent = np.linalg.norm(bodies[:, :3], axis=1) + bodies[:, 6]
-        least, most = NEAR_MM[0], max(NEAR_MM[1], extent.max() + BESIDE_MM)
+        least, most = MIN_NEAR_MM, max(MAX_NEAR_MM, extent.max() + MAX_MARGIN_MM)
         reach = float(np.clip((3 * strength * max(turns) * size.max() / SMOOTH_RAD) ** 0.25, least, most))
         reach = max(reach, float(extent.max()) + float(size.max()))
         box, axes = _box(centre, max(far, reach), fine)
@@ -244,25 +258,26 @@ class TissueScan:
         b0_dir = np.array(fine.b0_dir)
         add_dipoles(field_ppm[box], *axes, dipoles, b0_dir, inner)
         factor = np.ones((len(turns), *(a.size for a in core_axes)), np.complex64)
-        steps = ((np.arange(SUB) + 0.5) / SUB - 0.5) * size[:, None]
+        steps = ((np.arange(POINTS_PER_AXIS) + 0.5) / POINTS_PER_AXIS - 0.5) * size[:, None]
         lesion_factor(*core_axes, steps, dipoles, bodies, np.concatenate([b0_dir, turns]), factor)
         return core, factor
 
 
-Box = tuple[slice, slice, slice]
 _Factor = tuple[Box, ComplexArray]
 
 
-def _box(centre: FloatArray, reach_mm: float, grid: Grid) -> tuple[Box, list[FloatArray]]:
+def _box(
+    centre: FloatArray, reach_mm: float, grid: Grid
+) -> tuple[Box, tuple[FloatArray, FloatArray, FloatArray]]:
     """Return the box within reach of a point and its axes, mm from the point."""
-    slices, axes = [], []
+    slices = []
     for c, v, n in zip(centre, grid.voxel_size_mm, grid.shape, strict=True):
         half = int(np.ceil(reach_mm / v))
         middle = round(float(c))
         first, last = min(max(middle - half, 0), n), min(max(middle + half + 1, 0), n)
         slices.append(slice(first, last))
-        axes.append((np.arange(first, last) - c) * v)
-    return (slices[0], slices[1], slices[2]), axes
+    box = (slices[0], slices[1], slices[2])
+    return box, box_axes_mm(grid, centre, box)
 
 
 def _in_voxel_axes(
@@ -272,13 +287,13 @@ def _in_voxel_axes(
     turn = (grid.affine[:3, :3] / grid.voxel_size_mm).T @ pose.rotation
     dipoles, bodies = [], []
     for ball in lesion.balls:
-        place = turn @ (np.array(ball.centre_mm) - lesion.centre_mm)
+        position = turn @ (np.array(ball.centre_mm) - lesion.centre_mm)
         rows = ball.dipoles()
-        rows[:, 1:] = rows[:, 1:] @ turn.T + place
+        rows[:, 1:] = rows[:, 1:] @ turn.T + position
         dipoles.append(rows)
         axis = turn @ np.array(ball.axis)
         signal = ball.signal * np.exp(-ball.decay_hz * te_s)
-        bodies.append([*place, *axis, ball.radius_mm * ball.stretch, ball.radius_mm, *signal])
+        bodies.append([*position, *axis, ball.radius_mm * ball.stretch, ball.radius_mm, *signal])
     return np.concatenate(dipoles), np.array(bodies)
 
 
@@ -326,7 +341,7 @@ def _paint(anatomy: Anatomy, fine: Grid, pose: Pose) -> _Volumes:
 def _deposit(
     fine: Grid, points_mm: FloatArray, amounts_mm3: FloatArray
 ) -> tuple[tuple[IntArray, ...], FloatArray]:
-    """Return voxels and the part of each that small amounts at points fill, spread over the eight nearest."""
+    """Return voxels and the fraction of each that small amounts at points fill, spread over the eight nearest."""
     voxel = fine.to_voxel(points_mm)
     low = np.floor(voxel).astype(int)
     rest = voxel - low
@@ -337,13 +352,13 @@ def _deposit(
         weight = np.prod(np.where(np.array(corner) == 1, rest, 1 - rest), axis=1) * amounts_mm3
         indices.append(np.ravel_multi_index(tuple(index[valid].T), fine.shape))
         weights.append(weight[valid] / fine.voxel_volume_mm3)
-    flat, place = np.unique(np.concatenate(indices), return_inverse=True)
-    part = np.bincount(place, np.concatenate(weights))
+    flat, position = np.unique(np.concatenate(indices), return_inverse=True)
+    part = np.bincount(position, np.concatenate(weights))
     return np.unravel_index(flat, fine.shape), np.minimum(part, 1.0).astype(np.float32)
 
 
 def _field(chi_ppm: FloatArray, grid: Grid) -> FloatArray:
-    """Return the field on a padded grid; scipy's transforms, so that no plan of this size is kept."""
+    """Return the field on a padded grid; scipy's transforms, so that no plan of this size stays in memory."""
     padded = [scipy.fft.next_fast_len(int(PAD * n), real=True) for n in grid.shape]
     shape = (padded[0], padded[1], padded[2] + padded[2] % 2)
     spectrum = scipy.fft.rfftn(chi_ppm, s=shape, workers=-1)

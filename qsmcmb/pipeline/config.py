@@ -6,28 +6,33 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from qsmcmb.background_removal import METHODS as BACKGROUND
 from qsmcmb.core.methods import bound_options, option_names, resolve
-from qsmcmb.dipole_inversion import METHODS as INVERSION
 from qsmcmb.dipole_inversion import STARTS_FROM
 from qsmcmb.errors import ConfigError
-from qsmcmb.field_mapping import METHODS as FIELD
-from qsmcmb.field_mapping import PREPARATION
-from qsmcmb.masking import METHODS as MASKING
-from qsmcmb.relaxometry import METHODS as RELAXOMETRY
-from qsmcmb.unwrapping import METHODS as UNWRAPPING
+from qsmcmb.stages import SCAN_STAGES
 
-STAGES: dict[str, tuple[dict[str, str], str]] = {
-    "prepare": (PREPARATION, "checks"),
-    "mask": (MASKING, "combined"),
-    "unwrap": (UNWRAPPING, "romeo"),
-    "fieldmap": (FIELD, "nonlinear"),
-    "background": (BACKGROUND, "slbv"),
-    "invert": (INVERSION, "nltv"),
-    "r2star": (RELAXOMETRY, "weighted"),
-}
+__all__ = ["STAGES", "SUPPLIED", "Config", "StageConfig", "Table", "make_config", "parse_set", "read_config"]
+
+
+class Table(NamedTuple):
+    """Methods of a stage, and the one that runs where the configuration names none.
+
+    Parameters
+    ----------
+    methods : mapping
+        ``module:function`` by method.
+    default : str
+        Key of a method.
+    """
+
+    methods: Mapping[str, str]
+    default: str
+
+
+STAGES: dict[str, Table] = {s.name: Table(s.methods, s.default) for s in SCAN_STAGES if s.methods}
+"""The stages that have a table in the configuration."""
 SUPPLIED = (
     "magnitude",
     "echo_magnitude",
@@ -42,7 +47,15 @@ SUPPLIED = (
 
 @dataclass(frozen=True)
 class StageConfig:
-    """Method of one stage and the options that the user set."""
+    """Method of one stage and the options that the user set.
+
+    Parameters
+    ----------
+    method : str
+        Key of the method.
+    options : dict, optional
+        Value by option.
+    """
 
     method: str
     options: dict[str, Any] = field(default_factory=dict)
@@ -50,7 +63,18 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """Methods and options of all stages."""
+    """Methods and options of all stages.
+
+    Parameters
+    ----------
+    stages : dict
+        Method and options by stage, one entry for each of `STAGES`.
+
+    Examples
+    --------
+    >>> make_config()["invert"].method
+    'nltv'
+    """
 
     stages: dict[str, StageConfig]
 
@@ -58,22 +82,76 @@ class Config:
         return self.stages[stage]
 
     def bound(self, stage: str) -> dict[str, Any]:
-        """Return method and options of a stage, defaults written out."""
+        """Return method and options of a stage, defaults written out.
+
+        Parameters
+        ----------
+        stage : str
+            Key of `STAGES`.
+
+        Returns
+        -------
+        dict
+            ``"method"``, then the value by option.
+        """
         chosen = self.stages[stage]
-        options = bound_options(STAGES[stage][0], chosen.method, chosen.options, SUPPLIED)
+        options = bound_options(STAGES[stage].methods, chosen.method, chosen.options, SUPPLIED)
         return {"method": chosen.method, **options}
 
     def replaced(self, stage: str) -> str:
-        """Return why a stage does not run, or nothing where it does."""
+        """Return why a stage does not run.
+
+        Parameters
+        ----------
+        stage : str
+            Name of a stage.
+
+        Returns
+        -------
+        str
+            Empty where it runs.
+        """
         start = STARTS_FROM.get(self.stages["invert"].method, "")
         if stage != "background" or not start:
             return ""
         return f"{self.stages['invert'].method} starts from the {start}"
 
     def record(self, stage: str) -> dict[str, Any]:
-        """Return what the provenance says of a stage: method and options, or why it did not run."""
+        """Return the provenance of a stage.
+
+        Parameters
+        ----------
+        stage : str
+            Key of `STAGES`.
+
+        Returns
+        -------
+        dict
+            Method and options, or ``"none"`` and the reason why it did not run.
+        """
         reason = self.replaced(stage)
         return {"method": "none", "reason": reason} if reason else self.bound(stage)
+
+    def scan_stages(self, *, detect: bool) -> tuple[str, ...]:
+        """Return the stages of a scan that goes through the whole pipeline.
+
+        Parameters
+        ----------
+        detect : bool
+            Whether the detector runs.
+
+        Returns
+        -------
+        tuple of str
+            Names in the order in which they are reported.
+
+        Examples
+        --------
+        >>> make_config({"invert": {"method": "tfi"}}).scan_stages(detect=False)[3:6]
+        ('fieldmap', 'invert', 'r2star')
+        """
+        names = [s.name for s in SCAN_STAGES if not self.replaced(s.name)]
+        return tuple(n for n in names if detect or n != "detect")
 
     def to_toml(self) -> str:
         """Return the whole configuration as TOML, defaults written out."""
@@ -92,6 +170,10 @@ def make_config(tables: Mapping[str, Mapping[str, Any]] | None = None) -> Config
     ----------
     tables : mapping of mapping, optional
         ``{"background": {"method": "pdf", "tolerance": 0.01}}``.
+
+    Returns
+    -------
+    Config
 
     Raises
     ------
@@ -123,7 +205,22 @@ def make_config(tables: Mapping[str, Mapping[str, Any]] | None = None) -> Config
 
 
 def read_config(path: Path | None) -> Config:
-    """Read a TOML file; None gives the defaults."""
+    """Read a TOML file.
+
+    Parameters
+    ----------
+    path : path or None
+        File with a table for each stage; None gives the defaults.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read or is not TOML; unknown stage, method or option.
+    """
     if path is None:
         return make_config()
     try:
@@ -136,7 +233,28 @@ def read_config(path: Path | None) -> Config:
 
 
 def parse_set(values: list[str] | None) -> dict[str, Any]:
-    """Return options from NAME=VALUE arguments; values are read as TOML."""
+    """Return options from NAME=VALUE arguments.
+
+    Parameters
+    ----------
+    values : list of str or None
+        Arguments; a value is read as TOML, and as a string where it is none.
+
+    Returns
+    -------
+    dict
+        Value by option.
+
+    Raises
+    ------
+    ConfigError
+        An argument without name or without ``=``.
+
+    Examples
+    --------
+    >>> parse_set(["tolerance=0.01", "solver=fft"])
+    {'tolerance': 0.01, 'solver': 'fft'}
+    """
     options: dict[str, Any] = {}
     for value in values or []:
         name, equals, text = value.partition("=")

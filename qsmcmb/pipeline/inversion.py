@@ -1,4 +1,4 @@
-"""From total field to map, by whatever the inversion method starts from, and the same inversion of any other field."""
+"""Inversion of a scan from the data that its method starts from, and the same inversion of any other field."""
 
 from __future__ import annotations
 
@@ -14,9 +14,23 @@ from qsmcmb.pipeline.config import Config
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.units import GAMMA_MHZ_PER_T, hz_to_ppm, ppm_to_hz
 
+__all__ = ["Inversion", "PhaseToField", "local_field_of"]
+
 
 class PhaseToField(NamedTuple):
-    """Total field and what it rests on."""
+    """Total field of a scan and its mask.
+
+    Parameters
+    ----------
+    mask : ndarray of bool
+        Brain.
+    offset_rad : ndarray
+        Receive phase at TE = 0, rad.
+    total_field_hz, field_sd_hz : ndarray
+        Total field and its SD, Hz.
+    warnings : tuple of str, optional
+        Messages to the user.
+    """
 
     mask: BoolArray
     offset_rad: FloatArray
@@ -26,7 +40,26 @@ class PhaseToField(NamedTuple):
 
 
 def local_field_of(phase: PhaseToField, scan: GreScan, config: Config) -> LocalField:
-    """Remove the background as configured."""
+    """Remove the background as configured.
+
+    Parameters
+    ----------
+    phase : PhaseToField
+        Total field, its SD and mask.
+    scan : GreScan
+        Gives the geometry.
+    config : Config
+        Method and options.
+
+    Returns
+    -------
+    LocalField
+
+    Raises
+    ------
+    InvalidInputError
+        The total field is not finite inside the mask.
+    """
     chosen = config["background"]
     return remove_background(
         phase.total_field_hz, phase.mask, scan.grid, method=chosen.method, field_sd_hz=phase.field_sd_hz,
@@ -35,7 +68,7 @@ def local_field_of(phase: PhaseToField, scan: GreScan, config: Config) -> LocalF
 
 
 class Inversion:
-    """The inversion of one scan.
+    """Inversion of one scan, ready for its own field and for any other.
 
     Parameters
     ----------
@@ -66,9 +99,19 @@ class Inversion:
         return self._invert(hz_to_ppm(field_hz, scan.b0_tesla))
 
     def of_sources(self, field_ppm: FloatArray) -> FloatArray:
-        """Return the map of a total field (ppm) that sources inside the mask make, through the scan's own stages.
+        """Return the map of the total field that sources inside the mask make, through the scan's own stages.
 
         The background is removed as from the scan: near the mask's edge it takes part of a lesion's field with it.
+
+        Parameters
+        ----------
+        field_ppm : ndarray of shape scan.grid.shape
+            Total field, ppm.
+
+        Returns
+        -------
+        ndarray
+            Susceptibility, ppm.
         """
         if self._local is None:
             return self.of_field(np.where(self.mask, field_ppm, 0).astype(np.float32))
@@ -78,7 +121,18 @@ class Inversion:
         return self.of_field(hz_to_ppm(local.local_field_hz, scan.b0_tesla))
 
     def of_field(self, field_ppm: FloatArray) -> FloatArray:
-        """Return the map of a local field (ppm) through the same inversion."""
+        """Return the map of a local field through the same inversion.
+
+        Parameters
+        ----------
+        field_ppm : ndarray of shape scan.grid.shape
+            Local field, ppm.
+
+        Returns
+        -------
+        ndarray
+            Susceptibility, ppm.
+        """
         if self._start == "wrapped phase":
             turns = [2 * np.pi * GAMMA_MHZ_PER_T * self._scan.b0_tesla * te for te in self._scan.te_s]
             return self._invert(np.stack([_wrapped(np.float32(t) * field_ppm) for t in turns]))
@@ -92,7 +146,18 @@ class Inversion:
         )  # fmt: skip
 
     def local_field_hz(self, chi_ppm: FloatArray) -> FloatArray:
-        """Return the local field: what was inverted, or the map's own field where no stage has made one."""
+        """Return the local field: the one inverted, or the map's own where no stage has made one.
+
+        Parameters
+        ----------
+        chi_ppm : ndarray of shape scan.grid.shape
+            Susceptibility, ppm.
+
+        Returns
+        -------
+        ndarray
+            Local field, Hz.
+        """
         if self._local is not None:
             return self._local.local_field_hz
         field_hz = forward_field(chi_ppm, self._scan.grid) * np.float32(GAMMA_MHZ_PER_T * self._scan.b0_tesla)

@@ -1,4 +1,8 @@
-"""Lesions of one scan completed with what several stages together know: the shared tail of `run` and `quantify`."""
+"""Rows of one scan's lesions from the results of several stages: the shared end of `run` and `quantify`.
+
+For the map sums the fitted lesions' own field, that of point dipoles, goes without noise through the scan's background
+removal and inversion; the map that comes out is the pipeline's response.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,23 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from qsmcmb.anatomy.territory import assign_territory
-from qsmcmb.core.boxes import ball_around
+from qsmcmb.core.boxes import ball_box
+from qsmcmb.lesion import LocatedSource, Microbleed
 from qsmcmb.microbleeds.crosscheck.map_sum import ChiMaps, MapSum, sums_over_map
 from qsmcmb.microbleeds.measure import MeasuredLesions
 from qsmcmb.microbleeds.results.duplicates import duplicate_groups
 from qsmcmb.microbleeds.results.measurement import LesionMeasurement, SceneContext, assemble_lesion
-from qsmcmb.model import GreScan, LocatedSource, Microbleed
+from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, FloatArray
 
 __all__ = ["describe_lesions", "measure_map_sums"]
 
-WINDOW_MM = 40.0
-"""Reach of a lesion's field in the pipeline's response, mm: the field of 50 ppm mm3 is below 0.1 ppb beyond it."""
+FIELD_REACH_MM = 40.0
+"""Distance up to which a lesion's field goes into the pipeline's response, mm: that of 40 ppm mm3 is 0.1 ppb there."""
+UNIT_BALL_RADIUS = 0.62
+"""Radius of a ball of unit volume, (3 / (4 pi))^(1/3)."""
+MIN_BALL_MM = 1.0
+"""Least radius of the ball that stands for a lesion in the response, mm."""
 
 
 def describe_lesions(
@@ -29,25 +38,25 @@ def describe_lesions(
     map_sums: Sequence[MapSum | None] | None = None,
     limit_ppm_mm3: FloatArray | None = None,
 ) -> tuple[Microbleed, ...]:
-    """Describe each measured point by what its fit and the whole scan say of it.
+    """Describe each measured point by its fit and by the whole scan.
 
     Parameters
     ----------
     measured : MeasuredLesions
-        The points.
+        Measurements of the points.
     scan : GreScan
-        Gives the geometry.
-    brain : ndarray of bool
+        The scan, for its geometry.
+    brain : ndarray of shape scan.grid.shape, bool
         Brain mask, for the territories.
     map_sums : sequence of MapSum or None, optional
-        Sum over the map at each point, where there is a map.
+        Sum over the map at each point, ppm mm3, where there is a map.
     limit_ppm_mm3 : ndarray of shape grid.shape, optional
         Detection limit map, ppm mm3.
 
     Returns
     -------
     tuple of Microbleed
-        In the order of the points.
+        Rows of the lesion table, in the order of the points.
     """
     lesions = measured.lesions
     duplicates = {i for group in duplicate_groups(lesions) for i in group}
@@ -79,20 +88,20 @@ def measure_map_sums(
     Parameters
     ----------
     lesions : sequence of LesionMeasurement
-        The points.
+        Measurements of the points.
     scan : GreScan
-        Gives the geometry.
+        The scan, for its geometry.
     chi_ppm : ndarray of shape grid.shape
         Susceptibility map, ppm.
     response : callable
-        Takes a total field (ppm) to a map: the fitted lesions alone go through the scan's own stages.
-    mask : ndarray of bool
-        Where the map is defined.
+        Function that takes a total field (ppm) through the scan's own stages to a susceptibility map (ppm).
+    mask : ndarray of shape scan.grid.shape, bool
+        Voxels where the map is defined.
 
     Returns
     -------
     tuple of MapSum or None
-        In the order of the points; None where there is no number.
+        Sums (ppm mm3) in the order of the points; None where there is no number.
     """
     fitted = [lesion.total_chi_ppm_mm3 for lesion in lesions]
     known = [i for i, total in enumerate(fitted) if total is not None and total.value != 0]
@@ -111,17 +120,17 @@ def measure_map_sums(
 
 
 def _add_dipole(field_ppm: FloatArray, scan: GreScan, lesion: LocatedSource) -> None:
-    """Add the lesion's field: a ball of at least a voxel's size, so that the grid can hold it."""
+    """Add the field of a lesion, ppm: a ball of at least a voxel's volume, so that the grid can hold it."""
     grid, total = scan.grid, lesion.total_chi_ppm_mm3
     assert total is not None
     centre = grid.to_voxel(np.array(lesion.position_mm))
-    box, distance = ball_around(grid, centre, WINDOW_MM)
+    box, distance = ball_box(grid, centre, FIELD_REACH_MM)
     along = np.zeros(distance.shape)
     for axis, (s, c) in enumerate(zip(box, centre, strict=True)):
         line = (np.arange(s.start, s.stop) - c) * grid.voxel_size_mm[axis] * grid.b0_dir[axis]
         along = along + line.reshape([-1 if a == axis else 1 for a in range(3)])
-    # 0.62 is the radius of a ball of unit volume.
-    radius = max(0.62 * grid.voxel_volume_mm3 ** (1 / 3), 1.0)
+    # A ball's field is a point dipole's outside, and 0 inside (with the sphere of Lorentz).
+    radius = max(UNIT_BALL_RADIUS * grid.voxel_volume_mm3 ** (1 / 3), MIN_BALL_MM)
     outside = distance > radius
     r = np.maximum(distance, radius)
     field = total.value * (3 * (along / r) ** 2 - 1) / (4 * np.pi * r**3)

@@ -1,9 +1,10 @@
-"""What one scan leaves on disk: maps, lesion table, burden; the JSON of each after its data."""
+"""Files of one scan: maps, lesion table, burden; the JSON of each after its data."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -15,51 +16,91 @@ from qsmcmb.microbleeds.results.table import MicrobleedTable, column_sidecar
 from qsmcmb.pipeline.subject import ScanResult
 from qsmcmb.typing import AnyArray, FloatArray
 
+__all__ = ["MIN_R2STAR_HZ", "write_scan"]
+
 MIN_R2STAR_HZ = 1.0
 """Below this T2* is longer than anything in the head: written as 0, unknown."""
 
 
+class _Acquisition(TypedDict, total=False):
+    """Acquisition in the burden record, in BIDS' words; its time only where it is known."""
+
+    MagneticFieldStrength: float
+    EchoTime: list[float]
+    AcquisitionTime: str
+    VoxelSize: list[float]
+
+
+class _Image(NamedTuple):
+    """Volume and what its JSON says of it, provenance aside."""
+
+    data: AnyArray
+    record: Mapping[str, Any]
+
+
 def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = None) -> None:
-    """Write all results of a scan; the burden record comes last and says that the scan is whole."""
+    """Write all results of a scan; the burden record comes last and says that the scan is whole.
+
+    Parameters
+    ----------
+    place : Place
+        Folder and prefix of the names.
+    result : ScanResult
+        Result of `run_scan`.
+    acquired : datetime, optional
+        Time of the acquisition.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
     place.folder.mkdir(parents=True, exist_ok=True)
     place.path("desc-cmb_burden.json").unlink(missing_ok=True)
-    for ending, (data, record) in _images(result).items():
-        write_image(place, ending, data, result.scan.grid, record=record, provenance=result.provenance)
+    for ending, image in _images(result).items():
+        write_image(
+            place, ending, image.data, result.scan.grid, record=image.record, provenance=result.provenance
+        )
     table = MicrobleedTable(result.lesions)
     write_table(
         place, "desc-cmb_lesions", table.rows(), columns=column_sidecar(), provenance=result.provenance
     )
     write_json(place.path("desc-cmb_explain.json"), {"Lesions": list(result.explanations)})
-    write_json(place.path("desc-cmb_burden.json"), burden_record(result, acquired))
+    write_json(place.path("desc-cmb_burden.json"), _burden_record(result, acquired))
 
 
-def burden_record(result: ScanResult, acquired: datetime | None = None) -> dict[str, Any]:
+def _burden_record(result: ScanResult, acquired: datetime | None = None) -> dict[str, Any]:
     """Return the burden of a scan with acquisition, warnings and provenance."""
     scan = result.scan
+    acquisition: _Acquisition = {"MagneticFieldStrength": scan.b0_tesla, "EchoTime": list(scan.te_s)}
+    if acquired:
+        acquisition["AcquisitionTime"] = acquired.isoformat()
+    acquisition["VoxelSize"] = list(scan.grid.voxel_size_mm)
     return {
-        **summarise_burden(result.lesions, hidden=summarise_detection_limit(result.detection_limit_ppm_mm3)),
-        "MagneticFieldStrength": scan.b0_tesla,
-        "EchoTime": list(scan.te_s),
-        **({"AcquisitionTime": acquired.isoformat()} if acquired else {}),
-        "VoxelSize": list(scan.grid.voxel_size_mm),
+        **summarise_burden(
+            result.lesions, detection_limit=summarise_detection_limit(result.detection_limit_ppm_mm3)
+        ),
+        **acquisition,
         **b0_record(scan.grid),
         "Warnings": list(result.warnings),
         **provenance_record(result.provenance),
     }
 
 
-def _images(result: ScanResult) -> dict[str, tuple[AnyArray, dict[str, Any]]]:
+def _images(result: ScanResult) -> dict[str, _Image]:
+    """Return the images by the end of their name."""
     steps = dict(result.provenance.steps)
-    images: dict[str, tuple[AnyArray, dict[str, Any]]] = {
-        "desc-brain_mask": (result.mask, {"Type": "Brain"}),
-        "desc-reliable_mask": (
+    last_te_s = result.scan.te_s[-1]
+    images = {
+        "desc-brain_mask": _Image(result.mask, {"Type": "Brain"}),
+        "desc-reliable_mask": _Image(
             result.reliable_mask,
             {"Type": "Brain", "Description": "Brain voxels whose field SD is below 5 Hz"},
         ),
-        "desc-total_fieldmap": (result.total_field_hz, {"Units": "Hz", **steps["fieldmap"]}),
-        "desc-local_fieldmap": (result.local_field_hz, {"Units": "Hz", **steps["background"]}),
-        "desc-fieldsd_fieldmap": (_finite(result.field_sd_hz), {"Units": "Hz"}),
-        "Chimap": (
+        "desc-total_fieldmap": _Image(result.total_field_hz, {"Units": "Hz", **steps["fieldmap"]}),
+        "desc-local_fieldmap": _Image(result.local_field_hz, {"Units": "Hz", **steps["background"]}),
+        "desc-fieldsd_fieldmap": _Image(_finite(result.field_sd_hz), {"Units": "Hz"}),
+        "Chimap": _Image(
             result.chi_ppm,
             {
                 "Units": "ppm",
@@ -69,9 +110,9 @@ def _images(result: ScanResult) -> dict[str, tuple[AnyArray, dict[str, Any]]]:
                 **steps["invert"],
             },
         ),
-        "desc-swi_T2starw": (result.swi, {"Units": "arbitrary", "EchoTime": result.scan.te_s[-1]}),
-        "desc-minIP_T2starw": (result.mip_min, {"Units": "arbitrary", "EchoTime": result.scan.te_s[-1]}),
-        "desc-detectionlimit_map": (
+        "desc-swi_T2starw": _Image(result.swi, {"Units": "arbitrary", "EchoTime": last_te_s}),
+        "desc-minIP_T2starw": _Image(result.mip_min, {"Units": "arbitrary", "EchoTime": last_te_s}),
+        "desc-detectionlimit_map": _Image(
             _finite(result.detection_limit_ppm_mm3),
             {
                 "Units": "ppm mm3",
@@ -80,16 +121,18 @@ def _images(result: ScanResult) -> dict[str, tuple[AnyArray, dict[str, Any]]]:
                 "StandardDeviations": LIMIT_SD,
             },
         ),
-        "desc-cmb_dseg": (result.lesion_labels, {"Description": "label column of desc-cmb_lesions.tsv"}),
+        "desc-cmb_dseg": _Image(
+            result.lesion_labels, {"Description": "label column of desc-cmb_lesions.tsv"}
+        ),
     }
     if result.r2star_hz is not None:
         r2star = result.r2star_hz
         t2star = np.divide(1.0, r2star, out=np.zeros_like(r2star), where=r2star > MIN_R2STAR_HZ)
-        images["R2starmap"] = (r2star, {"Units": "1/s", **steps["r2star"]})
-        images["T2starmap"] = (t2star, {"Units": "s", **steps["r2star"]})
+        images["R2starmap"] = _Image(r2star, {"Units": "1/s", **steps["r2star"]})
+        images["T2starmap"] = _Image(t2star, {"Units": "s", **steps["r2star"]})
     return images
 
 
 def _finite(values: FloatArray) -> FloatArray:
-    """NaN where a value is not finite: NIfTI readers choke on infinities."""
+    """Return values with NaN where they are not finite: NIfTI readers choke on infinities."""
     return np.where(np.isfinite(values), values, np.float32(np.nan))

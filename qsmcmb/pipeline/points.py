@@ -1,4 +1,7 @@
-"""Lesions at given points, without the susceptibility map: the shortest way from phase to a number."""
+"""Quantification of lesions at given points, without the susceptibility map: the shortest way from phase to a number.
+
+Stages: brain mask, unwrapping, field map, k-space windows, measurement.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,15 @@ from qsmcmb.microbleeds.results.measurement import FittedLesion
 from qsmcmb.microbleeds.results.table import MicrobleedTable
 from qsmcmb.microbleeds.signal.patch import ScanFields
 from qsmcmb.model import GreScan
+from qsmcmb.pipeline.clock import Clock
 from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.lesions import describe_lesions
-from qsmcmb.pipeline.subject import Clock, Report, map_scan_field, provenance_of
-from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.pipeline.provenance import provenance_of
+from qsmcmb.pipeline.subject import map_scan_field
+from qsmcmb.stages import POINT_STAGES
+from qsmcmb.typing import BoolArray, FloatArray, Report
+
+__all__ = ["measure_points", "quantify"]
 
 
 def quantify(
@@ -33,12 +41,12 @@ def quantify(
     Parameters
     ----------
     scan : GreScan
-        Wrapped phase and magnitude.
+        Wrapped phase (rad) and magnitude of all echoes.
     points_mm : array_like of shape (n, 3)
-        Positions in scanner RAS+ mm, within about 2 mm.
-    kinds : sequence of str, optional
-        What each point is, where known.
-    mask : ndarray of bool, optional
+        Positions in scanner RAS+ mm, within about 2 mm of the lesions.
+    kinds : sequence of str or None, optional
+        Kind of each point, where known.
+    mask : ndarray of shape scan.grid.shape, bool, optional
         Brain mask; made from the scan by default.
     config : Config, optional
         Methods and options of the stages used: mask, unwrap, fieldmap.
@@ -71,7 +79,35 @@ def measure_points(
     config: Config | None = None,
     report: Report | None = None,
 ) -> tuple[MicrobleedTable, tuple[FittedLesion | None, ...]]:
-    """Return the table of `quantify` and what each row rests on; parameters as there."""
+    """Measure lesions at given points, and return the fits beside the table.
+
+    Parameters
+    ----------
+    scan : GreScan
+        Wrapped phase (rad) and magnitude of all echoes.
+    points_mm : array_like of shape (n, 3)
+        Positions in scanner RAS+ mm, within about 2 mm of the lesions.
+    kinds : sequence of str or None, optional
+        Kind of each point, where known.
+    mask : ndarray of shape scan.grid.shape, bool, optional
+        Brain mask; made from the scan by default.
+    config : Config, optional
+        Methods and options of the stages used: mask, unwrap, fieldmap.
+    report : callable, optional
+        Progress, called with (scan, stage, seconds).
+
+    Returns
+    -------
+    MicrobleedTable
+        The table of `quantify`.
+    tuple of FittedLesion or None
+        Fit of each row; None where there is no number.
+
+    Raises
+    ------
+    InvalidInputError
+        POINTS for points that are not (n, 3) finite numbers; any gate of the stages.
+    """
     points = np.asarray(points_mm, dtype=float)
     if points.ndim != 2 or points.shape[1] != 3:
         raise InvalidInputError(
@@ -79,7 +115,7 @@ def measure_points(
             fix="give one row x, y, z in scanner RAS+ mm for each lesion",
         )  # fmt: skip
     config = config or make_config()
-    provenance = provenance_of(scan, config, ("mask", "unwrap", "fieldmap"))
+    provenance = provenance_of(scan, config, POINT_STAGES, mask_given=mask is not None)
     clock = Clock(scan.name, report)
     phase = map_scan_field(scan, config, mask=mask, report=report)
     with clock.stage("acquisition"):

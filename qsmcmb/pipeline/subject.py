@@ -2,85 +2,82 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.core.software import software_versions
+from qsmcmb.core.methods import call_method
 from qsmcmb.core.validate import check_mask
 from qsmcmb.field_mapping.head import map_field
 from qsmcmb.field_mapping.offset import remove_phase_offset
-from qsmcmb.field_mapping.phase_sign import sign_looks_inverted
 from qsmcmb.field_mapping.preparation import prepare_phase
+from qsmcmb.lesion import Microbleed
 from qsmcmb.masking.brain import mask_brain
 from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
 from qsmcmb.microbleeds.detection.candidates import find_candidates
 from qsmcmb.microbleeds.detection.limit_map import map_detection_limit
 from qsmcmb.microbleeds.measure import Targets, measure_lesions
 from qsmcmb.microbleeds.results.explanation import explain_lesion
+from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.microbleeds.signal.patch import ScanFields
-from qsmcmb.model import GreScan, Microbleed, Provenance
-from qsmcmb.pipeline.config import STAGES, Config, make_config
+from qsmcmb.model import GreScan, Provenance
+from qsmcmb.pipeline.checks import find_field_faults, find_map_faults
+from qsmcmb.pipeline.clock import Clock
+from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
 from qsmcmb.pipeline.lesions import describe_lesions, measure_map_sums
+from qsmcmb.pipeline.provenance import provenance_of
 from qsmcmb.relaxometry.r2star import map_r2star
-from qsmcmb.susceptibility_weighting.swi import make_swi, project_minimum
-from qsmcmb.typing import BoolArray, FloatArray, IntArray
+from qsmcmb.susceptibility_weighting import METHODS as SWI
+from qsmcmb.susceptibility_weighting.swi import project_minimum
+from qsmcmb.typing import BoolArray, FloatArray, IntArray, Report
 from qsmcmb.units import hz_to_ppm
 from qsmcmb.unwrapping.head import unwrap
 from qsmcmb.unwrapping.romeo import unwrap_volume
-from qsmcmb.unwrapping.singularities import find_singularities
 
-Report = Callable[[str, str, float], None]
-"""Called with (scan, stage, seconds): seconds are 0 when the stage starts."""
+__all__ = ["ScanResult", "map_scan_field", "run_scan"]
 
-STEPS = (
-    "mask",
-    "unwrap",
-    "fieldmap",
-    "background",
-    "invert",
-    "r2star",
-    "swi",
-    "detect",
-    "quantify",
-    "anatomy",
-)
 UNRELIABLE_SD_HZ = 5.0
+"""SD of the field, Hz, from which a voxel is left out of the reliable mask: a tenth of a turn at 20 ms."""
 NAMED_BY_READER_MM = 4.0
 """Distance, mm, within which a candidate is the lesion that a reader has named: a point is good to about 2 mm."""
-LARGEST_BRAIN_LITRES = 2.1
-SIGNAL_PART = 0.3
-"""Part of the brain's median magnitude below which phase is noise."""
-
-
-@dataclass
-class Clock:
-    """Reports stages and keeps their durations (for the log; results never hold times)."""
-
-    name: str
-    report: Report | None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time one stage."""
-        if self.report:
-            self.report(self.name, name, 0.0)
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - start
-        if self.report:
-            self.report(self.name, name, self.seconds[name])
 
 
 @dataclass(frozen=True)
 class ScanResult:
-    """Every intermediate of one scan; arrays on `scan.grid`."""
+    """Every intermediate of one scan; arrays on `scan.grid`.
+
+    Parameters
+    ----------
+    scan : GreScan
+        The scan, its phase corrected where the configuration says so.
+    mask, reliable_mask, chi_mask : ndarray of bool
+        Brain; brain where the field's SD is below 5 Hz; where the map is defined.
+    total_field_hz, field_sd_hz, local_field_hz : ndarray
+        Total field, its SD, and local field, Hz.
+    chi_ppm : ndarray
+        Susceptibility, ppm, against the mean over the brain.
+    r2star_hz : ndarray or None
+        R2*, 1/s; None for a single echo.
+    swi, mip_min : ndarray
+        Susceptibility-weighted image and its minimum projection, unit of the magnitude.
+    lesions : tuple of Microbleed
+        One record per candidate.
+    lesion_labels : ndarray of int
+        Label image of the lesions.
+    detection_limit_ppm_mm3 : ndarray
+        Smallest total susceptibility that the scan could show, ppm mm3.
+    explanations : tuple of dict
+        What each lesion's number rests on, as in `desc-cmb_explain.json`.
+    provenance : Provenance
+        Inputs, steps and software.
+    warnings : tuple of str
+        Messages to the user.
+    seconds : dict
+        Duration by stage, s.
+    """
 
     scan: GreScan
     mask: BoolArray
@@ -96,8 +93,7 @@ class ScanResult:
     lesions: tuple[Microbleed, ...]
     lesion_labels: IntArray
     detection_limit_ppm_mm3: FloatArray
-    explanations: tuple[dict[str, Any], ...]
-    """For each lesion what its number rests on."""
+    explanations: tuple[LesionRecord, ...]
     provenance: Provenance
     warnings: tuple[str, ...]
     seconds: dict[str, float] = field(default_factory=dict)
@@ -143,7 +139,8 @@ def run_scan(
     """
     config = config or make_config()
     # First of all: the version is that of the code that starts, whatever is committed meanwhile.
-    provenance = provenance_of(scan, config)
+    detected = points_mm is None or detect
+    provenance = provenance_of(scan, config, mask_given=mask is not None, detected=detected)
     clock = Clock(scan.name, report)
     scan = _prepared(scan, config, clock)
     job = _Job(scan, config, clock)
@@ -157,10 +154,10 @@ def run_scan(
         chi_ppm = inversion.of_scan()
     r2star_hz = _map_decay(job, phase.mask)
     with job.clock.stage("swi"):
-        swi = make_swi(scan.phase_rad, scan.magnitude, phase.mask, scan.grid)
+        swi = _weight_by_susceptibility(job, phase.mask)
         mip_min = project_minimum(swi, scan.grid)
     targets = Targets.of_readers(np.zeros((0, 3)) if points_mm is None else points_mm, kinds)
-    if points_mm is None or detect:
+    if detected:
         targets = _with_candidates(job, targets, chi_ppm, inversion.mask)
     with job.clock.stage("acquisition"):
         acquisition = find_k_space_windows(scan, phase.mask)
@@ -181,12 +178,7 @@ def run_scan(
         lesions = describe_lesions(measured, scan, phase.mask, map_sums=sums, limit_ppm_mm3=limit_ppm_mm3)
         rows = zip(lesions, measured.fitted, sums, strict=True)
         explanations = tuple(explain_lesion(m, fitted, total).record for m, fitted, total in rows)
-    warnings = (
-        *scan.warnings,
-        *_echo_warnings(scan.n_echoes),
-        *phase.warnings,
-        *_sign_warnings(chi_ppm, r2star_hz, inversion.mask, scan),
-    )
+    faults = find_map_faults(scan, chi_ppm, r2star_hz, inversion.mask)
     return ScanResult(
         scan=scan,
         mask=phase.mask,
@@ -204,7 +196,7 @@ def run_scan(
         detection_limit_ppm_mm3=limit_ppm_mm3,
         explanations=explanations,
         provenance=provenance,
-        warnings=warnings,
+        warnings=(*scan.warnings, *phase.warnings, *faults),
         seconds=job.clock.seconds,
     )
 
@@ -222,7 +214,28 @@ def map_scan_field(
     mask: BoolArray | None = None,
     report: Report | None = None,
 ) -> PhaseToField:
-    """Return mask and total field of a scan: all that a lesion fit needs."""
+    """Return mask and total field of a scan, all that a lesion fit needs.
+
+    Parameters
+    ----------
+    scan : GreScan
+        Wrapped phase and magnitude.
+    config : Config, optional
+        Methods and options.
+    mask : ndarray of bool, optional
+        The user's mask; wins over masking.
+    report : callable, optional
+        Progress.
+
+    Returns
+    -------
+    PhaseToField
+
+    Raises
+    ------
+    InvalidInputError
+        Any gate of the stages.
+    """
     config, clock = config or make_config(), Clock(scan.name, report)
     return _map_total_field(_Job(_prepared(scan, config, clock), config, clock), mask)
 
@@ -262,41 +275,12 @@ def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
             unwrapped_rad, scan.magnitude, brain, scan.grid, te_s=scan.te_s, method=chosen.method,
             options=chosen.options,
         )  # fmt: skip
-    warnings = _mask_warnings(brain, scan) if made else ()
-    warnings += _singularity_warnings(clean.phase_rad[0], brain, scan)
-    return PhaseToField(brain, clean.offset_rad, fitted.total_field_hz, fitted.field_sd_hz, warnings)
-
-
-def _mask_warnings(brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
-    litres = float(brain.sum()) * scan.grid.voxel_volume_mm3 / 1e6
-    if litres <= LARGEST_BRAIN_LITRES:
-        return ()
-    return (
-        f"the mask holds {litres:.1f} L, more than a brain: scalp or neck is in it; give a mask (--mask)",
-    )
-
-
-def _singularity_warnings(phase_rad: FloatArray, brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
-    magnitude = scan.magnitude[0]
-    bright = brain & (magnitude > SIGNAL_PART * np.median(magnitude[brain]))
-    if not bright.any():
-        return ()
-    found = find_singularities(phase_rad, bright, scan.grid)
-    if not found.n_lines:
-        return ()
-    return (
-        f"phase has {found.n_lines} fringe lines with open ends, up to {found.longest_mm:.0f} mm long: no unwrapping "
-        "is right there; combine the channels anew (MCPC-3D-S) or take the voxels around the lines out of the mask",
-    )
-
-
-def _sign_warnings(
-    chi_ppm: FloatArray, r2star_hz: FloatArray | None, mask: BoolArray, scan: GreScan
-) -> tuple[str, ...]:
-    if r2star_hz is None or not sign_looks_inverted(chi_ppm, r2star_hz, mask, scan.grid):
-        return ()
-    return (
-        "where R2* is highest the tissue is diamagnetic: the phase sign may be inverted (--phase-sign -1)",
+    return PhaseToField(
+        mask=brain,
+        offset_rad=clean.offset_rad,
+        total_field_hz=fitted.total_field_hz,
+        field_sd_hz=fitted.field_sd_hz,
+        warnings=find_field_faults(scan, clean.phase_rad[0], brain, mask_made=made),
     )
 
 
@@ -308,6 +292,14 @@ def _map_decay(job: _Job, brain: BoolArray) -> FloatArray | None:
         return map_r2star(
             job.scan.magnitude, brain, te_s=job.scan.te_s, method=chosen.method, options=chosen.options
         )
+
+
+def _weight_by_susceptibility(job: _Job, brain: BoolArray) -> FloatArray:
+    scan, chosen = job.scan, job.config["swi"]
+    swi: FloatArray = call_method(
+        SWI, chosen.method, chosen.options, scan.phase_rad, scan.magnitude, brain, scan.grid, context={}
+    )
+    return swi
 
 
 def _with_candidates(job: _Job, readers: Targets, chi_ppm: FloatArray, mask: BoolArray) -> Targets:
@@ -325,19 +317,5 @@ def _with_candidates(job: _Job, readers: Targets, chi_ppm: FloatArray, mask: Boo
         points_mm=np.concatenate([known, where[new]]),
         kinds=[*readers.kinds, *[None] * len(new)],
         scores=[*readers.scores, *[found[i].score for i in new]],
-        n_readers=readers.n_readers,
+        n_reader_points=readers.n_reader_points,
     )
-
-
-def _echo_warnings(echoes: int) -> list[str]:
-    if echoes == 1:
-        return ["one echo: R2* is n/a, the receive phase is not removed"]
-    if echoes == 2:
-        return ["two echoes: R2* and field SD have no residual to check them"]
-    return []
-
-
-def provenance_of(scan: GreScan, config: Config, stages: Sequence[str] = tuple(STAGES)) -> Provenance:
-    """Return sources, every stage's method with all its options, and the software."""
-    steps = tuple((stage, config.record(stage)) for stage in stages)
-    return Provenance(scan.sources, steps, software_versions())

@@ -1,1 +1,1 @@
-"""Pages from finished derivatives: figures, one self-contained HTML file per subject."""
+"""Make pages from finished derivatives: figures, one self-contained HTML file per subject, and its methods section."""

@@ -10,14 +10,27 @@ from qsmcmb.io.tables import read_tsv
 from qsmcmb.reporting.figures import field_strength_plot
 from qsmcmb.reporting.page import show, write_page
 
-WORDS = ("kind",)
+__all__ = ["write_demo_page"]
+
+_TEXT_COLUMNS = ("kind",)
 
 
 def write_demo_page(out: Path) -> Path:
-    """Write OUT/demo.html from OUT/demo.tsv and OUT/demo.json."""
+    """Write OUT/demo.html from OUT/demo.tsv and OUT/demo.json.
+
+    Parameters
+    ----------
+    out : path
+        Folder of the demonstration.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
     table = read_tsv(out / "demo.tsv")
     rows: list[dict[str, Any]] = [
-        {k: v if k in WORDS or v is None else float(v) for k, v in row.items()} for row in table
+        {k: v if k in _TEXT_COLUMNS or v is None else float(v) for k, v in row.items()} for row in table
     ]
     record = json.loads((out / "demo.json").read_text(encoding="utf-8"))
     sessions = list(record["detected"])

@@ -1,24 +1,45 @@
-"""Pictures of one lesion's explanation: slices of data, model and residual; growth, echoes, estimators."""
+"""Figures of one lesion's explanation: slices of data, model and residual; map sum, echoes, estimators."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from qsmcmb.microbleeds.results.explanation import Slices
+from qsmcmb.microbleeds.results.explanation_records import LesionRecord, MapSumRecord
 from qsmcmb.reporting.figures import DPI, to_png
 
+__all__ = ["draw_estimators", "draw_slices"]
+
 COLUMNS = ("magnitude", "model", "residual", "phase", "model", "residual", "weight")
-RESIDUAL = 0.3
-PHASE_RESIDUAL_RAD = 0.5
+"""Titles of the columns of slices."""
+MAX_RESIDUAL = 0.3
+"""Largest residual of the magnitude that is drawn, relative to the tissue's magnitude at the first echo."""
+MAX_PHASE_RESIDUAL_RAD = 0.5
+"""Largest residual of the phase that is drawn, rad."""
 FIT, SUM, LOSS = "tab:blue", "tab:orange", "tab:green"
+"""Colours of the three estimators."""
+Z95 = 1.96
+"""Half width of a 95 % interval in SDs of a normal distribution."""
 
 
-def fit_slices(slices: Slices, te_s: list[float]) -> str:
-    """Draw one row per echo: magnitude and phase of data, model and residual, and how much each voxel counts."""
+def draw_slices(slices: Slices, te_s: list[float]) -> str:
+    """Draw one row per echo: magnitude and phase of data, model and residual, and the weight of each voxel.
+
+    Parameters
+    ----------
+    slices : Slices
+        Axial slices through the lesion.
+    te_s : list of float
+        Echo times, s.
+
+    Returns
+    -------
+    str
+        PNG image, base64.
+    """
     echoes = len(slices.data)
     figure = Figure(figsize=(1.55 * len(COLUMNS), 1.5 * echoes + 0.4), dpi=DPI)
     axes = figure.subplots(echoes, len(COLUMNS), squeeze=False)
@@ -28,11 +49,13 @@ def fit_slices(slices: Slices, te_s: list[float]) -> str:
         difference = np.angle(data * np.conj(model))
         images = (
             (np.abs(data), 0, top, "gray"), (np.abs(model), 0, top, "gray"),
-            (np.abs(data) - np.abs(model), -RESIDUAL, RESIDUAL, "RdBu_r"),
+            (np.abs(data) - np.abs(model), -MAX_RESIDUAL, MAX_RESIDUAL, "RdBu_r"),
             (np.angle(data), -np.pi, np.pi, "twilight"), (np.angle(model), -np.pi, np.pi, "twilight"),
-            (difference, -PHASE_RESIDUAL_RAD, PHASE_RESIDUAL_RAD, "RdBu_r"), (slices.weight[echo], 0, 1, "viridis"),
+            (difference, -MAX_PHASE_RESIDUAL_RAD, MAX_PHASE_RESIDUAL_RAD, "RdBu_r"),
+            (slices.weight[echo], 0, 1, "viridis"),
         )  # fmt: skip
         for axis, (image, low, high, colours) in zip(row, images, strict=True):
+            # Arrays are (x, y); images are drawn row by row.
             axis.imshow(
                 image.T, origin="lower", vmin=low, vmax=high, cmap=colours, extent=slices.extent_mm,
                 interpolation="nearest",
@@ -46,8 +69,19 @@ def fit_slices(slices: Slices, te_s: list[float]) -> str:
     return to_png(figure)
 
 
-def numbers(record: Mapping[str, Any]) -> str:
-    """Draw the map sum's growth, total susceptibility per echo, and the three estimators with 95 % intervals."""
+def draw_estimators(record: LesionRecord) -> str:
+    """Draw the map sum by radius, the total susceptibility per echo, and the three estimators with 95 % intervals.
+
+    Parameters
+    ----------
+    record : LesionRecord
+        The explanation, as read from JSON or as made.
+
+    Returns
+    -------
+    str
+        PNG image, base64.
+    """
     figure = Figure(figsize=(11, 3.1), dpi=DPI)
     growth, echoes, estimators = figure.subplots(1, 3)
     _draw_growth(growth, record.get("map_sum"))
@@ -57,7 +91,8 @@ def numbers(record: Mapping[str, Any]) -> str:
     return to_png(figure)
 
 
-def _draw_growth(axis: Any, total: Mapping[str, Any] | None) -> None:
+def _draw_growth(axis: Any, total: MapSumRecord | None) -> None:
+    """Draw the sum over balls of growing radius, of the map and of the pipeline's response."""
     axis.set_title("sum over the map, S(R)", fontsize=9)
     if total is None:
         axis.text(0.5, 0.5, "no map", ha="center", transform=axis.transAxes)
@@ -72,11 +107,12 @@ def _draw_growth(axis: Any, total: Mapping[str, Any] | None) -> None:
     axis.legend(fontsize=7)
 
 
-def _draw_echoes(axis: Any, record: Mapping[str, Any]) -> None:
+def _draw_echoes(axis: Any, record: LesionRecord) -> None:
+    """Draw the total susceptibility of each echo alone, by fit and by signal loss."""
     axis.set_title("per echo (a point source: all alike)", fontsize=9)
     rows = record.get("per_echo", [])
     te_ms = [1000 * r["te_s"] for r in rows]
-    spread = [1.96 * (r["sd"] or 0.0) for r in rows]
+    spread = [Z95 * (r["sd"] or 0.0) for r in rows]
     axis.errorbar(te_ms, [r["value"] for r in rows], yerr=spread, fmt="o", color=FIT, capsize=2, label="fit")
     loss = record.get("signal_loss")
     if loss:
@@ -96,21 +132,25 @@ def _draw_echoes(axis: Any, record: Mapping[str, Any]) -> None:
     axis.legend(fontsize=7)
 
 
-def _draw_estimators(axis: Any, record: Mapping[str, Any]) -> None:
+def _draw_estimators(axis: Any, record: LesionRecord) -> None:
+    """Draw the three estimators with 95 % intervals."""
     axis.set_title("estimators, 95 %", fontsize=9)
-    total = record.get("map_sum") or {}
+    total = record.get("map_sum")
     named = (
-        ("fit", record.get("total_chi"), FIT), ("map sum", total.get("corrected"), SUM),
+        ("fit", record.get("total_chi"), FIT), ("map sum", total["corrected"] if total else None, SUM),
         ("signal loss", record.get("signal_loss"), LOSS),
     )  # fmt: skip
-    for place, (_, value, colour) in enumerate(named):
-        if value and value["low"] is not None:
+    for position, (_, value, colour) in enumerate(named):
+        if value and value["low"] is not None and value["high"] is not None:
             low, high = value["value"] - value["low"], value["high"] - value["value"]
-            axis.errorbar([place], [value["value"]], yerr=[[low], [high]], fmt="o", color=colour, capsize=4)
+            axis.errorbar(
+                [position], [value["value"]], yerr=[[low], [high]], fmt="o", color=colour, capsize=4
+            )
     axis.set_xticks(range(len(named)), [n for n, _, _ in named])
     axis.set_xlim(-0.5, len(named) - 0.5)
     axis.set_ylabel("ppm mm3")
 
 
 def _gaps(values: list[float | None]) -> list[float]:
+    """Return the values with NaN, which draws as a gap, for None."""
     return [np.nan if v is None else v for v in values]

@@ -1,20 +1,52 @@
-"""A page and a JSON file per lesion: everything that its number rests on."""
+"""Page and JSON file of each lesion: everything that its number rests on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.tables import write_json
 from qsmcmb.microbleeds.results.explanation import Explanation
-from qsmcmb.reporting.explain_figures import fit_slices, numbers
+from qsmcmb.microbleeds.results.explanation_records import (
+    EstimateRecord,
+    FitRecord,
+    LesionRecord,
+    MapSumRecord,
+    PointSpreadRecord,
+    SignalLossRecord,
+    VoxelRecord,
+    WindowRecord,
+)
+from qsmcmb.reporting.explain_figures import draw_estimators, draw_slices
 from qsmcmb.reporting.page import show, write_page
+
+__all__ = ["lines_of", "write_explanations"]
+
+Line = tuple[str, str]
+"""Name of a quantity, and its value in words with the unit."""
 
 
 def write_explanations(folder: Path, explanations: Sequence[Explanation]) -> list[Path]:
-    """Write FOLDER/lesion-<label>.html and .json for each lesion; return the pages."""
+    """Write a page and a JSON file for each lesion.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder for lesion-<label>.html and .json; made where it is not there.
+    explanations : sequence of Explanation
+        One per lesion.
+
+    Returns
+    -------
+    list of Path
+        The pages, in the order of the lesions.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be made.
+    """
     make_folder(folder)
     pages = []
     for record, slices in explanations:
@@ -23,84 +55,120 @@ def write_explanations(folder: Path, explanations: Sequence[Explanation]) -> lis
         page = write_page(
             folder / f"{stem}.html", "explain.html", title=f"Lesion {record['label']}", lines=lines_of(record),
             flags=record["flags"], command=record["command"],
-            slices=fit_slices(slices, te_s) if slices is not None else None,
-            numbers=numbers(record) if slices is not None else None,
+            slices=draw_slices(slices, te_s) if slices is not None else None,
+            numbers=draw_estimators(record) if slices is not None else None,
         )  # fmt: skip
         write_json(folder / f"{stem}.json", record)
         pages.append(page)
     return pages
 
 
-def lines_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the numbers of an explanation as (name, words)."""
-    place = ", ".join(f"{p:.1f}" for p in record["position_mm"])
-    lines = [("centre, scanner RAS+", f"{place} mm"), ("kind", f"{record['kind']}, {record['certainty']}")]
-    lines.append(("total susceptibility by the fit", _interval(record["total_chi"])))
-    lines.append(("detection limit here", _unit(record["detection_limit"])))
+def lines_of(record: LesionRecord) -> list[Line]:
+    """Return the numbers of an explanation in words.
+
+    Parameters
+    ----------
+    record : LesionRecord
+        The explanation, as read from JSON or as made.
+
+    Returns
+    -------
+    list of (str, str)
+        Name of each quantity and its value with the unit; n/a where unknown.
+    """
+    position = ", ".join(f"{p:.1f}" for p in record["position_mm"])
+    lines = [
+        ("centre, scanner RAS+", f"{position} mm"),
+        ("kind", f"{record['kind']}, {record['certainty']}"),
+        ("total susceptibility by the fit", _interval(record["total_chi"])),
+        ("detection limit here", _with_unit(record["detection_limit"])),
+    ]
     if "fit" in record:
-        fit, voxels = record["fit"], record["voxels"]
-        lines += [
-            ("SD", _unit(fit["sd"])),
-            ("of it noise and clutter", _unit(fit["noise_and_clutter_sd"])),
-            ("of it the scan's blur and the lesion's shape", _unit(fit["blur_and_shape_sd"])),
-            ("of it the tissue that the lesion hides", _unit(fit["hidden_tissue_sd"])),
-            ("Cramer-Rao bound of the SD (white noise alone)", _unit(fit["cramer_rao_sd"])),
-            ("weighted residual; within 3 mm", f"{show(fit['residual'])}; {show(fit['core_residual'])}"),
-            (f"{fit['shape']}: total (ppm mm3), radius (mm)", _sources(fit["sources_ppm_mm3_mm"])),
-            ("k-space along the image's axes", _point_spread(record["point_spread"])),
-            (
-                "voxels",
-                f"{voxels['used']} used, {voxels['left_out']} left out (outside mask or volume) within "
-                f"{show(voxels['ball_radius_mm'])} mm; counting less than half, per echo: "
-                + ", ".join(str(n) for n in voxels["counting_less_than_half"]),
-            ),
-        ]
+        lines += _fit_lines(record["fit"])
+        lines.append(("k-space along the image's axes", _point_spread(record["point_spread"])))
+        lines.append(("voxels", _voxels(record["voxels"])))
     if "map_sum" in record:
-        total = record["map_sum"]
-        lines.append(("sum over the map, corrected", _interval(total["corrected"])))
-        lines.append(
-            (
-                "raw; response; ball",
-                f"{_unit(total['raw'])}; {show(total['response'])}; {show(total['radius_mm'])} mm",
-            )
-        )
+        lines += _map_sum_lines(record["map_sum"])
     if "signal_loss" in record:
-        loss = record["signal_loss"]
-        lost = ", ".join(show(float(v)) for v in loss["volume_mm3"])
-        lines.append(("signal loss", _interval(loss)))
-        lines.append(
-            ("lost signal per echo", f"{lost} mm3 of tissue within {show(loss['ball_radius_mm'])} mm")
-        )
+        lines += _signal_loss_lines(record["signal_loss"])
     if record.get("estimators_agree") is not None:
         lines.append(("estimators", "agree" if record["estimators_agree"] else "disagree"))
     return lines
 
 
-def _point_spread(spread: Mapping[str, Any]) -> str:
+def _fit_lines(fit: FitRecord) -> list[Line]:
+    """Return the lines of the refined fit."""
+    return [
+        ("SD", _with_unit(fit["sd"])),
+        ("of it noise and clutter", _with_unit(fit["noise_and_clutter_sd"])),
+        ("of it the scan's point spread and the lesion's shape", _with_unit(fit["psf_and_shape_sd"])),
+        ("of it the tissue that the lesion hides", _with_unit(fit["hidden_tissue_sd"])),
+        ("Cramer-Rao bound of the SD (white noise alone)", _with_unit(fit["cramer_rao_sd"])),
+        ("weighted residual; within 3 mm", f"{show(fit['residual'])}; {show(fit['core_residual'])}"),
+        (f"{fit['shape']}: total (ppm mm3), radius (mm)", _sources(fit["sources_ppm_mm3_mm"])),
+    ]
+
+
+def _voxels(voxels: VoxelRecord) -> str:
+    """Return how many voxels were used and how many count little."""
+    return (
+        f"{voxels['used']} used, {voxels['left_out']} left out (outside mask or volume) within "
+        f"{show(voxels['ball_radius_mm'])} mm; counting less than half, per echo: "
+        + ", ".join(str(n) for n in voxels["n_downweighted"])
+    )
+
+
+def _map_sum_lines(total: MapSumRecord) -> list[Line]:
+    """Return the lines of the map sum."""
+    return [
+        ("sum over the map, corrected", _interval(total["corrected"])),
+        (
+            "raw; response; ball",
+            f"{_with_unit(total['raw'])}; {show(total['response'])}; {show(total['radius_mm'])} mm",
+        ),
+    ]
+
+
+def _signal_loss_lines(loss: SignalLossRecord) -> list[Line]:
+    """Return the lines of the signal loss."""
+    lost = ", ".join(show(float(v)) for v in loss["volume_mm3"])
+    return [
+        ("signal loss", _interval(loss)),
+        ("lost signal per echo", f"{lost} mm3 of tissue within {show(loss['ball_radius_mm'])} mm"),
+    ]
+
+
+def _point_spread(spread: PointSpreadRecord) -> str:
+    """Return window or slice profile along each axis, once where all are alike, and the extra width."""
     axes = [_window(w) for w in spread["k_space_windows"]]
     profile = spread["slice_profile"]
     if profile is not None:
         axes[profile["axis"]] = f"slices of {show(profile['thickness'])} of their distance"
     words = axes[0] if len(set(axes)) == 1 else "; ".join(axes)
-    return f"{words}; beyond it a blur of {show(max(spread['blur_mm2']['value'], 0.0) ** 0.5)} mm"
+    width_mm = max(spread["psf_width2_mm2"]["value"], 0.0) ** 0.5
+    return f"{words}; beyond it an extra width of {show(width_mm)} mm"
 
 
-def _window(window: Mapping[str, float]) -> str:
-    part = "whole" if window["edge"] == 1 else f"{show(window['edge'])} of it acquired"
+def _window(window: WindowRecord) -> str:
+    """Return a k-space window in words."""
+    acquired = "whole" if window["edge"] == 1 else f"{show(window['edge'])} of it acquired"
     if window["taper"] == 0:
-        return f"{part}, unfiltered"
-    return f"{part}, falling over its last {show(window['taper'])} to {show(window['height'])}"
+        return f"{acquired}, unfiltered"
+    return f"{acquired}, falling over its last {show(window['taper'])} to {show(window['height'])}"
 
 
 def _sources(rows: list[list[float]]) -> str:
+    """Return total susceptibility and radius of each body."""
     return "; ".join(f"{show(row[0])}, {show(row[4])}" for row in rows)
 
 
-def _interval(value: Mapping[str, float | None] | None) -> str:
+def _interval(value: EstimateRecord | None) -> str:
+    """Return an estimate with its 95 % interval."""
     if value is None:
         return "n/a"
     return f"{show(value['value'])} ppm mm3 ({show(value['low'])} to {show(value['high'])})"
 
 
-def _unit(value: float | None) -> str:
+def _with_unit(value: float | None) -> str:
+    """Return a total susceptibility with its unit."""
     return "n/a" if value is None else f"{show(float(value))} ppm mm3"

@@ -1,4 +1,4 @@
-"""Figures as PNG data for a page: slices in radiological order are avoided, left is left."""
+"""Figures as PNG data for a page; left in a picture is left in the head, never in radiological order."""
 
 from __future__ import annotations
 
@@ -15,13 +15,39 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from qsmcmb.model import Grid
 from qsmcmb.typing import FloatArray
 
+__all__ = [
+    "CHI_WINDOW_PPM",
+    "DPI",
+    "Panel",
+    "close_up",
+    "field_strength_plot",
+    "overview",
+    "percentile_window",
+    "to_png",
+]
+
 CHI_WINDOW_PPM = (-0.15, 0.15)
+"""Window of susceptibility maps, ppm: iron-rich nuclei lie within it, microbleeds beyond."""
 CLOSE_UP_MM = 12.0
+"""Half edge of a lesion's close-up, mm: more than the diameter of the largest microbleeds, 10 mm."""
 DPI = 80
+"""Resolution of all figures, pixels per inch."""
 
 
 class Panel(NamedTuple):
-    """A volume (axes near RAS+) with its window and label."""
+    """A volume with its window and title.
+
+    Parameters
+    ----------
+    title : str
+        Label beside the pictures.
+    data : ndarray of shape grid.shape
+        Values; axes near RAS+.
+    grid : Grid
+        Geometry.
+    window : tuple of float
+        Values that are black and white.
+    """
 
     title: str
     data: FloatArray
@@ -30,20 +56,61 @@ class Panel(NamedTuple):
 
 
 def to_png(figure: Figure) -> str:
-    """Return the figure as base64 PNG without a date."""
+    """Return a figure as PNG.
+
+    Parameters
+    ----------
+    figure : Figure
+        Figure, drawn.
+
+    Returns
+    -------
+    str
+        PNG, base64, without a date: the same figure gives the same text.
+    """
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})
     return base64.b64encode(stream.getvalue()).decode()
 
 
 def percentile_window(data: FloatArray, high: float = 99.5) -> tuple[float, float]:
-    """Return 0 to a high percentile of what is above 0."""
+    """Return a window from 0 to a high percentile of the positive values.
+
+    Parameters
+    ----------
+    data : ndarray
+        Values.
+    high : float, optional
+        Percentile, 0 to 100.
+
+    Returns
+    -------
+    tuple of float
+
+    Examples
+    --------
+    >>> percentile_window(np.array([-1.0, 0.0, 2.0]))
+    (0.0, 2.0)
+    """
     positive = data[data > 0]
     return 0.0, float(np.percentile(positive, high)) if positive.size else 1.0
 
 
 def overview(panels: Sequence[Panel], centre_voxel: Sequence[int]) -> str:
-    """Draw one row per panel: two axial, one coronal, one sagittal slice, through and above a voxel."""
+    """Draw one row per panel: two axial, one coronal, one sagittal slice, through and above a voxel.
+
+    Parameters
+    ----------
+    panels : sequence of Panel
+        Volumes on one grid.
+    centre_voxel : sequence of int
+        Voxel that the slices pass through.
+
+    Returns
+    -------
+    str
+        PNG, base64.
+    """
     figure = Figure(figsize=(11, 2.9 * len(panels)), dpi=DPI)
     axes = figure.subplots(len(panels), 4, squeeze=False)
     for row, panel in zip(axes, panels, strict=True):
@@ -61,7 +128,20 @@ def overview(panels: Sequence[Panel], centre_voxel: Sequence[int]) -> str:
 
 
 def close_up(panels: Sequence[Panel], position_mm: FloatArray) -> str:
-    """Draw axial and coronal slices of each panel through a point, with its place marked."""
+    """Draw axial and coronal slices of each panel through a point, which is marked.
+
+    Parameters
+    ----------
+    panels : sequence of Panel
+        Volumes.
+    position_mm : ndarray of shape (3,)
+        The point, scanner RAS+ mm.
+
+    Returns
+    -------
+    str
+        PNG, base64.
+    """
     figure = Figure(figsize=(2.0 * len(panels), 4.0), dpi=DPI)
     axes = figure.subplots(2, len(panels), squeeze=False)
     for column, panel in enumerate(panels):
@@ -94,7 +174,20 @@ def _draw(axis: Any, image: FloatArray, panel: Panel, a: int, b: int) -> None:
 
 
 def field_strength_plot(rows: Sequence[dict[str, Any]], sessions: Sequence[str]) -> str:
-    """Draw true against estimated total susceptibility, and visible volume, per session."""
+    """Draw true against estimated total susceptibility, and visible volume, per session.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Lesions, as in `demo.tsv`.
+    sessions : sequence of str
+        Labels, in the order of the legend.
+
+    Returns
+    -------
+    str
+        PNG, base64.
+    """
     figure = Figure(figsize=(10, 4.2), dpi=DPI)
     left, right = figure.subplots(1, 2)
     truth = np.array([abs(r["truth_ppm_mm3"]) for r in rows])

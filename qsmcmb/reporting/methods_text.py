@@ -1,56 +1,141 @@
-"""The methods paragraph, from the provenance of a session alone."""
+"""The methods section of a session or a comparison, with its bibliography, from their records alone."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-# Sentence per stage and method; the options follow in brackets.
-SENTENCES = {
-    ("prepare", "checks"): "The phase was checked for slices of alternating sign and for a bipolar readout",
-    ("mask", "combined"): "The brain was masked from magnitude and phase coherence",
-    ("mask", "magnitude"): "The brain was masked from the magnitude",
-    ("mask", "phase_quality"): "The brain was masked from the coherence of the phase",
-    ("unwrap", "romeo"): "phase was unwrapped with ROMEO (Dymerska 2021, doi 10.1002/mrm.28563)",
-    ("unwrap", "laplacian"): "phase was unwrapped by its Laplacian (Schofield and Zhu 2003, doi 10.1364/OL.28.001194)",
-    ("unwrap", "bestpath"): "phase was unwrapped along the best path (Abdul-Rahman 2007, doi 10.1364/AO.46.006623)",
-    ("fieldmap", "weighted"): "the field was fitted over the echoes, weighted by squared magnitude times echo time",
-    ("fieldmap", "nonlinear"): "the field was fitted to the complex signal (Liu 2013, doi 10.1002/mrm.24272)",
-    ("background", "vsharp"): "background fields were removed with V-SHARP (Wu 2012, doi 10.1002/mrm.23000)",
-    ("background", "pdf"): "background fields were removed by projection onto dipoles (Liu 2011, doi 10.1002/nbm.1670)",
-    ("background", "slbv"): "background fields were removed by a Laplacian boundary value problem with sources "
-    "inside the brain (after Zhou 2014, doi 10.1002/nbm.3064)",
-    ("invert", "medi"): "the local field was inverted with MEDI (Liu 2013, doi 10.1002/mrm.24272)",
-    ("invert", "nltv"): "the local field was inverted by re-weighted total variation "
-    "(Candes 2008, doi 10.1007/s00041-008-9045-x)",
-    ("invert", "tkd"): "the local field was inverted by thresholded division (Shmueli 2009, doi 10.1002/mrm.22135)",
-    ("invert", "tv"): "the local field was inverted with total variation by ADMM (Bilgic 2014, doi 10.1002/mrm.25029)",
-    ("r2star", "weighted"): "R2* was fitted to the logarithm of the magnitude, weighted",
-    ("r2star", "arlo"): "R2* was fitted with ARLO (Pei 2015, doi 10.1002/mrm.25137)",
-}  # fmt: skip
-CLOSING = (
-    "The receive phase was removed from the first two echoes. Each lesion's total susceptibility was fitted in the "
-    "complex domain over all echoes as a ball, or two balls where one does not fit, with free centre and smooth "
-    "background; intervals are 95 %."
-)
+from qsmcmb.core.methods import Description
+from qsmcmb.core.references import Reference
+from qsmcmb.field_mapping import OFFSET_REMOVAL
+from qsmcmb.microbleeds.results.references import PARTS, parts_used
+from qsmcmb.stages import ALL_STAGES
+
+__all__ = ["MethodsText", "describe_comparison", "describe_methods"]
+
+_DESCRIPTIONS = {stage.name: stage.descriptions for stage in ALL_STAGES}
 
 
-def methods_paragraph(record: dict[str, Any]) -> str:
-    """Return the paragraph of a session from its burden record."""
-    sentences = []
+class MethodsText(NamedTuple):
+    """A paragraph whose numbers in brackets count the references, from 1.
+
+    Parameters
+    ----------
+    paragraph : str
+        Sentences on what was done, each with its options and references.
+    references : tuple of Reference
+        Bibliography in the order in which it is cited.
+    """
+
+    paragraph: str
+    references: tuple[Reference, ...]
+
+
+def describe_methods(
+    record: Mapping[str, Any], explanations: Iterable[Mapping[str, Any]] = ()
+) -> MethodsText:
+    """Return the methods section of a session.
+
+    Parameters
+    ----------
+    record : mapping
+        Burden record of the session: its steps, scan and software.
+    explanations : iterable of mapping, optional
+        Explanations of its lesions, which say what their fits made use of.
+
+    Returns
+    -------
+    MethodsText
+
+    Examples
+    --------
+    >>> steps = {"invert": {"method": "tkd", "threshold": 0.1}}
+    >>> text = describe_methods({"Steps": steps, "EchoTime": [0.02], "MagneticFieldStrength": 3.0})
+    >>> "by thresholded k-space division (threshold 0.1) [1, 2]." in text.paragraph
+    True
+    >>> text.references[0].short
+    'Shmueli et al. 2009'
+    """
+    writer = _Writer()
+    steps = record.get("Steps", {})
+    parts = [PARTS[key] for key in parts_used(explanations)]
+    for stage, options in steps.items():
+        if stage == "unwrap" and len(record.get("EchoTime", [])) > 1:
+            writer.add(OFFSET_REMOVAL)
+        if stage == "quantify":
+            writer.add_all(parts)
+        else:
+            writer.add_step(stage, options)
+    if "quantify" not in steps:
+        writer.add_all(parts)
+    if not parts:
+        writer.sentences.append("No lesion was fitted.")
+    writer.sentences.append("All intervals are 95 % intervals.")
+    return writer.text(_scan_sentence(record))
+
+
+def describe_comparison(record: Mapping[str, Any]) -> MethodsText:
+    """Return the methods section of the comparison of a subject's sessions.
+
+    Parameters
+    ----------
+    record : mapping
+        Record beside the longitudinal table.
+
+    Returns
+    -------
+    MethodsText
+    """
+    writer = _Writer()
     for stage, options in record.get("Steps", {}).items():
+        writer.add_step(stage, options)
+    return writer.text("")
+
+
+class _Writer:
+    """Sentences, and the references that they cite, numbered as they come."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+        self._numbers: dict[Reference, int] = {}
+
+    def add_all(self, descriptions: Sequence[Description]) -> None:
+        for description in descriptions:
+            self.add(description)
+
+    def add(self, description: Description, options: Mapping[str, Any] | None = None) -> None:
+        """Add a description's sentence, its options and references before the full stop."""
+        shown = [f"{k} {_short(v)}" for k, v in (options or {}).items() if isinstance(v, str | int | float)]
+        numbers = [self._numbers.setdefault(r, len(self._numbers) + 1) for r in description.references]
+        rest = f" ({', '.join(shown)})" if shown else ""
+        cited = f" [{', '.join(map(str, numbers))}]"
+        self.sentences.append(description.sentence.removesuffix(".") + rest + cited + ".")
+
+    def add_step(self, stage: str, options: Mapping[str, Any]) -> None:
+        """Add a step of the provenance: what was done, or why it was not."""
         method = options.get("method", "")
+        description = _DESCRIPTIONS.get(stage, {}).get(method)
         if method == "none":
-            sentences.append(f"{stage} was left out, since {options.get('reason', 'not wanted')}")
-            continue
-        text = SENTENCES.get((stage, method), f"{stage} was done with {method}")
-        rest = ", ".join(f"{k} {_short(v)}" for k, v in options.items() if k != "method" and v is not None)
-        sentences.append(text + (f" [{rest}]" if rest else ""))
-    software = ", ".join(f"{g['Name']} {g['Version']}" for g in record.get("GeneratedBy", []))
+            self.sentences.append(f"The stage {stage} did not run, since {options.get('reason', 'unknown')}.")
+        elif description is None:
+            self.sentences.append(f"The stage {stage} ran with {method or 'an unknown method'}.")
+        else:
+            self.add(description, {k: v for k, v in options.items() if k != "method"})
+
+    def text(self, opening: str) -> MethodsText:
+        return MethodsText(" ".join(filter(None, [opening, *self.sentences])), tuple(self._numbers))
+
+
+def _scan_sentence(record: Mapping[str, Any]) -> str:
     times = ", ".join(f"{1000 * t:.4g}" for t in record.get("EchoTime", []))
     voxel = " x ".join(f"{v:.3g}" for v in record.get("VoxelSize", []))
-    scan = f"Scan: {record.get('MagneticFieldStrength')} T, echo times {times} ms, voxels of {voxel} mm, {software}. "
-    return scan + "; ".join(sentences) + ". " + CLOSING
+    software = ", ".join(f"{g['Name']} {g['Version']}" for g in record.get("GeneratedBy", []))
+    facts = {
+        "field strength": f"{record.get('MagneticFieldStrength')} T", "echo times": f"{times} ms",
+        "voxels": f"{voxel} mm", "software": software,
+    }  # fmt: skip
+    return "Scan: " + ", ".join(f"{name} {value}" for name, value in facts.items()) + "."
 
 
-def _short(value: Any) -> str:
+def _short(value: str | float) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

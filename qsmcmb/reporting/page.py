@@ -9,9 +9,31 @@ import jinja2
 
 from qsmcmb.io.atomic import atomic_write
 
+__all__ = ["show", "write_page"]
+
 
 def write_page(path: Path, template: str, **values: Any) -> Path:
-    """Fill a template, everything escaped, and write it as one self-contained file."""
+    """Fill a template, all values escaped, and write it as one self-contained file.
+
+    Parameters
+    ----------
+    path : path
+        File to write.
+    template : str
+        Name of a file in `qsmcmb/reporting/templates`.
+    **values
+        Values of the template, all that it names.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        The template names a value that is missing.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("qsmcmb.reporting"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -21,7 +43,25 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
 
 
 def show(value: Any, digits: int = 3) -> str:
-    """Return a cell: `n/a` where unknown, numbers with a few digits."""
+    """Return a value as a cell of a table.
+
+    Parameters
+    ----------
+    value : object
+        None where unknown.
+    digits : int, optional
+        Significant digits of a float.
+
+    Returns
+    -------
+    str
+        ``"n/a"`` where unknown.
+
+    Examples
+    --------
+    >>> show(0.123456), show(None), show(7)
+    ('0.123', 'n/a', '7')
+    """
     if value is None:
         return "n/a"
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)

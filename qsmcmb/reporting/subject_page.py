@@ -9,20 +9,25 @@ from typing import Any
 import numpy as np
 
 from qsmcmb.io.derivatives import Place
+from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.results import SessionResults, list_results
 from qsmcmb.io.tables import read_tsv
-from qsmcmb.reporting.explain_figures import numbers
+from qsmcmb.microbleeds.results.explanation_records import LesionRecord
+from qsmcmb.reporting.explain_figures import draw_estimators
 from qsmcmb.reporting.explain_page import lines_of
 from qsmcmb.reporting.figures import CHI_WINDOW_PPM, Panel, close_up, overview, percentile_window
-from qsmcmb.reporting.methods_text import methods_paragraph
+from qsmcmb.reporting.methods_text import describe_comparison, describe_methods
 from qsmcmb.reporting.page import show, write_page
 
+__all__ = ["write_scan_page", "write_subject_page"]
+
 MAX_PICTURES = 40
+"""Lesions with a picture, definite ones first: bounds the size of a page."""
 COLUMNS = {
     "label": "label", "kind": "kind", "certainty": "certainty", "score": "score", "total": "total chi (95 %)",
     "total_chi_sum_ppm_mm3": "map sum", "total_chi_loss_ppm_mm3": "signal loss",
     "detection_limit_ppm_mm3": "detection limit", "volume_mm3": "visible volume (mm3)", "diameter_mm": "diameter (mm)",
-    "r2star_hz": "R2* (1/s)", "side": "side", "territory": "territory", "place": "x, y, z (mm)", "source": "source",
+    "r2star_hz": "R2* (1/s)", "side": "side", "territory": "territory", "position": "x, y, z (mm)", "source": "source",
     "flags": "flags",
 }  # fmt: skip
 TEXT = ("kind", "certainty", "side", "territory", "source", "flags")
@@ -42,28 +47,53 @@ def write_subject_page(out: Path, participant: str, *, notes: Sequence[str] = ()
     participant : str
         Label without `sub-`.
     notes : sequence of str, optional
-        What the run has to say: failed sessions, warnings.
+        Messages of the run: failed sessions, warnings.
 
     Returns
     -------
     Path
+        The page.
+
+    Raises
+    ------
+    InvalidInputError
+        A record of a finished session is missing.
     """
-    table = out / f"sub-{participant}" / f"sub-{participant}_desc-cmb_longitudinal.tsv"
+    table = Place(out / f"sub-{participant}", f"sub-{participant}").path("desc-cmb_longitudinal.tsv")
     changes = read_tsv(table) if table.exists() else []
+    beside = table.with_suffix(".json")
+    record = read_sidecar(beside) if changes and beside.exists() else {}
     return write_page(
         out / f"sub-{participant}.html", "subject.html", title=f"sub-{participant}", notes=notes,
         sessions=[_session(s) for s in list_results(out, participant)],
         changes=[[_change_cell(row.get(c)) for c in CHANGE_COLUMNS] for row in changes],
         change_header=[c.replace("_", " ").replace("ppm mm3", "(ppm mm3)") for c in CHANGE_COLUMNS],
+        change_methods=describe_comparison(record),
     )  # fmt: skip
 
 
 def write_scan_page(out: Path) -> Path:
-    """Write OUT/report.html of a single scan (`recon`)."""
+    """Write OUT/report.html of a single scan.
+
+    Parameters
+    ----------
+    out : path
+        Folder that `qsmcmb recon` wrote.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    InvalidInputError
+        A record of the scan is missing.
+    """
     session = SessionResults(Place(out), "", "")
     return write_page(
         out / "report.html", "subject.html", title=out.resolve().name, notes=(), sessions=[_session(session)],
-        changes=[], change_header=[],
+        changes=[], change_header=[], change_methods=describe_comparison({}),
     )  # fmt: skip
 
 
@@ -74,6 +104,7 @@ def _session(session: SessionResults) -> dict[str, Any]:
     pictured = sorted(rows, key=lambda r: (r["certainty"] != "definite", r["label"]))[:MAX_PICTURES]
     close = [panels[0], panels[1], panels[3]]
     sums = record.get("SourceChecksums", {})
+    explanations = _explanations(session)
     return {
         "name": session.name,
         "burden": f"{show(record['burden_ppm_mm3'])} ppm mm3 ({show(record['burden_low_ppm_mm3'])} to "
@@ -96,25 +127,31 @@ def _session(session: SessionResults) -> dict[str, Any]:
             for row in pictured
         ],
         "hidden": len(rows) - len(pictured),
-        "explained": _explained(session, {int(row["label"]) for row in pictured}),
-        "methods": methods_paragraph(record),
+        "explained": _explained(explanations, {int(row["label"]) for row in pictured}),
+        "methods": describe_methods(record, explanations),
         "inputs": [(name, sums.get(name, "")) for name in record.get("Sources", [])],
     }
 
 
-def _explained(session: SessionResults, labels: set[int]) -> list[dict[str, Any]]:
-    """Return what each pictured lesion's number rests on."""
+def _explanations(session: SessionResults) -> list[LesionRecord]:
+    """Return the explanations of a session's lesions; none where an earlier version left none, or other keys."""
     if not session.place.path("desc-cmb_explain.json").exists():
         return []
-    records = session.record("desc-cmb_explain")["Lesions"]
+    records: list[LesionRecord] = session.record("desc-cmb_explain")["Lesions"]
+    current = all("psf_and_shape_sd" in record["fit"] for record in records if "fit" in record)
+    return records if current else []
+
+
+def _explained(explanations: Sequence[LesionRecord], labels: set[int]) -> list[dict[str, Any]]:
+    """Return what each pictured lesion's number rests on."""
     return [
         {
             "label": record["label"],
             "lines": lines_of(record),
             "flags": record["flags"],
-            "numbers": numbers(record) if "fit" in record else None,
+            "numbers": draw_estimators(record) if "fit" in record else None,
         }
-        for record in records
+        for record in explanations
         if record["label"] in labels
     ]
 
@@ -143,7 +180,7 @@ def _cell(row: dict[str, Any], name: str) -> str:
             return "n/a"
         low, high = show(row["total_chi_low_ppm_mm3"]), show(row["total_chi_high_ppm_mm3"])
         return f"{show(row['total_chi_ppm_mm3'])} ({low} to {high})"
-    if name == "place":
+    if name == "position":
         return ", ".join(f"{row[c]:.1f}" for c in ("x_mm", "y_mm", "z_mm"))
     if name == "label":
         return str(int(row["label"]))

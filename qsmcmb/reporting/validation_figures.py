@@ -12,12 +12,26 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from qsmcmb.reporting.figures import DPI, to_png
 from qsmcmb.typing import FloatArray
 
+__all__ = ["study_plot", "truth_plot"]
+
 MARKERS = "osD^v<>"
+"""Marker of each session, in turn."""
 Rows = Sequence[dict[str, Any]]
 
 
 def truth_plot(rows: Rows) -> str:
-    """Draw estimates with 95 % intervals, and relative errors, against the truth; one marker per session."""
+    """Draw estimates with 95 % intervals, and relative errors, against the truth; one marker per session.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Lesions, as in `lesions.tsv` of a validation.
+
+    Returns
+    -------
+    str
+        PNG, base64.
+    """
     figure = Figure(figsize=(10, 4.2), dpi=DPI)
     left, right = figure.subplots(1, 2)
     sessions = list(dict.fromkeys(r["session"] for r in rows))
@@ -61,25 +75,36 @@ def truth_plot(rows: Rows) -> str:
 
 
 def study_plot(rows: Rows) -> str:
-    """Draw, per condition, visible volume and mean susceptibility over their medians in the experiment, and totals."""
+    """Draw, per condition, visible volume and mean susceptibility over their medians in the experiment, and totals.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Conditions, as in `study.tsv` of a validation.
+
+    Returns
+    -------
+    str
+        PNG, base64.
+    """
     figure = Figure(figsize=(10, 0.8 + 0.28 * max(len(rows), 4)), dpi=DPI)
     axis = figure.subplots()
-    place = np.arange(len(rows))
+    lines = np.arange(len(rows))
     groups = np.array([str(r["condition"]).split(":")[0] for r in rows])
     for name, marker, colour, label in (
         ("t2s_mm3", "s", "tab:orange", "visible volume (relative)"),
         ("qsm_mean_ppm", "^", "tab:green", "mean susceptibility on the map (relative)"),
     ):
-        axis.plot(_relative(_column(rows, name), groups), place, marker, color=colour, label=label)
+        axis.plot(_relative(_column(rows, name), groups), lines, marker, color=colour, label=label)
     axis.plot(
         _column(rows, "total_over_truth"),
-        place,
+        lines,
         "o",
         color="tab:blue",
         label="total susceptibility over truth",
     )
     axis.axvline(1, color="0.6", linewidth=1)
-    axis.set_yticks(place, [str(r["condition"]) for r in rows])
+    axis.set_yticks(lines, [str(r["condition"]) for r in rows])
     axis.invert_yaxis()
     axis.set_xlim(left=0)
     axis.legend(fontsize=8)

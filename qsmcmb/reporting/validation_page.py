@@ -10,6 +10,8 @@ from qsmcmb.io.tables import read_tsv
 from qsmcmb.reporting.page import show, write_page
 from qsmcmb.reporting.validation_figures import study_plot, truth_plot
 
+__all__ = ["write_validation_page"]
+
 CLAIM_HEADER = ("source", "quantity", "published", "here", "limit", "pass", "note")
 MAIN = ("fields", "phantom", "selftest")
 """Experiments whose lesions are drawn; the lesions of all where none of them ran."""
@@ -17,7 +19,25 @@ KINDS = ("microbleed", "calcification")
 
 
 def write_validation_page(out: Path, *, title: str = "qsmcmb: validation", lead: str = "") -> Path:
-    """Write OUT/index.html from OUT/claims.tsv, lesions.tsv and, where they are, classes.tsv and study.tsv."""
+    """Write OUT/index.html from OUT/claims.tsv, lesions.tsv and, where there are any, classes.tsv and study.tsv.
+
+    Parameters
+    ----------
+    out : path
+        Folder of the validation.
+    title, lead : str, optional
+        Title and first paragraph of the page.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    InvalidInputError
+        A table is missing or broken.
+    """
     claims = read_tsv(out / "claims.tsv")
     lesions = read_tsv(out / "lesions.tsv")
     rows = [r for r in lesions if r["experiment"] in MAIN] or [r for r in lesions if r["kind"] in KINDS]

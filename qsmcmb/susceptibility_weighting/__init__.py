@@ -1,1 +1,21 @@
-"""Susceptibility-weighted images and their minimum-intensity projection (Haacke 2004, 10.1002/mrm.20198)."""
+"""Susceptibility-weighted images and their minimum-intensity projection."""
+
+from qsmcmb.core import references as refs
+from qsmcmb.core.methods import Description
+
+__all__ = ("DEFAULT", "DESCRIPTIONS", "METHODS")
+
+METHODS = {
+    "homodyne": "qsmcmb.susceptibility_weighting.swi:make_swi",
+}
+DEFAULT = "homodyne"
+"""Method of the pipeline, of the Python function and of the command where none is named."""
+
+DESCRIPTIONS = {
+    "homodyne": Description(
+        name="homodyne filter",
+        sentence="A susceptibility-weighted image was made of the longest echo with a homodyne filter of "
+        "its phase, and projected to its minimum over slabs.",
+        references=(refs.HAACKE_2004,),
+    ),
+}

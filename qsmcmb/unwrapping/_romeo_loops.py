@@ -8,25 +8,37 @@ from numba import prange
 
 from qsmcmb.core.compiled import compiled
 
+__all__: tuple[str, ...] = ()
+
 PI = np.float32(math.pi)
+"""Half a turn, rad, in float32 as all angles are."""
 TURN = np.float32(2.0 * math.pi)
+"""One turn, rad, in float32."""
 PER_TURN = np.float32(0.5 / math.pi)
+"""Turns in one rad, in float32: a product is faster than a division."""
 TOP = 254
+"""Largest weight of an edge: a byte holds it, and one value more."""
 DONE = 255
-"""Marks voxels that need no visit: those done and those outside; the best weight is TOP."""
+"""Mark of voxels that need no visit, those done and those outside: above any weight."""
 CHUNK = 128
+"""Entries of a chunk of the queue, a count: large enough that chunks are seldom fetched, small enough that 254 begun
+ones are little memory.
+"""
 
 
 @compiled
 def _weight(step: Any, step_other: Any, ratio: Any, a: Any, b: Any) -> Any:
-    """Product of phase coherence, gradient coherence over echoes and magnitude coherence, as 1..254."""
+    """Return the product of phase coherence, gradient coherence over echoes and magnitude coherence, as 1..254."""
     half = np.float32(0.5)
+    # Into [-pi, pi): a wrap between neighbours is no roughness.
     step -= TURN * np.floor(step * PER_TURN + half)
     step_other -= TURN * np.floor(step_other * PER_TURN + half)
     coherence = max(np.float32(0.0), np.float32(1.0) - abs(step) / PI)
+    # A field's step grows with echo time; noise does not.
     gradient = max(np.float32(0.0), np.float32(1.0) - abs(step - step_other * ratio) / PI)
     large = max(a, b)
     magnitude = min(a, b) / large if large > 0 else np.float32(0.0)
+    # 1 for the worst edge: 0 means none. The half rounds.
     return np.uint8(np.float32(1.5) + np.float32(TOP - 1) * coherence * gradient * magnitude * magnitude)
 
 
@@ -58,6 +70,7 @@ def edge_weights(phase: Any, other: Any, mag: Any, mask: Any, ratio: Any, out: A
 @compiled
 def _push(entry: Any, w: Any, queue: Any, below: Any, top: Any, used: Any, spare: Any) -> None:
     """Put an entry on the stack of bucket `w`: a list of chunks; emptied chunks are used again."""
+    # The bucket is empty, or its chunk full: take a spare one, or the next that was never used.
     if top[w] < 0 or used[w] == CHUNK:
         chunk = spare[0]
         if chunk >= 0:
@@ -79,11 +92,14 @@ def _pop(bucket: Any, best: Any, queue: Any, below: Any, top: Any, used: Any, sp
         if chunk < 0:
             bucket -= 1
             continue
+        # A stack: the last entry comes first, which is as good, for all of a bucket weigh the same.
         used[bucket] -= 1
         entry = queue[chunk * CHUNK + used[bucket]]
+        # An emptied chunk is spare; the one below it is full.
         if used[bucket] == 0:
             top[bucket], below[chunk] = below[chunk], spare[0]
             spare[0], used[bucket] = chunk, CHUNK
+        # A voxel waits once for each better edge: the later entries find it done.
         if best[entry >> 3] != DONE:
             return entry, bucket
     return -1, 0
@@ -100,6 +116,7 @@ def grow(phase: Any, weights: Any, best: Any, stride: Any, queue: Any) -> None:
     used = np.zeros(TOP + 1, np.int32)
     spare = np.array([-1, 0])
     for seed in range(phase.size):
+        # Done, outside, or waiting.
         if best[seed] != 0:
             continue
         v, bucket = seed, 0
@@ -108,7 +125,9 @@ def grow(phase: Any, weights: Any, best: Any, stride: Any, queue: Any) -> None:
             for way in range(6):
                 d = way >> 1
                 target = v + stride[d] if way & 1 else v - stride[d]
+                # An edge is stored with the voxel before it.
                 w = weights[3 * v + d] if way & 1 else weights[3 * target + d]
+                # Only an edge better than those found so far is worth a place in the queue.
                 if w > best[target]:
                     best[target] = w
                     _push(target * 8 + way, w, queue, below, top, used, spare)
@@ -117,5 +136,6 @@ def grow(phase: Any, weights: Any, best: Any, stride: Any, queue: Any) -> None:
             v = entry >> 3
             if v >= 0:
                 step = stride[(entry & 7) >> 1]
+                # The end that the entry came from.
                 known = phase[v - step] if entry & 1 else phase[v + step]
                 phase[v] += TURN * np.floor((known - phase[v]) * PER_TURN + np.float32(0.5))

@@ -8,8 +8,12 @@ from numba import prange
 
 from qsmcmb.core.compiled import compiled
 
+__all__: tuple[str, ...] = ()
+
 TURN = np.float32(2.0 * math.pi)
+"""One turn, rad, in float32 as all angles are."""
 PER_TURN = np.float32(0.5 / math.pi)
+"""Turns in one rad, in float32: a product is faster than a division."""
 
 
 @compiled(parallel=True)
@@ -24,8 +28,10 @@ def follow_in_time(phase: Any, mask: Any, start: Any, te: Any, first: Any, out: 
     for x in prange(nx):
         for y in range(ny):
             for k in range(1, echoes):
+                # First the later echoes in order, then the earlier ones backwards.
                 e = first + k if first + k < echoes else echoes - 1 - k
                 near = e - 1 if e > first else e + 1
+                # Phase without its offset is proportional to time.
                 ratio = te[e] / te[near]
                 wrapped, known, row = (
                     phase[e, x + sx, y + sy],

@@ -1,7 +1,8 @@
-"""Best-path unwrapping: edges between neighbours sorted by second differences, groups joined one edge after the other.
+"""Best-path unwrapping: edges between neighbours sorted by second differences, groups joined one edge after the
+other.
 
-Abdul-Rahman et al. 2007, doi 10.1364/AO.46.006623. About six float32 volumes of the mask's box (edges in their order,
-then groups), given back before the echoes that follow in time are written.
+About six float32 volumes of the mask's box (edges in their order, then groups), given back before the echoes that
+follow in time are written.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.unwrapping import _bestpath_loops as loops
 from qsmcmb.unwrapping.temporal import unwrap_echoes
 
+__all__ = ("unwrap_bestpath",)
+
 
 def unwrap_bestpath(
     phase_rad: FloatArray,
@@ -24,20 +27,20 @@ def unwrap_bestpath(
     template: int = 1,
     individual: bool = False,
 ) -> FloatArray:
-    """Unwrap along the path of least second differences; magnitude is not used.
+    """Unwrap along the path of least second differences, without the magnitude.
 
     Parameters
     ----------
     phase_rad : ndarray of shape (echo, x, y, z), float32
         Wrapped phase, rad; with several echoes its offset at TE = 0 is best removed before.
-    mask : ndarray of bool
-        Where to unwrap.
+    mask : ndarray of shape (x, y, z), bool
+        Voxels to unwrap.
     grid : Grid
-        Geometry.
+        Geometry; not used.
     te_s : tuple of float, optional
-        Echo times, s.
+        Echo times, s, positive and ascending; without them every echo is unwrapped in space.
     template : int, optional
-        Number of the echo (from 1) that is unwrapped in space; the others follow it in time.
+        Number of the echo, from 1, that is unwrapped in space; the others follow it in time.
     individual : bool, optional
         Unwrap every echo in space; with echo times each component of each echo then moves by whole turns to where
         it agrees with the echo beside it.
@@ -45,17 +48,36 @@ def unwrap_bestpath(
     Returns
     -------
     ndarray of shape (echo, x, y, z), float32
-        rad; each component's median of the template lies within (-pi, pi], or where the other echoes place it.
+        Unwrapped phase, rad, 0 outside the mask; each component's median of the template lies within (-pi, pi], or
+        where the other echoes place it.
 
     Raises
     ------
     InvalidInputError
-        `template` is no echo.
+        Template that is no echo.
+
+    Notes
+    -----
+    The roughness of a voxel is the sum of its squared second differences, wrapped, over the 13 pairs of opposite
+    neighbours::
+
+        R = sum_pairs (wrap(phi_before - phi) - wrap(phi - phi_after))^2
+
+    Edges are taken in the order of R of both ends, and each joins two groups of voxels by whole turns. Medians need one
+    component of the mask at a time.
+
+    References
+    ----------
+    Abdul-Rahman et al. 2007. Fast and robust three-dimensional best path phase unwrapping algorithm.
+    doi:10.1364/AO.46.006623
 
     Examples
     --------
-    >>> unwrap_bestpath(np.zeros((1, 8, 8, 8), np.float32), np.ones((8, 8, 8), bool), None).max()
-    np.float32(0.0)
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> ramp = np.broadcast_to(np.arange(-3.0, 5.0, dtype=np.float32), (1, 8, 8, 8))
+    >>> wrapped = np.angle(np.exp(1j * ramp)).astype(np.float32)
+    >>> bool(np.allclose(unwrap_bestpath(wrapped, np.ones(grid.shape, bool), grid), ramp, atol=1e-5))
+    True
     """
 
     def spatial(wrapped_rad: FloatArray, inside: BoolArray, echo: int) -> FloatArray:
@@ -65,6 +87,8 @@ def unwrap_bestpath(
 
 
 def _join_groups(phase_rad: FloatArray, mask: BoolArray) -> FloatArray:
+    """Return one echo unwrapped in space, up to whole turns of each component."""
+    # A face of zeros on all sides spares every test of an edge.
     padded, phase = np.pad(mask, 1), np.pad(phase_rad, 1)
     # Both go back to the system as a whole, before the other echoes' results are written.
     rough = sparse_zeros(padded.shape)
@@ -73,6 +97,7 @@ def _join_groups(phase_rad: FloatArray, mask: BoolArray) -> FloatArray:
     flat = phase.ravel()
     order = loops.sorted_edges(padded.ravel(), rough.ravel(), stride)
     del rough
+    # Each voxel is its own group at first; a union-find joins them.
     parent = np.arange(flat.size, dtype=np.int32)
     turns = sparse_zeros((flat.size,)).view(np.int32)
     loops.join_edges(flat, order, stride, parent, turns)

@@ -10,7 +10,9 @@ from qsmcmb.core.methods import call_method
 from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
-from qsmcmb.unwrapping import METHODS
+from qsmcmb.unwrapping import DEFAULT, METHODS
+
+__all__ = ("unwrap",)
 
 
 def unwrap(
@@ -18,7 +20,7 @@ def unwrap(
     mask: BoolArray,
     grid: Grid,
     *,
-    method: str = "romeo",
+    method: str = DEFAULT,
     magnitude: FloatArray | None = None,
     te_s: tuple[float, ...] | None = None,
     options: Mapping[str, object] | None = None,
@@ -28,19 +30,19 @@ def unwrap(
     Parameters
     ----------
     phase_rad : ndarray of shape (echo, x, y, z)
-        Wrapped phase, rad.
-    mask : ndarray of bool, shape grid.shape
-        Where to unwrap.
+        Wrapped phase, rad, finite inside the mask.
+    mask : ndarray of shape grid.shape, bool
+        Voxels to unwrap, at least one.
     grid : Grid
-        Geometry.
+        Shape and voxel size (mm).
     method : str, optional
         Key of `qsmcmb.unwrapping.METHODS`.
     magnitude : ndarray of shape (echo, x, y, z), optional
-        Guides the path.
+        Magnitude, any unit, for methods whose path it guides.
     te_s : tuple of float, optional
-        Echo times, s; with them later echoes follow the first in time.
+        Echo times, s, positive and ascending; with them later echoes follow the first in time.
     options : mapping, optional
-        Options of the method.
+        Options of the method by name.
 
     Returns
     -------
@@ -53,6 +55,11 @@ def unwrap(
         Wrong shapes, empty mask, values that are not finite inside it.
     ConfigError
         Unknown method or option.
+
+    Notes
+    -----
+    Finds the phase whose steps between neighbours and between echoes are those of a field: by whole turns of 2 pi from
+    the wrapped phase, but for `laplacian`, which is smooth.
 
     Examples
     --------
@@ -70,6 +77,7 @@ def unwrap(
     if magnitude is not None:
         check_volume("magnitude", magnitude, grid, echoes=echoes)
     context = {"magnitude": magnitude, "te_s": te_s}
+    # Loops are compiled for float32 alone.
     phase = np.ascontiguousarray(phase_rad, np.float32)
     unwrapped: FloatArray = call_method(METHODS, method, options, phase, mask, grid, context=context)
     return unwrapped

@@ -1,12 +1,31 @@
-"""Published results that a simulation can reproduce."""
+"""Published results that a simulation can reproduce.
+
+References
+----------
+Liu T, Surapaneni K, Lou M, Cheng L, Spincemaille P, Wang Y. Cerebral microbleeds: burden assessment by using
+quantitative susceptibility mapping. Radiology 2012;262:269-278. doi:10.1148/radiol.11110251
+
+Naji N, Gee M, Jickling GC, et al. Quantifying cerebral microbleeds using quantitative susceptibility mapping from
+magnetization-prepared rapid gradient-echo. NMR Biomed 2024.
+
+Wang S, Lou M, Liu T, Cui D, Chen X, Wang Y. Hematoma volume measurement in gradient echo MRI using quantitative
+susceptibility mapping. Stroke 2013;44:2315-2317. doi:10.1161/STROKEAHA.113.001638
+
+Dixon WT, Blezek DJ, Lowery LA, et al. Estimating amounts of iron oxide from gradient echo images. Magn Reson Med 2009.
+
+Cheng YCN, Hsieh CY, Tackett R, Kokeny P, Regmi RK, Lawes G. Magnetic moment quantifications of small spherical objects
+in MRI. Magn Reson Imaging 2015;33:829-839. doi:10.1016/j.mri.2014.11.003
+
+Deh K, Kawaji K, Bulk M, et al. Multicenter reproducibility of quantitative susceptibility mapping in a gadolinium
+phantom using MEDI+0 automatic zero referencing. Magn Reson Med 2019;81:1229-1236. doi:10.1002/mrm.27410
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from qsmcmb.typing import FloatArray
-from qsmcmb.validation.accuracy import repeat_claim, seen_claims
-from qsmcmb.validation.claims import (
+from qsmcmb.validation.acceptance_criteria import (
     Claim,
     Rows,
     at_least,
@@ -17,9 +36,12 @@ from qsmcmb.validation.claims import (
     percentile,
     within,
 )
+from qsmcmb.validation.accuracy_criteria import repeat_claim, seen_claims
+
+__all__: tuple[str, ...] = ()
 
 GADOLINIUM_MM = 4.0
-"""Radius of the gadolinium balls."""
+"""Radius of the gadolinium balls, mm, as in the experiment "tubes"."""
 
 
 def literature_claims(tables: dict[str, Rows]) -> list[Claim]:
@@ -32,25 +54,25 @@ def literature_claims(tables: dict[str, Rows]) -> list[Claim]:
     if "haematomas" in tables:
         claims += wang_claims(tables["haematomas"])
     if "iron" in tables:
-        claims += dixon_claims(tables["iron"])
+        claims += _dixon_claims(tables["iron"])
     if "beads" in tables:
-        claims.append(cheng_claim(tables["beads"]))
+        claims.append(_cheng_claim(tables["beads"]))
     if "repeat" in tables:
         claims.append(repeat_claim(tables["repeat"]))
     if "tubes" in tables:
-        claims.append(deh_claim(tables["tubes"]))
+        claims.append(_deh_claim(tables["tubes"]))
     return claims
 
 
 def _ratios(rows: Rows, name: str, first: str, second: str) -> FloatArray:
-    """Return second over first session, lesions that both show."""
+    """Return the ratio of second to first session, for lesions that both show."""
     values = np.abs(over_sessions(rows, name, (first, second)))
     both = values[(values > 0).all(axis=1) & np.isfinite(values).all(axis=1)]
     return np.asarray(both[:, 1] / both[:, 0])
 
 
 def liu_claims(rows: Rows) -> list[Claim]:
-    """Return growth of volumes from TE 20 to 40 ms against total susceptibility (Liu 2012 Radiology 262:269)."""
+    """Return growth of volumes from TE 20 to 40 ms against that of the total susceptibility (Liu 2012)."""
     source = "Liu 2012"
     lesions = [r for r in lesions_in(rows, above=2) if r["kind"] == "microbleed"]
     growth = {
@@ -87,7 +109,7 @@ def naji_claims(rows: Rows) -> list[Claim]:
 
 
 def wang_claims(rows: Rows) -> list[Claim]:
-    """Return how haematomas' volumes grow with echo time (Wang 2013 Stroke 44:2315), median slopes in l/s."""
+    """Return how haematomas' volumes grow with echo time, median slopes in l/s (Wang 2013)."""
     source = "Wang 2013"
     names = tuple(dict.fromkeys(r["session"] for r in rows))
     te_s = over_sessions(rows, "te_max_s", names)[0]
@@ -106,8 +128,8 @@ def wang_claims(rows: Rows) -> list[Claim]:
     ]  # fmt: skip
 
 
-def dixon_claims(rows: Rows) -> list[Claim]:
-    """Return what the void's volume and the fit read at two echo times (Dixon 2009 MRM)."""
+def _dixon_claims(rows: Rows) -> list[Claim]:
+    """Return what the void's volume and the fit read at two echo times (Dixon 2009)."""
     source = "Dixon 2009"
     void = float(np.mean(_ratios(rows, "volume_mm3", "TE10", "TE25")))
     fit = column(rows, "estimate_ppm_mm3") / column(rows, "truth_ppm_mm3")
@@ -118,14 +140,14 @@ def dixon_claims(rows: Rows) -> list[Claim]:
     ]  # fmt: skip
 
 
-def cheng_claim(rows: Rows) -> Claim:
-    """Return the worst moment of glass beads (Cheng 2015 MRI 33:829)."""
+def _cheng_claim(rows: Rows) -> Claim:
+    """Return the worst total susceptibility of glass beads (Cheng 2015)."""
     ratio = column(rows, "estimate_ppm_mm3") / column(rows, "truth_ppm_mm3")
     worst = float(100 * np.max(np.abs(ratio - 1)))
     return at_most("Cheng 2015", "moments of 2 to 6 mm glass beads, largest error (%)", "10", worst, 10)
 
 
-def deh_claim(rows: Rows) -> Claim:
+def _deh_claim(rows: Rows) -> Claim:
     """Return the SD over field strengths of gadolinium's susceptibility on the map (Deh 2019)."""
     names = tuple(dict.fromkeys(r["session"] for r in rows))
     chi = over_sessions(rows, "roi_ppm", names)

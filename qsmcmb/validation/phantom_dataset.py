@@ -1,4 +1,4 @@
-"""A phantom written as a BIDS data set, its truth beside it."""
+"""Phantoms written as BIDS data sets, their truth beside them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,44 @@ from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.tables import write_json, write_tsv
 from qsmcmb.phantoms.build import build_sessions, checksum_of
 from qsmcmb.phantoms.recipe import Recipe
-from qsmcmb.phantoms.tissue_scan import PhantomSession, TruthMaps, TruthRow
+from qsmcmb.phantoms.truth import PhantomSession, TruthMaps, TruthRow
+
+__all__ = (
+    "truth_folder",
+    "write_phantom",
+)
 
 HAEMATOMA = "haematoma"
+"""Kind of lesions larger than a microbleed."""
 READERS_KINDS = {"flow-void": "other", "air": "other", HAEMATOMA: "other"}
-"""What a reader calls a mimic for which the lesion table has no word."""
+"""Kind in a recipe to what a reader calls it, for mimics for which the lesion table has no word."""
 LABELS = ("participant_id", "session_id")
+"""Columns that name the scan of a row."""
 ANATOMY_NOTICE = (
     "Anatomy from the ICBM 152 nonlinear symmetric 2009a templates, Copyright (C) 1993-2009 Louis Collins, "
     "McConnell Brain Imaging Centre, Montreal Neurological Institute, McGill University."
 )
+"""Notice that the template's licence asks for."""
 
 
 def truth_folder(out: Path) -> Path:
-    """Return where the truth of a phantom data set lies: OUT-truth."""
+    """Return the folder in which the truth of a phantom data set lies: OUT-truth.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the data set.
+
+    Returns
+    -------
+    Path
+        Folder beside it.
+
+    Examples
+    --------
+    >>> truth_folder(Path("data/demo")).name
+    'demo-truth'
+    """
     return out.with_name(out.name + "-truth")
 
 
@@ -34,12 +58,38 @@ def write_phantom(
 ) -> list[PhantomSession]:
     """Simulate a recipe and write it as BIDS under `out`, its truth under `out`-truth.
 
+    Parameters
+    ----------
+    recipe : Recipe
+        From `read_recipe`.
+    out : Path
+        Folder of the data set; it is created.
+    report : callable, optional
+        Progress, called with session, stage and seconds.
+
+    Returns
+    -------
+    list of PhantomSession
+        The sessions as they were written.
+
     Raises
     ------
     ConfigError
         The recipe's checksum does not fit what it makes: it was changed, or the software was.
     OutputError
         The folders cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dataclasses import replace
+    >>> from qsmcmb.phantoms.recipe import LesionRecipe, read_recipe
+    >>> sphere = replace(read_recipe("sphere"), lesions=LesionRecipe(), checksum="")
+    >>> small = replace(sphere, fov_mm=(40.0, 40.0, 40.0), voxel_mm=4.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sessions = write_phantom(small, Path(folder) / "bids")
+    ...     sorted(p.name for p in truth_folder(Path(folder) / "bids").iterdir())
+    ['lesions.tsv', 'points.tsv', 'recipe.json', 'sub-sphere']
     """
     made = checksum_of(recipe)
     if recipe.checksum and recipe.checksum != made:
@@ -55,7 +105,7 @@ def write_phantom(
     sessions = []
     for session, maps in build_sessions(recipe, report=report):
         write_raw_scan(out, session.scan, recipe.subject, session.label)
-        write_truth(truth, recipe.subject, session, maps)
+        _write_truth(truth, recipe.subject, session, maps)
         sessions.append(session)
     rows = [
         {
@@ -71,7 +121,7 @@ def write_phantom(
     return sessions
 
 
-def write_truth(truth: Path, subject: str, session: PhantomSession, maps: TruthMaps) -> None:
+def _write_truth(truth: Path, subject: str, session: PhantomSession, maps: TruthMaps) -> None:
     """Write one session's truth: brain, susceptibility, field of the brain's sources, territories, lesions."""
     stem = f"sub-{subject}_ses-{session.label}"
     folder = truth / f"sub-{subject}" / f"ses-{session.label}"

@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import make_folder
-from qsmcmb.io.bids import list_sessions, load_scan
+from qsmcmb.io.bids import SessionFiles, list_sessions, load_scan
 from qsmcmb.io.tables import read_tsv, write_json, write_tsv
+from qsmcmb.model import GreScan
 from qsmcmb.pipeline.points import quantify
-from qsmcmb.validation.claims import Claim, Rows, at_least, at_most, column, cv_over, within
-from qsmcmb.validation.measure import COLUMNS
-from qsmcmb.validation.validate import CLAIM_COLUMNS, claim_row
+from qsmcmb.validation.acceptance_criteria import (
+    COLUMNS,
+    Claim,
+    Rows,
+    at_least,
+    at_most,
+    column,
+    cv_over,
+    within,
+)
+from qsmcmb.validation.report import CLAIM_COLUMNS, claim_row
+
+__all__ = ("validate_phantom",)
 
 NEEDED = ("x_mm", "y_mm", "z_mm", "S_ppm_mm3")
-SLOPE = (0.95, 1.05)
-LINEARITY = 0.99
-REPEATABILITY_PERCENT = 5.0
-LIMIT_PPM_MM3 = 1.0
+"""Columns that a truth table must have."""
+SLOPE_RANGE = (0.95, 1.05)
+"""Range of the slope of estimate against truth that passes: within 5 % of 1."""
+MIN_R2 = 0.99
+"""Least r2 of estimate against truth."""
+MAX_WITHIN_CV_PERCENT = 5.0
+"""Largest within-sphere coefficient of variation over scans, %."""
+MAX_LIMIT_PPM_MM3 = 1.0
+"""Largest limit of detection, ppm mm3: half of a median microbleed; the intercept must stay below half of it."""
 
 
 class Line(NamedTuple):
-    """Estimate against truth: slope with its SD, intercept (ppm mm3), r2, residual SD (ppm mm3)."""
+    """A straight line of estimate against truth: slope with its SD, intercept, r2 and residual SD."""
 
     slope: float
     slope_sd: float
@@ -35,7 +51,7 @@ class Line(NamedTuple):
 
     @property
     def limit_of_detection_ppm_mm3(self) -> float:
-        """3.3 residual SDs over the slope (ICH Q2)."""
+        """Limit of detection, ppm mm3: 3.3 residual SDs over the slope (ICH Q2)."""
         return 3.3 * self.residual_sd_ppm_mm3 / abs(self.slope)
 
 
@@ -56,17 +72,23 @@ def fit_line(truth: np.ndarray, estimate: np.ndarray) -> Line:
     scale = float((weight * rest) @ (weight * rest)) / freedom
     slope_sd = math.sqrt(scale * np.linalg.inv(normal)[0, 0])
     r2 = float(np.corrcoef(truth, estimate)[0, 1] ** 2) if np.ptp(truth) > 0 else float("nan")
-    return Line(float(slope), slope_sd, float(intercept), r2, math.sqrt(scale))
+    return Line(
+        slope=float(slope),
+        slope_sd=slope_sd,
+        intercept_ppm_mm3=float(intercept),
+        r2=r2,
+        residual_sd_ppm_mm3=math.sqrt(scale),
+    )
 
 
 def measure_phantom(bids: Path, truth: Path) -> Rows:
-    """Measure a real phantom at the places of its truth table.
+    """Measure a real phantom at the positions of its truth table.
 
     Parameters
     ----------
-    bids : path
+    bids : Path
         Raw BIDS data set.
-    truth : path
+    truth : Path
         TSV with x_mm, y_mm, z_mm (scanner RAS+), S_ppm_mm3, and participant_id, session_id, id where there are several.
 
     Raises
@@ -82,11 +104,11 @@ def measure_phantom(bids: Path, truth: Path) -> Rows:
             fix="give one row for each sphere, in each session where it moved",
         )  # fmt: skip
     rows: Rows = []
-    for place in list_sessions(bids):
-        mine = [r for r in table if _fits(r, place.participant, place.session)]
+    for files in list_sessions(bids):
+        mine = [r for r in table if _fits(r, files.participant, files.session)]
         if mine:
             rows += _measure(
-                load_scan(bids, participant=place.participant, session=place.session), place, mine
+                load_scan(bids, participant=files.participant, session=files.session), files, mine
             )
     if not rows:
         raise InvalidInputError(
@@ -98,24 +120,28 @@ def measure_phantom(bids: Path, truth: Path) -> Rows:
 
 
 def _fits(row: dict[str, str | None], participant: str, session: str | None) -> bool:
+    """Say whether a row of the truth table belongs to a scan."""
     subject = (row.get("participant_id") or "").removeprefix("sub-")
     label = (row.get("session_id") or "").removeprefix("ses-")
     return subject in ("", participant) and label in ("", session or "")
 
 
-def _measure(scan: Any, place: Any, rows: list[dict[str, str | None]]) -> Rows:
+def _measure(scan: GreScan, files: SessionFiles, rows: list[dict[str, str | None]]) -> Rows:
+    """Return the results of a scan at the rows of its truth table."""
     points = np.array([[float(r[c] or "nan") for c in NEEDED[:3]] for r in rows])
     table = quantify(scan, points, kinds=[r.get("kind") for r in rows])
-    out = []
+    out: Rows = []
     for number, (row, lesion) in enumerate(zip(rows, table.lesions, strict=True)):
-        moment = lesion.total_chi_ppm_mm3
+        total_chi = lesion.total_chi_ppm_mm3
         out.append({
-            "experiment": "phantom", "head": place.participant, "session": place.session or "scan",
+            "experiment": "phantom", "head": files.participant, "session": files.session or "scan",
             "b0_tesla": scan.b0_tesla, "te_max_s": scan.te_s[-1], "voxel_mm3": scan.grid.voxel_volume_mm3,
             "lesion": float(row.get("id") or number + 1), "kind": row.get("kind") or "sphere", "shape": "sphere",
             "truth_ppm_mm3": float(row["S_ppm_mm3"] or "nan"),
-            "estimate_ppm_mm3": moment.value if moment else math.nan, "sd_ppm_mm3": moment.sd if moment else math.nan,
-            "low_ppm_mm3": moment.low if moment else math.nan, "high_ppm_mm3": moment.high if moment else math.nan,
+            "estimate_ppm_mm3": total_chi.value if total_chi else math.nan,
+            "sd_ppm_mm3": total_chi.sd if total_chi else math.nan,
+            "low_ppm_mm3": total_chi.low if total_chi else math.nan,
+            "high_ppm_mm3": total_chi.high if total_chi else math.nan,
             "volume_mm3": lesion.volume_mm3, "flags": ";".join(lesion.flags),
         })  # fmt: skip
     return out
@@ -123,27 +149,57 @@ def _measure(scan: Any, place: Any, rows: list[dict[str, str | None]]) -> Rows:
 
 def phantom_claims(rows: Rows) -> list[Claim]:
     """Return slope, intercept, linearity, limit of detection and, of several scans, repeatability."""
-    known = [r for r in rows if np.isfinite(r["estimate_ppm_mm3"])]
+    known = [r for r, e in zip(rows, column(rows, "estimate_ppm_mm3"), strict=True) if np.isfinite(e)]
     line = fit_line(column(known, "truth_ppm_mm3"), column(known, "estimate_ppm_mm3"))
     sessions = len({(r["head"], r["session"]) for r in known})
     note = f"{len(known)} of {len(rows)} spheres measured, {sessions} scans"
     claims = [
-        within("phantom", "slope", "1", line.slope, SLOPE, f"SD {line.slope_sd:.3f}; {note}"),
-        within("phantom", "intercept (ppm mm3)", "0", line.intercept_ppm_mm3, (-LIMIT_PPM_MM3 / 2, LIMIT_PPM_MM3 / 2)),
-        at_least("phantom", "linearity, r2", "1", line.r2, LINEARITY),
-        at_most("phantom", "limit of detection (ppm mm3)", "0", line.limit_of_detection_ppm_mm3, LIMIT_PPM_MM3),
+        within("phantom", "slope", "1", line.slope, SLOPE_RANGE, f"SD {line.slope_sd:.3f}; {note}"),
+        within("phantom", "intercept (ppm mm3)", "0", line.intercept_ppm_mm3,
+               (-MAX_LIMIT_PPM_MM3 / 2, MAX_LIMIT_PPM_MM3 / 2)),
+        at_least("phantom", "linearity, r2", "1", line.r2, MIN_R2),
+        at_most("phantom", "limit of detection (ppm mm3)", "0", line.limit_of_detection_ppm_mm3, MAX_LIMIT_PPM_MM3),
     ]  # fmt: skip
     if sessions > 1:
         cv = cv_over(known, "estimate_ppm_mm3")
         within_cv = 100 * float(np.sqrt(np.nanmean(cv**2))) if cv.size else float("nan")
         claims.append(
-            at_most("phantom", "repeatability, within-sphere CV (%)", "0", within_cv, REPEATABILITY_PERCENT)
+            at_most("phantom", "repeatability, within-sphere CV (%)", "0", within_cv, MAX_WITHIN_CV_PERCENT)
         )
     return claims
 
 
 def validate_phantom(out: Path, bids: Path, truth: Path) -> tuple[list[Claim], Rows]:
-    """Measure a real phantom and write its tables."""
+    """Measure a real phantom and write its tables.
+
+    Parameters
+    ----------
+    out : Path
+        Folder for `lesions.tsv`, `claims.tsv` and `validation.json`.
+    bids : Path
+        Raw BIDS data set.
+    truth : Path
+        TSV with x_mm, y_mm, z_mm (scanner RAS+), S_ppm_mm3, and participant_id, session_id, id where there are several.
+
+    Returns
+    -------
+    claims : list of Claim
+        Slope, intercept, linearity, limit of detection and, of several scans, repeatability.
+    rows : list of ResultRow
+        One for each sphere and scan.
+
+    Raises
+    ------
+    InvalidInputError
+        TRUTH for a table without the columns, or without a row for any scan; every gate of `load_scan`.
+    OutputError
+        The folder cannot be created or written.
+
+    Examples
+    --------
+    >>> claims, rows = validate_phantom(Path("out"), Path("bids"), Path("truth.tsv"))  # doctest: +SKIP
+    >>> all(claim.passed for claim in claims)  # doctest: +SKIP
+    """
     make_folder(out)
     rows = measure_phantom(bids, truth)
     claims = phantom_claims(rows)

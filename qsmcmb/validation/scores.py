@@ -1,4 +1,4 @@
-"""How far a map or field is from the truth.
+"""Scores: how far a map or field is from the truth.
 
 All scores take result and truth of one shape and a mask; what lies outside the mask does not count. Where a score
 needs neighbours (HFEN, XSIM), both volumes are 0 outside the mask, so that padding and erosion do not change it.
@@ -10,20 +10,20 @@ import numpy as np
 from scipy import ndimage
 
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.model import Grid
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray, IntArray
 
+__all__ = ("hfen", "nrmse", "nrmse_detrended", "region_error", "wrong_wraps", "xsim")
+
 XSIM_SIGMA = 1.5
+"""SD of XSIM's Gaussian window, voxels, as published."""
 XSIM_RADIUS = 3
+"""Half-width of that window, voxels, as published."""
 XSIM_LUMINANCE = 0.01**2
+"""Constant of XSIM's luminance term, ppm2: (0.01 times a range of 1 ppm) squared, as published."""
 XSIM_CONTRAST = 0.001**2
+"""Constant of XSIM's structure term, ppm2: (0.001 times a range of 1 ppm) squared, as published."""
 HFEN_SIGMA = 1.5
-LESION_MARGIN = 5
-"""Voxels around lesions that do not count as tissue when the reference is taken."""
-BALL_MM, GAP_MM, SHELL_MM = 5.0, 0.5, 3.0
-"""Ball and shell of the sum around a point."""
-STREAK_SHELL = (2, 8)
-"""Streaks are looked for beyond the first and up to the second distance from a lesion, voxels."""
+"""SD of HFEN's Laplacian of Gaussian, voxels, as published."""
 
 
 def nrmse(result: FloatArray, truth: FloatArray, mask: BoolArray) -> float:
@@ -31,24 +31,27 @@ def nrmse(result: FloatArray, truth: FloatArray, mask: BoolArray) -> float:
 
     Parameters
     ----------
-    result, truth : ndarray of shape (x, y, z)
-        Same unit.
-    mask : ndarray of bool
+    result : ndarray of shape (x, y, z)
+        Result, any unit.
+    truth : ndarray of shape (x, y, z)
+        Truth, same unit.
+    mask : ndarray of shape (x, y, z), bool
         Where they are compared.
 
     Returns
     -------
     float
-        Percent, >= 0.
+        Normalised root mean square error, %, >= 0.
 
     Raises
     ------
     InvalidInputError
-        Shapes differ, the mask is empty, the truth is constant.
+        ARGUMENT: shapes differ, the mask is empty, the truth is constant.
 
-    Notes
-    -----
-    Langkammer et al. 2018, doi 10.1002/mrm.26830.
+    References
+    ----------
+    Langkammer C, Schweser F, Shmueli K, et al. Quantitative susceptibility mapping: report from the 2016 reconstruction
+    challenge. Magn Reson Med 2018;79:1661-1673. doi:10.1002/mrm.26830
 
     Examples
     --------
@@ -65,19 +68,27 @@ def nrmse_detrended(result: FloatArray, truth: FloatArray, mask: BoolArray) -> f
 
     Parameters
     ----------
-    result, truth : ndarray of shape (x, y, z)
-        Same unit.
-    mask : ndarray of bool
+    result : ndarray of shape (x, y, z)
+        Result, any unit.
+    truth : ndarray of shape (x, y, z)
+        Truth, same unit.
+    mask : ndarray of shape (x, y, z), bool
         Where they are compared.
 
     Returns
     -------
     float
-        Percent; infinite for a result without any slope.
+        Error, %, >= 0; infinite for a result without any slope.
 
-    Notes
-    -----
-    QSM Challenge 2.0 Organization Committee 2021, doi 10.1002/mrm.28754.
+    Raises
+    ------
+    InvalidInputError
+        ARGUMENT: shapes differ, the mask is empty, the truth is constant.
+
+    References
+    ----------
+    QSM Challenge 2.0 Organization Committee. QSM reconstruction challenge 2.0: design and report of results. Magn Reson
+    Med 2021;86:1241-1255. doi:10.1002/mrm.28754
 
     Examples
     --------
@@ -97,19 +108,27 @@ def hfen(result: FloatArray, truth: FloatArray, mask: BoolArray) -> float:
 
     Parameters
     ----------
-    result, truth : ndarray of shape (x, y, z)
-        Same unit.
-    mask : ndarray of bool
+    result : ndarray of shape (x, y, z)
+        Result, any unit.
+    truth : ndarray of shape (x, y, z)
+        Truth, same unit.
+    mask : ndarray of shape (x, y, z), bool
         Where they are compared.
 
     Returns
     -------
     float
-        Percent, >= 0.
+        High-frequency error norm, %, >= 0.
 
-    Notes
-    -----
-    Ravishankar and Bresler 2011, doi 10.1109/TMI.2010.2090538.
+    Raises
+    ------
+    InvalidInputError
+        ARGUMENT: shapes differ, or the mask is empty.
+
+    References
+    ----------
+    Ravishankar S, Bresler Y. MR image reconstruction from highly undersampled k-space data by dictionary learning. IEEE
+    Trans Med Imaging 2011;30:1028-1041. doi:10.1109/TMI.2010.2090538
 
     Examples
     --------
@@ -118,7 +137,7 @@ def hfen(result: FloatArray, truth: FloatArray, mask: BoolArray) -> float:
     >>> round(hfen(0.9 * truth, truth, np.ones(truth.shape, bool)), 4)
     10.0
     """
-    x, t = (_inside(v, mask) for v in _checked(result, truth, mask))
+    x, t = (_inside(v, mask) for v in checked_pair(result, truth, mask))
     sharp_x, sharp_t = (ndimage.gaussian_laplace(v, HFEN_SIGMA, mode="constant")[mask] for v in (x, t))
     return float(100 * np.linalg.norm(sharp_x - sharp_t) / np.linalg.norm(sharp_t))
 
@@ -128,9 +147,11 @@ def xsim(result_ppm: FloatArray, truth_ppm: FloatArray, mask: BoolArray) -> floa
 
     Parameters
     ----------
-    result_ppm, truth_ppm : ndarray of shape (x, y, z)
+    result_ppm : ndarray of shape (x, y, z)
         Susceptibility or field, ppm: the score's constants have this unit.
-    mask : ndarray of bool
+    truth_ppm : ndarray of shape (x, y, z)
+        Truth, ppm.
+    mask : ndarray of shape (x, y, z), bool
         Where they are compared.
 
     Returns
@@ -138,10 +159,20 @@ def xsim(result_ppm: FloatArray, truth_ppm: FloatArray, mask: BoolArray) -> floa
     float
         Mean over the mask, -1 to 1.
 
+    Raises
+    ------
+    InvalidInputError
+        ARGUMENT: shapes differ, or the mask is empty.
+
     Notes
     -----
-    Milovic et al. 2024, doi 10.1002/mrm.30271: SSIM with a range of 1 ppm, K = (0.01, 0.001) and a Gaussian window
-    of 1.5 voxels and 7 voxels' width. Both maps are taken against their mean over the mask.
+    SSIM with a range of 1 ppm, K = (0.01, 0.001) and a Gaussian window of 1.5 voxels and 7 voxels' width. Both maps are
+    taken against their mean over the mask.
+
+    References
+    ----------
+    Milovic C, et al. XSIM: a structural similarity index measure optimized for MRI
+    QSM. Magn Reson Med 2024. doi:10.1002/mrm.30271
 
     Examples
     --------
@@ -149,7 +180,7 @@ def xsim(result_ppm: FloatArray, truth_ppm: FloatArray, mask: BoolArray) -> floa
     >>> round(xsim(truth, truth, np.ones(truth.shape, bool)), 6)
     1.0
     """
-    x, t = (_inside(v, mask) for v in _checked(result_ppm, truth_ppm, mask))
+    x, t = (_inside(v, mask) for v in checked_pair(result_ppm, truth_ppm, mask))
     mean_x, mean_t = _window(x), _window(t)
     var_x, var_t = _window(x * x) - mean_x**2, _window(t * t) - mean_t**2
     covariance = _window(x * t) - mean_x * mean_t
@@ -163,17 +194,24 @@ def region_error(result: FloatArray, truth: FloatArray, mask: BoolArray, labels:
 
     Parameters
     ----------
-    result, truth : ndarray of shape (x, y, z)
-        Same unit; each is taken against its mean over the mask without the regions.
-    mask : ndarray of bool
+    result : ndarray of shape (x, y, z)
+        Result, any unit, taken against its mean over the mask without the regions.
+    truth : ndarray of shape (x, y, z)
+        Truth, same unit, taken against its mean in the same way.
+    mask : ndarray of shape (x, y, z), bool
         Where they are compared.
-    labels : ndarray of int
+    labels : ndarray of shape (x, y, z), int
         A number from 1 for each region, 0 elsewhere.
 
     Returns
     -------
     float
-        Percent; NaN where no region lies in the mask.
+        Error, %, >= 0; NaN where no region lies in the mask.
+
+    Raises
+    ------
+    InvalidInputError
+        ARGUMENT: shapes differ, or the mask is empty.
 
     Examples
     --------
@@ -183,7 +221,7 @@ def region_error(result: FloatArray, truth: FloatArray, mask: BoolArray, labels:
     >>> round(region_error(0.8 * truth + 1, truth, np.ones(truth.shape, bool), labels), 6)
     20.0
     """
-    result, truth = _checked(result, truth, mask)
+    result, truth = checked_pair(result, truth, mask)
     numbers = np.unique(labels[mask & (labels > 0)])
     rest = mask & (labels == 0)
     if not len(numbers) or not rest.any():
@@ -195,154 +233,27 @@ def region_error(result: FloatArray, truth: FloatArray, mask: BoolArray, labels:
     return float(100 * np.linalg.norm(x - t) / np.linalg.norm(t))
 
 
-def moment_ratios(
-    result_ppm: FloatArray, truth_ppm: FloatArray, mask: BoolArray, labels: IntArray
-) -> FloatArray:
-    """Return for each lesion what the map recovers of its total susceptibility.
-
-    Parameters
-    ----------
-    result_ppm, truth_ppm : ndarray of shape (x, y, z)
-        Susceptibility; the result is taken against its median over the mask 5 voxels and more from any lesion.
-    mask : ndarray of bool
-        Where the map is defined.
-    labels : ndarray of int
-        Lesions, numbered from 1.
-
-    Returns
-    -------
-    ndarray of shape (lesions,)
-        Sum of the result over the true sum; NaN for a lesion that is not wholly inside the mask.
-
-    Examples
-    --------
-    >>> labels = np.zeros((20, 20, 20), int)
-    >>> labels[4, 4, 4], labels[14, 14, 14] = 1, 2
-    >>> truth = 2.0 * (labels > 0)
-    >>> moment_ratios(0.9 * truth - 3, truth, np.ones(truth.shape, bool), labels).round(3)
-    array([0.9, 0.9])
-    """
-    result_ppm, truth_ppm = _checked(result_ppm, truth_ppm, mask)
-    lesions = labels > 0
-    far = mask & ~ndimage.binary_dilation(lesions, iterations=LESION_MARGIN)
-    reference = np.median(result_ppm[far])
-    ratios = []
-    for number in range(1, int(labels.max()) + 1):
-        lesion = labels == number
-        inside = lesion.any() and bool(mask[lesion].all())
-        ratios.append((result_ppm[lesion] - reference).sum() / truth_ppm[lesion].sum() if inside else np.nan)
-    return np.array(ratios)
-
-
-def point_moments(chi_ppm: FloatArray, mask: BoolArray, grid: Grid, points_mm: FloatArray) -> FloatArray:
-    """Return the sum of a map around points, one rule for all methods.
-
-    Parameters
-    ----------
-    chi_ppm : ndarray of shape grid.shape
-        Susceptibility, ppm.
-    mask : ndarray of bool
-        Where the map is defined.
-    grid : Grid
-        Geometry.
-    points_mm : ndarray of shape (n, 3)
-        Positions, scanner RAS+ mm.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Sum over a ball of 5 mm above the median of a shell of 3 mm that begins 0.5 mm further out, ppm mm3; NaN where
-        ball or shell have no voxel in the mask.
-
-    Examples
-    --------
-    >>> grid = Grid.isotropic((30, 30, 30), 1.0)
-    >>> chi = np.full(grid.shape, 0.5)
-    >>> chi[15, 15, 15] += 4
-    >>> point_moments(chi, np.ones(grid.shape, bool), grid, np.zeros((1, 3)))
-    array([4.])
-    """
-    reach = BALL_MM + GAP_MM + SHELL_MM
-    sums = []
-    for centre in grid.to_voxel(np.asarray(points_mm, float)):
-        spans = [
-            np.arange(max(0, int(c - reach / v)), min(n, int(c + reach / v) + 2))
-            for c, v, n in zip(centre, grid.voxel_size_mm, grid.shape, strict=True)
-        ]
-        box = np.ix_(*spans)
-        away = [(i - c) * v for i, c, v in zip(spans, centre, grid.voxel_size_mm, strict=True)]
-        distance = np.sqrt(sum(a**2 for a in np.meshgrid(*away, indexing="ij")))
-        values, inside = chi_ppm[box].astype(np.float64), mask[box]
-        ball = inside & (distance <= BALL_MM)
-        shell = inside & (distance > BALL_MM + GAP_MM) & (distance <= reach)
-        known = ball.any() and shell.any()
-        above = (values[ball] - np.median(values[shell])).sum() if known else np.nan
-        sums.append(above * grid.voxel_volume_mm3)
-    return np.array(sums)
-
-
-def streaks(result_ppm: FloatArray, truth_ppm: FloatArray, mask: BoolArray, labels: IntArray) -> float:
-    """Return the SD of the error in a shell around lesions over the lesion's true mean contrast, their median.
-
-    Parameters
-    ----------
-    result_ppm, truth_ppm : ndarray of shape (x, y, z)
-        Susceptibility.
-    mask : ndarray of bool
-        Where the map is defined.
-    labels : ndarray of int
-        Lesions, numbered from 1. The shell begins 2 voxels outside the lesion, so that a blurred edge is no streak,
-        and ends at 8; other lesions' surroundings are left out.
-
-    Returns
-    -------
-    float
-        Percent; NaN without any lesion inside the mask.
-
-    Examples
-    --------
-    >>> labels = np.zeros((24, 24, 24), int)
-    >>> labels[12, 12, 12] = 1
-    >>> truth = 2.0 * labels
-    >>> streaks(truth + 7, truth, np.ones(truth.shape, bool), labels)
-    0.0
-    """
-    result_ppm, truth_ppm = _checked(result_ppm, truth_ppm, mask)
-    near, far = STREAK_SHELL
-    found = []
-    for number, where in enumerate(ndimage.find_objects(labels), start=1):
-        if where is None:
-            continue
-        box = tuple(
-            slice(max(0, s.start - far), min(n, s.stop + far))
-            for s, n in zip(where, labels.shape, strict=True)
-        )
-        lesion, others = labels[box] == number, (labels[box] > 0) & (labels[box] != number)
-        distance = ndimage.distance_transform_edt(~lesion)
-        shell = mask[box] & (distance > near) & (distance <= far)
-        if others.any():
-            shell &= ndimage.distance_transform_edt(~others) > near
-        if not shell.any() or not mask[box][lesion].all():
-            continue
-        error = (result_ppm[box] - truth_ppm[box])[shell]
-        found.append(100 * error.std() / abs(truth_ppm[box][lesion].mean()))
-    return float(np.median(found)) if found else float("nan")
-
-
 def wrong_wraps(unwrapped_rad: FloatArray, true_rad: FloatArray, mask: BoolArray) -> float:
     """Return the percentage of voxels more than pi off, after the best whole number of turns for all.
 
     Parameters
     ----------
-    unwrapped_rad, true_rad : ndarray of shape (x, y, z)
-        Phase, rad.
-    mask : ndarray of bool
+    unwrapped_rad : ndarray of shape (x, y, z)
+        Unwrapped phase, rad.
+    true_rad : ndarray of shape (x, y, z)
+        True phase, rad.
+    mask : ndarray of shape (x, y, z), bool
         Where they are compared.
 
     Returns
     -------
     float
-        Percent, 0 to 100.
+        Wrong voxels, %, 0 to 100.
+
+    Raises
+    ------
+    InvalidInputError
+        ARGUMENT: shapes differ, or the mask is empty.
 
     Examples
     --------
@@ -351,13 +262,14 @@ def wrong_wraps(unwrapped_rad: FloatArray, true_rad: FloatArray, mask: BoolArray
     >>> wrong_wraps(phase + off + 4 * np.pi, phase, np.ones(phase.shape, bool))
     25.0
     """
-    unwrapped_rad, true_rad = _checked(unwrapped_rad, true_rad, mask)
+    unwrapped_rad, true_rad = checked_pair(unwrapped_rad, true_rad, mask)
     off = (unwrapped_rad - true_rad)[mask]
     off -= 2 * np.pi * np.round(np.median(off) / (2 * np.pi))
     return float(100 * np.mean(np.abs(off) > np.pi))
 
 
-def _checked(result: AnyArray, truth: AnyArray, mask: AnyArray) -> tuple[FloatArray, FloatArray]:
+def checked_pair(result: AnyArray, truth: AnyArray, mask: AnyArray) -> tuple[FloatArray, FloatArray]:
+    """Return result and truth in float64; raise unless both are on the mask's grid and the mask is not empty."""
     for name, array in (("truth", truth), ("mask", mask)):
         if array.shape != result.shape:
             raise _bad(f"{name}.shape", array.shape, f"result.shape={result.shape}", "compare on one grid")
@@ -367,21 +279,25 @@ def _checked(result: AnyArray, truth: AnyArray, mask: AnyArray) -> tuple[FloatAr
 
 
 def _bad(name: str, found: object, expected: str, fix: str) -> InvalidInputError:
+    """Return the error for an argument."""
     return InvalidInputError("ARGUMENT", "argument", field=name, found=found, expected=expected, fix=fix)
 
 
 def _centred(result: AnyArray, truth: AnyArray, mask: AnyArray) -> tuple[FloatArray, FloatArray]:
-    x, t = (v[mask] - v[mask].mean() for v in _checked(result, truth, mask))
+    """Return result and truth inside the mask, both without their mean."""
+    x, t = (v[mask] - v[mask].mean() for v in checked_pair(result, truth, mask))
     if not t.any():
         raise _bad("truth", "a constant", "a truth that varies inside the mask", "compare elsewhere")
     return x, t
 
 
 def _inside(volume: FloatArray, mask: BoolArray) -> FloatArray:
+    """Return a volume without its mean over the mask, 0 outside."""
     return np.where(mask, volume - volume[mask].mean(), 0.0)
 
 
 def _window(volume: FloatArray) -> FloatArray:
+    """Return the local mean by XSIM's window."""
     return np.asarray(
         ndimage.gaussian_filter(volume, XSIM_SIGMA, mode="constant", truncate=XSIM_RADIUS / XSIM_SIGMA)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +22,10 @@ from qsmcmb.phantoms.build import lesions_of
 from qsmcmb.phantoms.lesions import Ball, ball_field
 from qsmcmb.phantoms.recipe import read_recipe
 from qsmcmb.phantoms.tissue_scan import TissueScan
+from qsmcmb.typing import Report
 from qsmcmb.unwrapping.head import unwrap
-from qsmcmb.validation.claims import (
+from qsmcmb.validation.acceptance_criteria import (
+    COLUMNS,
     Claim,
     Rows,
     absolute_errors,
@@ -36,16 +38,36 @@ from qsmcmb.validation.claims import (
     percentile,
 )
 from qsmcmb.validation.experiments import FIELDS
-from qsmcmb.validation.measure import COLUMNS, measure_session
-from qsmcmb.validation.validate import CLAIM_COLUMNS, claim_row
+from qsmcmb.validation.report import CLAIM_COLUMNS, claim_row
+from qsmcmb.validation.simulate_and_measure import measure_session
+
+__all__ = (
+    "SelfTest",
+    "run_selftest",
+    "write_certificate",
+)
 
 RECIPE = "selftest"
+"""Recipe of the self test's phantom."""
 SOURCE = "selftest"
-Report = Callable[[str, str, float], None]
+"""Source of the self test's claims."""
 
 
 class SelfTest(NamedTuple):
-    """Claims and the table of lesions."""
+    """The claims of the self test and its table of lesions.
+
+    Parameters
+    ----------
+    claims : list of Claim
+        Claims, with the figures of this installation.
+    rows : list of ResultRow
+        One for each lesion and session.
+
+    Examples
+    --------
+    >>> SelfTest(claims=[], rows=[]).passed
+    True
+    """
 
     claims: list[Claim]
     rows: Rows
@@ -57,13 +79,29 @@ class SelfTest(NamedTuple):
 
 
 def run_selftest(*, report: Report | None = None) -> SelfTest:
-    """Check the dipole and the unwrapping against formulas, and lesions in water at three field strengths."""
+    """Check the dipole and the unwrapping against formulas, and lesions in water at three field strengths.
+
+    Parameters
+    ----------
+    report : callable, optional
+        Progress, called with session, stage and seconds.
+
+    Returns
+    -------
+    SelfTest
+        Claims and lesions; it takes about a minute.
+
+    Examples
+    --------
+    >>> run_selftest().passed  # doctest: +SKIP
+    """
     rows, repeat = _measure_water(report)
     claims = [_dipole_claim(), _unwrapping_claim(), *_lesion_claims(rows), _repeat_claim(rows, repeat)]
     return SelfTest(claims, rows)
 
 
 def _measure_water(report: Report | None) -> tuple[Rows, Rows]:
+    """Return the results of all sessions, and of the first one measured again."""
     recipe = read_recipe(RECIPE)
     lesions = lesions_of(recipe)
     rows: Rows = []
@@ -94,7 +132,7 @@ def _step(report: Report | None, name: str, stage: str) -> Iterator[None]:
 def _dipole_claim() -> Claim:
     """Hold the numeric field of a ball against the formula, oblique B0, off its surface."""
     grid = dataclasses.replace(Grid.isotropic((48, 48, 48), 1.0), b0_dir=(0.0, 0.6, 0.8))
-    ball = Ball((0.0, 0.0, 0.0), 6.0, 1.0)
+    ball = Ball(centre_mm=(0.0, 0.0, 0.0), radius_mm=6.0, dchi_ppm=1.0)
     xyz = np.indices(grid.shape) - 24.0
     fine = np.zeros(grid.shape)
     for shift in np.ndindex(4, 4, 4):
@@ -112,7 +150,7 @@ def _unwrapping_claim() -> Claim:
     grid = Grid.isotropic((40, 40, 40), 1.0)
     xyz = np.indices(grid.shape) - 20.0
     # Steep, but below half a turn from voxel to voxel: more than that no method can know.
-    ball = Ball((0.0, 0.0, 0.0), 3.0, 0.5)
+    ball = Ball(centre_mm=(0.0, 0.0, 0.0), radius_mm=3.0, dchi_ppm=0.5)
     truth = 0.9 * xyz[0] - 0.7 * xyz[2] + 5 * ball_field(xyz, ball, np.array([0, 0, 1.0]))
     wrapped = np.angle(np.exp(1j * truth)).astype(np.float32)[None]
     mask = (xyz**2).sum(axis=0) < 18**2
@@ -124,6 +162,7 @@ def _unwrapping_claim() -> Claim:
 
 
 def _lesion_claims(rows: Rows) -> list[Claim]:
+    """Hold the lesions' errors, agreement, signs and intervals against their limits."""
     large = lesions_in(rows, above=2)
     relative = 100 * absolute_errors(large) / np.abs(column(large, "truth_ppm_mm3"))
     cv = 100 * cv_over(lesions_in(rows, above=5), "estimate_ppm_mm3")
@@ -140,13 +179,39 @@ def _lesion_claims(rows: Rows) -> list[Claim]:
 
 
 def _repeat_claim(rows: Rows, repeat: Rows) -> Claim:
+    """Hold a scan that was measured twice against itself."""
     first = column(rows[: len(repeat)], "estimate_ppm_mm3")
     difference = float(np.max(np.abs(first - column(repeat, "estimate_ppm_mm3"))))
     return at_most(SOURCE, "same scan measured again, largest difference (ppm mm3)", "", difference, 0.0)
 
 
 def write_certificate(out: Path, result: SelfTest) -> Path:
-    """Write OUT/certificate.json with limits, results, software and machine; tables for the page beside it."""
+    """Write OUT/certificate.json with limits, results, software and machine; tables for the page beside it.
+
+    Parameters
+    ----------
+    out : Path
+        Folder; it is created.
+    result : SelfTest
+        From `run_selftest`.
+
+    Returns
+    -------
+    Path
+        The certificate.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be created or written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_certificate(Path(folder), SelfTest(claims=[], rows=[])).name
+    'certificate.json'
+    """
     make_folder(out)
     write_tsv(out / "claims.tsv", [claim_row(c) for c in result.claims], CLAIM_COLUMNS)
     write_tsv(out / "lesions.tsv", result.rows, COLUMNS)

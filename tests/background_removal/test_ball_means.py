@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from qsmcmb.background_removal import _spheres_loops as loops
 from qsmcmb.core.smv import smv_kernel_k, smv_octant_k
+
+pytestmark = pytest.mark.loops
 
 
 def test_loops_do_what_numpy_does(rng: np.random.Generator) -> None:

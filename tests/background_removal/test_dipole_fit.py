@@ -19,6 +19,7 @@ def volumes(rng: np.random.Generator, count: int) -> list[FloatArray]:
     return list(rng.standard_normal((count, *SHAPE)).astype(np.float32))
 
 
+@pytest.mark.loops
 def test_products_and_misfit_are_numpys(rng: np.random.Generator) -> None:
     a, b, c = volumes(rng, 3)
     out = np.empty_like(a)
@@ -35,6 +36,7 @@ def test_products_and_misfit_are_numpys(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(large, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.loops
 def test_steps_of_the_solver_are_numpys(rng: np.random.Generator) -> None:
     prior, back, direction, unknown, residual = volumes(rng, 5)
     damping, length = np.float32(0.3), np.float32(0.7)
@@ -56,6 +58,7 @@ def test_steps_of_the_solver_are_numpys(rng: np.random.Generator) -> None:
     assert square == pytest.approx(np.vdot(residual, residual), rel=1e-4)
 
 
+@pytest.mark.loops
 def test_strong_sources_widen_the_prior_around_them() -> None:
     mask = np.ones((7, 6, 5), bool)
     mask[0] = False

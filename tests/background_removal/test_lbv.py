@@ -21,11 +21,13 @@ def interior(mask: BoolArray) -> BoolArray:
     return inside
 
 
+@pytest.mark.loops
 def test_interior_is_the_mask_eroded_by_a_cross(rng: np.random.Generator) -> None:
     mask = rng.random((9, 8, 7)) > 0.1
     np.testing.assert_array_equal(interior(mask), ndimage.binary_erosion(mask))
 
 
+@pytest.mark.loops
 @pytest.mark.parametrize("factors", [(2, 2, 2), (2, 2, 1), (1, 2, 1)])
 def test_restriction_is_the_adjoint_of_prolongation(
     factors: tuple[int, int, int], rng: np.random.Generator
@@ -41,6 +43,36 @@ def test_restriction_is_the_adjoint_of_prolongation(
     loops.restrict(padded, factors, np.float32(1), *unknowns(coarse_inside), down)
     assert np.prod(factors) * np.vdot(down, coarse) == pytest.approx(np.vdot(up, fine), rel=1e-4)
     assert down[~coarse_inside].sum() == 0
+
+
+@pytest.mark.loops
+@pytest.mark.parametrize("factors", [(2, 2, 2), (2, 1, 2), (1, 2, 1)])
+def test_prolongation_is_linear_between_coarse_voxels(
+    factors: tuple[int, int, int], rng: np.random.Generator
+) -> None:
+    shape = (11, 9, 10)
+    inside = interior(rng.random(shape) > 0.1)
+    coarse_shape = tuple(n // f + 1 for n, f in zip(shape, factors, strict=True))
+    coarse = rng.standard_normal(coarse_shape).astype(np.float32)
+    u = rng.standard_normal(shape).astype(np.float32)
+    index = np.stack(
+        np.meshgrid(*[np.arange(n) / f for n, f in zip(shape, factors, strict=True)], indexing="ij")
+    )
+    expected = u + np.where(
+        inside, ndimage.map_coordinates(coarse.astype(float), index, order=1, mode="nearest"), 0
+    )
+    loops.prolong(coarse, factors, *unknowns(inside), u)
+    np.testing.assert_allclose(u, expected, atol=1e-5)
+
+
+@pytest.mark.loops
+def test_shift_and_difference_are_numpys(rng: np.random.Generator) -> None:
+    volume, taken = rng.standard_normal((2, 5, 6, 7)).astype(np.float32)
+    mask, out = rng.random(volume.shape) < 0.6, np.empty_like(volume)
+    loops.shift(volume, np.float32(-0.5), mask, out)
+    np.testing.assert_array_equal(out, np.where(mask, volume - np.float32(0.5), 0))
+    loops.difference(volume, taken, mask, out)
+    np.testing.assert_array_equal(out, np.where(mask, volume - taken, 0))
 
 
 @pytest.mark.parametrize("voxel_mm", [(1.0, 1.0, 1.0), (0.8, 1.0, 3.1)])
@@ -69,6 +101,7 @@ def test_mask_without_an_inside_is_refused() -> None:
         )
 
 
+@pytest.mark.loops
 def test_background_is_continued_to_the_edge(rng: np.random.Generator) -> None:
     x, y, z = np.indices((9, 8, 7)).astype(np.float32)
     linear = 2 * x - 3 * y + z

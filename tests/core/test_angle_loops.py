@@ -1,8 +1,11 @@
 """The trigonometry of registers."""
 
 import numpy as np
+import pytest
 
 from qsmcmb.core import _angle_loops as loops
+
+pytestmark = pytest.mark.loops
 
 
 def test_series_are_sine_and_cosine():

@@ -100,6 +100,7 @@ def full_kernel(shape, voxel, nyquist_signs):
     return full
 
 
+@pytest.mark.loops
 @pytest.mark.parametrize("shape", [(12, 10, 8), (11, 10, 9), (12, 9, 8)])
 def test_half_spectrum_agrees_with_the_complex_transform(shape, rng):
     """On even grids too: white noise filtered by rfft equals the full complex transform."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qsmcmb.core import fft
+from qsmcmb.core import fft, fft_wisdom
 from qsmcmb.core.gradients import divergence, gradient, gradient_adjoint
 from qsmcmb.core.morphology import (
     ball_footprint,
@@ -78,18 +78,18 @@ def test_kept_plans_are_bounded_in_number_and_bytes(monkeypatch):
     fft.release()
     for n in range(8, 8 + 4 * 8, 4):
         fft.engine((n, 8, 8))
-    assert len(fft._local.engines) == fft.PLANS_KEPT
-    monkeypatch.setattr(fft, "BYTES_KEPT", 1)
+    assert len(fft._local.engines) == fft.MAX_PLANS
+    monkeypatch.setattr(fft, "MAX_CACHED_BYTES", 1)
     last = fft.engine((8, 8, 8))
     assert list(fft._local.engines.values()) == [last]
     fft.release()
 
 
 def test_wisdom_of_a_shape_is_kept_for_later(monkeypatch, tmp_path):
-    monkeypatch.setattr(fft, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(fft_wisdom, "cache_folder", lambda: tmp_path)
     fft.release()
     fft.engine((36, 36, 36))
-    path = fft._wisdom_path((36, 36, 36), fft.thread_count())
+    path = fft_wisdom.wisdom_path((36, 36, 36), fft.thread_count())
     first = path.read_bytes()
     fft.release()
     read = []
@@ -119,8 +119,8 @@ def test_threads_have_their_own_plans(rng):
 
 
 def test_damaged_wisdom_is_planned_anew(monkeypatch, tmp_path, rng):
-    monkeypatch.setattr(fft, "cache_folder", lambda: tmp_path)
-    path = fft._wisdom_path((8, 8, 8), fft.thread_count())
+    monkeypatch.setattr(fft_wisdom, "cache_folder", lambda: tmp_path)
+    path = fft_wisdom.wisdom_path((8, 8, 8), fft.thread_count())
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no wisdom\0here\0")
     fft.release()
@@ -128,6 +128,7 @@ def test_damaged_wisdom_is_planned_anew(monkeypatch, tmp_path, rng):
     np.testing.assert_allclose(fft.rfftn(volume), np.fft.rfftn(volume), atol=1e-4)
 
 
+@pytest.mark.loops
 @settings(max_examples=20, deadline=None)
 @given(shape=st.tuples(*[st.integers(1, 9)] * 3), seed=st.integers(0, 1000))
 def test_gradient_adjoint_dot(shape, seed):
@@ -141,6 +142,7 @@ def test_gradient_adjoint_dot(shape, seed):
     np.testing.assert_array_equal(divergence(v, voxel), -gradient_adjoint(v, voxel))
 
 
+@pytest.mark.loops
 def test_gradient_is_the_plain_difference(rng):
     u = rng.standard_normal((5, 6, 7)).astype(np.float32)
     slow = np.zeros((3, *u.shape), np.float32)
@@ -183,6 +185,7 @@ def test_morphology_in_mm():
     assert ball_footprint(2.0, (1.0, 2.0, 4.0)).shape == (5, 3, 1)
 
 
+@pytest.mark.loops
 @settings(max_examples=15, deadline=None)
 @given(shape=st.tuples(*[st.integers(1, 12)] * 3), seed=st.integers(0, 1000), cap=st.floats(0.5, 20))
 def test_capped_distance_is_the_distance_below_the_cap(shape, seed, cap):
@@ -192,6 +195,7 @@ def test_capped_distance_is_the_distance_below_the_cap(shape, seed, cap):
     np.testing.assert_allclose(capped_distance_inside_mm(mask, voxel, cap), expected, rtol=1e-5)
 
 
+@pytest.mark.loops
 @pytest.mark.parametrize("shape", [(24, 30, 20), (25, 31, 33), (5, 6, 7)])
 def test_spectrum_of_the_ball_is_its_transform(shape):
     voxel, radius = (1.0, 1.2, 0.7), 3.9

@@ -10,7 +10,7 @@ import pytest
 from qsmcmb.core import memory
 from qsmcmb.core.memory import empty, sparse_zeros, zeros
 
-BIG = (6, memory.LEAST // 16)
+BIG = (6, memory.MIN_POOLED_BYTES // 16)
 
 
 def place_of(array):
@@ -24,6 +24,7 @@ def no_kept_memory():
     memory.release()
 
 
+@pytest.mark.loops
 @pytest.mark.parametrize("shape", [(1,), (7, 3), (65,), (5, 11, 13)])
 @pytest.mark.parametrize("dtype", [np.float32, np.complex64])
 def test_all_values_are_written(shape, dtype, monkeypatch):
@@ -80,9 +81,9 @@ def test_memory_of_much_another_size_is_not_taken():
     held = empty((BIG[0] * 2, BIG[1]))
     del held
     smaller = empty(BIG)
-    assert memory.kept_bytes() == 0
+    assert memory.idle_bytes() == 0
     del smaller
-    assert memory.kept_bytes() == size
+    assert memory.idle_bytes() == size
 
 
 @pytest.mark.usefixtures("no_kept_memory")
@@ -90,25 +91,25 @@ def test_fresh_memory_replaces_what_is_kept():
     held = [empty(BIG), empty(BIG)]
     size = held[0].nbytes
     held.clear()
-    assert memory.kept_bytes() == 2 * size
+    assert memory.idle_bytes() == 2 * size
     large = empty((BIG[0] + 3, BIG[1]))
-    assert memory.kept_bytes() <= 2 * size - large.nbytes
+    assert memory.idle_bytes() <= 2 * size - large.nbytes
 
 
 @pytest.mark.usefixtures("no_kept_memory")
 def test_kept_memory_is_bounded_and_can_be_released(monkeypatch):
     block = empty(BIG).nbytes
-    monkeypatch.setattr(memory, "BYTES_KEPT", 2 * block)
+    monkeypatch.setattr(memory, "MAX_IDLE_BYTES", 2 * block)
     held = [empty(BIG) for _ in range(4)]
     last = {place_of(a) for a in held[2:]}
     while held:
         held.pop(0)
-    assert memory.kept_bytes() <= 2 * block
+    assert memory.idle_bytes() <= 2 * block
     again = [empty(BIG) for _ in range(2)]
     assert {place_of(a) for a in again} == last
     del again
     memory.release()
-    assert memory.kept_bytes() == 0
+    assert memory.idle_bytes() == 0
 
 
 @pytest.mark.usefixtures("no_kept_memory")

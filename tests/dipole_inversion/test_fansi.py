@@ -14,6 +14,7 @@ from qsmcmb.errors import InvalidInputError
 MU, RELAX = np.float32(0.3), np.float32(1.7)
 
 
+@pytest.mark.loops
 def test_phase_step_is_its_plain_twin(rng):
     shape = (5, 6, 7)
     field = rng.uniform(-9, 9, shape).astype(np.float32)
@@ -34,6 +35,7 @@ def test_phase_step_is_its_plain_twin(rng):
     np.testing.assert_allclose(z, expected[1], atol=2e-5)
 
 
+@pytest.mark.loops
 def test_a_splitting_on_the_data_stays_there(rng):
     field = rng.uniform(-9, 9, (4, 4, 4)).astype(np.float32)
     z, real = field.copy(), field.copy()
@@ -41,6 +43,7 @@ def test_a_splitting_on_the_data_stays_there(rng):
     np.testing.assert_allclose(real, field, atol=1e-5)
 
 
+@pytest.mark.loops
 def test_start_of_the_nonlinear_steps_is_its_plain_twin(rng):
     field, weight2, v = rng.random((3, 4, 5, 6)).astype(np.float32)
     expected = (weight2 * field + MU * v) / (weight2 + MU)

@@ -39,6 +39,7 @@ def flat(rng):
     return bits
 
 
+@pytest.mark.loops
 def test_flat_differences_are_their_plain_twin(flat, rng):
     v = rng.standard_normal(GRID.shape).astype(np.float32)
     out = np.empty_like(v)
@@ -49,6 +50,7 @@ def test_flat_differences_are_their_plain_twin(flat, rng):
     assert energy == pytest.approx((v * slow).sum(), rel=1e-5)
 
 
+@pytest.mark.loops
 def test_differences_of_a_box_are_those_of_the_volume(flat, rng):
     v = rng.standard_normal((20, 17, 19)).astype(np.float32)
     start, out, placed = (3, 4, 2), np.empty(GRID.shape, np.float32), np.full(v.shape, np.float32(7))

@@ -6,11 +6,14 @@ import numba
 import numpy as np
 import pytest
 
+from qsmcmb.core.dipole import spectral_tables
+from qsmcmb.core.fft import rfftn
 from qsmcmb.core.methods import resolve
 from qsmcmb.dipole_inversion import METHODS
 from qsmcmb.dipole_inversion import _l1_loops as loops
 from qsmcmb.dipole_inversion import _wh_loops as harmonic_loops
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.model import Grid
 
 RADIANS = 12.0
 
@@ -22,6 +25,7 @@ def run(method, field, case, **options):
     return resolve(METHODS, method)(field, case.mask, case.grid, **options)
 
 
+@pytest.mark.loops
 @pytest.mark.parametrize("nonlinear", [False, True])
 def test_absolute_step_is_the_proximal_map(nonlinear, rng):
     shape, start, relax = (3, 4, 5), (1, 0, 2), np.float32(1.7)
@@ -45,6 +49,7 @@ def test_absolute_step_is_the_proximal_map(nonlinear, rng):
     np.testing.assert_allclose(real[1:4, 0:4, 2:7], aim, atol=4e-3)
 
 
+@pytest.mark.loops
 def test_harmonic_loops_are_their_plain_twins(rng):
     shape, inverse2 = (5, 6, 7), tuple(np.float32(v) for v in (1.0, 0.8, 1.3))
 
@@ -63,6 +68,22 @@ def test_harmonic_loops_are_their_plain_twins(rng):
     harmonic_loops.advance(real, harmonic, reflected, mask, part, inverse2)
     np.testing.assert_array_equal(harmonic, real)
     np.testing.assert_allclose(reflected, expected, atol=2e-5)
+
+
+@pytest.mark.loops
+def test_the_harmonic_part_is_added_and_solved_for(rng):
+    grid = Grid((6, 8, 10), (1.0, 1.2, 1.5), (0.0, 0.6, 0.8))
+    real, harmonic, model = rng.standard_normal((3, *grid.shape)).astype(np.float32)
+    expected = real + harmonic, real.copy()
+    harmonic_loops.add_harmonic(real, harmonic, model)
+    np.testing.assert_allclose(real, expected[0], rtol=1e-6)
+    np.testing.assert_array_equal(model, expected[1])
+    tables = spectral_tables(grid.shape, grid.voxel_size_mm, grid.b0_dir)
+    symbol = sum(t[3].reshape([-1 if a == i else 1 for i in range(3)]) for a, t in enumerate(tables))
+    spectrum = rfftn(real)
+    expected = spectrum * 0.5 / (1 + 0.3 * symbol.astype(float) ** 2)
+    harmonic_loops.solve(spectrum, tables, np.float32(0.3), np.float32(0.5))
+    np.testing.assert_allclose(spectrum, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", ["l1", "hd", "wh"])

@@ -28,6 +28,7 @@ def region():
     return Region(mask)
 
 
+@pytest.mark.loops
 def test_normal_equations_are_their_plain_twin(rng):
     kernel = dipole_kernel_k(GRID.shape, GRID.voxel_size_mm, GRID.b0_dir) * np.float32(0.7)
     tables = spectral_tables(GRID.shape, GRID.voxel_size_mm, GRID.b0_dir)
@@ -44,6 +45,7 @@ def test_normal_equations_are_their_plain_twin(rng):
     np.testing.assert_allclose(field_k, expected * kernel, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.loops
 @pytest.mark.parametrize("w", [0.2, 1.0, 4.0])
 @pytest.mark.parametrize("target", [-5.0, -3.0, -1.0, 0.01, 0.04, 0.5, 2.0, 7.0])
 def test_the_phase_step_finds_the_minimum(w, target):
@@ -61,6 +63,7 @@ def test_the_phase_step_finds_the_minimum(w, target):
     assert cost(found) <= best.fun + 1e-4 * (1 + abs(best.fun))
 
 
+@pytest.mark.loops
 def test_small_phases_take_the_linear_step(region, rng):
     real, field, v = (
         (1e-3 * rng.standard_normal(s)).astype(np.float32) for s in (GRID.shape, region.shape, region.shape)
@@ -75,6 +78,7 @@ def test_small_phases_take_the_linear_step(region, rng):
     np.testing.assert_allclose(real, expected, atol=1e-5)
 
 
+@pytest.mark.loops
 def test_weights_fall_where_nothing_fits(region, rng):
     field = np.zeros(region.shape, np.float32)
     weight2 = rng.random(region.shape).astype(np.float32)
@@ -87,6 +91,7 @@ def test_weights_fall_where_nothing_fits(region, rng):
     np.testing.assert_allclose(weight2, expected, rtol=1e-3)
 
 
+@pytest.mark.loops
 def test_edges_are_the_steepest_differences():
     magnitude = np.zeros(GRID.shape, np.float32)
     magnitude[6:] = 1.0
@@ -99,6 +104,7 @@ def test_edges_are_the_steepest_differences():
     assert _flat(None, mask, Region(mask), GRID, 0.3).all()
 
 
+@pytest.mark.loops
 def test_edges_are_those_above_the_quantile_of_pairs_in_the_mask(rng):
     magnitude = rng.random(GRID.shape).astype(np.float32)
     mask = np.zeros(GRID.shape, bool)
@@ -115,6 +121,7 @@ def test_edges_are_those_above_the_quantile_of_pairs_in_the_mask(rng):
     assert flat[:, 0].all()
 
 
+@pytest.mark.loops
 def test_without_magnitude_in_pairs_nothing_is_an_edge():
     mask = np.zeros(GRID.shape, bool)
     mask[4, 4, 4] = True

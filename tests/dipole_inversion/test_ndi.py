@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import pytest
 
@@ -63,6 +62,7 @@ def test_descent_is_its_plain_twin(nonlinear, ball_case, rng):
     np.testing.assert_allclose(found, slow, atol=2e-4 * np.abs(slow).max())
 
 
+@pytest.mark.loops
 def test_a_whole_turn_is_no_misfit():
     ones = np.ones((4, 4, 4), np.float32)
     residual, away = np.zeros_like(ones), np.full_like(ones, 2 * np.pi)
@@ -74,6 +74,7 @@ def test_a_whole_turn_is_no_misfit():
     assert cost == pytest.approx(64 * (2 * np.pi) ** 2, rel=1e-5)
 
 
+@pytest.mark.loops
 @pytest.mark.parametrize("nonlinear", [False, True])
 def test_the_first_cost_is_that_of_the_step(nonlinear, rng):
     field, forward, weight2 = rng.standard_normal((3, 5, 6, 7)).astype(np.float32)
@@ -105,18 +106,6 @@ def test_only_the_phase_matters(ball_case, noise_pair):
         for factor in (10.0, 0.1)
     )
     assert np.abs(stronger - weaker).max() > 0.01 * np.abs(weaker).max()
-
-
-def test_threads_do_not_change_the_map(ball_case, noise_pair):
-    field = ball_case.field + 0.01 * noise_pair[0]
-    many = invert_ndi(field, ball_case.mask, ball_case.grid, radians_per_ppm=RADIANS, damping=0.02)
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        one = invert_ndi(field, ball_case.mask, ball_case.grid, radians_per_ppm=RADIANS, damping=0.02)
-    finally:
-        numba.set_num_threads(threads)
-    np.testing.assert_array_equal(one, many)
 
 
 def test_fixed_number(ball_case):

@@ -1,8 +1,11 @@
 """Packed rows."""
 
 import numpy as np
+import pytest
 
 from qsmcmb.dipole_inversion import _packed_loops as loops
+
+pytestmark = pytest.mark.loops
 
 
 def test_rows_come_back_to_their_place(rng):

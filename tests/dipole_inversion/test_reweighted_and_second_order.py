@@ -78,6 +78,7 @@ def symmetrised(v):
     return np.stack([d[c][c] for c in range(3)] + [(d[a][b] + d[b][a]) / 2 for a, b in pairs])
 
 
+@pytest.mark.loops
 @KINDS
 def test_weighted_step_is_its_plain_twin(kind, region, split, chi, rng):
     g = guarded(rng, region, split, 3)
@@ -95,6 +96,7 @@ def test_weighted_step_is_its_plain_twin(kind, region, split, chi, rng):
     np.testing.assert_allclose(sums.sum(axis=0), expected, rtol=1e-5)
 
 
+@pytest.mark.loops
 @KINDS
 def test_weighted_adjoint_is_the_adjoint(kind, region, split, chi, rng):
     g = guarded(rng, region, split, 3)
@@ -105,6 +107,7 @@ def test_weighted_adjoint_is_the_adjoint(kind, region, split, chi, rng):
     assert np.vdot(out, chi) == pytest.approx(np.vdot(framed(aim, region), differences(chi)), rel=1e-4)
 
 
+@pytest.mark.loops
 def test_weights_fall_with_the_gradient(region, split, chi):
     weights = np.zeros((1, *(n + 1 for n in region.shape)), np.float32)
     reweighted.reweigh(chi, region.rows, region.start, np.float32(0.3), INVERSE_MM, weights)
@@ -112,6 +115,7 @@ def test_weights_fall_with_the_gradient(region, split, chi):
     np.testing.assert_allclose(weights[INNER][0], np.where(split, 1 / (1 + length / 0.3), 0), rtol=1e-5)
 
 
+@pytest.mark.loops
 def test_splittings_of_second_order_are_their_plain_twins(region, split, chi, rng):
     g, h = guarded(rng, region, split, 3), guarded(rng, region, split, 6)
     v = np.zeros((3, *(n + 2 for n in region.shape)), np.float32)
@@ -137,6 +141,7 @@ def test_splittings_of_second_order_are_their_plain_twins(region, split, chi, rn
     np.testing.assert_allclose(rest[INNER], expected, atol=5e-6)
 
 
+@pytest.mark.loops
 def test_v_goes_down_the_slope_of_both_splittings(region, split, chi, rng):
     g, rest = guarded(rng, region, split, 3), guarded(rng, region, split, 6)
     v = np.zeros((3, *(n + 2 for n in region.shape)), np.float32)
@@ -153,6 +158,7 @@ def test_v_goes_down_the_slope_of_both_splittings(region, split, chi, rng):
     assert np.vdot(moved, probe) == pytest.approx(slope, rel=1e-3)
 
 
+@pytest.mark.loops
 def test_second_order_adjoint_is_the_adjoint(region, split, chi, rng):
     g = guarded(rng, region, split, 3)
     v = np.zeros((3, *(n + 2 for n in region.shape)), np.float32)

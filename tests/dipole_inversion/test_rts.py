@@ -53,6 +53,7 @@ def test_many_iterations_reach_the_damped_least_squares(length, region, rng):
     np.testing.assert_allclose(found - found.mean(), exact - exact.mean(), atol=2e-3 * np.abs(exact).max())
 
 
+@pytest.mark.loops
 def test_weights_are_their_plain_twin(region, rng):
     real = rng.standard_normal(GRID.shape).astype(np.float32)
     weight2 = rng.random(region.shape).astype(np.float32)
@@ -63,6 +64,7 @@ def test_weights_are_their_plain_twin(region, rng):
     np.testing.assert_allclose(real, expected, atol=1e-6)
 
 
+@pytest.mark.loops
 def test_steps_are_their_plain_twins(rng):
     kernel, tables = kernel_and_tables(GRID)
     kernel[0, 0, 0] = 1 / 3
@@ -87,6 +89,7 @@ def test_steps_are_their_plain_twins(rng):
     np.testing.assert_allclose(spectrum, 2 * kernel * turned, atol=1e-4 * np.abs(turned).max())
 
 
+@pytest.mark.loops
 def test_second_solve_is_its_plain_twin(rng):
     kernel, tables = kernel_and_tables(GRID)
     spectrum, trusted = (rfftn(rng.standard_normal(GRID.shape).astype(np.float32)) for _ in range(2))

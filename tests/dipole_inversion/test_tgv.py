@@ -63,6 +63,7 @@ def divergence(w):
     return out
 
 
+@pytest.mark.loops
 @pytest.mark.parametrize("blocks", [1, 3, 4])
 def test_a_step_is_its_plain_twin_however_planes_are_shared_out(blocks, splitting, rng):
     split, whole = fill(splitting, rng)
@@ -84,6 +85,7 @@ def test_a_step_is_its_plain_twin_however_planes_are_shared_out(blocks, splittin
     np.testing.assert_allclose(splitting.w, np.where(whole, tensor, 0), atol=2e-5)
 
 
+@pytest.mark.loops
 def test_reflected_adjoint_is_the_adjoint(splitting, rng):
     fill(splitting, rng)
     chi = rng.standard_normal(GRID.shape)
@@ -100,6 +102,7 @@ def wrapped(field):
     return np.angle(np.exp(1j * RADIANS[:, None, None, None] * field)).astype(np.float32)
 
 
+@pytest.mark.loops
 def test_the_laplacian_of_wrapped_phase_is_the_fields(rng):
     axes = np.meshgrid(
         *(np.arange(n) * v for n, v in zip(GRID.shape, GRID.voxel_size_mm, strict=True)), indexing="ij"

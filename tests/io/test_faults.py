@@ -26,7 +26,13 @@ def make_dataset(root: Path) -> Path:
     rng = np.random.default_rng(3)
     grid = Grid.isotropic((12, 13, 14), 2.0)
     phase = rng.uniform(-np.pi, np.pi, (3, *grid.shape)).astype(np.float32)
-    scan = GreScan(phase, rng.uniform(1, 2, phase.shape).astype(np.float32), (0.004, 0.008, 0.012), 3.0, grid)
+    scan = GreScan(
+        phase_rad=phase,
+        magnitude=rng.uniform(1, 2, phase.shape).astype(np.float32),
+        te_s=(0.004, 0.008, 0.012),
+        b0_tesla=3.0,
+        grid=grid,
+    )
     write_raw_dataset(root, "tiny")
     for session in ("1", "2"):
         write_raw_scan(root, scan, "01", session)

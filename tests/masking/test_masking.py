@@ -85,6 +85,7 @@ def test_options_out_of_range_are_refused(
         qc.mask_brain(magnitude, phase, GRID, options=options)
 
 
+@pytest.mark.loops
 def test_coherence_is_its_plain_twin(rng: np.random.Generator) -> None:
     phase = rng.uniform(-np.pi, np.pi, (13, 9, 7)).astype(np.float32)
     parts = [ndimage.uniform_filter(f(phase.astype(float)), 3) for f in (np.cos, np.sin)]

@@ -7,7 +7,7 @@ import pytest
 
 from qsmcmb.errors import ConfigError
 from qsmcmb.model import Grid
-from qsmcmb.phantoms.anatomy import HEAD_CENTRE_MM, Head, make_anatomy
+from qsmcmb.phantoms.anatomy import HEAD_CENTRE_MM, make_anatomy
 from qsmcmb.phantoms.build import checksum_of, lesions_of
 from qsmcmb.phantoms.lesions import Ball, ball_field, draw_lesions
 from qsmcmb.phantoms.recipe import LesionRecipe, list_recipes, read_recipe
@@ -36,15 +36,15 @@ def test_no_two_heads_are_alike(rng: np.random.Generator) -> None:
 
     recipe = read_recipe("demo")
     points = rng.uniform(-50, 50, (3, 2000))
-    first = Head(recipe).tissue(points)
-    other = Head(dataclasses.replace(recipe, seed=1)).tissue(points)
-    again = Head(recipe).tissue(points)
+    first = make_anatomy(recipe).tissue(points)
+    other = make_anatomy(dataclasses.replace(recipe, seed=1)).tissue(points)
+    again = make_anatomy(recipe).tissue(points)
     np.testing.assert_array_equal(first.chi_ppm, again.chi_ppm)
     assert np.mean(np.abs(first.chi_ppm - other.chi_ppm) > 0.005) > 0.2
 
 
 def test_ball_field_is_the_dipole_outside_and_zero_inside() -> None:
-    ball = Ball((0.0, 0.0, 0.0), 1.5, 2.0)
+    ball = Ball(centre_mm=(0.0, 0.0, 0.0), radius_mm=1.5, dchi_ppm=2.0)
     points = np.array([[0.0, 0.0, 4.0], [4.0, 0.0, 0.0], [0.5, 0.5, 0.5]]).T
     field = ball_field(points, ball, np.array([0.0, 0.0, 1.0]))
     expected = 2.0 / 3 * (1.5 / 4.0) ** 3 * np.array([2.0, -1.0, 0.0])
@@ -79,7 +79,7 @@ def test_anatomy_has_brain_air_and_deep_grey_matter() -> None:
     grid = Grid.isotropic((100, 120, 100), 2.0)
     x, y, z = np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij")
     world = np.moveaxis(grid.to_world(np.stack([x, y, z], axis=-1).astype(float)), -1, 0)
-    tissue = Head(read_recipe("demo")).tissue(world)
+    tissue = make_anatomy(read_recipe("demo")).tissue(world)
     litres = tissue.brain.sum() * grid.voxel_volume_mm3 / 1e6
     assert 1.2 < litres < 2.2
     assert tissue.chi_ppm[0, 0, 0] == pytest.approx(9.4)
@@ -99,7 +99,7 @@ def test_a_small_head_is_the_same_head_scaled() -> None:
     import dataclasses
 
     recipe = read_recipe("smallhead")
-    large, small = Head(dataclasses.replace(recipe, size=1.0)), Head(recipe)
+    large, small = make_anatomy(dataclasses.replace(recipe, size=1.0)), make_anatomy(recipe)
     points = np.random.default_rng(3).uniform(-50, 50, (3, 500))
     middle = HEAD_CENTRE_MM[:, None]
     scaled = (points - middle) * recipe.size + middle

@@ -9,16 +9,29 @@ import pytest
 
 from qsmcmb.core.dipole import forward_field
 from qsmcmb.model import Grid
-from qsmcmb.phantoms._signal_loops import lesion_factor, tissue_signal
+from qsmcmb.phantoms._signal_loops import add_dipoles, body_at, lesion_factor, tissue_signal
 from qsmcmb.phantoms.build import build_phantom, build_sessions
 from qsmcmb.phantoms.lesions import Ball, PhantomLesion, ball_field
 from qsmcmb.phantoms.recipe import LesionRecipe, Protocol, Recipe
 from qsmcmb.phantoms.scanner import Sampler, fine_factors, finer, grid_of, k_space_window, slice_matrix
-from qsmcmb.phantoms.tissue_scan import PhantomSession, TissueScan
+from qsmcmb.phantoms.tissue_scan import TissueScan
+from qsmcmb.phantoms.truth import PhantomSession
 
-PROTOCOL = Protocol("3T", 3.0, (0.005, 0.02), 200.0, rotation_deg=(5.0, 10.0, 0.0), tilt_deg=20.0)
+PROTOCOL = Protocol(
+    label="3T", b0_tesla=3.0, te_s=(0.005, 0.02), snr=200.0, rotation_deg=(5.0, 10.0, 0.0), tilt_deg=20.0
+)
 LESIONS = LesionRecipe(microbleeds=1, distribution="log-uniform", range_ppm_mm3=(4.0, 8.0), jitter_mm=1.0)
-RECIPE = Recipe("t", "t", "spheres", 3, "t", 1.5, (48.0, 48.0, 42.0), LESIONS, (PROTOCOL,))
+RECIPE = Recipe(
+    name="t",
+    title="t",
+    kind="spheres",
+    seed=3,
+    subject="t",
+    voxel_mm=1.5,
+    fov_mm=(48.0, 48.0, 42.0),
+    lesions=LESIONS,
+    sessions=(PROTOCOL,),
+)
 
 
 def test_k_space_crop_keeps_a_slow_wave_and_drops_a_fast_one() -> None:
@@ -69,7 +82,7 @@ def test_fine_voxels_are_small_and_begin_where_the_scans_do(
 
 
 def test_far_from_a_lesion_the_phase_is_the_dipoles() -> None:
-    lesion = PhantomLesion("microbleed", (Ball((0.4, -0.3, 0.2), 1.0, 1.2),))
+    lesion = PhantomLesion("microbleed", (Ball(centre_mm=(0.4, -0.3, 0.2), radius_mm=1.0, dchi_ppm=1.2),))
     # The void's ringing is as large as the dipole's phase at 10 mm; the filter takes most of it away.
     tissue = TissueScan(RECIPE, dataclasses.replace(PROTOCOL, window="hamming"))
     with_it, without = tissue.scan([lesion]), tissue.scan([])
@@ -85,11 +98,11 @@ def test_far_from_a_lesion_the_phase_is_the_dipoles() -> None:
 def offsets(grid: Grid, session: PhantomSession) -> np.ndarray:
     world = grid.to_world(np.moveaxis(np.indices(grid.shape), 0, -1))
     row = session.lesions[0]
-    return np.moveaxis(world - row.place_mm, -1, 0)
+    return np.moveaxis(world - row.centre_mm, -1, 0)
 
 
 def test_truth_field_is_the_dipoles() -> None:
-    lesion = PhantomLesion("microbleed", (Ball((0.4, -0.3, 0.2), 1.0, 1.2),))
+    lesion = PhantomLesion("microbleed", (Ball(centre_mm=(0.4, -0.3, 0.2), radius_mm=1.0, dchi_ppm=1.2),))
     tissue = TissueScan(RECIPE, PROTOCOL)
     made = tissue.truth_maps([lesion]).local_field_ppm - tissue.truth_maps().local_field_ppm
     offset = offsets(tissue.grid, tissue.scan([lesion]))
@@ -100,7 +113,7 @@ def test_truth_field_is_the_dipoles() -> None:
 
 
 def test_an_ellipsoid_has_the_field_of_its_volume() -> None:
-    body = Ball((0.0, 0.0, 0.0), 2.0, 1.0, (0.6, 0.0, 0.8), 1.8)
+    body = Ball(centre_mm=(0.0, 0.0, 0.0), radius_mm=2.0, dchi_ppm=1.0, axis=(0.6, 0.0, 0.8), stretch=1.8)
     grid = Grid.isotropic((64, 64, 64), 0.5)
     xyz = np.stack(np.meshgrid(*[(np.arange(64) - 32) * 0.5] * 3, indexing="ij"))
     along = np.tensordot(np.array(body.axis), xyz, axes=1)
@@ -111,7 +124,7 @@ def test_an_ellipsoid_has_the_field_of_its_volume() -> None:
     for moment, *place in body.dipoles():
         exact += ball_field(
             xyz - np.reshape(place, (3, 1, 1, 1)),
-            Ball((0, 0, 0), 1e-3, moment / (4e-9 / 3 * np.pi)),
+            Ball(centre_mm=(0, 0, 0), radius_mm=1e-3, dchi_ppm=moment / (4e-9 / 3 * np.pi)),
             np.array([0, 0, 1.0]),
         )
     near = (along / (2 * 1.8 + 1)) ** 2 + across2 / 9 > 1
@@ -119,13 +132,15 @@ def test_an_ellipsoid_has_the_field_of_its_volume() -> None:
     assert body.dipoles()[:, 0].sum() == pytest.approx(body.total_chi_ppm_mm3)
 
 
+@pytest.mark.loops
 def test_loops_do_what_plain_numpy_does(rng: np.random.Generator) -> None:
     signal, decay, field = (rng.random((5, 4, 3)).astype(np.float32) for _ in range(3))
+    signal[2, 1] = 0
     out = np.empty(signal.shape, np.complex64)
     tissue_signal(signal, decay, field, np.float32(0.02), np.float32(7.0), out)
     np.testing.assert_allclose(out, signal * np.exp(-decay * 0.02 + 7j * field), rtol=1e-5)
     x, y, z = np.arange(-2, 3) * 0.5, np.arange(-1, 3) * 0.5, np.arange(3) * 0.5
-    ball = Ball((0.0, 0.0, 0.0), 0.7, 2.0)
+    ball = Ball(centre_mm=(0.0, 0.0, 0.0), radius_mm=0.7, dchi_ppm=2.0)
     steps = np.array([-0.12, 0.13])[None].repeat(3, axis=0)
     factor = np.empty((2, 5, 4, 3), np.complex64)
     inside, turns = np.array([0.0, 0.3]), np.array([9.0, 18.0])
@@ -141,8 +156,33 @@ def test_loops_do_what_plain_numpy_does(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(factor, expected, atol=1e-6)
 
 
+@pytest.mark.loops
+def test_dipoles_are_added_outside_their_box_and_points_lie_in_their_body(rng: np.random.Generator) -> None:
+    x, y, z = np.arange(5) * 1.0, np.arange(4) * 1.5, np.arange(6) * 0.8
+    dipoles = np.array([[3.0, 2.2, 1.1, 1.7], [-1.0, 0.3, 2.4, 3.1]])
+    b0_dir = np.array([0.6, 0.0, 0.8])
+    field = rng.standard_normal((5, 4, 6)).astype(np.float32)
+    expected = field.astype(float)
+    xyz = np.stack(np.meshgrid(x, y, z, indexing="ij"))
+    for moment, *centre in dipoles:
+        tiny = Ball((0.0, 0.0, 0.0), 1e-3, moment / (4e-9 / 3 * np.pi))
+        expected += ball_field(xyz - np.reshape(centre, (3, 1, 1, 1)), tiny, b0_dir)
+    inner = np.array([[1, 4], [0, 2], [2, 5]])
+    expected[1:4, 0:2, 2:5] = field[1:4, 0:2, 2:5]
+    add_dipoles(field, x, y, z, dipoles, b0_dir, inner)
+    np.testing.assert_allclose(field, expected, rtol=1e-5, atol=1e-6)
+    # An ellipsoid of half lengths 3 along (0.6, 0, 0.8) and 1 across, and a ball behind it.
+    axis = np.array([0.6, 0.0, 0.8])
+    bodies = np.array([[0.0, 0.0, 0.0, *axis, 3.0, 1.0], [0.0, 4.0, 0.0, 0.0, 0.0, 1.0, 2.0, 2.0]])
+    points = [2.9 * axis, 3.1 * axis, [0.0, 0.95, 0.0], [0.0, 1.1, 0.0], [0.0, 2.1, 0.0], [0.8, 5.0, -1.0]]
+    assert [body_at(*map(float, p), bodies) for p in points] == [0, -1, 0, -1, 1, 1]
+
+
 def test_blood_decays_inside_and_has_a_balls_field_outside() -> None:
-    blood = PhantomLesion("haematoma", (Ball((0.0, 0.0, 0.0), 8.0, 1.0, signal=1.0, decay_hz=60.0),))
+    blood = PhantomLesion(
+        "haematoma",
+        (Ball(centre_mm=(0.0, 0.0, 0.0), radius_mm=8.0, dchi_ppm=1.0, signal=1.0, decay_hz=60.0),),
+    )
     tissue = TissueScan(RECIPE, dataclasses.replace(PROTOCOL, window="hamming"))
     with_it, without = tissue.scan([blood]), tissue.scan([])
     offset = offsets(tissue.grid, with_it)
@@ -161,7 +201,7 @@ def test_blood_decays_inside_and_has_a_balls_field_outside() -> None:
 def test_truth_maps_hold_the_lesions_total_susceptibility() -> None:
     ((session, maps),) = build_sessions(RECIPE)
     grid, truth = session.scan.grid, session.lesions[0]
-    voxel = np.rint(grid.to_voxel(truth.place_mm)).astype(int)
+    voxel = np.rint(grid.to_voxel(truth.centre_mm)).astype(int)
     box = tuple(slice(v - 3, v + 4) for v in voxel)
     assert maps.chi_ppm[box].sum() * grid.voxel_volume_mm3 == pytest.approx(truth.S_ppm_mm3, rel=1e-3)
     assert np.abs(maps.local_field_ppm[box]).max() > 0.02

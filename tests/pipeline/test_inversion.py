@@ -10,7 +10,7 @@ from qsmcmb.core.dipole import forward_field
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.pipeline import config as configuration
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
-from qsmcmb.pipeline.subject import provenance_of
+from qsmcmb.pipeline.provenance import provenance_of
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
 GRID = Grid.isotropic((24, 24, 24), 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 from pathlib import Path
 
@@ -13,9 +14,12 @@ import qsmcmb as qc
 from qsmcmb.cli.main import run_command
 from qsmcmb.io.results import list_results
 from qsmcmb.io.tables import read_tsv
+from qsmcmb.lesion import LESION_COLUMNS
 from qsmcmb.microbleeds.results.burden import summarise_burden
-from qsmcmb.microbleeds.results.table import COLUMNS, lesion_from_row, lesion_row
+from qsmcmb.microbleeds.results.references import PARTS
+from qsmcmb.microbleeds.results.table import lesion_from_row, lesion_row
 from qsmcmb.pipeline.config import STAGES
+from qsmcmb.reporting.methods_text import describe_methods
 
 ANAT = Path("out/sub-sphere/ses-3T/anat")
 STEM = "sub-sphere_ses-3T"
@@ -43,9 +47,9 @@ def test_map_sum_agrees_with_truth_in_water(spheres: Path) -> None:
 
 def test_table_and_burden_have_the_fixed_columns_and_keys(spheres: Path) -> None:
     table = spheres / ANAT / f"{STEM}_desc-cmb_lesions.tsv"
-    assert table.read_text().splitlines()[0].split("\t") == list(COLUMNS)
+    assert table.read_text().splitlines()[0].split("\t") == list(LESION_COLUMNS)
     described = json.loads(table.with_suffix(".json").read_text())
-    assert set(COLUMNS) <= set(described)
+    assert set(LESION_COLUMNS) <= set(described)
     burden = json.loads((spheres / ANAT / f"{STEM}_desc-cmb_burden.json").read_text())
     assert set(summarise_burden([])) <= set(burden)
     assert burden["n_definite"] == 5
@@ -110,6 +114,21 @@ def test_page_holds_everything_in_one_file(spheres: Path) -> None:
         assert word in page
 
 
+def test_methods_section_is_that_of_the_run(spheres: Path) -> None:
+    """Balls and pairs in water, points given: what was used is described and cited, what was not is not."""
+    session = list_results(spheres / "out", "sphere")[0]
+    record, explanations = session.record("desc-cmb_burden"), session.record("desc-cmb_explain")["Lesions"]
+    text = describe_methods(record, explanations)
+    page = html.unescape((spheres / "out/sub-sphere.html").read_text())
+    assert text.paragraph in page
+    assert all(r.text in page and r.bibtex() in page for r in text.references)
+    assert "The stage detect did not run, since the points were given." in text.paragraph
+    assert {p for p in PARTS if PARTS[p].name in text.paragraph} == {
+        "complex_fit", "point_spread", "blur", "ball", "pair", "uncertainty", "map_sum", "signal_loss",
+        "detection_limit",
+    }  # fmt: skip
+
+
 def test_input_is_not_touched_and_a_second_run_gives_the_same_bytes(spheres: Path, tmp_path: Path) -> None:
     before = hashes(spheres / "bids")
     points = str(spheres / "bids-truth/points.tsv")
@@ -135,7 +154,7 @@ def test_python_quantify_gives_the_tables_number(spheres: Path) -> None:
     truth = truth_of(spheres)[0]
     table = qc.quantify(scan, [[float(truth[c] or 0) for c in ("x_mm", "y_mm", "z_mm")]])
     frame = table.to_dataframe()
-    assert list(frame.columns) == list(COLUMNS)
+    assert list(frame.columns) == list(LESION_COLUMNS)
     assert float(frame["total_chi_ppm_mm3"][0]) == pytest.approx(float(truth["S_ppm_mm3"] or 0), rel=0.06)
 
 

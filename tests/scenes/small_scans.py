@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.measure import MeasuredLesions, Targets, measure_lesions
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
 from qsmcmb.microbleeds.signal.patch import ScanFields
-from qsmcmb.model import GreScan, Grid, Microbleed
+from qsmcmb.model import GreScan, Grid
 from qsmcmb.pipeline.lesions import describe_lesions
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 from qsmcmb.units import GAMMA_MHZ_PER_T

@@ -16,15 +16,14 @@ TESTS = Path(__file__).parents[1]
 
 
 def imported_tests(path: Path) -> list[str]:
-    """Return the modules of tests that a test imports, scenes left out."""
+    """Return the test modules that a file imports, with what it takes from them."""
     names = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
-            names.append(f"{'.' * node.level}{node.module or ''}")
+            names += [f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-    allowed = ("tests.scenes", "tests.golden.lesion_table", "tests.properties.table")
-    return [n for n in names if n.startswith(("tests", ".")) and not n.startswith(allowed)]
+    return [n for n in names if any(part.startswith(("test_", "conftest")) for part in n.split("."))]
 
 
 def test_no_test_imports_another() -> None:

@@ -111,6 +111,23 @@ def test_a_radius_below_one_voxel(family: str, method: str, option: str) -> None
         call(family, method, echoes(), whole(), {option: 1.2})
 
 
+COUNTS = (
+    "max_iterations",
+    "max_cycles",
+    "first_iterations",
+    "absolute_steps",
+    "reweightings",
+    "n_radii",
+    "template",
+)
+
+
+@pytest.mark.parametrize(("family", "method", "option"), [n for n in numbers() if n[2] in COUNTS])
+def test_a_count_of_nothing(family: str, method: str, option: str) -> None:
+    with pytest.raises(InvalidInputError, match=rf"{option} = 0; expected .*from 1"):
+        call(family, method, echoes(), whole(), {option: 0})
+
+
 @pytest.mark.parametrize(("family", "method"), methods(*FAMILIES))
 def test_an_option_that_it_does_not_have(family: str, method: str) -> None:
     with pytest.raises(ConfigError, match="no option 'nonsense'"):

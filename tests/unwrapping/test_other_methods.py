@@ -79,22 +79,7 @@ def test_parts_do_not_disturb_each_other(method: str, rng: np.random.Generator) 
     assert np.ptp(difference) < (0.1 if method == "laplacian" else 1e-4)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_one_and_many_threads_agree(method: str, rng: np.random.Generator) -> None:
-    import numba
-
-    _, wrapped = echoes_of(rng, 0.3)
-    mask = hollow_ball()
-    first = qc.unwrap(wrapped, mask, GRID, method=method, te_s=TE_S)
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
-        again = qc.unwrap(wrapped, mask, GRID, method=method, te_s=TE_S)
-    finally:
-        numba.set_num_threads(before)
-    assert first.tobytes() == again.tobytes()
-
-
+@pytest.mark.loops
 def test_masked_solver_is_dense_least_squares(rng: np.random.Generator) -> None:
     mask = np.zeros((6, 5, 4), bool)
     mask[0:5, 1:5, 0:4] = True
@@ -175,6 +160,7 @@ def test_bits_of_edges_weigh_as_written_weights_do(rng: np.random.Generator) -> 
     np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.loops
 def test_edges_come_in_order_of_their_roughness(rng: np.random.Generator) -> None:
     mask = np.zeros((6, 7, 8), bool)
     mask[1:-1, 1:-1, 1:-1] = rng.random((4, 5, 6)) < 0.8
@@ -191,6 +177,7 @@ def test_edges_come_in_order_of_their_roughness(rng: np.random.Generator) -> Non
     np.testing.assert_array_equal(found, np.concatenate(edges)[order])
 
 
+@pytest.mark.loops
 def test_second_differences_are_their_plain_twin(rng: np.random.Generator) -> None:
     phase = rng.uniform(-np.pi, np.pi, (7, 6, 5)).astype(np.float32)
     mask = np.zeros(phase.shape, bool)
@@ -212,6 +199,41 @@ def test_second_differences_are_their_plain_twin(rng: np.random.Generator) -> No
         assert out[tuple(v)] == pytest.approx(13 * total / count if count else 1e4, rel=1e-4)
 
 
+@pytest.mark.loops
+def test_groups_are_joined_along_the_edges_in_their_order(rng: np.random.Generator) -> None:
+    """Every group moves as a whole: a list of voxels in place of a tree."""
+    mask = np.zeros((6, 7, 8), bool)
+    mask[1:-1, 1:-1, 1:-1] = rng.random((4, 5, 6)) < 0.8
+    phase = rng.uniform(-np.pi, np.pi, mask.shape).astype(np.float32)
+    stride = np.array([56, 8, 1])
+    edges = rng.permutation(
+        [3 * v + d for d in range(3) for v in np.flatnonzero(mask) if mask.ravel()[v + stride[d]]]
+    ).astype(np.int32)
+    flat = phase.ravel().astype(float)
+    group = {int(v): [int(v)] for v in np.flatnonzero(mask)}
+    for edge in edges:
+        a, b = int(edge // 3), int(edge // 3 + stride[edge % 3])
+        one, other = group[a], group[b]
+        if one is other:
+            continue
+        turns = np.floor((flat[a] - flat[b]) / (2 * np.pi) + 0.5)
+        if len(one) < len(other):
+            one, other, turns = other, one, -turns
+        for v in other:
+            flat[v] += 2 * np.pi * turns
+            group[v] = one
+        one += other
+    found, parent = phase.ravel().copy(), np.arange(phase.size, dtype=np.int32)
+    turned = np.zeros(phase.size, np.int32)
+    loops.join_edges(found, edges, stride, parent, turned)
+    loops.turn_voxels(found, mask.ravel(), parent, turned)
+    for voxels in {id(g): g for g in group.values()}.values():
+        away = (found[voxels] - flat[voxels]) / (2 * np.pi)
+        # The whole of a group may lie turns away, no part of it.
+        assert np.ptp(away) < 1e-5
+    np.testing.assert_array_equal(found[~mask.ravel()], phase.ravel()[~mask.ravel()])
+
+
 def test_an_open_fringe_is_found_and_loops_of_noise_are_not(rng: np.random.Generator) -> None:
     x, y, z = coordinates()
     mask = hollow_ball()
@@ -226,16 +248,19 @@ def test_an_open_fringe_is_found_and_loops_of_noise_are_not(rng: np.random.Gener
     assert find_singularities(wrapped[0], mask, GRID).n_lines == 0
 
 
+@pytest.mark.loops
 def test_residues_are_their_plain_twin(rng: np.random.Generator) -> None:
     phase = rng.uniform(-np.pi, np.pi, (6, 5, 4)).astype(np.float32)
-    found = find_singularities(phase, np.ones(phase.shape, bool), Grid.isotropic((6, 5, 4), 1.0))
+    mask = rng.random(phase.shape) < 0.9
+    found = find_singularities(phase, mask, Grid.isotropic((6, 5, 4), 1.0))
     count = 0
     for a, b in ((0, 1), (0, 2), (1, 2)):
         da, db = (np.roll(phase, -1, axis=i) - phase for i in (a, b))
         da, db = (d - 2 * np.pi * np.floor(d / (2 * np.pi) + 0.5) for d in (da, db))
         curl = da + np.roll(db, -1, axis=a) - np.roll(da, -1, axis=b) - db
         inner = tuple(slice(0, -1) if i in (a, b) else slice(None) for i in range(3))
-        count += int((np.abs(curl[inner]) > 1).sum())
+        corners = mask & np.roll(mask, -1, a) & np.roll(mask, -1, b) & np.roll(mask, (-1, -1), (a, b))
+        count += int((np.abs(curl[inner]) > 1)[corners[inner]].sum())
     assert found.n_residues == count > 0
 
 

@@ -71,6 +71,7 @@ def twin(phase: FloatArray, weights: FloatArray, mask: BoolArray) -> FloatArray:
     return out
 
 
+@pytest.mark.loops
 def test_edge_weights_are_the_product_of_the_three_coherences(rng: np.random.Generator) -> None:
     phase, mag = echoes_of(field_hz(), rng, 0.3)
     mask = two_parts()
@@ -90,6 +91,7 @@ def test_edge_weights_are_the_product_of_the_three_coherences(rng: np.random.Gen
         assert not out[first][..., d][~both].any()
 
 
+@pytest.mark.loops
 def test_growing_is_the_heap_twin(rng: np.random.Generator) -> None:
     phase, mag = echoes_of(field_hz(), rng, 0.1)
     mask = two_parts()

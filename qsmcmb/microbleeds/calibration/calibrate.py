@@ -1,7 +1,7 @@
-"""Calibration of one scan: its heterogeneity, slice profile, filter taper and point spread width, in this order.
+"""Calibration of one scan: tissue heterogeneity, slice profile, filter taper and point spread width, in this order.
 
-Each step replaces one field of the scan's `Acquisition`. The initial fits that a step makes are handed on to the next
-as long as they hold, so that each lesion is fitted from the field map once.
+Each step returns the scan's `Acquisition` with what it has found. The initial fits that a step makes are handed on to
+the next as long as they hold, so that each lesion is fitted from the field map once.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ N_HETEROGENEITY_LESIONS = 6
 
 
 class Calibration(NamedTuple):
-    """How the scan sees, and the initial fit of each lesion; None where there is no patch."""
+    """Properties of the scan that its lesions have shown, and the lesions' initial fits."""
 
     acquisition: Acquisition
+    """Properties of the scan, calibrated."""
     states: list[FitState | None]
+    """Initial fit of each lesion that holds for this acquisition; None where there is no patch."""
 
 
 def calibrate(
@@ -38,7 +40,7 @@ def calibrate(
     acquisition: Acquisition,
     reference_patches: Callable[[Patch], list[Patch]],
 ) -> Calibration:
-    """Find from the lesions of a scan and the tissue around them how the scan sees.
+    """Calibrate a scan by its lesions and the tissue around them.
 
     Parameters
     ----------
@@ -47,26 +49,34 @@ def calibrate(
     acquisition : Acquisition
         Echo times, field strength, noise and k-space windows.
     reference_patches : callable
-        Takes a patch to the lesion-free patches around it.
+        Function that returns the reference patches around a patch.
 
     Returns
     -------
     Calibration
+        The acquisition with tissue heterogeneity, slice profile, filter taper, noise and squared point spread width,
+        and the initial fit of each patch; the given acquisition where there is no patch.
+
+    Examples
+    --------
+    >>> acquisition = Acquisition(te_s=(0.01, 0.02), b0_tesla=3.0, noise_sd=1.0)
+    >>> calibrate([None], acquisition, lambda patch: []).acquisition == acquisition
+    True
     """
     known = {i: patch for i, patch in enumerate(patches) if patch is not None}
     states: list[FitState | None] = [None] * len(patches)
     if not known:
         return Calibration(acquisition, states)
-    seen = list(known.values())
-    around = run_each(reference_patches, seen[:N_HETEROGENEITY_LESIONS])
-    heterogeneity = tissue_heterogeneity([patch for some in around for patch in some])
+    fitted = list(known.values())
+    references = run_each(reference_patches, fitted[:N_HETEROGENEITY_LESIONS])
+    heterogeneity = tissue_heterogeneity([patch for group in references for patch in group])
     acquisition = replace(acquisition, heterogeneity=heterogeneity)
-    acquisition, fits = choose_slice_profile(seen, acquisition)
-    acquisition, fits = choose_filter_taper(seen, acquisition, fits)
-    missing = [k for k in range(len(seen)) if k not in fits]
-    made = run_each(lambda k: initial_fit(seen[k].with_acquisition(acquisition)), missing)
+    acquisition, fits = choose_slice_profile(fitted, acquisition)
+    acquisition, fits = choose_filter_taper(fitted, acquisition, fits)
+    missing = [k for k in range(len(fitted)) if k not in fits]
+    made = run_each(lambda k: initial_fit(fitted[k].with_acquisition(acquisition)), missing)
     fits |= dict(zip(missing, made, strict=True))
+    psf_width2 = estimate_psf_width2([fits[k] for k in range(len(fitted))], acquisition)
     for k, i in enumerate(known):
         states[i] = fits[k]
-    psf_width2 = estimate_psf_width2([fits[k] for k in range(len(seen))], acquisition)
     return Calibration(replace(acquisition, psf_width2=psf_width2), states)

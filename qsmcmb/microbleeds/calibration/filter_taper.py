@@ -1,4 +1,14 @@
-"""Choice of a k-space filter's taper: the strongest lesions tell it better than the spectrum of the tissue does."""
+"""Choice of the taper of a cosine filter over k-space by the strongest lesions of a scan.
+
+The spectrum of the tissue gives the taper of Tukey's and Hann's filters to a tenth of the half axis, and along some
+axes not at all. The lesions' own signal is more exact: one taper for all axes is chosen that minimises the summed cost
+of the data of the strongest lesions, each refitted for each taper that is tried (Brent's bounded search). The extra
+width of the point spread, which is never less than 0, cannot make up for a taper that is too wide.
+
+The lesions asked are the N_CALIBRATION_LESIONS with the strongest dipoles in the field map, fewer where the scan has
+fewer. Where the spectrum shows no cosine filter, or the cost falls by less than MIN_COST_DROP, the windows of the
+spectrum stay; without any lesion `calibrate` returns the acquisition as it was given.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +31,12 @@ __all__ = ["choose_filter_taper"]
 N_CALIBRATION_LESIONS = 4
 """Number of lesions that choose: each costs a refit for each taper tried."""
 TAPER_RANGE = (0.6, 1.3)
-"""Range of the taper, relative to what the spectrum says: the spectrum tells it to a tenth, or one axis not at all."""
+"""Bounds of the taper, relative to the spectrum's median: that is right to a tenth, or along one axis not at all."""
 TAPER_TOLERANCE = 0.01
-"""Tolerance of the taper: a hundredth moves a total susceptibility by 0.2 %."""
+"""Tolerance of the taper, fraction of the half axis: a hundredth moves a total susceptibility by 0.2 %."""
 MIN_COST_DROP = 15.0
-"""Least drop of the cost for which lesions are believed: weak ones say nothing of a filter."""
+"""Least drop of the cost, in squared SDs of independent values, at which the taper is changed: weak lesions do not
+show a filter."""
 
 
 def choose_filter_taper(
@@ -33,24 +44,26 @@ def choose_filter_taper(
 ) -> tuple[Acquisition, dict[int, FitState]]:
     """Choose the taper of a cosine filter that explains the strongest lesions best, alike along all axes.
 
-    Only where the spectrum shows such a filter (Tukey's or Hann's). A width of the point spread, which is never less
-    than 0, cannot make up for a taper that is too wide.
-
     Parameters
     ----------
     patches : sequence of Patch
-        At least one.
+        Patches of the scan's lesions, at least one.
     acquisition : Acquisition
-        What is known of the scan.
+        Properties of the scan, with the windows that the spectrum shows.
     fits : dict of int to FitState
-        Initial fits by number of the patch that hold for this acquisition.
+        Initial fits by index of the patch that hold for this acquisition.
 
     Returns
     -------
     Acquisition
-        With its windows, and the noise that belongs to them.
+        The same with the chosen taper and the noise that belongs to it; unchanged where the spectrum shows no cosine
+        filter (Tukey's or Hann's) or the lesions do not determine its taper.
     dict of int to FitState
-        Initial fits by number of the patch that hold for this acquisition.
+        Initial fits by index of the patch that hold for this acquisition.
+
+    Notes
+    -----
+    The noise SD before the filter is that measured after it, over the product of `noise_retained` along the axes.
     """
     found = acquisition.windows
     tapers = [w.taper for w in found if _is_cosine(w)]
@@ -62,11 +75,11 @@ def choose_filter_taper(
     fits = fits | dict(zip(missing, made, strict=True))
 
     def with_taper(taper: float) -> KSpaceWindows:
-        one, two, three = (w._replace(taper=taper) if _is_cosine(w) else w for w in found)
-        return one, two, three
+        x, y, z = (w._replace(taper=taper) if _is_cosine(w) else w for w in found)
+        return x, y, z
 
     def cost(windows: KSpaceWindows) -> float:
-        return sum(run_each(lambda i: _unexplained(fits[i], windows), chosen))
+        return sum(run_each(lambda i: _cost_with_windows(fits[i], windows), chosen))
 
     typical = float(np.median(tapers))
     bounds = (TAPER_RANGE[0] * typical, min(1.0, TAPER_RANGE[1] * typical))
@@ -79,18 +92,20 @@ def choose_filter_taper(
     if patches[0].independent_per_voxel * (cost(found) - best.fun) < MIN_COST_DROP:
         return acquisition, fits
     windows = with_taper(float(best.x))
-    quieter = np.prod(
+    # The noise was measured in the image: with another filter it follows from another noise before the filter.
+    noise_ratio = np.prod(
         [noise_retained(old) / noise_retained(new) for old, new in zip(found, windows, strict=True)]
     )
-    return replace(acquisition, windows=windows, noise_sd=acquisition.noise_sd * float(quieter)), {}
+    return replace(acquisition, windows=windows, noise_sd=acquisition.noise_sd * float(noise_ratio)), {}
 
 
 def _is_cosine(window: KSpaceWindow) -> bool:
+    """Whether a window falls to 0 as a cosine (Tukey's or Hann's)."""
     return window.taper > 0 and window.height == 0
 
 
-def _unexplained(fit: FitState, windows: KSpaceWindows) -> float:
-    """Return the cost of the data per independent value where k-space was acquired through other windows."""
+def _cost_with_windows(fit: FitState, windows: KSpaceWindows) -> float:
+    """Return the cost of the data, per independent value, of a fit repeated with other k-space windows."""
     patch = fit.model.patch
-    again = refit_on_patch(fit, patch.with_acquisition(replace(patch.acquisition, windows=windows)))
-    return again.data_cost() / again.model.patch.independent_per_voxel
+    refit = refit_on_patch(fit, patch.with_acquisition(replace(patch.acquisition, windows=windows)))
+    return refit.data_cost() / refit.model.patch.independent_per_voxel

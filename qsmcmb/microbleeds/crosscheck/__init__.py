@@ -1,7 +1,7 @@
-"""Two estimators that fail for other reasons than the fit, and what a scan says where no lesion was found.
+"""Two estimators that fail for other reasons than the fit, the dipole at a given position, and the void.
 
-Map sum: M = V sum_ball (chi - background), divided by the part that the pipeline keeps of the fitted dipole.
+Map sum: M = v sum_ball (chi - background), divided by the fraction that the pipeline leaves of the fitted dipole.
 Signal loss: the volume V = sum (1 - Re S / S_tissue) v of the lost signal, which for a strong source is
 2 pi / (9 sqrt 3) gamma B0 TE |M| (`signal_loss` has the exact curve). `agreement` compares them with the fit.
-`forced_dipole` reads M at a given place from the local field; `visible_void` measures the dark region.
+`forced_dipole` reads M at a given position from the local field; `visible_void` measures the dark region.
 """

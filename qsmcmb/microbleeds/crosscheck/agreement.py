@@ -1,4 +1,7 @@
-"""Whether lesion fit, map sum and signal loss say the same: they fail for different reasons."""
+"""Agreement of the three estimators: lesion fit, map sum and signal loss, which fail for different reasons.
+
+Two estimates disagree where |a - b| > 3 sqrt(sd_a^2 + sd_b^2).
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,26 @@ import numpy as np
 
 from qsmcmb.model import Estimate
 
+__all__ = ["estimators_disagree"]
+
 DISAGREE_SD = 3.0
-FLAG = "estimators-disagree"
+"""Difference of two estimates, in SDs of the difference, above which they disagree: by chance 0.3 % do."""
 
 
 def estimators_disagree(fit: Estimate, others: Sequence[Estimate | None]) -> bool:
     """Return whether another estimate differs from the fit by more than 3 SDs of their difference.
+
+    Parameters
+    ----------
+    fit : Estimate
+        Total susceptibility by the lesion fit, ppm mm3.
+    others : sequence of Estimate or None
+        Total susceptibility by the other estimators, ppm mm3; those that are None or not finite do not count.
+
+    Returns
+    -------
+    bool
+        True where at least one of them differs.
 
     Examples
     --------

@@ -2,10 +2,11 @@
 
 The objective is a robust weighted sum of squares, with Gaussian priors on what is known beforehand,
 
-    C(p) = sum w^2 rho(|s(p) - d|) + (p - p0)^T Sigma^-1 (p - p0),
+    C(p) = sum rho(w |s(p) - y|) + (p - p0)^T Sigma^-1 (p - p0),
 
-minimised by Levenberg-Marquardt (doi:10.1137/0111030). `initial` starts from the field map, `shape_selection` compares
-ball, spheroid and pair, `refinement` adds the tissue's Gaussian process, `uncertainty` turns the end into an SD. `vein`
-and `adjacent_vein` compare with an infinite cylinder by the Bayesian information criterion
-(doi:10.1214/aos/1176344136).
+of the model's signal s and the data y, minimised by Levenberg-Marquardt (doi:10.1137/0111030). `initial` starts from
+the field map (`field_fit`), `shape_selection` compares ball, spheroid and pair, `refinement` adds the Gaussian process
+prior of the tissue, `uncertainty` turns the fit state into an SD. `vein` and `adjacent_vein` compare with an infinite
+cylinder by the Bayesian information criterion (doi:10.1214/aos/1176344136). `refinement.fit_lesion` is the whole fit
+of one lesion by itself.
 """

@@ -1,7 +1,10 @@
-"""A vein beside a lesion: a cylinder in the lesion's surroundings, fitted in turn with it.
+"""Adjacent vein of a lesion: an infinite cylinder beside the body, fitted in turn with it.
 
-A vein a few millimetres away has a field that the tissue's processes cannot make, and a lesion that stands alone takes
-a part of it for its own. Where a line explains what a poor fit leaves, it becomes a neighbour of the lesion.
+A vein a few millimetres away has a field that the tissue's Gaussian process cannot make, and a lesion that is fitted
+alone takes a part of it for its own. Where a refined fit leaves a high core residual, lines are searched in the field
+that polynomials leave around the fitted lesion. Then a cylinder is fitted with the lesion as its neighbour, the lesion
+with the cylinder as its neighbour, and each once more. The vein is kept where the sum of both costs is lower by the
+Bayesian information criterion (Schwarz 1978, doi:10.1214/aos/1176344136).
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import numpy as np
 
 from qsmcmb.microbleeds.fit.field_fit import detrend_field, voxels_outside_void
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState, minimise
-from qsmcmb.microbleeds.fit.vein import STRAIGHT_VEIN_MM, Vein, candidate_lines, fit_cylinder
+from qsmcmb.microbleeds.fit.vein import STRAIGHT_VEIN_MM, CylinderStart, Vein, candidate_lines, fit_cylinder
 from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import COARSE_CELL_MM, PointSpread
@@ -18,63 +21,99 @@ from qsmcmb.microbleeds.signal.source_shapes import CYLINDER, LAYOUT
 from qsmcmb.microbleeds.signal.tissue import MIN_HETEROGENEITY
 from qsmcmb.typing import ComplexArray, FloatArray
 
-POOR_CORE = 0.6
-"""Weighted residual of the core from which a vein is looked for."""
-STEPS_MM = np.arange(-4.0, 4.5)
-"""How far from the lesion, across."""
+__all__ = ["fit_adjacent_vein"]
+
+MIN_CORE_RESIDUAL = 0.6
+"""Core residual, SDs, from which a vein is looked for: below it the lesion alone describes the scan."""
+SHIFTS_ACROSS_MM = np.arange(-4.0, 4.5)
+"""Shifts of a line from the lesion, mm, along each of two axes across it: veins further away hardly change a lesion."""
 MAX_CENTRE_SHIFT_MM = 1.0
-"""How far the lesion's centre may move: what goes further is something else."""
-VEIN_SD = 0.25
-"""SD over the change that a vein makes: how well it is known."""
+"""Largest shift of the lesion's centre by the vein, mm: a fit that moves further describes something else."""
+VEIN_SD_FRACTION = 0.25
+"""Ratio of the SD that a vein beside the lesion adds to the change of the total susceptibility by it: a quarter of the
+change may be wrong."""
 
 
-def fit_adjacent_vein(found: FitState) -> tuple[FitState, Vein | None]:
-    """Return a refined fit with a vein beside the lesion, and the vein, where that explains the scan better (BIC)."""
-    if found.core_residual() < POOR_CORE or found.model.patch.acquisition.heterogeneity <= MIN_HETEROGENEITY:
-        return found, None
-    patch = found.model.patch.restricted_to(STRAIGHT_VEIN_MM)
-    left = detrend_field(patch, _field_left_hz(found), voxels_outside_void(patch))
-    # Veins are paramagnetic.
-    lines = [line for line in candidate_lines(patch, left, STEPS_MM)[0] if line.strength > 0]
+def fit_adjacent_vein(state: FitState) -> tuple[FitState, Vein | None]:
+    """Fit a vein beside a lesion where both together explain the scan better.
+
+    Parameters
+    ----------
+    state : FitState
+        The refined fit of a lesion.
+
+    Returns
+    -------
+    lesion : FitState
+        The lesion's fit beside the vein; `state` itself where there is none.
+    vein : Vein or None
+        None where the lesion alone explains the scan as well, or in a liquid.
+    """
+    heterogeneity = state.model.patch.acquisition.heterogeneity
+    if state.core_residual() < MIN_CORE_RESIDUAL or heterogeneity <= MIN_HETEROGENEITY:
+        return state, None
+    patch = state.model.patch.restricted_to(STRAIGHT_VEIN_MM)
+    lines = _paramagnetic_lines(state, patch)
     if not lines:
-        return found, None
-    whole, p = found.model, found.parameters
-    lesion = patch.values_from_wider(whole.patch, found.objective.signal.factor)
-    vein = fit_cylinder(patch, lines, lesion)
-    around = minimise(_with_extra_neighbour(whole, _factor(vein, whole.patch)), p)
-    # The lesion beside which the vein was fitted had a part of it.
-    lesion = patch.values_from_wider(whole.patch, whole.signal(around.parameters).factor)
-    vein = minimise(vein.model.with_neighbours(lesion), vein.parameters)
-    around = minimise(_with_extra_neighbour(whole, _factor(vein, whole.patch)), around.parameters)
-    bic_difference = found.bic() - around.bic() - vein.bic_penalty()
-    change = around.parameters[LAYOUT.known] - p[:4]
-    if bic_difference <= 0 or around.left_mask or np.linalg.norm(change[1:]) > MAX_CENTRE_SHIFT_MM:
-        return found, None
-    model_selection_sd = float(np.hypot(found.model_selection_sd_ppm_mm3, VEIN_SD * change[0]))
-    return around.with_model_selection_sd(model_selection_sd), Vein.of(vein, bic_difference)
+        return state, None
+    lesion, vein = _fit_in_turn(state, patch, lines)
+    bic_difference = state.bic() - lesion.bic() - vein.bic_penalty()
+    change = lesion.parameters[LAYOUT.total_and_centre] - state.parameters[LAYOUT.total_and_centre]
+    moved = np.linalg.norm(change[LAYOUT.centre]) > MAX_CENTRE_SHIFT_MM
+    if bic_difference <= 0 or lesion.left_mask or moved:
+        return state, None
+    sd = float(np.hypot(state.model_selection_sd_ppm_mm3, VEIN_SD_FRACTION * change[LAYOUT.total]))
+    return lesion.with_model_selection_sd(sd), Vein.of(vein, bic_difference)
 
 
-def _field_left_hz(found: FitState) -> FloatArray:
-    """Return the field that polynomials leave around the fitted lesion, Hz, in the neighbourhood's box."""
-    model = found.model
-    patch, factor = model.patch, found.objective.signal.factor
+def _paramagnetic_lines(state: FitState, patch: Patch) -> list[CylinderStart]:
+    """Return the lines of positive susceptibility, as veins have, that explain best what a fitted lesion leaves."""
+    detrended = detrend_field(patch, _residual_field_hz(state), voxels_outside_void(patch))
+    lines, _ = candidate_lines(patch, detrended, SHIFTS_ACROSS_MM)
+    return [line for line in lines if line.strength > 0]
+
+
+def _fit_in_turn(state: FitState, patch: Patch, lines: list[CylinderStart]) -> tuple[FitState, FitState]:
+    """Return the fits of a lesion and of a vein beside it, each made twice with the other as its neighbour.
+
+    The lesion is fitted in its own patch, the vein in a smaller one, in which it is straight.
+    """
+    model = state.model
+    lesion_factor = patch.values_from_wider(model.patch, state.objective.signal.factor)
+    vein = fit_cylinder(patch, lines, lesion_factor)
+    lesion = minimise(_with_extra_neighbour(model, _vein_factor(vein, model.patch)), state.parameters)
+    # The lesion beside which the vein was fitted first had a part of it. Its factor is that of the model without the
+    # vein as a neighbour.
+    lesion_factor = patch.values_from_wider(model.patch, model.signal(lesion.parameters).factor)
+    vein = minimise(vein.model.with_neighbours(lesion_factor), vein.parameters)
+    lesion = minimise(_with_extra_neighbour(model, _vein_factor(vein, model.patch)), lesion.parameters)
+    return lesion, vein
+
+
+def _residual_field_hz(state: FitState) -> FloatArray:
+    """Return the field that polynomials leave around the fitted lesion, Hz, in the patch's box."""
+    model = state.model
+    patch, factor = model.patch, state.objective.signal.factor
     phase, _ = model.polynomial.fitted(patch, factor)
     shape = (len(patch.acquisition.te_s), -1)
-    rest = (
+    residual = (
         model.data
         * np.exp(-1j * np.angle(factor))
         * np.exp(-1j * model.polynomial.phase.value(phase).ravel())
     )
     te = np.array(patch.acquisition.te_s)[:, None]
     weight = (np.abs(model.data) ** 2).reshape(shape)
-    turn = np.angle(rest).reshape(shape)
+    residual_phase = np.angle(residual).reshape(shape)
+    # Weighted least squares of the phase 2 pi f TE over the echoes: a phase's variance falls with the squared signal.
     field = np.zeros(patch.inside.shape)
-    field[patch.inside] = (weight * te * turn).sum(axis=0) / (2 * np.pi * (weight * te**2).sum(axis=0))
+    field[patch.inside] = (weight * te * residual_phase).sum(axis=0) / (
+        2 * np.pi * (weight * te**2).sum(axis=0)
+    )
     return field
 
 
-def _factor(vein: FitState, patch: Patch) -> ComplexArray:
-    """Return a vein's factor on the signal in a neighbourhood, over (echo and voxel inside)."""
+def _vein_factor(vein: FitState, patch: Patch) -> ComplexArray:
+    """Return a vein's factor on the signal in a patch, (echo and voxel inside,)."""
     line = vein.source
     spread = PointSpread(
         patch,

@@ -1,6 +1,10 @@
-"""Cramer-Rao bound of a lesion fit: no unbiased estimator of the same model has a smaller SD.
+"""Cramer-Rao bound of a lesion fit: the smallest SD that an unbiased estimator of the same model can have.
 
-Rao 1945; Kay, Fundamentals of Statistical Signal Processing (1993), 3.9 and 15.7: complex signal in white noise.
+With complex samples in white noise of SD sigma per channel and the Jacobian J by all real parameters, the Fisher matrix
+is F = Re(J^H J) / sigma^2 and var(p_i) >= (F^-1)_ii. No inverse of F is formed: (F^-1)_ii is one over the squared
+length of what is left of column i when all other columns are projected out.
+
+Kay, Fundamentals of Statistical Signal Processing: Estimation Theory (1993), sections 3.9 and 15.7.
 """
 
 from __future__ import annotations
@@ -9,6 +13,12 @@ import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.typing import ComplexArray, FloatArray
+
+__all__ = ["cramer_rao_sd"]
+
+MIN_INDEPENDENT_POWER = 1e-20
+"""Ratio of the squared length of what other columns leave of a column to that of the column, below which it is nothing
+but rounding."""
 
 
 def cramer_rao_sd(jacobian: ComplexArray, noise_sd: float | FloatArray, *, parameter: int = 0) -> float:
@@ -39,6 +49,11 @@ def cramer_rao_sd(jacobian: ComplexArray, noise_sd: float | FloatArray, *, param
     The Fisher matrix is Re(J^H J) / SD^2. A prior (on the radius, say) is not in the bound: an estimate that
     uses one can lie below it.
 
+    References
+    ----------
+    Kay S. M. Fundamentals of Statistical Signal Processing: Estimation Theory. Prentice Hall, 1993, sections 3.9
+    and 15.7.
+
     Examples
     --------
     >>> cramer_rao_sd(np.ones((100, 1), complex), 1.0)
@@ -51,15 +66,16 @@ def cramer_rao_sd(jacobian: ComplexArray, noise_sd: float | FloatArray, *, param
             fix="estimate the noise of the scan first",
         )  # fmt: skip
     weighted = np.asarray(jacobian, dtype=np.complex128) / sd[:, None]
+    # Real and imaginary part are samples of their own: Re(J^H J) is the normal matrix of the stacked columns.
     stacked = np.concatenate([weighted.real, weighted.imag])
-    asked = stacked[:, parameter]
+    column = stacked[:, parameter]
     others = np.delete(stacked, parameter, axis=1)
-    # What is left of the parameter's column when all others have taken their part: no inverse of an
-    # ill-conditioned matrix.
+    # Columns have different units: scaled to length 1, those of length 0 left out.
     scale = np.linalg.norm(others, axis=0)
     others = others[:, scale > 0] / scale[scale > 0]
-    left = asked - others @ np.linalg.lstsq(others, asked, rcond=None)[0] if others.size else asked
-    power = float(left @ left)
-    if power <= 1e-20 * float(asked @ asked):
+    # Least squares and not the inverse of an ill-conditioned normal matrix.
+    independent = column - others @ np.linalg.lstsq(others, column, rcond=None)[0] if others.size else column
+    power = float(independent @ independent)
+    if power <= MIN_INDEPENDENT_POWER * float(column @ column):
         return float("inf")
     return float(1 / np.sqrt(power))

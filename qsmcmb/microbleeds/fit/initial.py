@@ -1,4 +1,8 @@
-"""The first fit of a lesion: where the field form says it may be, and what it may be made of."""
+"""Initial fit of a lesion: started from the field map, with polynomials for the tissue.
+
+The field fit gives total susceptibility and centre. From there the shape is selected with a dark core. Where the field
+asks for a ball whose inside is bright, a core that retains its signal is fitted, too, and wins by its cost.
+"""
 
 from __future__ import annotations
 
@@ -11,35 +15,53 @@ from qsmcmb.microbleeds.fit.shape_selection import select_shape
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.source_shapes import Source
 
+__all__ = ["initial_fit"]
+
 MIN_SIGNAL_RETAINING_COST_DROP = 15.0
-"""Least drop of the cost for a core that keeps its signal."""
+"""Least drop of the cost for a core that retains its signal, squared SDs: as much as another shape must bring."""
 MIN_SIGNAL_RETAINING_CHI_PPM = 0.1
-"""What keeps its signal and has less susceptibility is a tissue, not a lesion."""
+"""Least susceptibility difference of a signal-retaining lesion, ppm: less is tissue, such as a nucleus."""
 MAX_START_DEVIATION_SD = 1.5
-"""Distance from the point, in its SDs, beyond which the field form has found something else."""
+"""Largest distance of the field fit's centre from the point, in the point's SDs: beyond it is something else."""
+MIN_FRACTION_OF_FIELD_FIT = 0.3
+"""Least ratio of a fit's total susceptibility to the field fit's: a weaker one has been lost on the way."""
 
 
 def initial_fit(patch: Patch) -> FitState:
-    """Fit a lesion from the field alone: dark inside or, where that explains the scan better, with its signal kept."""
+    """Fit a lesion from the field map alone, dark inside or retaining its signal.
+
+    Parameters
+    ----------
+    patch : Patch
+        The scan around the point.
+
+    Returns
+    -------
+    FitState
+        The fit with the lower cost, its tissue described by polynomials.
+    """
     start = fit_point_dipole(patch, patch.field_hz)
     patch = with_fitted_field(patch, start)
     return _prefer_signal_retaining(patch, _dark_core_fit(patch, start))
 
 
 def _dark_core_fit(patch: Patch, start: Source) -> FitState:
+    """Return the fit of a dark body from the field fit, or from its strength at the point where that fails."""
+    # Beside a sinus or another lesion the strongest dipole is not at the point; its strength still gives a scale.
     if np.linalg.norm(start.centre_mm / patch.point_sd_mm) > MAX_START_DEVIATION_SD:
         start = start._replace(centre_mm=(0.0, 0.0, 0.0))
-    fit = select_shape(patch, start)
-    if fit.converged and abs(fit.source.total_chi_ppm_mm3) > 0.3 * abs(start.total_chi_ppm_mm3):
-        return fit
+    state = select_shape(patch, start)
+    least = MIN_FRACTION_OF_FIELD_FIT * abs(start.total_chi_ppm_mm3)
+    if state.converged and abs(state.source.total_chi_ppm_mm3) > least:
+        return state
     centred = select_shape(patch, Source(start.total_chi_ppm_mm3, (0.0, 0.0, 0.0), start.radius_mm))
-    return min(fit, centred, key=lambda f: f.residual)
+    return min(state, centred, key=lambda s: s.residual)
 
 
 def _prefer_signal_retaining(patch: Patch, dark: FitState) -> FitState:
-    """Return the fit of a ball that keeps its signal where that explains the scan better than a dark one."""
+    """Return the fit of a signal-retaining ball where that explains the scan better than a dark body."""
     ball = fit_signal_retaining_ball(patch, patch.field_hz)
     if ball is None or ball.dchi_ppm < MIN_SIGNAL_RETAINING_CHI_PPM:
         return dark
-    kept = select_shape(patch, ball, core_decay=SIGNAL_RETAINING_CORE)
-    return kept if dark.objective.cost - kept.objective.cost > MIN_SIGNAL_RETAINING_COST_DROP else dark
+    bright = select_shape(patch, ball, core_decay=SIGNAL_RETAINING_CORE)
+    return bright if dark.objective.cost - bright.objective.cost > MIN_SIGNAL_RETAINING_COST_DROP else dark

@@ -1,4 +1,13 @@
-"""TODO."""
+"""Shape selection: ball, spheroid or pair of equal balls, with polynomials for the tissue.
+
+A ball is fitted from several radii. Where its core residual is high, or a spheroid of the same volume, not yet fitted,
+costs less, a spheroid is fitted along the best of 13 axes and a second ball is tried along the spheroid's axis (a pair
+of equal balls); where neither describes the core, pairs in all directions, in place of the ball and beside it, and
+last a large pair of weak contrast. Another shape wins where the cost falls by MIN_SHAPE_COST_DROP and the residual
+falls around the ball and around each of its own bodies: a body that describes a sinus nearby lowers only the cost.
+Shapes that lower the cost without winning widen the SD (model averaging in a rough form, see Kass and Raftery 1995,
+doi:10.1080/01621459.1995.10476572).
+"""
 
 from __future__ import annotations
 
@@ -8,11 +17,7 @@ import numpy as np
 
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState, minimise, triple
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
-from qsmcmb.microbleeds.fit.priors import (
-    SIGNAL_RETAINING_CORE,
-    dark_core,
-    expected_radius_mm,
-)
+from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE, dark_core, expected_radius_mm
 from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import COARSE_CELL_MM
@@ -27,43 +32,45 @@ from qsmcmb.microbleeds.signal.source_shapes import (
 )
 from qsmcmb.typing import ComplexArray, FloatArray
 
+__all__ = [
+    "LARGE_PAIR_RADIUS_MM",
+    "MAX_CORE_RESIDUAL_RATIO",
+    "MAX_PAIR_CORE_RESIDUAL",
+    "large_pair",
+    "residual_ratio",
+    "select_shape",
+    "shape_choice_sd",
+]
+
 RADIUS_STARTS = (0.75, 1.0, 1.3)
-
-
+"""Ratios of the radii that a ball is started from to the expected radius: about half and twice the volume."""
 MAX_BALL_CORE_RESIDUAL = 0.6
-"""Above this weighted residual within CORE_MM one ball does not describe the lesion."""
-
-
-PAIR_RADIUS_RATIO = 0.8
-"""Radius of two balls that fill the volume of one, and half their distance when they touch."""
-
-
+"""Core residual, SDs, above which one ball does not describe the lesion: with 0.95 errors of pairs reached 51 %."""
 MAX_PAIR_CORE_RESIDUAL = 1.0
-"""Above this one a pair is looked for in all directions, too."""
-
-
+"""Core residual, SDs, above which a shape does not describe the lesion and pairs are tried in all directions."""
+MIN_PRESENT_SD = 3.0
+"""Least ratio of a ball's total susceptibility to its sandwich SD at which other shapes are tried: below it the fit may
+be noise, which has no shape."""
+PAIR_RADIUS_RATIO = 0.8
+"""Ratio of the radius of each of two equal balls to that of the ball of their volume, 2^(-1/3). They start touching, so
+that it gives half the distance of their centres, too."""
 LARGE_PAIR_RADIUS_MM, LARGE_PAIR_CHI_PPM = 2.2, 0.5
-"""Radius and susceptibility of the two balls of a large and pale pair."""
-
-
+"""Radius (mm) and susceptibility difference (ppm) of a large pair of weak contrast: pairs of 2.2 to 2.4 mm and 0.45 ppm
+have neither a ball's field nor its void, and had read as half of themselves or less."""
 MIN_SHAPE_COST_DROP = 15.0
-"""Least drop of the cost for another shape: the evidence that three more parameters must bring."""
-
-
+"""Least drop of the cost for another shape, squared SDs: the evidence that three more parameters must bring."""
 START_FOCUS_RATIO = 0.8
-"""Focal distance over radius from which a spheroid is started: a third as long again as wide."""
-
-
+"""Ratio of focal distance (centre to focus) to the radius of the ball of its volume at which a spheroid is started:
+a body a third longer than wide."""
 MODEL_SELECTION_SD_FRACTION = 0.6
-"""SD over the difference that a shape in doubt makes: its total susceptibility is within the 95 % interval."""
-
-
-MAX_RIVAL_RATIO = 1.5
-"""Largest such difference, over the ball's total susceptibility: what is several times as large is something else."""
-
-
+"""Ratio of the SD to the change of the total susceptibility by a shape that may be right: the change then lies within
+the 95 % interval."""
+MAX_SHAPE_CHANGE_RATIO = 1.5
+"""Largest change of the total susceptibility by another shape that widens the SD, relative to the ball's own: a shape
+of several times the ball's total susceptibility describes something else."""
 MAX_CORE_RESIDUAL_RATIO = 0.87
-"""Largest weighted residual that another shape may leave around each of its bodies, over what one ball leaves."""
+"""Largest ratio of the residual around each body of another shape to what one ball leaves there: pairs and ellipsoids
+leave 0.3 to 0.81, a body that describes a sinus nearby 0.90 and more."""
 
 
 def select_shape(
@@ -73,82 +80,164 @@ def select_shape(
     neighbours: ComplexArray | None = None,
     core_decay: CoreDecay | None = None,
 ) -> FitState:
-    """Fit one lesion, or a pair where one does not do, among tissue that polynomials describe.
+    """Fit a lesion by the shape that explains the scan best, with polynomials for the tissue.
 
-    Parameters as for `fit_lesion`; `core_decay` is what is expected of the inside, dark by default. A dark core hides
-    its size: only there the radius of `source` says less than its total susceptibility.
+    Parameters
+    ----------
+    patch : Patch
+        The scan around the point.
+    source : Source
+        Where to start. Its radius lays out the cells; only for a signal-retaining core is it a start, too. A dark
+        core hides its size, and the start is the radius expected for its total susceptibility.
+    neighbours : ndarray of shape (echo and voxel,), optional
+        Factor of other lesions on the signal.
+    core_decay : CoreDecay, optional
+        Expected decay inside the body; that of a bleed by default.
+
+    Returns
+    -------
+    FitState
+        A ball, a spheroid or a pair; a ball's model-selection SD holds the shapes that may be right instead.
     """
-    core_decay = core_decay or dark_core(patch.acquisition.b0_tesla)
+    ball = _fit_ball(patch, source, neighbours, core_decay or dark_core(patch.acquisition.b0_tesla))
+    start, start_cost = _spheroid_start(ball)
+    if _is_ball(ball, start_cost):
+        return ball
+    tried = _fit_along_spheroid(ball, start)
+    best = _best_shape(ball, tried)
+    if best is ball or best.core_residual() > MAX_PAIR_CORE_RESIDUAL:
+        tried += _fit_pairs(ball)
+        best = _best_shape(ball, tried)
+    if best.core_residual() > MAX_PAIR_CORE_RESIDUAL:
+        tried.append(_fit_large_pair(ball))
+        best = _best_shape(ball, tried)
+    return ball.with_model_selection_sd(shape_choice_sd(ball, tried)) if best is ball else best
+
+
+def _fit_ball(
+    patch: Patch, source: Source, neighbours: ComplexArray | None, core_decay: CoreDecay
+) -> FitState:
+    """Fit a ball from the best of some radii."""
     model = LesionModel(patch, source, core_decay=core_decay, neighbours=neighbours, cell_mm=COARSE_CELL_MM)
     radius = source.radius_mm if core_decay == SIGNAL_RETAINING_CORE else expected_radius_mm(source)
     starts = [model.start_parameters(source._replace(radius_mm=scale * radius)) for scale in RADIUS_STARTS]
-    first = min(starts, key=lambda p: evaluate_objective(model, p).cost)
-    one = minimise(model, first)
-    core_residual = one.core_residual()
-    start, cost = _spheroid_start(one)
-    # What is small may be drawn out and leave little; a ball drawn out that far is worse at once.
-    if core_residual < MAX_BALL_CORE_RESIDUAL and cost > one.objective.cost:
-        return one
-    # Nothing there has no shape; a core that is poor is not nothing.
-    if core_residual < MAX_PAIR_CORE_RESIDUAL and abs(one.parameters[LAYOUT.total]) < 3 * one.sandwich_sd():
-        return one
-    spheroid = minimise(one.model.with_shape(SPHEROID), start, max_cost=one.objective.cost)
-    tried = [spheroid, _fit_pair_along(spheroid)]
-    best = _best_shape(one, tried)
-    if best is one or best.core_residual() > MAX_PAIR_CORE_RESIDUAL:
-        tried += _fit_pairs(one)
-        best = _best_shape(one, tried)
-    if best.core_residual() > MAX_PAIR_CORE_RESIDUAL:
-        tried.append(_fit_large_pair(one))
-        best = _best_shape(one, tried)
-    return _with_shape_uncertainty(one, tried) if best is one else best
+    return minimise(model, _best_start(model, starts))
 
 
-def _best_shape(one: FitState, others: Sequence[FitState]) -> FitState:
-    """Return the fit that explains a lesion best; one ball where the others do not explain more."""
-    more = [
+def _best_start(model: LesionModel, starts: Sequence[FloatArray]) -> FloatArray:
+    """Return the start, among some parameter vectors, at which the cost is least."""
+    return min(starts, key=lambda p: evaluate_objective(model, p).cost)
+
+
+def _is_ball(ball: FitState, spheroid_cost: float) -> bool:
+    """Whether no other shape need be tried: a ball describes the core, or the fit is too weak to show a shape."""
+    core_residual = ball.core_residual()
+    # A small elongated body leaves little around a ball; a ball elongated that far costs more at once.
+    if core_residual < MAX_BALL_CORE_RESIDUAL and spheroid_cost > ball.objective.cost:
+        return True
+    # A weak ball with a poor core is not nothing: it may be a large body of weak contrast.
+    total = ball.parameters[LAYOUT.total]
+    return bool(core_residual < MAX_PAIR_CORE_RESIDUAL and abs(total) < MIN_PRESENT_SD * ball.sandwich_sd())
+
+
+def _fit_along_spheroid(ball: FitState, start: FloatArray) -> list[FitState]:
+    """Fit a spheroid from some parameters, and a pair along its axis."""
+    spheroid = minimise(ball.model.with_shape(SPHEROID), start, max_cost=ball.objective.cost)
+    return [spheroid, _fit_pair_along(spheroid)]
+
+
+def _best_shape(ball: FitState, others: Sequence[FitState]) -> FitState:
+    """Return the fit of least cost among the ball and the shapes that also leave less residual around each body."""
+    better = [
         other
         for other in others
-        if _residual_ratio(other, one) < MAX_CORE_RESIDUAL_RATIO
-        and _cost_drop(other, one) > MIN_SHAPE_COST_DROP
+        if residual_ratio(other, ball) < MAX_CORE_RESIDUAL_RATIO
+        and _cost_drop(other, ball) > MIN_SHAPE_COST_DROP
     ]
-    return min([one, *more], key=lambda fit: fit.objective.cost)
+    return min([ball, *better], key=lambda state: state.objective.cost)
 
 
-def _cost_drop(other: FitState, one: FitState) -> float:
-    return one.objective.cost - other.objective.cost
+def _cost_drop(other: FitState, ball: FitState) -> float:
+    """Return by how much another shape's cost is below the ball's, squared SDs."""
+    return ball.objective.cost - other.objective.cost
 
 
-def _residual_ratio(other: FitState, one: FitState) -> float:
-    """Return the most that another shape leaves around the ball and around each of its bodies, over what the ball does.
+def residual_ratio(other: FitState, ball: FitState) -> float:
+    """Return the largest ratio of another shape's residual to the ball's, around the ball and around each body.
 
-    A second ball that describes something else nearby lowers the cost, but leaves what is around it as it is. One
-    outside the mask leaves nothing that is seen: infinity.
+    Parameters
+    ----------
+    other : FitState
+        Fit of another shape.
+    ball : FitState
+        Fit of one ball.
+
+    Returns
+    -------
+    float
+        Below 1 where the other shape explains all of these core regions better; infinite where one of its bodies lies
+        outside the mask, where no voxel could contradict it.
+
+    Notes
+    -----
+    A second ball that describes something else nearby lowers the cost, but leaves the residual around the first.
     """
     if other.left_mask:
         return np.inf
-    centres = [one.source.centre_mm, *(triple(row[ROW_CENTRE]) for row in other.rows)]
-    return max(other.core_residual(c) / max(one.core_residual(c), 1e-9) for c in centres)
+    centres = [ball.source.centre_mm, *(triple(row[ROW_CENTRE]) for row in other.rows)]
+    return max(other.core_residual(c) / max(ball.core_residual(c), 1e-9) for c in centres)
 
 
-def _with_shape_uncertainty(one: FitState, others: Sequence[FitState]) -> FitState:
-    """Return a ball whose SD knows of shapes that lower the cost, and may or may not be right."""
-    total = one.parameters[LAYOUT.total]
-    moved = [
-        min(abs(other.parameters[LAYOUT.total] - total), MAX_RIVAL_RATIO * abs(total))
+def shape_choice_sd(ball: FitState, others: Sequence[FitState]) -> float:
+    """Return the SD of a ball's total susceptibility for shapes that lower the cost and may be right instead.
+
+    Parameters
+    ----------
+    ball : FitState
+        Fit of one ball.
+    others : sequence of FitState
+        Fits of other shapes.
+
+    Returns
+    -------
+    float
+        ppm mm3; 0 where no shape both lowers the cost and leaves less residual.
+    """
+    total = ball.parameters[LAYOUT.total]
+    changes = [
+        min(abs(other.parameters[LAYOUT.total] - total), MAX_SHAPE_CHANGE_RATIO * abs(total))
         for other in others
-        if _cost_drop(other, one) > MIN_SHAPE_COST_DROP and _residual_ratio(other, one) < 1
+        if _cost_drop(other, ball) > MIN_SHAPE_COST_DROP and residual_ratio(other, ball) < 1
     ]
-    return one.with_model_selection_sd(MODEL_SELECTION_SD_FRACTION * float(max(moved, default=0.0)))
+    return MODEL_SELECTION_SD_FRACTION * float(max(changes, default=0.0))
 
 
-def _large_pair(radius_mm: float, sign: int) -> Source:
+def large_pair(radius_mm: float, sign: int) -> Source:
+    """Return a large pair of weak contrast at the point.
+
+    Parameters
+    ----------
+    radius_mm : float
+        Radius of each ball, mm, > 0.
+    sign : {1, -1}
+        Sign of the susceptibility difference.
+
+    Returns
+    -------
+    Source
+        Total susceptibility of both balls (ppm mm3), centre, radius of each.
+
+    Examples
+    --------
+    >>> round(large_pair(1.0, -1).total_chi_ppm_mm3, 2)
+    -4.19
+    """
     total = sign * 2 * 4 / 3 * np.pi * radius_mm**3 * LARGE_PAIR_CHI_PPM
     return Source(total, (0.0, 0.0, 0.0), radius_mm)
 
 
 def _fit_pair_along(spheroid: FitState) -> FitState:
-    """Fit two equal balls that lie along a spheroid, in its place."""
+    """Fit two equal balls along a spheroid's axis, in its place."""
     p = spheroid.parameters
     half_axis = (
         PAIR_RADIUS_RATIO * np.exp(p[LAYOUT.log_radius]) * p[LAYOUT.axis] / np.linalg.norm(p[LAYOUT.axis])
@@ -157,53 +246,56 @@ def _fit_pair_along(spheroid: FitState) -> FitState:
     return minimise(spheroid.model.with_shape(BALL_PAIR), start, max_cost=spheroid.objective.cost)
 
 
-def _fit_pairs(one: FitState) -> list[FitState]:
-    """Fit two equal balls in place of the ball fitted, and beside it: that one may be half of the lesion."""
-    model, p = one.model.with_shape(BALL_PAIR), one.parameters
-    whole, half = PAIR_RADIUS_RATIO * np.exp(p[LAYOUT.log_radius]), np.exp(p[LAYOUT.log_radius])
+def _fit_pairs(ball: FitState) -> list[FitState]:
+    """Fit two equal balls beside the ball, which may be half of the lesion, and in its place, in all directions."""
+    model, p = ball.model.with_shape(BALL_PAIR), ball.parameters
+    # The fitted ball is half of the pair, or the pair has its volume.
+    radius = np.exp(p[LAYOUT.log_radius])
+    split_radius = PAIR_RADIUS_RATIO * np.exp(p[LAYOUT.log_radius])
     beside = [
-        _pair_start(p, half * u, 2 * p[LAYOUT.total], centre=p[LAYOUT.centre] + sign * half * u)
+        _pair_start(p, radius * u, 2 * p[LAYOUT.total], centre=p[LAYOUT.centre] + sign * radius * u)
         for u in AXES
         for sign in (1, -1)
     ]
-    instead = [_pair_start(p, whole * u, p[LAYOUT.total], centre=p[LAYOUT.centre]) for u in AXES]
-    best = [min(starts, key=lambda p: evaluate_objective(model, p).cost) for starts in (beside, instead)]
-    return [minimise(model, start, max_cost=one.objective.cost) for start in best]
+    in_place = [_pair_start(p, split_radius * u, p[LAYOUT.total], centre=p[LAYOUT.centre]) for u in AXES]
+    best = [_best_start(model, starts) for starts in (beside, in_place)]
+    return [minimise(model, start, max_cost=ball.objective.cost) for start in best]
 
 
-def _fit_large_pair(one: FitState) -> FitState:
-    """Fit two large balls of weak contrast: of a body so long and pale a ball finds neither size nor sign."""
-    model, p = one.model.with_shape(BALL_PAIR), one.parameters
-    totals = [_large_pair(LARGE_PAIR_RADIUS_MM, sign).total_chi_ppm_mm3 for sign in (1, -1)]
+def _fit_large_pair(ball: FitState) -> FitState:
+    """Fit a large pair of weak contrast: of so long and weak a body the fit of one ball shows neither size nor sign."""
+    model, p = ball.model.with_shape(BALL_PAIR), ball.parameters
+    totals = [large_pair(LARGE_PAIR_RADIUS_MM, sign).total_chi_ppm_mm3 for sign in (1, -1)]
     starts = [
         _pair_start(p, LARGE_PAIR_RADIUS_MM * u, total, centre=p[LAYOUT.centre])
         for u in AXES
         for total in totals
     ]
-    first = min(starts, key=lambda p: evaluate_objective(model, p).cost)
-    return minimise(model, first, max_cost=one.objective.cost)
+    return minimise(model, _best_start(model, starts), max_cost=ball.objective.cost)
 
 
-def _spheroid_start(one: FitState) -> tuple[FloatArray, float]:
-    """Return the parameters of a spheroid of the ball's volume in its place, along the axis of least cost, and that."""
-    model, p = one.model.with_shape(SPHEROID), one.parameters
+def _spheroid_start(ball: FitState) -> tuple[FloatArray, float]:
+    """Return the parameters and the cost of a spheroid of the ball's volume, along the axis of least cost."""
+    model, p = ball.model.with_shape(SPHEROID), ball.parameters
     focus = START_FOCUS_RATIO * np.exp(p[LAYOUT.log_radius])
+    # The shape's own parameters follow the common ones, before the tissue's coefficients.
     starts = [np.concatenate([p[: LAYOUT.n_common], focus * u, p[LAYOUT.n_common :]]) for u in AXES]
     costs = [evaluate_objective(model, start).cost for start in starts]
     best = int(np.argmin(costs))
     return starts[best], costs[best]
 
 
-def _pair_start(one: FloatArray, half_axis: FloatArray, total: float, *, centre: FloatArray) -> FloatArray:
-    """Return a pair's parameters from a ball's; touching balls."""
-    radius = np.log(np.linalg.norm(half_axis))
+def _pair_start(ball: FloatArray, half_axis: FloatArray, total: float, *, centre: FloatArray) -> FloatArray:
+    """Return the parameters of a pair of touching balls from those of a ball."""
+    # Half their distance is their radius where they touch.
+    log_radius = np.log(np.linalg.norm(half_axis))
     return np.concatenate(
         [
             [total],
             centre,
-            [radius],
-            one[LAYOUT.psf_width2 : LAYOUT.n_common],
+            [log_radius],
+            ball[LAYOUT.psf_width2 : LAYOUT.n_common],
             half_axis,
-            one[LAYOUT.n_common :],
+            ball[LAYOUT.n_common :],
         ]
     )

@@ -1,4 +1,16 @@
-"""TODO."""
+"""Uncertainty of a fitted lesion's total susceptibility M.
+
+    SD^2 = noise^2 + shape^2 + hidden^2 + selection^2
+    noise = s sqrt((0.225 process)^2 + sandwich^2 + clutter^2 + floor^2)
+
+process is what noise and the tissue's Gaussian process leave open of M, sandwich what the fit's own residual says,
+clutter what the tissue of the reference patches would have caused; s rises where the fit is poorer than usual, the
+field stronger than 3 T, the voxel elongated, or a part of the patch missing. shape is the variance that the priors of
+psf width and shape carry (and a term of bodies that nearly fill their patch), hidden that of the tissue within the
+lesion, which no scan shows, selection that of the choice of the model. Each part alone misses some lesions. The factors
+were set on the development heads (docs/explanation/lesion-fit.md) and are measured, not derived. The lesion table adds
+one more variance, the systematic SD (`results.measurement`): SD of the row = sqrt(this SD^2 + systematic^2).
+"""
 
 from __future__ import annotations
 
@@ -14,110 +26,116 @@ from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.source_shapes import Source
 from qsmcmb.model import Estimate
 
+__all__ = ["HIDDEN_TISSUE_SD_FRACTION", "LesionFit", "summarise_fit"]
+
 MIN_SD_PPM_MM3 = 0.005
-
-
-GP_VARIANCE_FRACTION = 0.225
-
-
+"""Floor of the SD of noise and clutter, ppm mm3, added to its parts as a square: no lesion is known better."""
+GP_SD_FRACTION = 0.225
+"""Fraction at which the SD left open by noise and the Gaussian process counts: real tissue varies less than the process
+allows. Set on the development heads."""
 TYPICAL_RESIDUAL = 0.6
-
-
+"""Weighted residual, SDs, above which the SD of noise and clutter rises: the fit is poorer than usual."""
 CORE_RESIDUAL_EXPONENT = 2
-
-
+"""Exponent of the rise of the SD with the core residual over TYPICAL_RESIDUAL (that of the whole patch has 1): a poor
+core says more of an error than poor surroundings."""
 FIELD_STRENGTH_EXPONENT = 0.2
-
-
+"""Exponent of the rise of the SD with field strength over 3 T: at 7 T less of the error is noise and tissue."""
+REFERENCE_FIELD_TESLA = 3.0
+"""Field strength at which the factors were set, T."""
 ANISOTROPY_EXPONENT = 0.75
-"""The variance of noise and clutter: what the tissue's processes leave open, in part (a brain differs less from place
-to place than they allow), what the residual and what the places around say, and a floor; more where the fit, the
-core's above all, is poorer than usual, at a stronger field than 3 T, and the longer a voxel is."""
-
-
+"""Exponent of the rise of the SD with the ratio of a voxel's longest to its shortest edge: measured, unexplained."""
 LARGE_BODY_RADIUS_MM = 5.0
-
-
+"""Radius, mm, from which a body leaves little tissue around it in its patch of 8 mm."""
 LARGE_BODY_SD_FRACTION = 0.02
-"""SD over total susceptibility of a body of which more than this radius is fitted: little tissue is left around it."""
-
-
+"""Ratio to the total susceptibility of the SD that a body above LARGE_BODY_RADIUS_MM has in addition, because little
+tissue tells its field from the background."""
 HIDDEN_TISSUE_SD_FRACTION = 0.003
-"""SD over total susceptibility: a lesion hides the more tissue the stronger it is, and nothing tells what that adds."""
+"""Ratio of the SD for hidden tissue to the total susceptibility, in tissue: errors of one lesion at 1.5, 3 and 7 T have
+0.45 to 0.7 % of it in common at every size."""
+MAX_RADIUS_FRACTION = 0.99
+"""Fraction of the largest radius from which a fit counts as stopped by it."""
 
 
 class LesionFit(NamedTuple):
-    """Result of one fit."""
+    """Result of one lesion's fit: its total susceptibility, and what that is worth."""
 
     source: Source
+    """Total susceptibility (ppm mm3), centre (mm from the point), radius (mm)."""
     sd_ppm_mm3: float
+    """SD of the total susceptibility, all parts together, ppm mm3."""
     noise_sd_ppm_mm3: float
-    """SD from noise and clutter alone, without the choice of the model."""
+    """SD from noise and clutter alone, without the choice of the model, ppm mm3."""
     cramer_rao_sd_ppm_mm3: float
-    """Smallest SD that white noise alone would allow for this model."""
+    """Smallest SD that white noise alone allows for this model, ppm mm3."""
     sandwich_sd_ppm_mm3: float
-    """SD that the fit's own residual tells."""
+    """SD by the fit's own residual, ppm mm3."""
     clutter_sd_ppm_mm3: float
-    """SD that lesion-free places around would have caused; NaN with too few of them."""
+    """SD that the reference patches' tissue would have caused, ppm mm3; NaN with too few of them."""
     shape_sd_ppm_mm3: float
-    """SD from what is not known of the scan's blur and of the lesion's shape."""
+    """SD by the priors of the scan's psf width and of the lesion's shape, ppm mm3."""
     hidden_tissue_sd_ppm_mm3: float
-    """SD from the tissue that the lesion hides."""
+    """SD from the tissue that the lesion hides, ppm mm3."""
     residual: float
-    """Root mean square of the weighted residual; about 1 where the model holds."""
+    """Root mean square of the weighted residual, SDs; about 1 where the model holds."""
     core_residual: float
-    """The same within 3 mm of the centre, all echoes."""
+    """Root mean square of the weighted residual within 3 mm of the centre, all echoes, SDs."""
     psf_width2: Estimate
     """Squared width of the box that widens the point spread, mm2."""
     decay_hz: float
     """R2* inside the lesion above the tissue's, 1/s."""
     state: FitState
+    """State in which the fit has ended."""
 
     @property
     def patch(self) -> Patch:
-        """What of the scan was fitted."""
+        """Patch that was fitted."""
         return self.state.model.patch
 
     @property
     def signal_retaining(self) -> bool:
-        """Whether a core that keeps its signal was fitted."""
+        """Whether a core that retains its signal was fitted."""
         return self.state.model.core_decay == SIGNAL_RETAINING_CORE
 
     @property
     def exceeds_patch(self) -> bool:
-        """Whether the body is larger than what fits into the ball that is looked at: nothing is known of it."""
+        """Whether the body is larger than what fits into its patch: nothing is known of it."""
         radius = self.source.radius_mm
-        return radius > 0.99 * RADII_MM[1] or (radius > LARGE_BODY_RADIUS_MM and not self.converged)
+        return radius > MAX_RADIUS_FRACTION * RADII_MM[1] or (
+            radius > LARGE_BODY_RADIUS_MM and not self.converged
+        )
 
     @property
     def converged(self) -> bool:
-        """Whether the last step changed nothing that matters."""
+        """Whether the last step of the fit changed nothing that matters."""
         return self.state.converged
 
 
-def summarise_fit(state: FitState, places: Sequence[Patch] = ()) -> LesionFit:
-    """Return what a fit found and what it is worth.
+def summarise_fit(state: FitState, reference_patches: Sequence[Patch] = ()) -> LesionFit:
+    """Summarise a fit: its total susceptibility, the parts of its SD, its residuals.
 
     Parameters
     ----------
     state : FitState
         The fit.
-    places : sequence of Patch, optional
-        Lesion-free places of the same shape around: what they would have caused is in the SD.
+    reference_patches : sequence of Patch, optional
+        Patches without a lesion, of the fitted voxels (`find_reference_patches`): what their tissue would have caused
+        is in the SD.
+
+    Returns
+    -------
+    LesionFit
     """
     model, objective = state.model, state.objective
     influence, sandwich_sd = state.influence, state.sandwich_sd()
-    clutter = reference_patch_sd(model, objective, influence, places)
-    left_open, shape_sd = np.sqrt([influence.variance, influence.shape_variance])
-    told = [GP_VARIANCE_FRACTION * left_open, sandwich_sd, clutter, MIN_SD_PPM_MM3]
-    around = np.sqrt(np.nansum(np.square(told)))
-    residual, core = state.residual, state.core_residual()
-    poorer = max(1.0, residual / TYPICAL_RESIDUAL, (core / TYPICAL_RESIDUAL) ** CORE_RESIDUAL_EXPONENT)
-    size = model.patch.grid.voxel_size_mm
-    stronger = (model.patch.acquisition.b0_tesla / 3) ** FIELD_STRENGTH_EXPONENT
-    thicker = (max(size) / min(size)) ** ANISOTROPY_EXPONENT
+    clutter_sd = reference_patch_sd(model, objective, influence, reference_patches)
+    process_sd, shape_sd = np.sqrt([influence.variance, influence.shape_variance])
+    # Variances of parts that each miss some errors are added, though they overlap.
+    # Without enough reference patches the clutter is NaN, and left out of the sum.
+    parts = [GP_SD_FRACTION * process_sd, sandwich_sd, clutter_sd, MIN_SD_PPM_MM3]
+    unscaled_sd = float(np.sqrt(np.nansum(np.square(parts))))
+    noise_sd = _scaled_noise_sd(unscaled_sd, state)
     total = state.source.total_chi_ppm_mm3
-    noise_sd = float(around) * poorer * stronger * thicker / model.patch.fraction_in_mask
+    # A large body leaves little tissue in its patch by which to tell its field from the background.
     if state.source.radius_mm > LARGE_BODY_RADIUS_MM:
         shape_sd = np.hypot(shape_sd, LARGE_BODY_SD_FRACTION * total)
     hidden_tissue_sd = HIDDEN_TISSUE_SD_FRACTION * model.patch.acquisition.heterogeneity * abs(total)
@@ -128,13 +146,27 @@ def summarise_fit(state: FitState, places: Sequence[Patch] = ()) -> LesionFit:
         ),
         noise_sd_ppm_mm3=noise_sd,
         cramer_rao_sd_ppm_mm3=cramer_rao_bound(model, objective),
-        clutter_sd_ppm_mm3=clutter,
+        clutter_sd_ppm_mm3=clutter_sd,
         sandwich_sd_ppm_mm3=sandwich_sd,
         shape_sd_ppm_mm3=float(shape_sd),
         hidden_tissue_sd_ppm_mm3=float(hidden_tissue_sd),
-        residual=residual,
-        core_residual=core,
+        residual=state.residual,
+        core_residual=state.core_residual(),
         psf_width2=state.psf_width2,
         decay_hz=state.decay_hz,
         state=state.without_cache(),
     )
+
+
+def _scaled_noise_sd(unscaled_sd: float, state: FitState) -> float:
+    """Return the SD of noise and clutter, ppm mm3, scaled by residual, field, voxel and lack of patch."""
+    patch = state.model.patch
+    by_residual = max(
+        1.0,
+        state.residual / TYPICAL_RESIDUAL,
+        (state.core_residual() / TYPICAL_RESIDUAL) ** CORE_RESIDUAL_EXPONENT,
+    )
+    by_field = (patch.acquisition.b0_tesla / REFERENCE_FIELD_TESLA) ** FIELD_STRENGTH_EXPONENT
+    size = patch.grid.voxel_size_mm
+    by_anisotropy = (max(size) / min(size)) ** ANISOTROPY_EXPONENT
+    return unscaled_sd * by_residual * by_field * by_anisotropy / patch.fraction_in_mask

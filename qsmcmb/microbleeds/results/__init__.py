@@ -1,5 +1,7 @@
-"""Results: what a measurement says of each lesion, of all of them together, and in which words and columns.
+"""Results: rows of the lesion table, their flags, the burden of a scan, and the explanation of a number.
 
-`table` is the one registry of the lesion table's columns; `duplicates` finds two points on one lesion; `burden` sums
-the lesions of a scan; `explanation` lists what one number rests on; `flags` has the words of each flag.
+`measurement` turns a point's fit into a row; `table` writes and reads rows, whose columns are the fields of
+`qsmcmb.lesion.Microbleed`; `flags` is the one list of the flags; `duplicates` finds two points on one lesion; `burden`
+sums the lesions of a scan; `explanation` lists the fit, the other estimators and the scan's properties behind one
+number (`explanation_records` has its keys).
 """

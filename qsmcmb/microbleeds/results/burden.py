@@ -1,37 +1,139 @@
-"""Burden: what a session's lesions sum up to, and how much of it the scan could not have shown."""
+"""Burden: the sum of a session's total susceptibilities, and how much the scan could not have shown.
+
+B = sum M_i over the microbleeds that are definite or possible, each lesion once. The errors of the lesions are
+independent but for a relative error r of the scan (point spread, field strength, direction of B0):
+
+    SD^2 = sum sd_i^2 + (r B)^2.
+
+The detection limit map says which fraction of the brain could hide a lesion of a given total susceptibility. Lesions
+below the limit are not in the sum.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.duplicates import without_duplicates
-from qsmcmb.model import Microbleed
 from qsmcmb.typing import FloatArray
 
+__all__ = [
+    "SHARED_RELATIVE_SD",
+    "BurdenRecord",
+    "DetectionLimitRecord",
+    "DetectionLimitSummary",
+    "GroupBurden",
+    "summarise_burden",
+    "summarise_detection_limit",
+]
+
 SIZES = (("<5 mm", 0.0, 5.0), ("5-10 mm", 5.0, 10.0), (">10 mm", 10.0, np.inf))
+"""Groups by visible diameter: name, and the range in mm; 5 and 10 mm are the limits of BOMBS and of microbleeds."""
 SHARED_RELATIVE_SD = 0.02
 """Relative error that all lesions of a scan have in common: point spread, field strength and direction of B0."""
-MISSED_AT_PPM_MM3 = (0.5, 1.0, 2.0, 5.0)
+STATED_PPM_MM3 = (0.5, 1.0, 2.0, 5.0)
+"""Total susceptibilities, ppm mm3, for which the fraction of the brain that could hide them is stated."""
+COUNT_CLASSES = (("0", 0), ("1", 1), ("2-4", 4), (">=5", 10))
+"""Classes of the number of microbleeds, and the largest number of each; above the last it is ">10"."""
 Z95 = 1.96
+"""Half width of a 95 % interval in SDs of a normal distribution."""
 
 
-class DetectionCoverage(NamedTuple):
-    """What a scan could not have shown: of a detection limit map."""
+class GroupBurden(TypedDict):
+    """Burden of a group of lesions, as in the burden JSON."""
+
+    n: int
+    """Number of lesions."""
+    volume_mm3: float
+    """Sum of the visible volumes, mm3."""
+    burden_ppm_mm3: float
+    """Sum of the total susceptibilities, ppm mm3."""
+    burden_sd_ppm_mm3: float
+    """SD of it, ppm mm3."""
+    burden_low_ppm_mm3: float
+    """Lower end of its 95 % interval, ppm mm3."""
+    burden_high_ppm_mm3: float
+    """Upper end of its 95 % interval, ppm mm3."""
+
+
+class DetectionLimitRecord(TypedDict):
+    """Lesions that the scan could not have shown, as in the burden JSON; None where nothing would show."""
+
+    brain_fraction_missed: dict[str, float]
+    """Fraction of the brain where a lesion of a total susceptibility (the key, ppm mm3) stays below the limit."""
+    shown_nowhere_below_ppm_mm3: float | None
+    """Total susceptibility below which a lesion stays below the limit in 99 % of the brain, ppm mm3."""
+    shown_everywhere_above_ppm_mm3: float | None
+    """Total susceptibility above which a lesion is above the limit in 99 % of the brain, ppm mm3."""
+    statement: str
+    """The same in a sentence."""
+
+
+class BurdenRecord(TypedDict):
+    """Burden of one session, as in the burden JSON (`*_desc-cmb_burden.json`)."""
+
+    n_definite: int
+    """Number of definite microbleeds."""
+    n_possible: int
+    """Number of possible microbleeds."""
+    volume_mm3: float
+    """Sum of the visible volumes, mm3."""
+    burden_ppm_mm3: float
+    """Sum of the total susceptibilities, ppm mm3."""
+    burden_sd_ppm_mm3: float
+    """SD of it, ppm mm3."""
+    burden_low_ppm_mm3: float
+    """Lower end of its 95 % interval, ppm mm3."""
+    burden_high_ppm_mm3: float
+    """Upper end of its 95 % interval, ppm mm3."""
+    burden_sd_independent_ppm_mm3: float
+    """Part of the SD that is independent between lesions, ppm mm3."""
+    burden_sd_shared_ppm_mm3: float
+    """Part of the SD that all lesions of the scan share, ppm mm3."""
+    pattern: str
+    """Strictly lobar, strictly deep, infratentorial, mixed, none or n/a."""
+    count_class: str
+    """Number of microbleeds as 0, 1, 2-4, >=5 or >10."""
+    by_territory: dict[str, GroupBurden]
+    """Burden of each territory."""
+    by_certainty: dict[str, GroupBurden]
+    """Burden of definite and of possible lesions."""
+    by_size: dict[str, GroupBurden]
+    """Burden by visible diameter."""
+    detection_limit_median_ppm_mm3: float | None
+    """Median detection limit over the brain, ppm mm3; None without a map."""
+    below_detection_limit: DetectionLimitRecord | None
+    """Lesions that the scan could not have shown; None without a map."""
+
+
+class DetectionLimitSummary(NamedTuple):
+    """Summary of a detection limit map over the brain."""
 
     median_ppm_mm3: float
+    """Median detection limit, ppm mm3."""
     missed_fraction: dict[str, float]
-    """For a total susceptibility (ppm mm3): the part of the brain where a lesion of it stays below the limit."""
+    """Fraction of the brain where a lesion of a total susceptibility (the key, ppm mm3) stays below the limit."""
     shown_nowhere_below_ppm_mm3: float
-    """Below this a lesion stays below the limit in 99 % of the brain."""
+    """Total susceptibility below which a lesion stays below the limit in 99 % of the brain, ppm mm3."""
     shown_everywhere_above_ppm_mm3: float
-    """Above this a lesion is above the limit in 99 % of the brain."""
+    """Total susceptibility above which a lesion is above the limit in 99 % of the brain, ppm mm3."""
 
 
-def summarise_detection_limit(limit_ppm_mm3: FloatArray) -> DetectionCoverage | None:
-    """Return what a detection limit map (0 outside the brain, infinite where nothing would show) says.
+def summarise_detection_limit(limit_ppm_mm3: FloatArray) -> DetectionLimitSummary | None:
+    """Summarise a detection limit map over the brain.
+
+    Parameters
+    ----------
+    limit_ppm_mm3 : ndarray
+        Detection limit, ppm mm3; 0 outside the brain, infinite where no lesion would show.
+
+    Returns
+    -------
+    DetectionLimitSummary or None
+        Median, fractions and 1 % and 99 % quantiles, ppm mm3; None where the map is 0 everywhere.
 
     Examples
     --------
@@ -41,55 +143,77 @@ def summarise_detection_limit(limit_ppm_mm3: FloatArray) -> DetectionCoverage | 
     inside = limit_ppm_mm3[limit_ppm_mm3 > 0]
     if not inside.size:
         return None
+    # Values of the map, not between them: half way to infinity is no number.
     low, median, high = (float(q) for q in np.quantile(inside, (0.01, 0.5, 0.99), method="higher"))
-    missed = {f"{m:g}": float(np.mean(inside > m)) for m in MISSED_AT_PPM_MM3}
-    return DetectionCoverage(median, missed, low, high)
+    missed = {f"{m:g}": float(np.mean(inside > m)) for m in STATED_PPM_MM3}
+    return DetectionLimitSummary(median, missed, low, high)
 
 
 def summarise_burden(
-    lesions: Sequence[Microbleed], *, hidden: DetectionCoverage | None = None
-) -> dict[str, Any]:
-    """Return the burden record of one session.
+    lesions: Sequence[Microbleed], *, detection_limit: DetectionLimitSummary | None = None
+) -> BurdenRecord:
+    """Summarise the burden of one session.
 
     Parameters
     ----------
     lesions : sequence of Microbleed
-        All candidates; microbleeds that are definite or possible count, rows of one lesion once.
-    hidden : Unseen, optional
-        What the scan could not have shown.
+        All candidates; microbleeds that are definite or possible count, duplicates once.
+    detection_limit : DetectionLimitSummary, optional
+        Summary of the detection limit map.
 
     Returns
     -------
-    dict
-        Keys as in the burden JSON: counts, volume, `burden_ppm_mm3` with SD and 95 % interval, pattern, by
-        territory, certainty and size, and what stays below the detection limit. The SD holds the independent
-        errors of the lesions, added in squares, and a relative error that they share, added in full.
+    BurdenRecord
+        Keys as in the burden JSON: counts, volume (mm3), `burden_ppm_mm3` with SD and 95 % interval, pattern, by
+        territory, certainty and size, and the lesions that the detection limit hides.
+
+    Notes
+    -----
+    SD^2 = sum sd_i^2 + (0.02 B)^2; an interval that is wider than its sd_i says counts as wide as it is.
+
+    Examples
+    --------
+    >>> from qsmcmb.model import Estimate
+    >>> total = Estimate(4.0, 0.2, "ppm mm3")
+    >>> record = summarise_burden([Microbleed(1, (0.0, 0.0, 0.0), total_chi_ppm_mm3=total)])
+    >>> record["burden_ppm_mm3"], round(record["burden_sd_ppm_mm3"], 3), record["count_class"]
+    (4.0, 0.215, '1')
     """
     rows = [m for m in lesions if m.kind == "microbleed" and m.certainty in ("definite", "possible")]
     counted = [m for m in without_duplicates(rows) if m.total_chi_ppm_mm3 is not None]
-    whole = _part(counted)
+    whole = _summarise_group(counted)
     territories = sorted({m.territory or "n/a" for m in counted})
     return {
         "n_definite": sum(m.certainty == "definite" for m in counted),
         "n_possible": sum(m.certainty == "possible" for m in counted),
-        **{name: value for name, value in whole.items() if name != "n"},
+        "volume_mm3": whole["volume_mm3"],
+        "burden_ppm_mm3": whole["burden_ppm_mm3"],
+        "burden_sd_ppm_mm3": whole["burden_sd_ppm_mm3"],
+        "burden_low_ppm_mm3": whole["burden_low_ppm_mm3"],
+        "burden_high_ppm_mm3": whole["burden_high_ppm_mm3"],
         "burden_sd_independent_ppm_mm3": _independent_sd(counted),
         "burden_sd_shared_ppm_mm3": SHARED_RELATIVE_SD * abs(whole["burden_ppm_mm3"]),
         "pattern": _pattern(set(territories)),
         "count_class": _count_class(len(counted)),
-        "by_territory": {t: _part(m for m in counted if (m.territory or "n/a") == t) for t in territories},
-        "by_certainty": {c: _part(m for m in counted if m.certainty == c) for c in ("definite", "possible")},
+        "by_territory": {
+            t: _summarise_group(m for m in counted if (m.territory or "n/a") == t) for t in territories
+        },
+        "by_certainty": {
+            c: _summarise_group(m for m in counted if m.certainty == c) for c in ("definite", "possible")
+        },
         "by_size": {
-            name: _part(m for m in counted if m.diameter_mm is not None and low <= m.diameter_mm < high)
+            name: _summarise_group(
+                m for m in counted if m.diameter_mm is not None and low <= m.diameter_mm < high
+            )
             for name, low, high in SIZES
         },
-        "detection_limit_median_ppm_mm3": hidden.median_ppm_mm3 if hidden else None,
-        "below_detection_limit": _below(hidden),
+        "detection_limit_median_ppm_mm3": detection_limit.median_ppm_mm3 if detection_limit else None,
+        "below_detection_limit": _detection_limit_record(detection_limit),
     }
 
 
-def _part(lesions: Iterable[Microbleed]) -> dict[str, float]:
-    """Return count, visible volume, and sum with its SD and interval."""
+def _summarise_group(lesions: Iterable[Microbleed]) -> GroupBurden:
+    """Return the burden of a group of lesions."""
     chosen = list(lesions)
     total = float(sum(m.total_chi_ppm_mm3.value for m in chosen if m.total_chi_ppm_mm3))
     sd = float(np.hypot(_independent_sd(chosen), SHARED_RELATIVE_SD * total))
@@ -104,6 +228,7 @@ def _part(lesions: Iterable[Microbleed]) -> dict[str, float]:
 
 
 def _independent_sd(lesions: Sequence[Microbleed]) -> float:
+    """Return the SD of the sum of the lesions' own errors, ppm mm3."""
     # An interval that is wider than its SD says counts as wide as it is.
     sds = [
         max(m.total_chi_ppm_mm3.sd, (m.total_chi_ppm_mm3.high - m.total_chi_ppm_mm3.low) / (2 * Z95))
@@ -113,26 +238,29 @@ def _independent_sd(lesions: Sequence[Microbleed]) -> float:
     return float(np.sqrt(np.sum(np.square(sds))))
 
 
-def _below(hidden: DetectionCoverage | None) -> dict[str, Any] | None:
-    if hidden is None:
+def _detection_limit_record(summary: DetectionLimitSummary | None) -> DetectionLimitRecord | None:
+    """Return the summary of the detection limit with a sentence."""
+    if summary is None:
         return None
     return {
-        "brain_fraction_missed": hidden.missed_fraction,
-        "shown_nowhere_below_ppm_mm3": _finite(hidden.shown_nowhere_below_ppm_mm3),
-        "shown_everywhere_above_ppm_mm3": _finite(hidden.shown_everywhere_above_ppm_mm3),
+        "brain_fraction_missed": summary.missed_fraction,
+        "shown_nowhere_below_ppm_mm3": _finite(summary.shown_nowhere_below_ppm_mm3),
+        "shown_everywhere_above_ppm_mm3": _finite(summary.shown_everywhere_above_ppm_mm3),
         "statement": (
-            f"Lesions below {hidden.shown_nowhere_below_ppm_mm3:.2g} ppm mm3 would not have been seen in 99 % of "
-            f"the brain, those above {hidden.shown_everywhere_above_ppm_mm3:.2g} ppm mm3 would have been in 99 % of "
-            "it. The burden of lesions below the limit is unknown and not in the sum."
+            f"Lesions below {summary.shown_nowhere_below_ppm_mm3:.2g} ppm mm3 would not have been seen in 99 % of "
+            f"the brain, those above {summary.shown_everywhere_above_ppm_mm3:.2g} ppm mm3 would have been in 99 % "
+            "of it. The burden of lesions below the limit is unknown and not in the sum."
         ),
     }
 
 
 def _finite(value: float) -> float | None:
+    """Return a number, or None where it is not finite."""
     return value if np.isfinite(value) else None
 
 
 def _pattern(territories: set[str]) -> str:
+    """Return the distribution of the microbleeds over the territories, in one word or two."""
     known = territories & {"lobar", "deep", "infratentorial"}
     if not known:
         return "n/a" if territories else "none"
@@ -144,7 +272,8 @@ def _pattern(territories: set[str]) -> str:
 
 
 def _count_class(count: int) -> str:
-    for name, limit in (("0", 0), ("1", 1), ("2-4", 4), (">=5", 10)):
+    """Return the class of a number of microbleeds."""
+    for name, limit in COUNT_CLASSES:
         if count <= limit:
             return name
     return ">10"

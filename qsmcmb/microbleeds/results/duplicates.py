@@ -1,4 +1,7 @@
-"""Two points on one lesion: both rows say so, the burden counts one."""
+"""Duplicates: two points on one lesion. Both rows are flagged, the burden counts one.
+
+A point joins the first group of which one fitted centre lies within 2 mm of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from qsmcmb.model import LocatedSource
+from qsmcmb.lesion import LocatedSource
 
-__all__ = ["FLAG", "duplicate_groups", "without_duplicates"]
+__all__ = ["MAX_SAME_FIT_MM", "duplicate_groups", "without_duplicates"]
 
 MAX_SAME_FIT_MM = 2.0
 """Largest distance, mm, of the centres of two fits of one lesion: a fit moves less, two lesions lie further apart."""
-FLAG = "same-lesion"
-"""Flag of every row that shares its lesion with another."""
 
 S = TypeVar("S", bound=LocatedSource)
 
@@ -30,7 +31,7 @@ def duplicate_groups(lesions: Sequence[LocatedSource]) -> list[list[int]]:
     Returns
     -------
     list of list of int
-        Indices, in the order of their first; single lesions are left out.
+        Indices of each group, groups in the order of their first; single lesions are left out.
 
     Examples
     --------
@@ -54,7 +55,7 @@ def duplicate_groups(lesions: Sequence[LocatedSource]) -> list[list[int]]:
 
 
 def without_duplicates(lesions: Sequence[S]) -> list[S]:
-    """Return the lesions without repetitions: of each group the one with the smallest SD.
+    """Return the lesions without duplicates: of each group the one with the smallest SD.
 
     Parameters
     ----------
@@ -64,7 +65,16 @@ def without_duplicates(lesions: Sequence[S]) -> list[S]:
     Returns
     -------
     list of LocatedSource
-        In the order given.
+        One per lesion, in the order given.
+
+    Examples
+    --------
+    >>> from qsmcmb.model import Estimate, Microbleed
+    >>> sds = (0.2, 0.1)
+    >>> points = [Microbleed(i, (0.0, 0.0, 0.5 * i), total_chi_ppm_mm3=Estimate(2.0, sd, "ppm mm3"))
+    ...           for i, sd in enumerate(sds)]
+    >>> [lesion.label for lesion in without_duplicates(points)]
+    [1]
     """
     repeated: set[int] = set()
     for group in duplicate_groups(lesions):
@@ -74,4 +84,5 @@ def without_duplicates(lesions: Sequence[S]) -> list[S]:
 
 
 def _sd(lesion: LocatedSource) -> float:
+    """Return the SD of a lesion's total susceptibility, ppm mm3; infinite without a number."""
     return lesion.total_chi_ppm_mm3.sd if lesion.total_chi_ppm_mm3 else float("inf")

@@ -1,162 +1,240 @@
-"""What one lesion's number rests on: voxels, fit and residual, map sum, echoes, estimators, flags in words."""
+"""Explanation of one lesion's number: voxels, fit and residual, map sum, echoes, estimators, flags in words.
+
+The record is written as JSON; `explanation_records` has its keys. The slices of data, model and weight are drawn.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.crosscheck.agreement import estimators_disagree
 from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
+from qsmcmb.microbleeds.crosscheck.signal_loss import SignalLoss
+from qsmcmb.microbleeds.fit.vein import Vein
+from qsmcmb.microbleeds.results.explanation_records import (
+    EstimateRecord,
+    FitRecord,
+    LesionRecord,
+    MapSumRecord,
+    PointSpreadRecord,
+    SignalLossRecord,
+    VeinRecord,
+    VoxelRecord,
+)
 from qsmcmb.microbleeds.results.flags import FLAGS
 from qsmcmb.microbleeds.results.measurement import FittedLesion
+from qsmcmb.microbleeds.signal.acquisition import Acquisition
 from qsmcmb.microbleeds.signal.source_shapes import LAYOUT
-from qsmcmb.model import Estimate, Microbleed
+from qsmcmb.model import Estimate
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 from qsmcmb.units import PPM_MM3
 
-HALF_WEIGHT = 0.5
+__all__ = ["Explanation", "Slices", "explain_lesion", "totals_per_echo"]
+
+DOWNWEIGHTED = 0.5
+"""Robust weight below which a voxel counts as downweighted: it counts less than half."""
+RELATIVE_RANK_TOLERANCE = 1e-10
+"""Ratio of an eigenvalue of the normal matrix to the largest one below which it counts as 0."""
 
 
 class Slices(NamedTuple):
     """Axial slices through the lesion; voxels outside the fit are NaN."""
 
     data: ComplexArray
-    """(echo, x, y), over the median of the tissue's magnitude."""
+    """Signal (echo, x, y) relative to the median of the tissue's magnitude at the first echo."""
     model: ComplexArray
+    """Fitted signal in the same unit."""
     weight: FloatArray
-    """(echo, x, y): 1 where a voxel counts in full, less where it lies far from the model."""
+    """Robust weight (echo, x, y): 1 where a voxel counts in full, less where it lies far from the model."""
     extent_mm: tuple[float, float, float, float]
+    """Ends of the slice along x and along y, mm from the point."""
 
 
 class Explanation(NamedTuple):
-    """All numbers as they go into JSON, and slices to draw."""
+    """Numbers as they go into JSON, and slices to draw."""
 
-    record: dict[str, Any]
+    record: LesionRecord
+    """Numbers."""
     slices: Slices | None
+    """Slices; None where nothing was fitted."""
 
 
 def explain_lesion(
     lesion: Microbleed, fitted: FittedLesion | None, total: MapSum | None = None, *, command: str = ""
 ) -> Explanation:
-    """Return what a lesion's number rests on.
+    """Explain a lesion's number by everything that it rests on.
 
     Parameters
     ----------
     lesion : Microbleed
         The row of the table.
-    fitted : Detail or None
-        Its neighbourhood, fit and signal loss; None where nothing could be fitted.
+    fitted : FittedLesion or None
+        Its fit, void and signal loss; None where nothing could be fitted.
     total : MapSum, optional
         Its sum over the map, where there is a map.
     command : str, optional
-        What recomputes the number.
+        Command that makes the number again.
 
     Returns
     -------
     Explanation
+        Record for JSON, and slices of the fit.
+
+    Examples
+    --------
+    >>> lesion = Microbleed(1, (0.0, 0.0, 90.0), flags=("outside-mask",))
+    >>> explain_lesion(lesion, None).record["flags"][0]["meaning"]
+    'The point lies outside the mask: no number.'
     """
-    record: dict[str, Any] = {
+    record: LesionRecord = {
         "label": lesion.label,
         "position_mm": [round(float(p), 3) for p in lesion.position_mm],
         "kind": lesion.kind,
         "certainty": lesion.certainty,
         "unit": PPM_MM3,
-        "total_chi": _estimate(lesion.total_chi_ppm_mm3),
+        "total_chi": _optional_record(lesion.total_chi_ppm_mm3),
         "detection_limit": lesion.detection_limit_ppm_mm3,
         "flags": [{"flag": f, "meaning": FLAGS.get(f, "")} for f in lesion.flags],
         "command": command,
     }
     if total is not None:
-        record["map_sum"] = _sum_record(total)
+        record["map_sum"] = _map_sum_record(total)
     if fitted is None:
         return Explanation(record, None)
-    record |= _fit_record(fitted) | _agreement(lesion, fitted, total)
+    record["voxels"] = _voxel_record(fitted)
+    record["fit"] = _fit_record(fitted)
+    record["point_spread"] = _point_spread_record(fitted.fit.patch.acquisition, fitted.fit.psf_width2)
+    record["per_echo"] = [
+        {"te_s": te, **_estimate_record(m)}
+        for te, m in zip(fitted.fit.patch.acquisition.te_s, totals_per_echo(fitted), strict=True)
+    ]
+    if fitted.vein is not None:
+        record["vein"] = _vein_record(fitted.vein)
+    if fitted.adjacent_vein is not None:
+        record["adjacent_vein"] = _vein_record(fitted.adjacent_vein)
+    if fitted.signal_loss is not None:
+        record["signal_loss"] = _signal_loss_record(fitted.signal_loss)
+    record["estimators_agree"] = _estimators_agree(lesion, fitted, total)
     return Explanation(record, _slices(fitted))
 
 
 def totals_per_echo(fitted: FittedLesion) -> list[Estimate]:
-    """Return the total susceptibility that each echo asks for by itself: centre and shape held, polynomials free.
+    """Return the total susceptibility of each echo alone, centre and shape held and polynomials free.
 
-    A point source gives the same at every echo time; the SD holds noise and texture of that echo alone.
+    Parameters
+    ----------
+    fitted : FittedLesion
+        The lesion's fit.
+
+    Returns
+    -------
+    list of Estimate
+        Total susceptibility of each echo, ppm mm3; the SD holds noise and tissue heterogeneity of that echo alone.
+
+    Notes
+    -----
+    One Gauss-Newton step from the fit of all echoes: with the echo's weighted error e and derivatives J by the total
+    susceptibility and the polynomials, the step is -(J'J)^+ J'e. A point source gives the same at every echo time.
     """
     state = fitted.fit.state
     model, objective, linear = state.model, state.objective, state.linear
-    amplitude = linear.radial.reshape(-1, 1) * model.polynomial.amplitude.dense()
-    phase = linear.along.reshape(-1, 1) * model.polynomial.phase.dense()
+    # Along the signal the polynomial changes the magnitude, across it the phase: each has its own weight.
+    amplitude = linear.by_log_magnitude.reshape(-1, 1) * model.polynomial.amplitude.dense()
+    phase = linear.by_phase.reshape(-1, 1) * model.polynomial.phase.dense()
     real = np.concatenate([linear.source.real[:, :1], 0 * phase, amplitude], axis=1)
     imaginary = np.concatenate([linear.source.imag[:, :1], phase, 0 * amplitude], axis=1)
     error_real = objective.magnitude_weight * objective.robust * objective.error.real
     error_imaginary = objective.phase_weight * objective.robust * objective.error.imag
-    out = []
+    totals = []
     for rows in np.split(np.arange(len(error_real)), len(fitted.patch.acquisition.te_s)):
-        stacked = np.concatenate([real[rows], imaginary[rows]])
+        derivatives = np.concatenate([real[rows], imaginary[rows]])
         error = np.concatenate([error_real[rows], error_imaginary[rows]])
-        # Of one echo, some background terms are alike: the shortest step among those that fit.
-        inverse = np.linalg.pinv(stacked.T @ stacked, rcond=1e-10, hermitian=True)
-        step = -inverse @ (stacked.T @ error)
+        # At one echo some background terms are alike: the pseudoinverse gives the shortest step among those that fit.
+        inverse = np.linalg.pinv(derivatives.T @ derivatives, rcond=RELATIVE_RANK_TOLERANCE, hermitian=True)
+        step = -inverse @ (derivatives.T @ error)
+        # Where the residual exceeds what the weights expect, the SD grows with it.
         sd = float(np.sqrt(max(inverse[0, 0], 0.0)) * max(1.0, float(np.sqrt(np.mean(error**2)))))
-        out.append(Estimate(float(state.parameters[LAYOUT.total] + step[0]), sd, PPM_MM3))
-    return out
+        totals.append(Estimate(float(state.parameters[LAYOUT.total] + step[0]), sd, PPM_MM3))
+    return totals
 
 
-def _fit_record(fitted: FittedLesion) -> dict[str, Any]:
-    fit, loss = fitted.fit, fitted.signal_loss
-    patch = fit.patch
+def _voxel_record(fitted: FittedLesion) -> VoxelRecord:
+    """Return how many voxels of the ball were used, and how many count less than half."""
+    patch = fitted.fit.patch
     radius = np.sqrt((patch.coordinates_mm**2).sum(axis=0))
-    robust = fit.state.objective.robust.reshape(len(patch.acquisition.te_s), -1) ** 2
+    # `robust` multiplies the error: its square is the weight.
+    robust = fitted.fit.state.objective.robust.reshape(len(patch.acquisition.te_s), -1) ** 2
     used = int(patch.inside.sum())
-    record: dict[str, Any] = {
-        "voxels": {
-            "used": used,
-            "left_out": int((radius <= patch.radius_mm).sum()) - used,
-            "counting_less_than_half": [int((r < HALF_WEIGHT).sum()) for r in robust],
-            "part_of_ball_covered": patch.fraction_in_mask,
-            "ball_radius_mm": patch.radius_mm,
-        },
-        "fit": {
-            "shape": fit.state.model.shape.name,
-            "sources_ppm_mm3_mm": [[float(v) for v in row] for row in fit.state.rows],
-            "residual": _finite(fit.residual),
-            "core_residual": _finite(fit.core_residual),
-            "sd": _finite(fit.sd_ppm_mm3),
-            "noise_and_clutter_sd": _finite(fit.noise_sd_ppm_mm3),
-            "blur_and_shape_sd": _finite(fit.shape_sd_ppm_mm3),
-            "hidden_tissue_sd": _finite(fit.hidden_tissue_sd_ppm_mm3),
-            "cramer_rao_sd": _finite(fit.cramer_rao_sd_ppm_mm3),
-            "converged": fit.converged,
-        },
-        "point_spread": {
-            "k_space_windows": [w._asdict() for w in patch.acquisition.windows],
-            "slice_profile": patch.acquisition.slice_profile._asdict()
-            if patch.acquisition.slice_profile
-            else None,
-            "blur_mm2": _estimate_record(fit.psf_width2),
-        },
-        "per_echo": [
-            {"te_s": te, **_estimate_record(m)}
-            for te, m in zip(patch.acquisition.te_s, totals_per_echo(fitted), strict=True)
-        ],
+    return {
+        "used": used,
+        "left_out": int((radius <= patch.radius_mm).sum()) - used,
+        "n_downweighted": [int((r < DOWNWEIGHTED).sum()) for r in robust],
+        "fraction_in_mask": patch.fraction_in_mask,
+        "ball_radius_mm": patch.radius_mm,
     }
-    for name, line in (("vein", fitted.vein), ("vein_beside", fitted.adjacent_vein)):
-        if line is not None:
-            record[name] = line._asdict()
-    if loss is not None:
-        record["signal_loss"] = {
-            **_estimate_record(loss.estimate),
-            "ball_radius_mm": loss.radius_mm,
-            "te_s": loss.te_s.tolist(),
-            "volume_mm3": loss.volume_mm3.tolist(),
-            "volume_sd_mm3": loss.volume_sd_mm3.tolist(),
-            "per_echo": loss.per_echo_ppm_mm3.tolist(),
-        }
-    return record
 
 
-def _sum_record(total: MapSum) -> dict[str, Any]:
+def _fit_record(fitted: FittedLesion) -> FitRecord:
+    """Return shape, residuals and the parts of the SD of the refined fit."""
+    fit, model = fitted.fit, fitted.fit.state.model
+    return {
+        "shape": model.shape.name,
+        "signal_retaining_core": fit.signal_retaining,
+        "tissue_prior": model.tissue.phase.size > model.polynomial.phase.size,
+        "sources_ppm_mm3_mm": [[float(v) for v in row] for row in fit.state.rows],
+        "residual": _finite(fit.residual),
+        "core_residual": _finite(fit.core_residual),
+        "sd": _finite(fit.sd_ppm_mm3),
+        "noise_and_clutter_sd": _finite(fit.noise_sd_ppm_mm3),
+        "psf_and_shape_sd": _finite(fit.shape_sd_ppm_mm3),
+        "hidden_tissue_sd": _finite(fit.hidden_tissue_sd_ppm_mm3),
+        "cramer_rao_sd": _finite(fit.cramer_rao_sd_ppm_mm3),
+        "converged": fit.converged,
+    }
+
+
+def _point_spread_record(acquisition: Acquisition, psf_width2: Estimate) -> PointSpreadRecord:
+    """Return windows, slice profile and extra width of the point spread."""
+    profile = acquisition.slice_profile
+    return {
+        "k_space_windows": [
+            {"edge": w.edge, "taper": w.taper, "height": w.height} for w in acquisition.windows
+        ],
+        "slice_profile": {"axis": profile.axis, "thickness": profile.thickness} if profile else None,
+        "psf_width2_mm2": _estimate_record(psf_width2),
+    }
+
+
+def _vein_record(vein: Vein) -> VeinRecord:
+    """Return strength, radius, direction and evidence of a vein."""
+    return {
+        "strength_ppm_mm2": vein.strength_ppm_mm2,
+        "radius_mm": vein.radius_mm,
+        "axis": vein.axis,
+        "bic_difference": vein.bic_difference,
+    }
+
+
+def _signal_loss_record(loss: SignalLoss) -> SignalLossRecord:
+    """Return total susceptibility and lost volumes of the signal loss."""
+    return {
+        **_estimate_record(loss.estimate),
+        "ball_radius_mm": loss.radius_mm,
+        "te_s": loss.te_s.tolist(),
+        "volume_mm3": loss.volume_mm3.tolist(),
+        "volume_sd_mm3": loss.volume_sd_mm3.tolist(),
+        "per_echo": loss.per_echo_ppm_mm3.tolist(),
+    }
+
+
+def _map_sum_record(total: MapSum) -> MapSumRecord:
+    """Return sums and response of the map sum."""
     return {
         "raw": _finite(total.raw_ppm_mm3),
-        "corrected": _estimate(total.corrected),
+        "corrected": _optional_record(total.corrected),
         "response": _finite(total.response),
         "radius_mm": total.radius_mm,
         "radii_mm": total.radii_mm.tolist(),
@@ -165,17 +243,20 @@ def _sum_record(total: MapSum) -> dict[str, Any]:
     }
 
 
-def _agreement(lesion: Microbleed, fitted: FittedLesion, total: MapSum | None) -> dict[str, Any]:
+def _estimators_agree(lesion: Microbleed, fitted: FittedLesion, total: MapSum | None) -> bool | None:
+    """Return whether the three estimators agree; None without a number."""
     others = [total.corrected if total else None, fitted.signal_loss.estimate if fitted.signal_loss else None]
     fit = lesion.total_chi_ppm_mm3
-    return {"estimators_agree": None if fit is None else not estimators_disagree(fit, others)}
+    return None if fit is None else not estimators_disagree(fit, others)
 
 
-def _estimate(value: Estimate | None) -> dict[str, float | None] | None:
+def _optional_record(value: Estimate | None) -> EstimateRecord | None:
+    """Return an estimate with its interval; None where there is none."""
     return None if value is None else _estimate_record(value)
 
 
-def _estimate_record(value: Estimate) -> dict[str, float | None]:
+def _estimate_record(value: Estimate) -> EstimateRecord:
+    """Return an estimate with its SD and interval."""
     return {
         "value": value.value,
         "sd": _finite(value.sd),
@@ -185,26 +266,29 @@ def _estimate_record(value: Estimate) -> dict[str, float | None]:
 
 
 def _finite(value: float) -> float | None:
+    """Return a number, or None where it is not finite: JSON has no infinity."""
     return float(value) if np.isfinite(value) else None
 
 
 def _slices(fitted: FittedLesion) -> Slices:
+    """Return the axial slices of data, model and weight through the lesion's centre."""
     patch, objective = fitted.fit.patch, fitted.fit.state.objective
     inside = patch.inside
     z = int(np.argmin(np.abs(patch.axes_mm[2] - fitted.fit.source.centre_mm[2])))
     level = float(np.median(np.abs(patch.signal[0][inside])))
-    model = _placed(objective.signal.value / level, inside)[..., z]
-    weight = _placed(objective.robust**2, inside)[..., z]
+    model = _in_box(objective.signal.value / level, inside)[..., z]
+    weight = _in_box(objective.robust**2, inside)[..., z]
     data = np.where(inside, patch.signal / level, np.nan)[..., z]
     x, y = patch.axes_mm[:2]
     half = [v / 2 for v in patch.grid.voxel_size_mm]
+    # Images are drawn to the voxels' edges, half a voxel beyond their centres.
     extent = (x[0] - half[0], x[-1] + half[0], y[0] - half[1], y[-1] + half[1])
     ends = tuple(float(e) for e in extent)
-    return Slices(data, model, weight.real, (ends[0], ends[1], ends[2], ends[3]))
+    return Slices(data=data, model=model, weight=weight.real, extent_mm=(ends[0], ends[1], ends[2], ends[3]))
 
 
-def _placed(values: ComplexArray | FloatArray, inside: BoolArray) -> ComplexArray:
-    """Return (echo and voxel) values in their box, NaN elsewhere."""
+def _in_box(values: ComplexArray | FloatArray, inside: BoolArray) -> ComplexArray:
+    """Return (echo and voxel inside) values as volumes (echo, x, y, z), NaN elsewhere."""
     echoes = len(values) // int(inside.sum())
     box = np.full((echoes, *inside.shape), np.nan, complex)
     box[:, inside] = values.reshape(echoes, -1)

@@ -1,4 +1,9 @@
-"""What was measured at one point, before and after the whole scan is known."""
+"""Measurement of one point: its fit with void and signal loss, and the row of the lesion table made of them.
+
+A row is assembled once, when the whole scan is known. Its SD joins the fit's SD and a systematic SD, the difference to
+a model that explains the scan better (a vein, a ball that keeps its signal), as a root of squares. Certainty follows
+from the significance, the residual and the detector's score.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.microbleeds.crosscheck.agreement import FLAG as ESTIMATORS_DISAGREE
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.crosscheck.agreement import estimators_disagree
 from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
 from qsmcmb.microbleeds.crosscheck.signal_loss import SignalLoss, measure_signal_loss
@@ -15,24 +20,34 @@ from qsmcmb.microbleeds.crosscheck.visible_void import VisibleVoid, measure_void
 from qsmcmb.microbleeds.fit.field_fit import fit_signal_retaining_ball
 from qsmcmb.microbleeds.fit.uncertainty import LesionFit
 from qsmcmb.microbleeds.fit.vein import Vein
-from qsmcmb.microbleeds.results.duplicates import FLAG as DUPLICATE
+from qsmcmb.microbleeds.results.flags import Flag
 from qsmcmb.microbleeds.signal.patch import Patch, ScanFields
-from qsmcmb.model import Estimate, Grid, Microbleed
+from qsmcmb.model import Estimate, Grid
 from qsmcmb.typing import BoolArray
 from qsmcmb.units import PPM_MM3
 
-__all__ = ["FittedLesion", "LesionMeasurement", "SceneContext", "assemble_lesion", "measure_fitted"]
+__all__ = [
+    "CLEAR_SIGNIFICANCE",
+    "MIN_SIGNIFICANCE",
+    "POOR_FIT",
+    "FittedLesion",
+    "LesionMeasurement",
+    "SceneContext",
+    "assemble_lesion",
+    "measure_fitted",
+]
 
-FOUND_SD = 3.0
+MIN_SIGNIFICANCE = 3.0
 """Least ratio of total susceptibility to its SD for a lesion: noise alone exceeds it in 0.3 % of points."""
-CLEAR_SD = 5.0
-"""Ratio of total susceptibility to its SD from which nothing else is asked; also that of the detection limit."""
+CLEAR_SIGNIFICANCE = 5.0
+"""Ratio of total susceptibility to its SD above which a lesion has a number even in a patch that is dark throughout;
+also that of `fit_noise_limit_ppm_mm3` and of the detection limit map."""
 MIN_DEFINITE_SCORE = 0.5
-"""Least detector's score of a definite lesion, 0 to 1."""
+"""Least detector's score of a definite lesion, 0 to 1; a convention of the table."""
 MAX_DEFINITE_RESIDUAL = 1.5
-"""Largest weighted residual of a definite lesion; 1 where the model holds."""
+"""Largest weighted residual of a definite lesion; 1 where the model holds. A convention of the table."""
 MIN_DEFINITE_IN_MASK = 0.6
-"""Least fraction of the patch in the mask of a definite lesion."""
+"""Least fraction of the patch in the mask of a definite lesion; a convention of the table."""
 MIN_UNFLAGGED_IN_MASK = 0.9
 """Fraction of the patch in the mask below which the row is flagged."""
 POOR_FIT = 1.0
@@ -40,20 +55,24 @@ POOR_FIT = 1.0
 
 
 class FittedLesion(NamedTuple):
-    """Fit of one lesion and what else its patch says."""
+    """Fit of one lesion, with its void and its signal loss."""
 
     patch: Patch
     """The scan around the point as it was cut."""
     fit: LesionFit
+    """The refined fit."""
     signal_loss: SignalLoss | None
+    """Total susceptibility by the signal loss; None where it is unknown."""
     vein: Vein | None
     """A vein that explains the scan better than a lesion."""
     adjacent_vein: Vein | None
     """A vein that explains the scan better together with the lesion."""
     void: VisibleVoid
+    """The void on the longest echo; of volume 0 where none is seen."""
     region: BoolArray
     """Voxels of the patch's box that show the lesion."""
     total_chi_ppm_mm3: Estimate
+    """Total susceptibility, ppm mm3; its SD holds the systematic SD."""
     position_mm: tuple[float, float, float]
     """Fitted centre, scanner RAS+ mm."""
     r2star_hz: float | None
@@ -61,23 +80,28 @@ class FittedLesion(NamedTuple):
 
     @property
     def is_found(self) -> bool:
-        """Whether the total susceptibility differs from 0 by more than noise does."""
-        return abs(self.total_chi_ppm_mm3.value) > FOUND_SD * self.total_chi_ppm_mm3.sd
+        """Whether the total susceptibility differs from 0 by more than MIN_SIGNIFICANCE of its SDs."""
+        return abs(self.total_chi_ppm_mm3.value) > MIN_SIGNIFICANCE * self.total_chi_ppm_mm3.sd
 
 
 @dataclass(frozen=True)
 class LesionMeasurement:
-    """One point: what its source states of it, and its fit."""
+    """One point: as its source states it, with its fit."""
 
     label: int
+    """Number of the point in the label image, from 1."""
     point_mm: tuple[float, float, float]
+    """The point as given, scanner RAS+ mm."""
     stated_kind: str | None
+    """Kind by its source; None where none is stated."""
     score: float | None
+    """Detector's score, 0 to 1; None for a reader's point."""
     source: str
-    """"reader" or "detector"."""
+    """Source of the point: "reader" or "detector"."""
     fitted: FittedLesion | None
-    reason: str | None
-    """Flag that says why there is no number."""
+    """The fit; None where there is no number."""
+    reason: Flag | None
+    """Flag that says why there is no number; None where there is one."""
 
     @property
     def position_mm(self) -> tuple[float, float, float]:
@@ -96,12 +120,16 @@ class LesionMeasurement:
 
 
 class SceneContext(NamedTuple):
-    """What only the whole scan knows of a lesion; None where unknown."""
+    """Facts of a lesion that only the whole scan shows; None where unknown."""
 
     map_sum: MapSum | None = None
+    """Sum over the susceptibility map."""
     detection_limit_ppm_mm3: float | None = None
+    """Value of the detection limit map, ppm mm3."""
     side: str | None = None
+    """Left, right or midline."""
     territory: str | None = None
+    """Lobar, deep or infratentorial."""
     is_duplicate: bool = False
     """Whether another point ended on the same lesion."""
 
@@ -133,11 +161,17 @@ def measure_fitted(
     Returns
     -------
     FittedLesion
+        The fit with void (mm3), signal loss (ppm mm3), R2* (1/s), position (mm) and total susceptibility (ppm mm3).
+
+    Notes
+    -----
+    SD^2 = fit's SD^2 + systematic SD^2.
     """
     void = measure_void(patch)
     shift = np.array(fit.source.centre_mm) / np.array(grid.voxel_size_mm)
     x, y, z = (float(v) for v in grid.to_world(patch.centre_voxel + shift))
     radius = np.sqrt((patch.coordinates_mm**2).sum(axis=0))
+    # Without a void the voxels nearest to the point stand for the lesion.
     region = void.mask if void.mask.any() else radius <= max(patch.grid.voxel_size_mm)
     r2star_hz = None if fields.r2star_hz is None else float(np.median(fields.r2star_hz[patch.box][region]))
     sd = float(np.hypot(fit.sd_ppm_mm3, _systematic_sd(patch, fit, vein)))
@@ -156,18 +190,29 @@ def measure_fitted(
 
 
 def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Microbleed:
-    """Assemble the row of the lesion table from a point's measurement and what the whole scan knows.
+    """Assemble the row of the lesion table from a point's measurement and the whole scan's facts of it.
 
     Parameters
     ----------
     measured : LesionMeasurement
         The point.
     context : SceneContext
-        What only the whole scan knows of it.
+        Facts of it that only the whole scan shows.
 
     Returns
     -------
     Microbleed
+        The row; without a number where nothing was fitted.
+
+    Examples
+    --------
+    >>> from qsmcmb.microbleeds.results.flags import Flag
+    >>> outside = LesionMeasurement(
+    ...     label=1, point_mm=(0.0, 0.0, 90.0), stated_kind=None, score=None, source="reader", fitted=None,
+    ...     reason=Flag.OUTSIDE_MASK,
+    ... )
+    >>> assemble_lesion(outside, SceneContext()).flags
+    ('outside-mask',)
     """
     fitted = measured.fitted
     if fitted is None:
@@ -179,7 +224,7 @@ def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Micro
             side=context.side,
             territory=context.territory,
             source=measured.source,
-            flags=(measured.reason,) if measured.reason else (),
+            flags=(str(measured.reason),) if measured.reason else (),
         )
     loss, total, map_sum = fitted.signal_loss, fitted.total_chi_ppm_mm3, context.map_sum
     certainty, bombs_certainty = _certainty(measured, fitted)
@@ -202,13 +247,16 @@ def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Micro
         territory=context.territory,
         source=measured.source,
         flags=_flags(fitted, context),
-        fit_noise_limit_ppm_mm3=CLEAR_SD * fitted.fit.noise_sd_ppm_mm3,
+        fit_noise_limit_ppm_mm3=CLEAR_SIGNIFICANCE * fitted.fit.noise_sd_ppm_mm3,
         shape=fitted.fit.state.model.shape.name,
     )
 
 
 def _certainty(measured: LesionMeasurement, fitted: FittedLesion) -> tuple[str, str]:
-    """Return the certainty in the words of MARS and of BOMBS."""
+    """Return the certainty in the words of MARS and of BOMBS.
+
+    A reader's point is never rejected.
+    """
     clear = measured.score is None or measured.score >= MIN_DEFINITE_SCORE
     well_fitted = fitted.fit.residual < MAX_DEFINITE_RESIDUAL
     definite = fitted.is_found and clear and well_fitted
@@ -219,6 +267,7 @@ def _certainty(measured: LesionMeasurement, fitted: FittedLesion) -> tuple[str, 
 
 
 def _kind(measured: LesionMeasurement, fitted: FittedLesion) -> str:
+    """Return the kind of a lesion: a reader's word counts more than a vein's fit, that more than the detector's."""
     if fitted.vein is not None and measured.source != "reader":
         return "vein"
     if measured.stated_kind:
@@ -229,7 +278,7 @@ def _kind(measured: LesionMeasurement, fitted: FittedLesion) -> str:
 
 
 def _systematic_sd(patch: Patch, fit: LesionFit, vein: Vein | None) -> float:
-    """Return the difference to the total of a model that explains the scan better: a retaining ball, or a vein.
+    """Return the difference, ppm mm3, to a model that explains the scan better: a signal-retaining ball, or a vein.
 
     A fit that finds a signal-retaining ball and does not converge has a ball too large for the patch, and a vein's
     total susceptibility depends on where it is taken to end: both are known to their own size only.
@@ -237,33 +286,35 @@ def _systematic_sd(patch: Patch, fit: LesionFit, vein: Vein | None) -> float:
     total = fit.source.total_chi_ppm_mm3
     if vein is not None:
         return abs(total)
-    lost = fit.signal_retaining and not fit.converged
-    missed = fit.residual > POOR_FIT or (fit.core_residual > POOR_FIT and not fit.signal_retaining)
-    ball = fit_signal_retaining_ball(patch, patch.field_hz) if lost or missed else None
+    exceeds = fit.signal_retaining and not fit.converged
+    poor = fit.residual > POOR_FIT or (fit.core_residual > POOR_FIT and not fit.signal_retaining)
+    ball = fit_signal_retaining_ball(patch, patch.field_hz) if exceeds or poor else None
     if ball is None:
         return 0.0
-    return max(abs(ball.total_chi_ppm_mm3 - total), abs(total) if lost else 0.0)
+    return max(abs(ball.total_chi_ppm_mm3 - total), abs(total) if exceeds else 0.0)
 
 
 def _flags(fitted: FittedLesion, context: SceneContext) -> tuple[str, ...]:
+    """Return the words of the flags that a fitted lesion raises."""
     patch, fit, map_sum = fitted.patch, fitted.fit, context.map_sum
     others = [
         map_sum.corrected if map_sum else None,
         fitted.signal_loss.estimate if fitted.signal_loss else None,
     ]
     raised = {
-        "near-mask-edge": patch.fraction_in_mask < MIN_UNFLAGGED_IN_MASK,
-        "single-echo": len(patch.acquisition.te_s) == 1,
-        "not-converged": not fit.converged,
-        "poor-fit": max(fit.residual, fit.core_residual) > POOR_FIT,
-        "vein-like": fitted.vein is not None,
-        "not-above-noise": not fitted.is_found,
-        "map-sum-unreliable": map_sum is not None and map_sum.corrected is None,
-        ESTIMATORS_DISAGREE: estimators_disagree(fitted.total_chi_ppm_mm3, others),
-        DUPLICATE: context.is_duplicate,
+        Flag.NEAR_MASK_EDGE: patch.fraction_in_mask < MIN_UNFLAGGED_IN_MASK,
+        Flag.SINGLE_ECHO: len(patch.acquisition.te_s) == 1,
+        Flag.NOT_CONVERGED: not fit.converged,
+        Flag.POOR_FIT: max(fit.residual, fit.core_residual) > POOR_FIT,
+        Flag.VEIN_LIKE: fitted.vein is not None,
+        Flag.NOT_ABOVE_NOISE: not fitted.is_found,
+        Flag.MAP_SUM_UNRELIABLE: map_sum is not None and map_sum.corrected is None,
+        Flag.ESTIMATORS_DISAGREE: estimators_disagree(fitted.total_chi_ppm_mm3, others),
+        Flag.SAME_LESION: context.is_duplicate,
     }
-    return tuple(flag for flag, is_raised in raised.items() if is_raised)
+    return tuple(str(flag) for flag, is_raised in raised.items() if is_raised)
 
 
 def _finite(value: float) -> float | None:
+    """Return a number, or None where it is not finite."""
     return value if np.isfinite(value) else None

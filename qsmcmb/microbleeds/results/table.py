@@ -1,45 +1,24 @@
-"""The lesion table: one row per candidate, every column with its meaning and unit."""
+"""Lesion table: one row per candidate, every column with its meaning and unit.
+
+The fields of `qsmcmb.lesion.Microbleed` are the columns; there is no other list of them. A new column is a field there,
+with description and unit, and a value in `results.measurement.assemble_lesion`; what only the whole scan shows comes in
+by `SceneContext`, which `qsmcmb.pipeline.lesions` fills. `docs/outputs.md` explains it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qsmcmb.model import Column, Estimate, Microbleed, Provenance
+from qsmcmb.lesion import LESION_COLUMNS, Microbleed
+from qsmcmb.model import Estimate, Provenance
 from qsmcmb.typing import IntArray
 from qsmcmb.units import PPM_MM3
 
 if TYPE_CHECKING:
     import pandas
 
-
-_AXES = {"x_mm": "first axis", "y_mm": "second axis", "z_mm": "third axis"}
-_ESTIMATE = {
-    "total_chi_sd_ppm_mm3": "Standard deviation of total_chi_ppm_mm3",
-    "total_chi_low_ppm_mm3": "Lower end of the 95 % interval",
-    "total_chi_high_ppm_mm3": "Upper end of the 95 % interval",
-}
-
-
-def _columns() -> dict[str, Column]:
-    """Return the columns that the fields of a Microbleed become, in their order."""
-    out: dict[str, Column] = {}
-    for field_ in fields(Microbleed):
-        column: Column = field_.metadata["column"]
-        if field_.name == "position_mm":
-            out |= {
-                name: column._replace(description=f"{column.description}, {axis}")
-                for name, axis in _AXES.items()
-            }
-        else:
-            out[field_.name] = column
-        if field_.name == "total_chi_ppm_mm3":
-            out |= {name: column._replace(description=text) for name, text in _ESTIMATE.items()}
-    return out
-
-
-COLUMNS = _columns()
-"""Columns of the lesion table by name, in their order."""
+__all__ = ["MicrobleedTable", "column_sidecar", "lesion_from_row", "lesion_row"]
 
 
 def lesion_row(lesion: Microbleed) -> dict[str, Any]:
@@ -54,6 +33,12 @@ def lesion_row(lesion: Microbleed) -> dict[str, Any]:
     -------
     dict
         Value of each column, in their order; None where unknown.
+
+    Examples
+    --------
+    >>> row = lesion_row(Microbleed(1, (1.0, 2.0, 3.0)))
+    >>> row["x_mm"], row["total_chi_ppm_mm3"]
+    (1.0, None)
     """
     x, y, z = lesion.position_mm
     total = lesion.total_chi_ppm_mm3
@@ -67,7 +52,7 @@ def lesion_row(lesion: Microbleed) -> dict[str, Any]:
         "total_chi_high_ppm_mm3": total.high if total else None,
         "flags": ";".join(lesion.flags) or None,
     }
-    return {name: given[name] if name in given else getattr(lesion, name) for name in COLUMNS}
+    return {name: given[name] if name in given else getattr(lesion, name) for name in LESION_COLUMNS}
 
 
 def lesion_from_row(row: dict[str, Any]) -> Microbleed:
@@ -81,6 +66,13 @@ def lesion_from_row(row: dict[str, Any]) -> Microbleed:
     Returns
     -------
     Microbleed
+        The lesion, with its 95 % interval as in the row.
+
+    Examples
+    --------
+    >>> lesion = Microbleed(1, (1.0, 2.0, 3.0), flags=("poor-fit",))
+    >>> lesion_from_row(lesion_row(lesion)) == lesion
+    True
     """
     plain = {k: v for k, v in row.items() if k in Microbleed.__dataclass_fields__ and v is not None}
     value = row.get("total_chi_ppm_mm3")
@@ -104,9 +96,14 @@ def column_sidecar() -> dict[str, Any]:
     -------
     dict
         Description, Units and Levels of each column, as BIDS wants them.
+
+    Examples
+    --------
+    >>> column_sidecar()["total_chi_ppm_mm3"]["Units"]
+    'ppm mm3'
     """
     out: dict[str, Any] = {}
-    for name, column in COLUMNS.items():
+    for name, column in LESION_COLUMNS.items():
         out[name] = {"Description": column.description}
         if column.unit:
             out[name]["Units"] = column.unit
@@ -127,18 +124,22 @@ class MicrobleedTable:
     """
 
     lesions: tuple[Microbleed, ...]
+    """Candidates, in the order of the points."""
     labels: IntArray | None = None
+    """Label image of the visible lesions on the scan's grid; None where there is none."""
     provenance: Provenance = field(default_factory=Provenance)
+    """Inputs, methods and versions behind the numbers."""
 
     def __len__(self) -> int:
+        """Return the number of candidates."""
         return len(self.lesions)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one dict per lesion, columns in their fixed order."""
+        """Return one dict per lesion, as `lesion_row` makes it."""
         return [lesion_row(lesion) for lesion in self.lesions]
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return the table as a pandas DataFrame; unknown cells are missing values."""
         import pandas
 
-        return pandas.DataFrame(self.rows(), columns=list(COLUMNS))
+        return pandas.DataFrame(self.rows(), columns=list(LESION_COLUMNS))

@@ -1,7 +1,12 @@
-"""The phase of the background field at a lesion: where it is steep, it moves the signal in k-space.
+"""Background phase at a lesion: where the background field is steep, it moves the lesion's signal in k-space.
 
-What was acquired does not move with it: of a lesion on a slope more spatial frequencies are lost on one side than on
-the other. So the signal is sampled with the background's phase on it, which then comes off again.
+A background field that rises along an axis gives the tissue a phase exp(i 2 pi f(r) TE) that turns from voxel to voxel:
+its spatial frequency is shifted. The acquired window W(k) does not shift with it, so that more of the lesion's
+frequencies are lost on one side than on the other. The lesion's signal is therefore multiplied by the background
+phase, seen through the point spread, and multiplied by the conjugate phase of the voxel; and it is divided by what the
+same point spread leaves of uniform tissue, because the model's background is fitted to the tissue as it was imaged:
+
+    seen(r) = exp(-i phi(r)) [h * (exp(i phi) (factor - 1))](r) / H(r),   H = |[h * exp(i phi)](r)|.
 """
 
 from __future__ import annotations
@@ -10,64 +15,106 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qsmcmb.microbleeds.signal._ball_loops import turn_by
+from qsmcmb.microbleeds.signal._ball_loops import CHUNK_POINTS, rotate_phase
 from qsmcmb.microbleeds.signal.patch import Patch
-from qsmcmb.typing import FloatArray
+from qsmcmb.typing import BoolArray, FloatArray
+
+__all__ = ("BackgroundPhase",)
 
 MIN_PHASE_STEP = 0.06
-"""Turn from voxel to voxel, over half a turn, from which it counts."""
+"""Smallest median phase step at the last echo at which the background's phase is modelled, half turns per voxel of the
+image: below it the background shifts the signal by less than 6 % of the half axis of k-space, which changes no fit."""
 MIN_TISSUE_SIGNAL = 0.3
+"""Smallest fraction of uniform tissue's signal by which the lesion's signal is divided, so that the quotient stays
+finite: less is left only where voxels have next to no weight (`fit.objective.STEEPNESS_EXPONENT`)."""
 
 
 class BackgroundPhase:
-    """The phase of a neighbourhood's background at the points of a grid and at its voxels.
+    """Phase of a patch's background field at the cells and at the voxels.
 
     Parameters
     ----------
     patch : Patch
-        Knows its background.
+        The patch, with the polynomial of its background field.
     levels : sequence of sequence of ndarray
-        Points of each level of the grid along each axis, mm.
+        For each level of cells the coordinates of their middles along the three axes, mm from the patch's point.
     """
 
     def __init__(self, patch: Patch, levels: Sequence[Sequence[FloatArray]]) -> None:
         self._patch = patch
-        self._at_levels = [self._turn(patch.background_on_grid_hz(*axes)) for axes in levels]
-        self._back = self._turn(-patch.background_hz(patch.coordinates_mm[:, patch.inside]))
+        self._at_levels = [self._phase_factor(patch.background_on_grid_hz(*axes)) for axes in levels]
+        voxels_mm = patch.coordinates_mm[:, patch.inside]
+        self._conjugate_at_voxels = self._phase_factor(-patch.background_hz(voxels_mm))
+        # The background's local spatial frequency, in Nyquist frequencies, is its phase step in half turns per voxel:
+        # the window's weight there is what is left of the tissue.
         profiles = zip(patch.acquisition.axis_profiles, patch.background_phase_step, strict=True)
-        self._window_weight = np.prod([profile.weight(turn) for profile, turn in profiles], axis=0)
+        self._window_weight = np.prod([profile.weight(step) for profile, step in profiles], axis=0)
 
     @classmethod
-    def of(cls, patch: Patch, levels: Sequence[Sequence[FloatArray]]) -> BackgroundPhase | None:
-        """Return a neighbourhood's; None where it moves nothing that counts."""
+    def if_steep(cls, patch: Patch, levels: Sequence[Sequence[FloatArray]]) -> BackgroundPhase | None:
+        """Return the background phase of a patch where it is steep enough to matter.
+
+        Parameters
+        ----------
+        patch : Patch
+            The patch, with the polynomial of its background field.
+        levels : sequence of sequence of ndarray
+            Coordinates of the cells, as for the class.
+
+        Returns
+        -------
+        BackgroundPhase or None
+            None where the median phase step of the last echo is at most MIN_PHASE_STEP.
+        """
         return cls(patch, levels) if np.median(patch.phase_steepness[-1]) > MIN_PHASE_STEP else None
 
-    def put_on(self, values: FloatArray, level: int) -> None:
-        """Turn (2, n, echo, point) values of a level in place."""
-        turn_by(values, self._at_levels[level])
+    def apply(self, values: FloatArray, level: int, active: BoolArray) -> None:
+        """Multiply values at the cells of a level by the background's phase factor, in place.
 
-    def take_off(
-        self, seen: FloatArray, psf_width_mm: float, slope: tuple[float, float] | None = None
-    ) -> None:
-        """Turn (2, n, echo, voxel) sampled values back in place, relative to what is left of the tissue's signal.
-
-        The last of the n is the derivative by the squared blur where `slope` is given: another blur, and the
-        difference of their squares.
+        Parameters
+        ----------
+        values : ndarray of shape (2, n, echo, cell), float32
+            Real and imaginary part; overwritten.
+        level : int
+            Number of the level.
+        active : ndarray of bool
+            Chunks of cells that hold anything (`_ball_loops.CHUNK_POINTS`).
         """
-        left = self._left(psf_width_mm)
-        if slope is not None:
-            wider, difference = slope
-            rise = (self._left(wider) / left - 1) / difference
-            seen[:, -1] -= rise.astype(np.float32) * seen[:, 0]
-        turn_by(seen, self._back / left.astype(np.float32))
+        rotate_phase(values, self._at_levels[level], active)
 
-    def _turn(self, field_hz: FloatArray) -> FloatArray:
-        """Return cosine and sine (2, echo, point) of the phase of a field."""
+    def remove(
+        self, seen: FloatArray, psf_width_mm: float, finite_difference: tuple[float, float] | None = None
+    ) -> None:
+        """Take the background's phase off values at the voxels, relative to what is left of the tissue, in place.
+
+        Parameters
+        ----------
+        seen : ndarray of shape (2, n, echo, voxel inside), float32
+            Real and imaginary part of values seen through the point spread; overwritten. The first of the n is the
+            lesion's factor - 1.
+        psf_width_mm : float
+            Extra width of the point spread, mm.
+        finite_difference : tuple of float, optional
+            Given where the last of the n is the derivative by the squared extra width: another width, mm, and the
+            difference of the squares, mm2.
+        """
+        left = self._tissue_signal(psf_width_mm)
+        if finite_difference is not None:
+            # Quotient rule: d(seen / H) = (d seen - seen dH / H) / H.
+            wider_mm, difference_mm2 = finite_difference
+            relative_change = (self._tissue_signal(wider_mm) / left - 1) / difference_mm2
+            seen[:, -1] -= relative_change.astype(np.float32) * seen[:, 0]
+        everywhere = np.ones(-(-seen.shape[3] // CHUNK_POINTS), bool)
+        rotate_phase(seen, self._conjugate_at_voxels / left.astype(np.float32), everywhere)
+
+    def _phase_factor(self, field_hz: FloatArray) -> FloatArray:
+        """Return cosine and sine of the phase of a field, (2, echo, point)."""
         phase = (2 * np.pi * np.outer(self._patch.acquisition.te_s, field_hz)).astype(np.float32)
         return np.stack([np.cos(phase), np.sin(phase)])
 
-    def _left(self, psf_width_mm: float) -> FloatArray:
-        """Return what is left of uniform tissue, (echo, voxel)."""
+    def _tissue_signal(self, psf_width_mm: float) -> FloatArray:
+        """Return the fraction of uniform tissue's signal that the point spread leaves, (echo, voxel inside)."""
         size = np.array(self._patch.grid.voxel_size_mm)[:, None, None]
-        blurred = np.sinc(0.5 * self._patch.background_phase_step * psf_width_mm / size).prod(axis=0)
-        return np.asarray(np.maximum(self._window_weight * blurred, MIN_TISSUE_SIGNAL))
+        # Transform of a box of that width at the background's local frequency.
+        box = np.sinc(0.5 * self._patch.background_phase_step * psf_width_mm / size).prod(axis=0)
+        return np.asarray(np.maximum(self._window_weight * box, MIN_TISSUE_SIGNAL))

@@ -1,66 +1,114 @@
-"""How a scanner sees a lesion: formed on sub-voxel points, taken through the scan's own point spread.
+"""Point spread: how a scan sees a lesion, formed on cells smaller than a voxel and taken through the point spread.
 
-Near the lesion the signal turns faster than voxels can follow; there it is formed on a fine grid and sampled with the
-spread of the acquired k-space. Further out it is smooth, and its value at the voxel's centre is what the scan shows;
-a taper joins the two, so that nothing is cut off and rings.
+The lesion's factor - 1 is split by a smooth taper t(r), 1 near the lesion and 0 further out:
+
+    h * (factor - 1) = h * [t (factor - 1)] + h * [(1 - t) (factor - 1)].
+
+Near the lesion the phase varies by more than voxels can follow. The first term is a sum over cells, those of the core
+divided once more, and the point spread h is a product of one function along each axis: three matrix products sample
+it. The second term is smooth, so that its value at one point is what the voxel shows: at the voxel's centre, or under
+a filter at the centre of gravity of what the taper leaves. A taper, because a sum that is cut off would ring.
+h is that of the k-space window or of the slice profile, averaged over a box of the extra width.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import NamedTuple
+
 import numpy as np
 
+from qsmcmb.microbleeds.signal._ball_loops import CHUNK_POINTS
 from qsmcmb.microbleeds.signal.acquisition import KSpaceWindow, SliceProfile
 from qsmcmb.microbleeds.signal.background_phase import BackgroundPhase
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.source_shapes import BALL, SourceShape
-from qsmcmb.typing import ComplexArray, FloatArray
+from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 
-MAX_SMOOTH_PHASE = 0.4
-"""Phase per voxel (rad) below which the signal is as good as smooth."""
-MAX_SMOOTH_LOSS = 0.01
-"""Signal that a filter may take where it counts as smooth."""
-MAX_CELL_PHASE = 3.0
-"""Phase per cell (rad) above which cells are divided: k-space leaves out what turns faster long before."""
-TAPER_VOXELS = 2.5
-"""Width of the taper in acquired voxels."""
-TAPER_SLICES = 1.0
-"""The same along slices, whose profile ends."""
-TYPICAL_PSF_WIDTH_MM = 0.4
-MIN_SMOOTH_WEIGHT = 0.05
-"""Of the smooth part in a voxel that counts."""
+__all__ = ("CELL_MM", "COARSE_CELL_MM", "PointSpread")
+
 COARSE_CELL_MM = 0.5
-"""To find a shape: lesions read up to 0.9 % off."""
+"""Edge of the cells while a shape is looked for, mm: totals err by up to 0.9 %, in less than half of the time."""
 CELL_MM = 1 / 3
-"""To measure: up to 0.2 %."""
+"""Edge of the cells of a measurement, mm: totals err by up to 0.2 % (docs/notes/2026-11-27-lesion-fit.md)."""
 CORE_SUBDIVISION = 2
-"""Into how many a core cell is divided along each axis."""
+"""Number of parts of a core cell along each axis: a ball's edge asks for cells of 0.17 mm."""
+MAX_SMOOTH_PHASE = 0.4
+"""Largest phase per voxel that counts as smooth, rad: the value at a point is the mean within 1 % then."""
+MAX_SMOOTH_LOSS = 0.01
+"""Largest loss by a filter at which a frequency counts as unfiltered, a fraction of the weight."""
+MAX_CELL_PHASE = 3.0
+"""Largest phase per cell that needs no division, rad: what turns by half a turn within a cell lies beyond the acquired
+k-space, whatever the cells make of it."""
+TAPER_VOXELS = 2.5
+"""Width of the taper between cells and smooth part, acquired voxels: chosen on the development heads; cells that
+end at once make strong lesions ring."""
+TAPER_SLICES = 1.0
+"""Width of that taper across two-dimensional slices, in slices: a slice profile has an end, and does not ring."""
+TYPICAL_PSF_WIDTH_MM = 0.4
+"""Extra width of the point spread at which the smooth part's weight and centre are taken, mm: that of the prior; they
+hardly depend on it."""
+MIN_SMOOTH_WEIGHT = 0.05
+"""Smallest weight of the smooth part in a voxel that counts: of less, the centre of gravity would be a
+quotient of two small numbers."""
 MAX_CORE_MM = 5.0
+"""Largest radius of the core that is due to the phase, mm: its divided cells take eight times the time."""
 CORE_TAPER_MM = 0.75
-"""Width of the taper from divided cells to whole ones."""
+"""Width of the taper from divided cells to whole ones, mm: a sum over cells that ends at once lacks what its slope at
+the end adds (Euler-Maclaurin), and lesions had read 0.7 % high."""
 MAX_RADIUS_MM = 9.0
+"""Largest radius of the cells' region before its taper, mm: a patch of 8 mm and a millimetre more."""
+MIN_TOTAL_PPM_MM3 = 0.2
+"""Smallest total susceptibility for which the regions are laid out, ppm mm3: a fit may start near 0 and grow."""
+PHASE_GRADIENT = 6.0
+"""Factor g of a dipole's steepest phase gradient, g c M / r^4 on its axis along B0, with c M the phase at 1 mm on the
+equator: on the axis the phase is 2 c M / r^3, and |d(2 / r^3) / dr| = 6 / r^4."""
+MIN_DIVISOR = 1e-6
+"""Smallest value of the two divisors in the taper, one relative to the half axes and one in mm: at the centre
+neither is above 0, and the weight is 1."""
 PSF_WIDTH2_STEP_MM2 = 0.02
-"""Of the squared blur: near 0 the blur itself has no slope."""
+"""Step of the derivative by the squared extra width, mm2: forward, since the square is not negative; by the width
+itself there would be no slope at 0."""
 PSF_NODES, PSF_NODE_WEIGHTS = np.array(np.polynomial.legendre.leggauss(4), np.float32)
-"""Gauss' nodes and weights for an average over the blur."""
+"""Gauss-Legendre nodes on [-1, 1] and weights for the average over the box: exact for polynomials of order 7."""
 
 
 class PointSpread:
-    """Points around a lesion and what the voxels of a neighbourhood make of a signal at them.
+    """Cells around a lesion, and what the voxels of a patch see of a signal on them.
 
     Parameters
     ----------
     patch : Patch
-        The voxels.
+        The voxels, with the properties of the scan.
     total_chi_ppm_mm3 : float
-        Total susceptibility expected: the stronger, the wider the fine grid.
+        Total susceptibility expected, ppm mm3: the stronger, the larger the region of cells.
     centre_mm : ndarray of shape (3,)
-        Middle of the fine grid.
+        Centre of the region of cells, mm from the patch's point.
     radius_mm : float
-        Radius expected of the dark ball.
+        Radius expected of the body, mm.
     is_infinite : bool, optional
-        The source leaves the neighbourhood: its core is everywhere.
+        Whether the body leaves the patch: cells are everywhere then.
     cell_mm : float, optional
-        Edge of the cells, CELL_MM or ROUGH_CELL_MM; of those in the core a CORE_PARTS-th.
+        Edge of the cells, mm: CELL_MM or COARSE_CELL_MM; at most half a voxel is used.
+
+    Examples
+    --------
+    A ball of 2 ppm mm3 takes signal from the voxel at its centre:
+
+    >>> from qsmcmb.microbleeds.signal.acquisition import Acquisition
+    >>> from qsmcmb.microbleeds.signal.source_shapes import Source
+    >>> from qsmcmb.model import Grid
+    >>> axis, ones = np.arange(-2.0, 3.0), np.ones((5, 5, 5))
+    >>> patch = Patch(
+    ...     acquisition=Acquisition(te_s=(0.02,), b0_tesla=3.0, noise_sd=0.01),
+    ...     grid=Grid.isotropic((5, 5, 5), 1.0), signal=ones[None], field_hz=0 * ones, inside=ones > 0,
+    ...     axes_mm=(axis, axis, axis), radius_mm=3.0, fraction_in_mask=1.0, box=(slice(0, 5),) * 3,
+    ... )
+    >>> source = Source(2.0, (0.0, 0.0, 0.0), 0.8)
+    >>> spread = PointSpread(patch, source.total_chi_ppm_mm3, np.zeros(3), source.radius_mm)
+    >>> factor = 1 + spread.factor(np.array([source.row()]), decay_hz=100.0, psf_width2_mm2=0.16)
+    >>> factor.shape, bool(abs(factor[0, 0, 62]) < 0.5)
+    ((1, 1, 125), True)
     """
 
     def __init__(
@@ -74,83 +122,99 @@ class PointSpread:
         cell_mm: float = CELL_MM,
     ) -> None:
         self._patch = patch
-        held = [np.flatnonzero(patch.inside.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-        self._axes_mm = [axis[h] for axis, h in zip(patch.axes_mm, held, strict=True)]
-        self._voxels = np.flatnonzero(patch.inside[np.ix_(*held)])
-        """Those inside, among all of the rows that hold some."""
-        size = np.array(patch.grid.voxel_size_mm)
-        turn = 6.0 * max(patch.acquisition.dipole_constants) * max(abs(total_chi_ppm_mm3), 0.2)
-        smooth = [
-            min(MAX_SMOOTH_PHASE, np.pi * w.flat_up_to(MAX_SMOOTH_LOSS)) for w in patch.acquisition.windows
-        ]
-        inner = max((turn * (size / smooth).max()) ** 0.25, radius_mm + 0.5 * size.max())
-        # Beyond the voxels nothing endless shows.
-        self._inner_mm = min(patch.radius_mm if is_infinite else inner, MAX_RADIUS_MM)
-        width = TAPER_VOXELS * size / [w.edge for w in patch.acquisition.windows]
-        if patch.acquisition.slice_profile is not None:
-            width[patch.acquisition.slice_profile.axis] = (
-                TAPER_SLICES * size[patch.acquisition.slice_profile.axis]
-            )
-        self._outer_mm = self._inner_mm + width
-        core = (
-            max(min((turn * cell_mm / MAX_CELL_PHASE) ** 0.25, MAX_CORE_MM), radius_mm + cell_mm)
-            + CORE_TAPER_MM
-        )
-        cells = np.minimum(cell_mm, size / 2)
-        # Cells of the taper surround the core.
-        core = min(core, float((self._outer_mm - 2 * cells).min()))
         self._centre = np.asarray(centre_mm, dtype=float)
-        self._edges = [_cells(reach, cell) for reach, cell in zip(self._outer_mm, cells, strict=True)]
-        self._core = [e[np.searchsorted(e, [-core, core])] for e in self._edges]
-        self._reach_mm = min(float(end) for c in self._core for end in np.abs(c))
-        coarse = self._level(self._edges, cell_mm)
-        fine = self._level(
-            [_divided(*e) for e in zip(self._edges, self._core, strict=True)], cell_mm / CORE_SUBDIVISION
+        # Only rows of voxels that hold some inside are sampled; of these, `_voxels` are the ones inside.
+        used = [np.flatnonzero(patch.inside.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+        self._axes_mm = [axis[u] for axis, u in zip(patch.axes_mm, used, strict=True)]
+        self._voxels = np.flatnonzero(patch.inside[np.ix_(*used)])
+        # Largest phase gradient of the last echo times the fourth power of the distance, rad mm^3.
+        steepness = (
+            PHASE_GRADIENT
+            * max(patch.acquisition.dipole_constants)
+            * max(abs(total_chi_ppm_mm3), MIN_TOTAL_PPM_MM3)
         )
-        coarse.weight[:] *= 1 - self._in_core(coarse)
-        fine.weight[:] *= self._in_core(fine)
-        self._levels = (coarse, fine)
+        self._lay_out_taper(steepness, radius_mm, is_infinite=is_infinite)
+        core_mm = max(min((steepness * cell_mm / MAX_CELL_PHASE) ** 0.25, MAX_CORE_MM), radius_mm + cell_mm)
+        self._lay_out_cells(core_mm + CORE_TAPER_MM, cell_mm)
         self._sampled: dict[int, tuple[float, list[FloatArray]]] = {}
-        self._smooth, self._direct = self._smooth_part()
-        self._background = BackgroundPhase.of(patch, [level.middles for level in self._levels])
+        self._latest: _Seen | None = None
+        self._smooth_points, self._smooth_weight = self._smooth_part()
+        self._background = BackgroundPhase.if_steep(patch, [level.middles for level in self._levels])
+
+    def _lay_out_taper(self, steepness: float, radius_mm: float, *, is_infinite: bool) -> None:
+        """Set the radius up to which cells count in full, and the half axes (3) at which they have ended, mm."""
+        acquisition, size = self._patch.acquisition, np.array(self._patch.grid.voxel_size_mm)
+        # Smooth is what turns little within a voxel and lies where the filter takes nothing.
+        smooth = [min(MAX_SMOOTH_PHASE, np.pi * w.flat_up_to(MAX_SMOOTH_LOSS)) for w in acquisition.windows]
+        inner = max((steepness * (size / smooth).max()) ** 0.25, radius_mm + 0.5 * size.max())
+        # An infinite body has cells in all of the patch: beyond its voxels nothing of it shows.
+        self._inner_mm = min(self._patch.radius_mm if is_infinite else inner, MAX_RADIUS_MM)
+        width = TAPER_VOXELS * size / [w.edge for w in acquisition.windows]
+        if acquisition.slice_profile is not None:
+            slices = acquisition.slice_profile.axis
+            width[slices] = TAPER_SLICES * size[slices]
+        self._outer_mm = self._inner_mm + width
+
+    def _lay_out_cells(self, core_mm: float, cell_mm: float) -> None:
+        """Set the two levels of cells, whole ones and divided ones in the core, each with its weight."""
+        cells = np.minimum(cell_mm, np.array(self._patch.grid.voxel_size_mm) / 2)
+        # Whole cells must surround the core: two of them at least.
+        core_mm = min(core_mm, float((self._outer_mm - 2 * cells).min()))
+        edges = [_cell_edges(reach, cell) for reach, cell in zip(self._outer_mm, cells, strict=True)]
+        # First and last edge of the core along each axis, on edges of whole cells.
+        core = [e[np.searchsorted(e, [-core_mm, core_mm])] for e in edges]
+        self._core_reach_mm = min(float(end) for c in core for end in np.abs(c))
+        coarse = self._level(edges, cell_mm)
+        fine = self._level([_divided(*e) for e in zip(edges, core, strict=True)], cell_mm / CORE_SUBDIVISION)
+        # The two weights add to the taper everywhere.
+        coarse.weight[:] *= 1 - self._core_weight(coarse)
+        fine.weight[:] *= self._core_weight(fine)
+        self._levels = (coarse, fine)
 
     def _smooth_part(self) -> tuple[FloatArray, FloatArray]:
-        """Return where a voxel sees the smooth part of the signal, and with what weight.
+        """Return the point at which each voxel sees the smooth part of the signal (mm), and its weight there.
 
-        The spread over what the taper leaves has a size and a middle; where the signal is smooth, no more counts.
+        Where the signal is linear over the point spread, its average over what the taper leaves is its value at the
+        centre of gravity of that, times its weight.
         """
         patch = self._patch
-        where = patch.coordinates_mm[:, patch.inside].T
+        voxels_mm = patch.coordinates_mm[:, patch.inside].T
         if all(w.taper == 0 for w in patch.acquisition.windows):
-            # The taper is as good as band-limited: a sinc leaves it as it is.
-            return np.ascontiguousarray(where, np.float32), np.asarray(
-                1 - self._taper(*(where - self._centre).T), np.float32
+            # Without a filter the taper is as good as band-limited: a sinc leaves it as it is.
+            return np.ascontiguousarray(voxels_mm, np.float32), np.asarray(
+                1 - self._taper(*(voxels_mm - self._centre).T), np.float32
             )
-        moments = np.zeros((4, len(where)))
+        # Weight and first moments (mm) that the cells have in each voxel. What they lack of a weight of 1 and of the
+        # voxel's position is the smooth part's.
+        moments = np.zeros((4, len(voxels_mm)))
         for number, level in enumerate(self._levels):
             offset = level.points - self._centre.astype(np.float32)
             values = np.concatenate([level.weight[None], level.weight * offset.T]).astype(np.float32)
             moments += self._sample(level, values, self._matrices(number, TYPICAL_PSF_WIDTH_MM))
         left = 1 - moments[0]
-        middle = (where - self._centre) - moments[1:].T
-        use = left > MIN_SMOOTH_WEIGHT
-        # Where next to nothing is left, its middle is nowhere.
-        seen = np.where(use[:, None], self._centre + middle / np.where(use, left, 1)[:, None], where)
-        return np.ascontiguousarray(seen, np.float32), np.asarray(np.where(use, left, 0), np.float32)
+        moment = (voxels_mm - self._centre) - moments[1:].T
+        counts = left > MIN_SMOOTH_WEIGHT
+        # Where next to nothing is left, there is no centre of gravity: any point will do.
+        points = np.where(
+            counts[:, None], self._centre + moment / np.where(counts, left, 1)[:, None], voxels_mm
+        )
+        return np.ascontiguousarray(points, np.float32), np.asarray(np.where(counts, left, 0), np.float32)
 
     def _taper(self, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
-        """Return the part of the signal at places (mm from the centre) that is formed on cells."""
+        """Return the fraction of the signal at points (mm from the centre) that is formed on cells."""
         r = np.sqrt(x**2 + y**2 + z**2)
         a, b, c = self._outer_mm
-        end = r / np.maximum(np.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2), 1e-6)
-        return _falling((r - self._inner_mm) / np.maximum(end - self._inner_mm, 1e-6))
+        # Distance at which the ellipsoid of the outer half axes is met in this direction.
+        end = r / np.maximum(np.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2), MIN_DIVISOR)
+        return _falling((r - self._inner_mm) / np.maximum(end - self._inner_mm, MIN_DIVISOR))
 
-    def _in_core(self, level: _Level) -> FloatArray:
-        """Return the part of it that the core's cells have: a sum that is cut off would ring."""
+    def _core_weight(self, level: _Level) -> FloatArray:
+        """Return the weight that divided cells have at each cell of a level; whole cells have the rest to 1."""
         x, y, z = level.open_grid(self._centre)
-        return _falling((np.sqrt(x**2 + y**2 + z**2) - self._reach_mm) / CORE_TAPER_MM + 1).ravel()
+        return _falling((np.sqrt(x**2 + y**2 + z**2) - self._core_reach_mm) / CORE_TAPER_MM + 1).ravel()
 
     def _level(self, edges: list[FloatArray], cell_mm: float) -> _Level:
+        """Return the cells between edges (mm from the centre) along each axis, weighted by the taper."""
         middles = [(e[1:] + e[:-1]) / 2 + c for e, c in zip(edges, self._centre, strict=True)]
         level = _Level(middles, [np.diff(e) for e in edges], cell_mm)
         level.weight[:] = self._taper(*level.open_grid(self._centre)).ravel()
@@ -165,29 +229,50 @@ class PointSpread:
         shape: SourceShape = BALL,
         derivatives: bool = False,
     ) -> ComplexArray:
-        """Return the lesion's factor - 1 on the signal, and its derivatives.
+        """Return the lesion's factor on the tissue's signal, less 1, as the voxels see it.
 
         Parameters
         ----------
         rows : ndarray of shape (n, k)
-            What the shape's loop reads: of balls M (ppm mm3), centre (mm, 3), radius (mm).
+            Rows of the shape (`SourceShape.rows`): of balls M (ppm mm3), centre (mm, 3), radius (mm).
         decay_hz : float
-            R2* inside above the tissue's, 1/s.
+            R2* inside above the tissue's, 1/s, >= 0.
         psf_width2_mm2 : float
-            Squared width of a box that widens the spread of the k-space crop along each axis: filters, decay, motion.
+            Squared extra width of the point spread, mm2, >= 0: filters, decay during the readout, motion.
         shape : SourceShape, optional
-            Of the rows; balls by default.
+            Shape of the rows; balls by default.
         derivatives : bool, optional
-            Also by the rows' parameters, by the logarithm of the decay, and by the squared blur.
+            Add the derivatives by the rows' parameters, by the log of the decay and by the squared extra width.
 
         Returns
         -------
-        ndarray of shape (1 or 3 + k n, echo, voxel inside), complex64
+        ndarray of shape (1 or 3 + n * n_row_parameters, n_echoes, n_inside), complex64
+            Factor - 1, dimensionless, then the derivatives per unit of each parameter.
         """
+        at = (shape.name, rows.tobytes(), decay_hz, float(psf_width2_mm2))
+        latest = self._latest
+        # A start is fitted with polynomials first and then compared, or minimised, at the same source.
+        if latest is None or latest.at != at or (derivatives and len(latest.factor) == 1):
+            factor = self._formed(rows, decay_hz, psf_width2_mm2, shape=shape, derivatives=derivatives)
+            self._latest = latest = _Seen(at, factor)
+        return latest.factor if derivatives else latest.factor[:1]
+
+    def _formed(
+        self,
+        rows: FloatArray,
+        decay_hz: float,
+        psf_width2_mm2: float,
+        *,
+        shape: SourceShape,
+        derivatives: bool,
+    ) -> ComplexArray:
+        """Return the factor less 1, formed on the cells and sampled; as `factor`."""
         patch = self._patch
         psf_width_mm, wider_mm = np.sqrt([psf_width2_mm2, psf_width2_mm2 + PSF_WIDTH2_STEP_MM2])
-        count = 2 + shape.per_row * len(rows) if derivatives else 1
+        # Factor, derivatives by the rows, by the decay; that by the squared width is a difference, below.
+        count = 2 + shape.n_row_parameters * len(rows) if derivatives else 1
         decay = decay_hz * np.array(patch.acquisition.te_s)
+        # Signal inside the body, and its derivative by the log of the decay.
         core = np.stack([np.exp(-decay), -decay * np.exp(-decay)])
         args = (
             np.array(patch.grid.b0_dir, np.float32),
@@ -196,46 +281,50 @@ class PointSpread:
         )
         rows = rows.astype(np.float32)
         echoes = len(patch.acquisition.te_s)
-        seen = np.zeros((2, count + derivatives, echoes, len(self._smooth)), np.float32)
+        # Real and imaginary part apart, for the loops.
+        seen = np.zeros((2, count + derivatives, echoes, len(self._smooth_points)), np.float32)
         for number, level in enumerate(self._levels):
-            part = np.empty((2, count, echoes, len(level.points)), np.float32)
-            shape.loop(rows, level.points, level.weight, *args, np.float32(level.cell_mm), part)
+            on_cells = np.empty((2, count, echoes, len(level.points)), np.float32)
+            shape.loop(rows, level.points, level.weight, *args, np.float32(level.cell_mm), on_cells)
             if self._background is not None:
-                self._background.put_on(part, number)
-            sampled = self._sample(level, part, self._matrices(number, psf_width_mm))
+                self._background.apply(on_cells, number, level.active_chunks)
+            sampled = self._sample(level, on_cells, self._matrices(number, psf_width_mm))
             seen[:, :count] += sampled
             if derivatives:
-                wider = self._sample(level, part[:, 0], self._made_matrices(level, wider_mm))
+                wider = self._sample(level, on_cells[:, 0], self._made_matrices(level, wider_mm))
                 seen[:, count] += (wider - sampled[:, 0]) / np.float32(PSF_WIDTH2_STEP_MM2)
         if self._background is not None:
-            self._background.take_off(
+            self._background.remove(
                 seen, psf_width_mm, (wider_mm, PSF_WIDTH2_STEP_MM2) if derivatives else None
             )
-        direct = np.empty_like(seen[:, :count])
-        shape.loop(rows, self._smooth, self._direct, *args, np.float32(self._levels[0].cell_mm), direct)
-        seen[:, :count] += direct
+        # The smooth part is seen at one point: the background's phase would come off as it was put on.
+        smooth = np.empty_like(seen[:, :count])
+        edge_mm = np.float32(self._levels[0].cell_mm)
+        shape.loop(rows, self._smooth_points, self._smooth_weight, *args, edge_mm, smooth)
+        seen[:, :count] += smooth
         complex_out: ComplexArray = seen[0] + 1j * seen[1]
         return complex_out
 
     def _sample(self, level: _Level, values: FloatArray, matrices: list[FloatArray]) -> FloatArray:
-        """Return (..., voxel inside) of (..., point) values of a level."""
+        """Return what the voxels inside see, (..., voxel inside), of values (..., cell) of a level."""
         box = level.sample(values, matrices)
         return np.asarray(box.reshape(*values.shape[:-1], -1).take(self._voxels, axis=-1))
 
     def _matrices(self, number: int, psf_width_mm: float) -> list[FloatArray]:
-        """Return the sampling of a level along each axis; many starts are compared at one blur."""
-        kept = self._sampled.get(number)
-        if kept is None or kept[0] != psf_width_mm:
-            self._sampled[number] = kept = (
+        """Return the sampling matrices of a level, stored for the last width: many starts are compared at one width."""
+        stored = self._sampled.get(number)
+        if stored is None or stored[0] != psf_width_mm:
+            self._sampled[number] = stored = (
                 psf_width_mm,
                 self._made_matrices(self._levels[number], psf_width_mm),
             )
-        return kept[1]
+        return stored[1]
 
     def _made_matrices(self, level: _Level, psf_width_mm: float) -> list[FloatArray]:
+        """Return the sampling matrix of a level along each axis."""
         patch = self._patch
         return [
-            _sampling(axis, middle, width, v, psf_width_mm, profile)
+            _sampling_matrix(axis, middle, width, v, psf_width_mm, profile)
             for axis, middle, width, v, profile in zip(
                 self._axes_mm,
                 level.middles,
@@ -247,8 +336,17 @@ class PointSpread:
         ]
 
 
+class _Seen(NamedTuple):
+    """Latest result of `PointSpread.factor`, stored because the same source is often asked for twice."""
+
+    at: tuple[str, bytes, float, float]
+    """Source: name of the shape, bytes of its rows, decay (1/s) and squared extra width (mm2)."""
+    factor: ComplexArray
+    """Factor - 1 at this source, and its derivatives if they were formed."""
+
+
 class _Level:
-    """A box of cells: their middles, the taper's weight, and their widths along each axis."""
+    """Box of cells of one size: middles and widths along each axis (mm), all points, and the weight of each."""
 
     def __init__(self, middles: list[FloatArray], widths: list[FloatArray], cell_mm: float) -> None:
         self.middles, self.widths, self.cell_mm = middles, widths, cell_mm
@@ -256,12 +354,18 @@ class _Level:
         self.points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
         self.weight = np.ones(len(self.points), np.float32)
 
+    @cached_property
+    def active_chunks(self) -> BoolArray:
+        """Which chunks of points, as the loops take them, have any weight: the box has empty corners."""
+        starts = np.arange(0, len(self.weight), CHUNK_POINTS)
+        return np.asarray(np.logical_or.reduceat(self.weight != 0, starts))
+
     def open_grid(self, centre: FloatArray) -> tuple[FloatArray, ...]:
         """Return the distances (mm) of the middles from a centre along each axis, to be broadcast."""
         return np.ix_(*((m - c).astype(np.float32) for m, c in zip(self.middles, centre, strict=True)))
 
     def sample(self, values: FloatArray, matrices: list[FloatArray]) -> FloatArray:
-        """Return (..., x, y, z) voxels of (..., point) values."""
+        """Return values (..., x, y, z) at voxels of values (..., cell), by one matrix along each axis."""
         x, y, z = (len(m) for m in self.middles)
         mx, my, mz = matrices
         # From the longest rows to the shortest: few large products.
@@ -270,31 +374,33 @@ class _Level:
         return np.asarray(step.reshape(*values.shape[:-1], len(mx), len(my), len(mz)))
 
 
-def _falling(part: FloatArray) -> FloatArray:
-    """Return a smooth step from 1 at 0 to exactly 0 at 1."""
-    return np.asarray(0.5 + 0.5 * np.cos(np.pi * np.clip(part, 0, 1)))
+def _falling(fraction: FloatArray) -> FloatArray:
+    """Return a smooth step from 1 at 0 to exactly 0 at 1: half a period of a cosine."""
+    return np.asarray(0.5 + 0.5 * np.cos(np.pi * np.clip(fraction, 0, 1)))
 
 
-def _cells(reach_mm: float, cell_mm: float) -> FloatArray:
+def _cell_edges(reach_mm: float, cell_mm: float) -> FloatArray:
+    """Return the edges of whole cells on both sides of 0 that hold a reach."""
     half = int(np.ceil(reach_mm / cell_mm))
     return np.asarray(np.arange(-half, half + 1) * cell_mm)
 
 
 def _divided(edges: FloatArray, core: FloatArray) -> FloatArray:
+    """Return the edges of divided cells between the first and the last edge of the core."""
     inner = edges[(edges >= core[0]) & (edges <= core[1])]
     return np.asarray(np.linspace(inner[0], inner[-1], CORE_SUBDIVISION * (len(inner) - 1) + 1))
 
 
-def _sampling(
-    voxels: FloatArray,
-    middles: FloatArray,
-    widths: FloatArray,
+def _sampling_matrix(
+    voxels_mm: FloatArray,
+    middles_mm: FloatArray,
+    widths_mm: FloatArray,
     voxel_mm: float,
     psf_width_mm: float,
     profile: KSpaceWindow | SliceProfile,
 ) -> FloatArray:
-    """Return the weights of cells in voxels: the spread of k-space's window or of a slice, averaged over the blur."""
-    apart = ((voxels[:, None] - middles)[..., None] + 0.5 * psf_width_mm * PSF_NODES) / voxel_mm
+    """Return the weight of each cell in each voxel along an axis: point spread, averaged over the box, times width."""
+    distance = ((voxels_mm[:, None] - middles_mm)[..., None] + 0.5 * psf_width_mm * PSF_NODES) / voxel_mm
     # Single precision, as all that is sampled: its sine takes a third of the time.
-    blurred = 0.5 * profile.point_spread(apart.astype(np.float32)) @ PSF_NODE_WEIGHTS
-    return np.ascontiguousarray(blurred * (widths / voxel_mm), np.float32)
+    averaged = 0.5 * profile.point_spread(distance.astype(np.float32)) @ PSF_NODE_WEIGHTS
+    return np.ascontiguousarray(averaged * (widths_mm / voxel_mm), np.float32)

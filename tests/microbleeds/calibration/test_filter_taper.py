@@ -14,7 +14,7 @@ from qsmcmb.phantoms.anatomy import make_anatomy
 from qsmcmb.phantoms.build import lesions_of
 from qsmcmb.phantoms.recipe import read_recipe
 from qsmcmb.phantoms.tissue_scan import PhantomSession, TissueScan
-from qsmcmb.validation.measure import points_of
+from qsmcmb.validation.simulate_and_measure import points_of
 from tests.scenes.phantom_scans import patches_of
 
 

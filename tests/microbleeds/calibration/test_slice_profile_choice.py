@@ -13,7 +13,7 @@ from qsmcmb.phantoms.anatomy import make_anatomy
 from qsmcmb.phantoms.build import lesions_of
 from qsmcmb.phantoms.recipe import Protocol, Recipe, read_recipe
 from qsmcmb.phantoms.tissue_scan import TissueScan
-from qsmcmb.validation.measure import points_of
+from qsmcmb.validation.simulate_and_measure import points_of
 from tests.scenes.phantom_scans import patches_of
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from qsmcmb.core.point_dipole import point_dipole_field
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.detection.limit_map import INNER_VOXELS, OUTER_MM, map_detection_limit
-from qsmcmb.model import Estimate, Grid, Microbleed
+from qsmcmb.model import Estimate, Grid
 
 GRID = Grid((30, 27, 32), (1.0, 1.1, 0.9), (0.0, 0.6, 0.8))
 FULL_K_SPACE = np.ones(GRID.shape, bool)

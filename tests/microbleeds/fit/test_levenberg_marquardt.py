@@ -51,8 +51,8 @@ def test_a_pair_whose_other_half_nothing_shows_has_left_the_mask(
 def test_what_is_out_of_reach_is_given_up(model: LesionModel, monkeypatch: pytest.MonkeyPatch) -> None:
     import qsmcmb.microbleeds.fit.levenberg_marquardt as module
 
-    steps, solved = [], module.solved
-    monkeypatch.setattr(module, "solved", lambda *a, **k: steps.append(1) or solved(*a, **k))
+    steps, solve = [], module.solve_normal_equations
+    monkeypatch.setattr(module, "solve_normal_equations", lambda *a, **k: steps.append(1) or solve(*a, **k))
     start = model.start_parameters(Source(1.0, (0.8, 0.0, 0.0), 0.8))
     whole = minimise(model, start)
     needed = len(steps)

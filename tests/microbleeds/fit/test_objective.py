@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.fit.objective import solved
+from qsmcmb.microbleeds.fit.objective import solve_normal_equations
 from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.source_shapes import CoreDecay, Source
@@ -26,7 +26,7 @@ def test_normal_equations_that_rounding_made_singular_are_solved(patch: Patch) -
     normal[-3, -3] = 0
     right = np.ones(size)
     right[-3] = 0
-    found = solved(model, normal, right, damping=1e-9)
+    found = solve_normal_equations(model, normal, right, damping=1e-9)
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found[: size - 3], 1.0, rtol=1e-4)
     assert found[-2] + found[-1] == pytest.approx(1.0, rel=1e-3)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.burden import SHARED_RELATIVE_SD, summarise_burden, summarise_detection_limit
-from qsmcmb.model import Estimate, Microbleed
+from qsmcmb.model import Estimate
 
 
 def lesion(label: int, value: float, sd: float, **known: object) -> Microbleed:
@@ -51,7 +52,7 @@ def test_parts_add_up_to_the_whole() -> None:
 
 def test_nothing_found_is_a_burden_of_zero_with_what_was_not_seen() -> None:
     limit = np.concatenate([np.zeros(50), np.full(900, 0.8), np.full(100, 3.0)])
-    record = summarise_burden([], hidden=summarise_detection_limit(limit))
+    record = summarise_burden([], detection_limit=summarise_detection_limit(limit))
     assert record["burden_ppm_mm3"] == 0
     assert record["detection_limit_median_ppm_mm3"] == pytest.approx(0.8)
     below = record["below_detection_limit"]
@@ -62,7 +63,7 @@ def test_nothing_found_is_a_burden_of_zero_with_what_was_not_seen() -> None:
 
 def test_where_nothing_would_show_no_number_is_made_up() -> None:
     assert summarise_detection_limit(np.zeros(5)) is None
-    below = summarise_burden([], hidden=summarise_detection_limit(np.full(10, np.inf)))[
+    below = summarise_burden([], detection_limit=summarise_detection_limit(np.full(10, np.inf)))[
         "below_detection_limit"
     ]
     assert below["shown_everywhere_above_ppm_mm3"] is None
@@ -140,7 +141,7 @@ def test_coverage_is_read_at_the_quantiles_of_the_brain() -> None:
     assert found.shown_nowhere_below_ppm_mm3 == pytest.approx(inside[2])
     assert found.shown_everywhere_above_ppm_mm3 == pytest.approx(inside[198])
     assert found.missed_fraction == pytest.approx({"0.5": 0.75, "1": 0.5, "2": 0.0, "5": 0.0})
-    below = summarise_burden([], hidden=found)["below_detection_limit"]
+    below = summarise_burden([], detection_limit=found)["below_detection_limit"]
     assert below["shown_nowhere_below_ppm_mm3"] == pytest.approx(inside[2])
     assert "Lesions below 0.03 ppm mm3" in below["statement"]
     assert "above 2 ppm mm3" in below["statement"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.duplicates import duplicate_groups, without_duplicates
-from qsmcmb.model import Estimate, Microbleed
+from qsmcmb.model import Estimate
 
 
 def test_of_one_lesion_the_surest_row_counts() -> None:

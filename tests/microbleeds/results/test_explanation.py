@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.fit.refinement import fit_lesion
 from qsmcmb.microbleeds.fit.uncertainty import HIDDEN_TISSUE_SD_FRACTION
 from qsmcmb.microbleeds.results.explanation import explain_lesion, totals_per_echo
@@ -17,7 +18,7 @@ from qsmcmb.microbleeds.results.flags import FLAGS
 from qsmcmb.microbleeds.results.measurement import FittedLesion, measure_fitted
 from qsmcmb.microbleeds.signal.acquisition import KSpaceWindow, SliceProfile
 from qsmcmb.microbleeds.signal.patch import ScanFields
-from qsmcmb.model import Estimate, Microbleed
+from qsmcmb.model import Estimate
 from qsmcmb.reporting.explain_page import lines_of, write_explanations
 from tests.scenes.patches import surroundings, true_source, with_acquisition
 
@@ -54,7 +55,7 @@ def test_record_is_json_with_the_tables_numbers(fitted: FittedLesion) -> None:
     assert again["total_chi"]["value"] == pytest.approx(lesion.total_chi_ppm_mm3.value)
     assert again["voxels"]["used"] == int(fitted.fit.patch.inside.sum())
     assert 0 < again["fit"]["cramer_rao_sd"] <= again["fit"]["sd"]
-    assert 0 < again["fit"]["blur_and_shape_sd"] < again["fit"]["sd"]
+    assert 0 < again["fit"]["psf_and_shape_sd"] < again["fit"]["sd"]
     assert again["fit"]["hidden_tissue_sd"] == pytest.approx(
         HIDDEN_TISSUE_SD_FRACTION * lesion.total_chi_ppm_mm3.value
     )
@@ -75,7 +76,9 @@ def test_how_the_scan_sees_is_in_the_record(fitted: FittedLesion) -> None:
     record, _ = explain_lesion(lesion_of(fitted), fitted._replace(fit=fit))
     words = dict(lines_of(record))["k-space along the image's axes"]
     filtered = "0.8 of it acquired, falling over its last 0.5 to 0"
-    assert words.startswith(f"{filtered}; {filtered}; slices of 0.9 of their distance; beyond it a blur of")
+    assert words.startswith(
+        f"{filtered}; {filtered}; slices of 0.9 of their distance; beyond it an extra width of"
+    )
     record, _ = explain_lesion(lesion_of(fitted), fitted)
     assert dict(lines_of(record))["k-space along the image's axes"].startswith("whole, unfiltered; beyond")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.signal._ball_loops import lesion_factor
+from qsmcmb.microbleeds.signal._ball_loops import ball_factor
 from tests.scenes.lesion_signal import B0_DIR, balls_at_points
 
 
@@ -19,6 +19,6 @@ def test_loop_agrees_with_a_plain_twin(n_balls: int, rng: np.random.Generator) -
     out = np.empty((2, 1, 2, len(points)), np.float32)
     core = np.stack([inside, np.zeros(2)])
     args = (a.astype(np.float32) for a in (balls, points, np.ones(len(points)), B0_DIR, constants, core))
-    lesion_factor(*args, np.float32(0.01), out)
+    ball_factor(*args, np.float32(0.01), out)
     expected = balls_at_points(balls, points.astype(float), constants, inside) - 1
     np.testing.assert_allclose(out[0, 0] + 1j * out[1, 0], expected, atol=2e-5)

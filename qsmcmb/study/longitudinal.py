@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from qsmcmb.change.matching import COLUMNS, Change, SessionLesions, compare_sessions
 from qsmcmb.core.software import software_versions
@@ -20,24 +20,42 @@ from qsmcmb.registration.rigid import Image, RigidTransform, register_rigid
 from qsmcmb.typing import FloatArray
 from qsmcmb.units import hz_to_ppm
 
+__all__ = ["Comparison", "run_longitudinal"]
+
 YEAR_DAYS = 365.25
+"""Mean length of a year, days."""
 PROTOCOL = {
     "MagneticFieldStrength": "field-strength-differs",
     "EchoTime": "echo-times-differ",
     "VoxelSize": "voxel-size-differs",
 }
+"""Flag of a change by the field of the records in which the two scans differ."""
 
 
 class Comparison(NamedTuple):
-    """Rows of the longitudinal table and what to tell the user."""
+    """Rows of the longitudinal table, and messages.
+
+    Parameters
+    ----------
+    rows : list of dict
+        One row per lesion and pair of sessions, by the columns of `qsmcmb.change.matching.COLUMNS`.
+    warnings : tuple of str
+        Messages to the user.
+    """
 
     rows: list[dict[str, Any]]
     warnings: tuple[str, ...]
 
 
-def run_longitudinal(
-    out: Path, participant: str, *, report: Callable[[str, str, float], None] | None = None
-) -> Comparison | None:
+class _Pair(TypedDict):
+    """Cells that the changes between two sessions have in common, by column of the table."""
+
+    baseline_session: str
+    followup_session: str
+    interval_years: float | None
+
+
+def run_longitudinal(out: Path, participant: str) -> Comparison | None:
     """Compare each session of a participant with the one before it; write the longitudinal table.
 
     Parameters
@@ -46,8 +64,6 @@ def run_longitudinal(
         Derivatives folder with finished sessions.
     participant : str
         Label without `sub-`.
-    report : callable, optional
-        Progress.
 
     Returns
     -------
@@ -62,9 +78,7 @@ def run_longitudinal(
     sessions = list_results(out, participant)
     if len(sessions) < 2:
         return None
-    if report:
-        report(f"sub-{participant}", "longitudinal", 0.0)
-    sessions, times, warnings = in_order(sessions)
+    sessions, times, warnings = _in_order(sessions)
     rows: list[dict[str, Any]] = []
     numbers: dict[int, int] = {}
     free, transforms = 1, {}
@@ -76,11 +90,9 @@ def run_longitudinal(
         changes = _compare(before, after, transform, numbers, free)
         free = max([free, *(c.lesion + 1 for c in changes)])
         numbers = {c.followup_label: c.lesion for c in changes if c.followup_label is not None}
-        shared = _pair_record(before, after, times)
-        rows += [_row(c, shared) for c in changes]
-    steps = (
-        ("longitudinal", {"registration": "rigid, Mattes mutual information", "transforms": transforms}),
-    )
+        shared, flags = _pair_record(before, after, times), _protocol_flags(before, after)
+        rows += [{**c.row(), **shared, "flags": ";".join((*c.flags, *flags)) or None} for c in changes]
+    steps = (("longitudinal", {"method": "rigid", "transforms": transforms}),)
     provenance = Provenance(_sources(sessions, out), steps, software_versions())
     place = Place(out / f"sub-{participant}", f"sub-{participant}")
     columns: dict[str, Any] = {**COLUMNS}
@@ -88,7 +100,7 @@ def run_longitudinal(
     return Comparison(rows, warnings)
 
 
-def in_order(
+def _in_order(
     sessions: Sequence[SessionResults],
 ) -> tuple[list[SessionResults], dict[str, datetime], tuple[str, ...]]:
     """Return the sessions by acquisition time, the times, and a warning where labels had to do."""
@@ -138,20 +150,16 @@ def _lesions(session: SessionResults) -> SessionLesions:
     return SessionLesions(session.name, lesions, lookup)
 
 
-def _pair_record(before: SessionResults, after: SessionResults, times: dict[str, datetime]) -> dict[str, Any]:
-    records = [s.record("desc-cmb_burden") for s in (before, after)]
-    flags = [flag for field, flag in PROTOCOL.items() if records[0].get(field) != records[1].get(field)]
+def _pair_record(before: SessionResults, after: SessionResults, times: dict[str, datetime]) -> _Pair:
     interval = None
     if times:
         interval = (times[after.session] - times[before.session]).total_seconds() / 86400 / YEAR_DAYS
-    return {
-        "baseline_session": before.name, "followup_session": after.name, "interval_years": interval, "flags": flags,
-    }  # fmt: skip
+    return {"baseline_session": before.name, "followup_session": after.name, "interval_years": interval}
 
 
-def _row(change: Change, shared: dict[str, Any]) -> dict[str, Any]:
-    flags = ";".join((*change.flags, *shared["flags"])) or None
-    return {**change.row(), **shared, "flags": flags}
+def _protocol_flags(before: SessionResults, after: SessionResults) -> list[str]:
+    one, two = (s.record("desc-cmb_burden") for s in (before, after))
+    return [flag for field, flag in PROTOCOL.items() if one.get(field) != two.get(field)]
 
 
 def _sources(sessions: Sequence[SessionResults], out: Path) -> tuple[tuple[str, str], ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
 
 from qsmcmb.typing import FloatArray
-from qsmcmb.validation.claims import (
+from qsmcmb.validation.acceptance_criteria import (
     Claim,
     Rows,
     absolute_errors,
@@ -22,10 +24,27 @@ from qsmcmb.validation.claims import (
 )
 from qsmcmb.validation.visible import EQUAL_TE_S
 
+__all__: tuple[str, ...] = ()
+
 GOAL = "goal"
+"""Source of claims that no paper states: the project's own goals."""
 REFERENCE = "3T"
 """Session of the field-strength experiment on which errors are stated: 3 T, 1 mm."""
-CLASSES = ((1.0, 2.0), (2.0, 5.0), (5.0, 15.0), (15.0, 60.1))
+SIZE_CLASSES_PPM_MM3 = ((1.0, 2.0), (2.0, 5.0), (5.0, 15.0), (15.0, 60.1))
+"""Classes of total susceptibility in absolute value, ppm mm3: about equal in its logarithm."""
+
+
+class SizeClassRow(TypedDict):
+    """Errors of the lesions of one size class."""
+
+    from_ppm_mm3: float
+    to_ppm_mm3: float
+    lesions: int
+    median_error_ppm_mm3: float
+    p95_error_ppm_mm3: float
+    median_error_percent: float
+    p95_error_percent: float
+    coverage_percent: float
 
 
 def accuracy_claims(tables: dict[str, Rows]) -> list[Claim]:
@@ -35,10 +54,10 @@ def accuracy_claims(tables: dict[str, Rows]) -> list[Claim]:
         rows = tables["fields"]
         claims += [
             *error_claims(rows),
-            *field_claims(rows),
-            *interval_claims(rows),
-            bias_claim(rows),
-            time_claim(rows),
+            *_field_claims(rows),
+            *_interval_claims(rows),
+            _bias_claim(rows),
+            _time_claim(rows),
         ]
     for name, quantity, limit in (
         ("te", "longest echo 10 to 40 ms", 3.0),
@@ -51,7 +70,7 @@ def accuracy_claims(tables: dict[str, Rows]) -> list[Claim]:
                         limit, f"worst {percentile(cv, 100):.1f} %, {cv.size} lesions")
             )  # fmt: skip
     if "water" in tables:
-        claims.append(noise_claim(tables["water"]))
+        claims.append(_noise_claim(tables["water"]))
     return claims
 
 
@@ -73,7 +92,7 @@ def error_claims(rows: Rows) -> list[Claim]:
     ]  # fmt: skip
 
 
-def field_claims(rows: Rows) -> list[Claim]:
+def _field_claims(rows: Rows) -> list[Claim]:
     """Return the agreement over field strengths, and the visible volume's at an equal echo time beside it."""
     large = lesions_in(rows, above=5)
     cv, cv_volume = 100 * cv_over(large, "estimate_ppm_mm3"), 100 * cv_over(large, "equal_te_mm3")
@@ -86,8 +105,8 @@ def field_claims(rows: Rows) -> list[Claim]:
     ]  # fmt: skip
 
 
-def interval_claims(rows: Rows) -> list[Claim]:
-    """Return coverage of the 95 % interval and its half-width over the error."""
+def _interval_claims(rows: Rows) -> list[Claim]:
+    """Return coverage of the 95 % interval and the ratio of its half-width to the error."""
     lesions = lesions_in(rows)
     half = (column(lesions, "high_ppm_mm3") - column(lesions, "low_ppm_mm3")) / 2
     ratio = percentile(half, 50) / max(percentile(absolute_errors(lesions), 50), 1e-9)
@@ -100,9 +119,10 @@ def interval_claims(rows: Rows) -> list[Claim]:
 
 
 def normal_ratio(half: FloatArray) -> float:
-    """Return the median half-width of 95 % intervals over the median error if they are right and errors normal.
+    """Return the ratio of median half-width to median error that right 95 % intervals have with normal errors.
 
-    2.9 where all are alike, up to 3.7 where they spread over orders of magnitude: small errors weigh more in a median.
+    It is 2.9 where all SDs are alike and up to 3.7 where they spread over orders of magnitude: small errors weigh more
+    in a median.
     """
     sd = half[half > 0] / norm.ppf(0.975)
     if not sd.size:
@@ -111,7 +131,7 @@ def normal_ratio(half: FloatArray) -> float:
     return float(norm.ppf(0.975) * np.median(sd) / below)
 
 
-def bias_claim(rows: Rows) -> Claim:
+def _bias_claim(rows: Rows) -> Claim:
     """Return the mean relative error above 2 ppm mm3 with its standard error over lesions."""
     large = lesions_in(rows, above=2)
     ratio = column(large, "estimate_ppm_mm3") / column(large, "truth_ppm_mm3") - 1
@@ -121,13 +141,13 @@ def bias_claim(rows: Rows) -> Claim:
     return within(GOAL, "bias above 2 ppm mm3 (%)", "below 1", mean, (-1, 1), f"standard error {error:.2f} %")
 
 
-def time_claim(rows: Rows) -> Claim:
+def _time_claim(rows: Rows) -> Claim:
     """Return the median time of a lesion."""
     return at_most(GOAL, "time of a lesion, median (s)", "0.5", percentile(column(rows, "seconds"), 50), 0.5)
 
 
-def noise_claim(rows: Rows) -> Claim:
-    """Return the error over the stated SD in water, where nothing but noise and the model's form is left."""
+def _noise_claim(rows: Rows) -> Claim:
+    """Return the ratio of the error to the stated SD in water, where nothing but noise and the model's form is left."""
     lesions = lesions_in(rows)
     z = absolute_errors(lesions) / column(lesions, "sd_ppm_mm3")
     rms = float(np.sqrt(np.nanmean(z**2))) if lesions else float("nan")
@@ -136,10 +156,10 @@ def noise_claim(rows: Rows) -> Claim:
     )
 
 
-def class_table(rows: Rows) -> list[dict[str, float]]:
+def class_table(rows: Rows) -> list[SizeClassRow]:
     """Return errors by size class on the reference session."""
-    out = []
-    for low, high in CLASSES:
+    out: list[SizeClassRow] = []
+    for low, high in SIZE_CLASSES_PPM_MM3:
         part = lesions_in(rows, above=low, below=high, session=REFERENCE)
         errors = absolute_errors(part)
         relative = 100 * errors / np.maximum(np.abs(column(part, "truth_ppm_mm3")), 1e-9)

@@ -1,4 +1,4 @@
-"""Runs experiments and keeps a table for each session, so that a long run can be stopped and goes on where it was."""
+"""Runs of experiments, with a table for each session, so that a long run can be stopped and goes on where it was."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,8 +19,15 @@ from qsmcmb.phantoms.anatomy import make_anatomy
 from qsmcmb.phantoms.build import lesions_of
 from qsmcmb.phantoms.recipe import Protocol, Recipe
 from qsmcmb.phantoms.tissue_scan import TissueScan
+from qsmcmb.typing import Report
+from qsmcmb.validation.acceptance_criteria import COLUMNS, ResultRow, Rows
 from qsmcmb.validation.experiments import Experiment
-from qsmcmb.validation.measure import COLUMNS, TEXT, measure_session
+from qsmcmb.validation.simulate_and_measure import TEXT, measure_session
+
+__all__ = (
+    "planned_steps",
+    "run_experiment",
+)
 
 AFTERWARDS = (
     "validation",
@@ -32,8 +39,7 @@ AFTERWARDS = (
     "change",
     "registration",
 )
-Report = Callable[[str, str, float], None]
-Rows = list[dict[str, Any]]
+"""Parts of the package that come after the measurement: a change there makes no table out of date."""
 
 
 def run_experiment(experiment: Experiment, out: Path, *, report: Report | None = None) -> Rows:
@@ -43,10 +49,25 @@ def run_experiment(experiment: Experiment, out: Path, *, report: Report | None =
     ----------
     experiment : Experiment
         What to simulate and measure.
-    out : path
+    out : Path
         Tables go to OUT/tables; a session's table that fits its recipe and software is not made again.
     report : callable, optional
-        Progress.
+        Progress, called with session, stage and seconds.
+
+    Returns
+    -------
+    list of ResultRow
+        One for each lesion and session.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be created or written.
+
+    Examples
+    --------
+    >>> run_experiment(Experiment("none", "No phantom", ()), Path("out"))
+    []
     """
     rows: Rows = []
     for recipe in experiment.recipes:
@@ -55,23 +76,41 @@ def run_experiment(experiment: Experiment, out: Path, *, report: Report | None =
             for label, made in _run_head(experiment, recipe, tables, report):
                 write_tsv(tables[label], made, COLUMNS)
         for path in tables.values():
-            rows += read_rows(path)
+            rows += _read_rows(path)
     return rows
 
 
 def planned_steps(experiments: tuple[Experiment, ...]) -> list[str]:
-    """Return the steps that a progress bar can expect."""
+    """Return the steps that a progress bar can expect.
+
+    Parameters
+    ----------
+    experiments : tuple of Experiment
+        From `choose`.
+
+    Returns
+    -------
+    list of str
+        Stages of all sessions, in order.
+
+    Examples
+    --------
+    >>> planned_steps((Experiment("none", "No phantom", ()),))
+    []
+    """
     return [
         step for e in experiments for r in e.recipes for _ in r.sessions for step in ("simulate", "quantify")
     ]
 
 
-def read_rows(path: Path) -> Rows:
+def _read_rows(path: Path) -> Rows:
     """Read a session's table, numbers as numbers and NaN where unknown."""
-    return [{k: _value(k, v) for k, v in row.items()} for row in read_tsv(path)]
+    rows = [{k: _value(k, v) for k, v in row.items()} for row in read_tsv(path)]
+    return [cast(ResultRow, row) for row in rows]
 
 
 def _value(column: str, cell: str | None) -> Any:
+    """Return a cell of a table of results as its column's type."""
     if column in TEXT:
         return cell or ""
     return float("nan") if cell is None else float(cell)
@@ -80,6 +119,7 @@ def _value(column: str, cell: str | None) -> Any:
 def _run_head(
     experiment: Experiment, recipe: Recipe, tables: dict[str, Path], report: Report | None
 ) -> Iterator[tuple[str, Rows]]:
+    """Simulate and measure the sessions of a phantom whose tables are missing, one at a time."""
     anatomy = make_anatomy(recipe)
     lesions = lesions_of(recipe, anatomy)
     tissue: TissueScan | None = None
@@ -106,12 +146,16 @@ def _run_head(
 
 
 def _same_tissue(a: Protocol, b: Protocol) -> bool:
-    """Whether two sessions differ in what happens after the field alone."""
-    later: dict[str, Any] = {
-        "label": "", "b0_tesla": 1.0, "te_s": (), "snr": 1.0, "acquired": (), "partial_fourier": (), "window": "",
-        "two_d": False, "slice_gap": 0.0, "snr_per_mm3": False,
-    }  # fmt: skip
-    return dataclasses.replace(a, **later) == dataclasses.replace(b, **later)
+    """Say whether two sessions differ only in what happens after the field."""
+    return _up_to_field(a) == _up_to_field(b)
+
+
+def _up_to_field(protocol: Protocol) -> Protocol:
+    """Return the protocol without what happens after the field."""
+    return dataclasses.replace(
+        protocol, label="", b0_tesla=1.0, te_s=(), snr=1.0, acquired=(1.0, 1.0, 1.0), partial_fourier=(1.0, 1.0, 1.0),
+        window="", two_d=False, slice_gap=0.0, snr_per_mm3=False,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -126,6 +170,7 @@ def _software() -> str:
 
 
 def _table_path(out: Path, experiment: Experiment, recipe: Recipe, protocol: Protocol) -> Path:
+    """Return the file of a session's table; its name carries a hash of recipe, session and software."""
     record = [
         _software(),
         experiment.maps,

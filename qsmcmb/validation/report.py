@@ -2,49 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
 from qsmcmb.errors import ConfigError
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.tables import write_json, write_tsv
-from qsmcmb.validation.accuracy import accuracy_claims, class_table
-from qsmcmb.validation.claims import Claim, Rows, cv_over, lesions_in, percentile
+from qsmcmb.typing import FloatArray, Report
+from qsmcmb.validation.acceptance_criteria import (
+    COLUMNS,
+    Claim,
+    Rows,
+    column,
+    cv_over,
+    lesions_in,
+    percentile,
+)
+from qsmcmb.validation.accuracy_criteria import accuracy_claims, class_table
 from qsmcmb.validation.experiments import FULL, QUICK, Experiment, all_experiments
 from qsmcmb.validation.literature import literature_claims
-from qsmcmb.validation.measure import COLUMNS
-from qsmcmb.validation.runner import run_experiment
+from qsmcmb.validation.run_experiments import run_experiment
 
-Report = Callable[[str, str, float], None]
-CLAIM_COLUMNS = ("source", "quantity", "published", "here", "limit", "passed", "note")
-STUDY_COLUMNS = (
-    "condition", "lesions", "seen_t2s", "seen_swi", "detected_qsm", "t2s_mm3", "swi_mm3", "qsm_mean_ppm",
-    "total_over_truth",
-)  # fmt: skip
+__all__ = (
+    "Validation",
+    "choose",
+    "validate",
+)
+
+
+class ClaimRow(TypedDict):
+    """A row of the table of claims."""
+
+    source: str
+    quantity: str
+    published: str
+    here: float
+    limit: str
+    passed: str
+    note: str | None
+
+
+class StudyRow(TypedDict):
+    """A row of the table of what each condition shows of the same lesions."""
+
+    condition: str
+    lesions: int
+    seen_t2s: int | None
+    seen_swi: int | None
+    detected_qsm: int | None
+    t2s_mm3: float
+    swi_mm3: float
+    qsm_mean_ppm: float
+    total_over_truth: float
+
+
+CLAIM_COLUMNS = tuple(ClaimRow.__annotations__)
+"""Columns of the table of claims, in order."""
+STUDY_COLUMNS = tuple(StudyRow.__annotations__)
+"""Columns of the table of conditions, in order."""
 
 
 class Validation(NamedTuple):
-    """Claims, the table of each experiment, and the page's other tables."""
+    """The claims of a run and the table of each experiment.
+
+    Parameters
+    ----------
+    claims : list of Claim
+        Claims, with our figures.
+    tables : dict
+        Experiment to its rows of results.
+
+    Examples
+    --------
+    >>> Validation(claims=[], tables={}).missed
+    []
+    """
 
     claims: list[Claim]
     tables: dict[str, Rows]
 
     @property
     def missed(self) -> list[Claim]:
-        """The claims whose limit is missed."""
+        """Claims whose limit is missed."""
         return [c for c in self.claims if not c.passed]
 
 
 def choose(only: Sequence[str] = (), *, quick: bool = False) -> tuple[Experiment, ...]:
     """Return the experiments of a run.
 
+    Parameters
+    ----------
+    only : sequence of str, optional
+        Names of experiments; all by default.
+    quick : bool, optional
+        Few, small heads.
+
+    Returns
+    -------
+    tuple of Experiment
+        Experiments in the order in which they are run.
+
     Raises
     ------
     ConfigError
         An unknown experiment; the known ones are listed.
+
+    Examples
+    --------
+    >>> [e.name for e in choose(["te"], quick=True)]
+    ['te']
     """
     known = all_experiments(QUICK if quick else FULL)
     names = [e.name for e in known]
@@ -55,16 +124,33 @@ def choose(only: Sequence[str] = (), *, quick: bool = False) -> tuple[Experiment
 
 
 def validate(out: Path, experiments: Sequence[Experiment], *, report: Report | None = None) -> Validation:
-    """Run experiments (what is there is not run again) and judge every claim that they answer.
+    """Run experiments (those that are there are not run again) and judge every claim that they answer.
 
     Parameters
     ----------
-    out : path
-        Folder for `tables/`, `lesions.tsv`, `claims.tsv`, `study.tsv` and `validation.json`.
+    out : Path
+        Folder for `tables/`, `lesions.tsv`, `claims.tsv`, `study.tsv`, `classes.tsv` and `validation.json`.
     experiments : sequence of Experiment
         From `choose`.
     report : callable, optional
-        Progress.
+        Progress, called with session, stage and seconds.
+
+    Returns
+    -------
+    Validation
+        Claims and tables.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be created or written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     validate(Path(folder), []).claims
+    []
     """
     make_folder(out)
     tables: dict[str, Rows] = {}
@@ -73,15 +159,15 @@ def validate(out: Path, experiments: Sequence[Experiment], *, report: Report | N
         tables[experiment.name] = run_experiment(experiment, out, report=report)
         # After each, so that a run that is stopped has shown what it had.
         result = Validation([*accuracy_claims(tables), *literature_claims(tables)], tables)
-        write_results(out, result)
+        _write_results(out, result)
     return result
 
 
-def write_results(out: Path, result: Validation) -> None:
+def _write_results(out: Path, result: Validation) -> None:
     """Write the tables of a validation."""
     write_tsv(out / "lesions.tsv", [r for rows in result.tables.values() for r in rows], COLUMNS)
     write_tsv(out / "claims.tsv", [claim_row(c) for c in result.claims], CLAIM_COLUMNS)
-    study = study_table(result.tables)
+    study = _study_table(result.tables)
     write_tsv(out / "study.tsv", study, STUDY_COLUMNS)
     if "fields" in result.tables:
         classes = class_table(result.tables["fields"])
@@ -96,7 +182,7 @@ def write_results(out: Path, result: Validation) -> None:
     write_json(out / "validation.json", record)
 
 
-def claim_row(claim: Claim) -> dict[str, Any]:
+def claim_row(claim: Claim) -> ClaimRow:
     """Return a claim as a row."""
     return {
         "source": claim.source, "quantity": claim.quantity, "published": claim.published, "here": claim.here,
@@ -104,24 +190,21 @@ def claim_row(claim: Claim) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def study_table(tables: dict[str, Rows]) -> list[dict[str, Any]]:
+def _study_table(tables: dict[str, Rows]) -> list[StudyRow]:
     """Return what each condition shows of the same lesions: counts and volumes change, total susceptibility doesn't."""
-    out = []
+    out: list[StudyRow] = []
     for name in ("fields", "te", "voxels", "counts"):
         rows = [r for r in tables.get(name, []) if r["kind"] == "microbleed"]
         for session in dict.fromkeys(r["session"] for r in rows):
-            out.append(
-                {
-                    "condition": f"{name}: {session}",
-                    **_condition([r for r in rows if r["session"] == session]),
-                }
-            )
+            out.append(_study_row(f"{name}: {session}", [r for r in rows if r["session"] == session]))
     return out
 
 
-def _condition(rows: Rows) -> dict[str, Any]:
-    def values(name: str) -> Any:
-        return np.array([r[name] for r in rows], dtype=float)
+def _study_row(condition: str, rows: Rows) -> StudyRow:
+    """Return what one condition shows of its lesions."""
+
+    def values(name: str) -> FloatArray:
+        return column(rows, name)
 
     def median(name: str) -> float:
         return percentile(values(name), 50)
@@ -129,6 +212,7 @@ def _condition(rows: Rows) -> dict[str, Any]:
     mapped = bool(np.isfinite(values("t2s_mm3")).any())
     ratio = values("estimate_ppm_mm3") / values("truth_ppm_mm3")
     return {
+        "condition": condition,
         "lesions": len(rows),
         "seen_t2s": int(np.nansum(values("seen_t2s"))) if mapped else None,
         "seen_swi": int(np.nansum(values("seen_swi"))) if mapped else None,

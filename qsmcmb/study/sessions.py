@@ -25,12 +25,31 @@ from qsmcmb.io.masks import load_mask
 from qsmcmb.io.tables import Points, read_points
 from qsmcmb.pipeline.config import Config
 from qsmcmb.pipeline.outputs import write_scan
-from qsmcmb.pipeline.subject import Report, run_scan
+from qsmcmb.pipeline.subject import run_scan
+from qsmcmb.typing import Report
+
+__all__ = ["Finished", "Outcome", "StudyOptions", "exit_code", "plan_study", "run_study"]
 
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """What applies to every session of a run."""
+    """Selection and options that apply to every session of a run.
+
+    Parameters
+    ----------
+    config : Config
+        Methods and options of the stages.
+    participants, sessions : tuple of str, optional
+        Labels; all by default.
+    filters : dict, optional
+        BIDS entities that must match exactly.
+    points : path, optional
+        TSV of a reader's points.
+    detect : bool, optional
+        Whether the detector runs.
+    mask_root : path, optional
+        Derivatives folder whose `*_desc-brain_mask` or `*_mask` files are the masks.
+    """
 
     config: Config
     participants: tuple[str, ...] = ()
@@ -39,12 +58,25 @@ class StudyOptions:
     points: Path | None = None
     detect: bool = False
     mask_root: Path | None = None
-    """Derivatives folder whose `*_desc-brain_mask` or `*_mask` files are the masks."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one session; `error` is empty when it is done."""
+    """Result of one session: done, or why not.
+
+    Parameters
+    ----------
+    name, participant : str
+        Name of the session in messages; label of its participant.
+    exit_code : int, optional
+        0 when it is done.
+    error : str, optional
+        Message; empty when it is done.
+    warnings : tuple of str, optional
+        Messages to the user.
+    seconds : dict, optional
+        Duration by stage, s.
+    """
 
     name: str
     participant: str
@@ -55,9 +87,10 @@ class Outcome:
 
 
 Finished = Callable[[Outcome], None]
+"""Called with each outcome as it comes."""
 
 
-def check_output(bids: Path, out: Path) -> None:
+def _check_output(bids: Path, out: Path) -> None:
     """Raise before any write unless OUT lies outside the data set, or in BIDS/derivatives/NAME.
 
     Raises
@@ -79,8 +112,25 @@ def check_output(bids: Path, out: Path) -> None:
 
 
 def plan_study(bids: Path, out: Path, options: StudyOptions) -> list[SessionFiles]:
-    """Return the sessions of a run; everything that can be refused before computing is refused here."""
-    check_output(bids, out)
+    """Return the sessions of a run; refuse everything that can be refused before computing.
+
+    Parameters
+    ----------
+    bids, out : path
+        Data set and derivatives folder.
+    options : StudyOptions
+        Selection, methods, points.
+
+    Returns
+    -------
+    list of SessionFiles
+
+    Raises
+    ------
+    ConfigError, InvalidInputError, NothingMatchedError
+        OUT inside the data set, a faulty data set or table of points, no session that matches.
+    """
+    _check_output(bids, out)
     found = list_sessions(
         bids, participants=options.participants, sessions=options.sessions, filters=options.filters
     )
@@ -98,7 +148,7 @@ def run_study(
     report: Report | None = None,
     finished: Finished | None = None,
 ) -> list[Outcome]:
-    """Run every session; results are on disk, what became of each is returned in the order of the sessions.
+    """Run every session; results are on disk, the outcomes are returned in the order of the sessions.
 
     Parameters
     ----------
@@ -138,7 +188,23 @@ def run_study(
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """Return 0 when all are done, 1 when some are, else the code of the first failure."""
+    """Return the exit code of a run.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Of all sessions.
+
+    Returns
+    -------
+    int
+        0 when all are done, 1 when some are, else the code of the first failure.
+
+    Examples
+    --------
+    >>> exit_code([Outcome("a", "01"), Outcome("b", "02", exit_code=65)])
+    1
+    """
     failed = [o.exit_code for o in outcomes if o.exit_code != EXIT_OK]
     if not failed:
         return EXIT_OK
@@ -155,17 +221,17 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     if n_processes <= 1 or len(sessions) == 1:
         for session in sessions:
-            yield run_session(session, out, options, report)
+            yield _run_session(session, out, options, report)
         return
     # Spawn, never fork: OpenMP's and FFTW's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(n_processes, len(sessions)), mp_context=context) as pool:
-        jobs = [pool.submit(run_session, session, out, options, None) for session in sessions]
+        jobs = [pool.submit(_run_session, session, out, options, None) for session in sessions]
         for job in as_completed(jobs):
             yield job.result()
 
 
-def run_session(
+def _run_session(
     session: SessionFiles, out: Path, options: StudyOptions, report: Report | None = None
 ) -> Outcome:
     """Run one session from files to files; errors become part of the outcome."""
@@ -174,7 +240,7 @@ def run_session(
         points = _points_of(session, options)
         mask = None
         if options.mask_root is not None:
-            mask = load_mask(find_mask(options.mask_root, session), scan.grid)
+            mask = load_mask(_find_mask(options.mask_root, session), scan.grid)
         result = run_scan(
             scan, options.config, mask=mask, points_mm=points.points_mm if points else None,
             kinds=points.kinds if points else None, detect=options.detect, report=report,
@@ -182,12 +248,21 @@ def run_session(
         acquired = acquisition_times(session.root, session.participant).get(session.session or "")
         write_scan(Place.of_session(out, session.participant, session.session), result, acquired=acquired)
     except QsmcmbError as error:
-        return Outcome(session.name, session.participant, error.exit_code, str(error))
+        return _failed(session, error.exit_code, str(error))
     except MemoryError as error:
-        return Outcome(session.name, session.participant, EXIT_MEMORY, f"ERROR MEM {session.name}: {error}")
+        return _failed(session, EXIT_MEMORY, f"ERROR MEM {session.name}: {error}")
     except Exception:
-        return Outcome(session.name, session.participant, EXIT_BUG, traceback.format_exc())
-    return Outcome(session.name, session.participant, warnings=result.warnings, seconds=dict(result.seconds))
+        return _failed(session, EXIT_BUG, traceback.format_exc())
+    return Outcome(
+        name=session.name,
+        participant=session.participant,
+        warnings=result.warnings,
+        seconds=dict(result.seconds),
+    )
+
+
+def _failed(session: SessionFiles, code: int, error: str) -> Outcome:
+    return Outcome(name=session.name, participant=session.participant, exit_code=code, error=error)
 
 
 def _points_of(session: SessionFiles, options: StudyOptions) -> Points | None:
@@ -196,7 +271,7 @@ def _points_of(session: SessionFiles, options: StudyOptions) -> Points | None:
     return read_points(options.points, participant=session.participant, session=session.session)
 
 
-def find_mask(root: Path, session: SessionFiles) -> Path:
+def _find_mask(root: Path, session: SessionFiles) -> Path:
     """Return the one mask of a session in a derivatives folder.
 
     Raises

@@ -1,0 +1,59 @@
+"""Provenance of a result: its inputs, the stages that ran with their options, and the software."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qsmcmb.core.software import software_versions
+from qsmcmb.model import GreScan, Provenance
+from qsmcmb.pipeline.config import Config
+from qsmcmb.stages import SCAN_STAGES
+
+__all__ = ["provenance_of"]
+
+
+def provenance_of(
+    scan: GreScan,
+    config: Config,
+    stages: Sequence[str] | None = None,
+    *,
+    mask_given: bool = False,
+    detected: bool = True,
+) -> Provenance:
+    """Return sources, every stage's method with all its options, and the software.
+
+    Parameters
+    ----------
+    scan : GreScan
+        Gives the sources and the number of echoes.
+    config : Config
+        Methods and options.
+    stages : sequence of str, optional
+        Stages that belong to the result; all by default.
+    mask_given : bool, optional
+        Whether the user's mask took the place of masking.
+    detected : bool, optional
+        Whether the detector ran.
+
+    Returns
+    -------
+    Provenance
+        A stage that did not run has the method ``"none"`` and the reason.
+    """
+    left_out = {
+        "mask": "the mask was given" if mask_given else "",
+        "r2star": "one echo shows no decay" if scan.n_echoes < 2 else "",
+        "detect": "" if detected else "the points were given",
+    }
+    steps: list[tuple[str, dict[str, Any]]] = []
+    for stage in SCAN_STAGES:
+        if (stages is not None and stage.name not in stages) or not stage.default:
+            continue
+        if left_out.get(stage.name):
+            steps.append((stage.name, {"method": "none", "reason": left_out[stage.name]}))
+        elif stage.methods:
+            steps.append((stage.name, config.record(stage.name)))
+        else:
+            steps.append((stage.name, {"method": stage.default}))
+    return Provenance(scan.sources, tuple(steps), software_versions())

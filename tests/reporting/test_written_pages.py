@@ -1,0 +1,300 @@
+"""Pages: everything escaped, one row per lesion, nothing from elsewhere, what is unknown is n/a."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jinja2
+import numpy as np
+import pytest
+
+from qsmcmb.io.tables import write_tsv
+from qsmcmb.model import Grid
+from qsmcmb.reporting import subject_page
+from qsmcmb.reporting.demo_page import write_demo_page
+from qsmcmb.reporting.page import show, write_page
+from qsmcmb.reporting.subject_page import (
+    CHANGE_COLUMNS,
+    COLUMNS,
+    MAX_PICTURES,
+    write_scan_page,
+    write_subject_page,
+)
+from qsmcmb.reporting.validation_page import write_validation_page
+
+EVIL = "<script>alert('x')</script> & \"co\""
+Parse = Callable[[str], Any]
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [(None, "n/a"), (1.23456, "1.23"), (0.000123456, "0.000123"), (1234567.0, "1.23e+06"), (7, "7"), ("left", "left"),
+     (True, "True")],
+)  # fmt: skip
+def test_cells(value: Any, cell: str) -> None:
+    assert show(value) == cell
+
+
+def test_cells_have_as_many_digits_as_asked() -> None:
+    assert show(1.23456, 2) == "1.2"
+    assert show(0.0) == "0"
+
+
+def test_a_template_without_its_values_fails(tmp_path: Path) -> None:
+    with pytest.raises(jinja2.UndefinedError):
+        write_page(tmp_path / "p.html", "explain.html", title="x")
+    assert not (tmp_path / "p.html").exists()
+
+
+def rows_of(count: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": float(n), "kind": "microbleed", "certainty": "definite" if n % 2 else "possible", "score": 0.5,
+            "total_chi_ppm_mm3": 2.0 + n if n != 2 else None, "total_chi_low_ppm_mm3": 1.0 + n,
+            "total_chi_high_ppm_mm3": 3.0 + n, "total_chi_sum_ppm_mm3": None, "total_chi_loss_ppm_mm3": 1.5,
+            "detection_limit_ppm_mm3": 0.7, "volume_mm3": 12.0, "diameter_mm": 2.8, "r2star_hz": 51.0, "side": "left",
+            "territory": "lobar", "x_mm": 1.0 * n, "y_mm": -2.25, "z_mm": 3.0, "source": "detector", "flags": EVIL,
+        }
+        for n in range(1, count + 1)
+    ]  # fmt: skip
+
+
+def session_of(count: int, tmp_path: Path, **burden: Any) -> Any:
+    """Return what stands for a finished session: a few volumes, a record and a table."""
+    grid = Grid.isotropic((10, 9, 8), 2.0)
+    volume = np.random.default_rng(1).standard_normal(grid.shape)
+    record = {
+        "burden_ppm_mm3": 12.345, "burden_low_ppm_mm3": 10.0, "burden_high_ppm_mm3": 15.0, "n_definite": 3,
+        "n_possible": 2, "pattern": "lobar", "Warnings": [EVIL], "SourceChecksums": {"bids::a.nii.gz": "sha256:abc"},
+        "Sources": ["bids::a.nii.gz", "bids::b.nii.gz"], "Steps": {}, "EchoTime": [0.005], "VoxelSize": [2.0, 2.0, 2.0],
+        "MagneticFieldStrength": 3.0, "GeneratedBy": [{"Name": "qsmcmb", "Version": "1"}], **burden,
+    }  # fmt: skip
+    records = {"desc-cmb_burden": record, "Chimap": {"ReferenceRegion": "brain mean"}}
+    return SimpleNamespace(
+        name=f"ses-{EVIL}", record=records.__getitem__, lesion_rows=lambda: rows_of(count),
+        canonical=lambda ending: (volume, grid), has=lambda ending: False,
+        place=SimpleNamespace(path=lambda ending: tmp_path / ending),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def with_sessions(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def give(*sessions: Any) -> None:
+        monkeypatch.setattr(subject_page, "list_results", lambda out, participant: list(sessions))
+        # What they draw has tests of its own.
+        monkeypatch.setattr(subject_page, "overview", lambda panels, centre: "AAAA")
+        monkeypatch.setattr(subject_page, "close_up", lambda panels, position: "AAAA")
+
+    return give
+
+
+def test_a_subject_page_has_one_row_per_lesion(
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
+) -> None:
+    with_sessions(session_of(5, tmp_path))
+    page = parse(write_subject_page(tmp_path, "01", notes=[EVIL]).read_text())
+    head = page.rows.index(list(COLUMNS.values()))
+    rows = page.rows[head + 1 : head + 6]
+    cells = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    assert [c["label"] for c in cells] == ["1", "2", "3", "4", "5"]
+    assert cells[0]["total"] == "3 (2 to 4)"
+    assert cells[1]["total"] == "n/a"
+    assert cells[0]["total_chi_sum_ppm_mm3"] == "n/a"
+    assert cells[0]["position"] == "1.0, -2.2, 3.0"
+    assert cells[0]["flags"] == EVIL
+    # After the table come the inputs alone.
+    assert page.rows[head + 6] == ["file", "sha256"]
+    assert page.rows[head + 7 :] == [["bids::a.nii.gz", "sha256:abc"], ["bids::b.nii.gz", ""]]
+    assert "Burden 12.3 ppm mm3 (10 to 15); 3 definite, 2 possible; lobar" in page.text
+
+
+def test_nothing_of_the_data_becomes_markup(
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
+) -> None:
+    with_sessions(session_of(2, tmp_path))
+    html = write_subject_page(tmp_path, EVIL.replace("/", ""), notes=[EVIL]).read_text()
+    page = parse(html)
+    assert not page.named("script")
+    assert "<script" not in html
+    # As text it is all there: note, warning, name, flags.
+    assert page.text.count("alert('x')") >= 5
+    assert all("onerror" not in attributes for _, attributes in page.tags)
+
+
+def test_a_page_loads_nothing_from_elsewhere(
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
+) -> None:
+    with_sessions(session_of(2, tmp_path))
+    html = write_subject_page(tmp_path, "01").read_text()
+    page = parse(html)
+    pictures = page.named("img")
+    assert len(pictures) == 1 + 2
+    assert all((p["src"] or "").startswith("data:image/png;base64,") for p in pictures)
+    assert all(p["alt"] for p in pictures)
+    assert not page.named("link")
+    assert not page.named("iframe")
+    assert not re.search(r"url\(|@import", html)
+
+
+def test_pictures_are_of_definite_lesions_first_and_not_of_too_many(
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
+) -> None:
+    with_sessions(session_of(MAX_PICTURES + 3, tmp_path))
+    page = parse(write_subject_page(tmp_path, "01").read_text())
+    shown = [p["alt"] for p in page.named("img") if (p["alt"] or "").startswith("lesion ")]
+    assert len(shown) == MAX_PICTURES
+    odd = [n for n in range(1, MAX_PICTURES + 4) if n % 2]
+    assert shown[: len(odd)] == [f"lesion {n}" for n in odd]
+    assert "3 more candidates are in the table without a picture" in page.text
+
+
+def test_a_session_without_lesions_says_so(
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
+) -> None:
+    with_sessions(session_of(0, tmp_path))
+    page = parse(write_subject_page(tmp_path, "01").read_text())
+    assert "No candidate was found." in page.text
+    assert list(COLUMNS.values()) not in page.rows
+
+
+def test_changes_have_one_row_each_with_units(
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
+) -> None:
+    with_sessions()
+    folder = tmp_path / "sub-01"
+    folder.mkdir()
+    changes = [
+        {
+            "lesion": 1,
+            "status": "stable",
+            "baseline_ppm_mm3": 4.123456,
+            "change_ppm_mm3": 0.1,
+            "p_value": 0.5,
+        },
+        {"lesion": 2, "status": "incident", "flags": EVIL},
+    ]
+    write_tsv(folder / "sub-01_desc-cmb_longitudinal.tsv", changes, CHANGE_COLUMNS)
+    page = parse(write_subject_page(tmp_path, "01").read_text())
+    header, *rows = page.rows
+    assert len(header) == len(CHANGE_COLUMNS)
+    assert "baseline (ppm mm3)" in header
+    assert len(rows) == 2
+    cells = [dict(zip(CHANGE_COLUMNS, row, strict=True)) for row in rows]
+    assert cells[0]["baseline_ppm_mm3"] == "4.12"
+    assert cells[0]["status"] == "stable"
+    assert cells[1]["followup_ppm_mm3"] == "n/a"
+    assert cells[1]["flags"] == EVIL
+
+
+def test_a_scans_page_is_named_by_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parse: Parse
+) -> None:
+    monkeypatch.setattr(subject_page, "SessionResults", lambda *_: session_of(1, tmp_path))
+    given: list[Any] = []
+    monkeypatch.setattr(subject_page, "overview", lambda *panels: given.append(panels) or "AAAA")
+    out = tmp_path / "my scan"
+    out.mkdir()
+    page = parse(write_scan_page(out).read_text())
+    assert page.text.strip().startswith("my scan")
+    ((panels, centre),) = given
+    assert [p.title.split(" (")[0] for p in panels] == [
+        "susceptibility",
+        "SWI",
+        "minimum intensity",
+        "local field",
+    ]
+    # The middle of what the map covers.
+    assert centre == [4, 4, 3]
+    assert list(COLUMNS.values()) in page.rows
+
+
+def test_the_demonstration_has_a_row_per_lesion_with_intervals(tmp_path: Path, parse: Parse) -> None:
+    sessions = ("15T", "3T")
+    rows = [
+        {"lesion": n, "kind": kind, "truth_ppm_mm3": t, "cv": 0.0123, "cv_volume": None,
+         **{f"{s}_{c}": v for s in sessions for c, v in
+            (("ppm_mm3", t), ("low_ppm_mm3", t - 1), ("high_ppm_mm3", t + 1), ("volume_mm3", 9.0))}}
+        for n, kind, t in ((1, "microbleed", 4.0), (2, "calcification", -6.0))
+    ]  # fmt: skip
+    write_tsv(tmp_path / "demo.tsv", rows, list(rows[0]))
+    record = {
+        "detected": {"15T": {"found": 1, "of": 2}, "3T": {"found": 2, "of": 2}}, "median_cv_total_chi": 0.0123,
+        "median_cv_visible_volume": 0.61,
+    }  # fmt: skip
+    (tmp_path / "demo.json").write_text(json.dumps(record))
+    page = parse(write_demo_page(tmp_path).read_text())
+    assert page.rows[0] == ["lesion", "kind", "true", "15T (95 %)", "3T (95 %)", "CV (%)", "CV of volume (%)"]
+    assert page.rows[1:] == [
+        ["1", "microbleed", "4", "4 (3 to 5)", "4 (3 to 5)", "1.2", "n/a"],
+        ["2", "calcification", "-6", "-6 (-7 to -5)", "-6 (-7 to -5)", "1.2", "n/a"],
+    ]
+    assert "total susceptibility 1.2 %" in page.text
+    assert "1 of 2 at 15T, 2 of 2 at 3T" in page.text
+
+
+def validation_tables(out: Path, published: str | None) -> None:
+    claims = [
+        {"source": "here", "quantity": EVIL, "published": published, "here": 1.23456, "limit": "at most 2", "passed": p,
+         "note": None}
+        for p in ("yes", "no", "yes")
+    ]  # fmt: skip
+    write_tsv(out / "claims.tsv", claims, list(claims[0]))
+    lesions = [
+        {"experiment": e, "kind": k, "session": "3T", "truth_ppm_mm3": 4.0, "estimate_ppm_mm3": 4.2, "low_ppm_mm3": 4.0,
+         "high_ppm_mm3": 4.4}
+        for e, k in (("fields", "microbleed"), ("te", "microbleed"), ("te", "vein"))
+    ]  # fmt: skip
+    write_tsv(out / "lesions.tsv", lesions, list(lesions[0]))
+
+
+@pytest.mark.parametrize("published", [None, "1.1"])
+def test_the_validation_counts_its_limits_and_marks_what_is_missed(
+    tmp_path: Path, parse: Parse, published: str | None
+) -> None:
+    validation_tables(tmp_path, published)
+    html = write_validation_page(tmp_path, title="t", lead=EVIL).read_text()
+    page = parse(html)
+    assert "2 of 3 limits met." in page.text
+    assert ("published" in page.rows[0]) == (published is not None)
+    assert len(page.rows) == 4
+    assert [a.get("class") for a in page.named("tr")] == [None, None, "warn", None]
+    cells = dict(zip(page.rows[0], page.rows[1], strict=True))
+    assert cells["here"] == "1.23"
+    assert cells["quantity"] == EVIL
+    assert cells["pass"] == "yes"
+    assert cells["note"] == ""
+    assert not page.named("script")
+    assert "Errors by size" not in page.text
+
+
+def test_the_validation_shows_classes_and_conditions_where_they_are(tmp_path: Path, parse: Parse) -> None:
+    validation_tables(tmp_path, None)
+    classes = [{"class": "2 to 5", "lesions": 7, "median_percent": 1.23456}]
+    write_tsv(tmp_path / "classes.tsv", classes, list(classes[0]))
+    study = [{"condition": "te: 10", "t2s_mm3": 10.0, "qsm_mean_ppm": None, "total_over_truth": 1.0}]
+    write_tsv(tmp_path / "study.tsv", study, list(study[0]))
+    page = parse(write_validation_page(tmp_path).read_text())
+    assert ["2 to 5", "7", "1.23"] in page.rows
+    assert ["te: 10", "10", "n/a", "1"] in page.rows
+    assert len(page.named("img")) == 2
+
+
+@pytest.mark.parametrize(("experiment", "drawn"), [("fields", 1), ("other", 2)])
+def test_lesions_of_the_main_experiments_are_drawn_or_else_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, experiment: str, drawn: int
+) -> None:
+    from qsmcmb.reporting import validation_page
+
+    validation_tables(tmp_path, None)
+    table = tmp_path / "lesions.tsv"
+    table.write_text(table.read_text().replace("fields", experiment))
+    given: list[Any] = []
+    monkeypatch.setattr(validation_page, "truth_plot", lambda rows: given.append(list(rows)) or "AAAA")
+    write_validation_page(tmp_path)
+    assert len(given[0]) == drawn
+    assert all(r["kind"] == "microbleed" for r in given[0])

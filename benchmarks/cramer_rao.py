@@ -44,10 +44,12 @@ def main() -> None:
             rng = np.random.default_rng([options.seed, number])
             scan = water.scan(lesions, rng=rng, protocol=protocol).scan
             added = float(np.std((scan.magnitude - silent.scan.magnitude)[0][silent.brain]))
-            table, details = measure_points(scan, points)
+            table, fitted = measure_points(scan, points)
             found.append([m.total_chi_ppm_mm3.value for m in table.lesions if m.total_chi_ppm_mm3])
             # The printed bound is of the noise that the scan shows, ringing included.
-            bounds.append([d.fit.cramer_rao_sd_ppm_mm3 * added / d.near.noise for d in details if d])
+            bounds.append(
+                [f.fit.cramer_rao_sd_ppm_mm3 * added / f.patch.acquisition.noise_sd for f in fitted if f]
+            )
         ratio = np.std(found, axis=0, ddof=1) / np.mean(bounds, axis=0)
         bias = 100 * (np.mean(found, axis=0) / truth - 1)
         print(json.dumps({

@@ -5,7 +5,9 @@ turned          the same scene turned by 90 degrees, mirrored, or in a larger vo
 sources         fields of balls inside and outside a mask: `sphere`, `dipole_pair`, `head`
 echoes          wrapped phase and decaying magnitude of several echoes, with the phase before it was wrapped
 lesion_signal   complex signal of balls with dephasing inside the voxels
-neighbourhoods  the same as the measurement sees it
+patches         the same as the measurement sees it
+phantom_scans   scans of the package's phantoms: a tube that is a vein, and patches of a whole scan
+small_scans     scans of 32 mm with balls, retained signal and air, and what is measured at points of them
 
 Each function states what is true of its scene; `test_scenes.py` holds it to that.
 """

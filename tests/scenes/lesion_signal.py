@@ -62,6 +62,29 @@ def balls_at_points(
     return out
 
 
+def cylinder_at_points(
+    row: FloatArray, points: FloatArray, constants: FloatArray, inside: FloatArray
+) -> ComplexArray:
+    """Return the factor (echo, point) of a sharp infinite cylinder, by its field in cylinder coordinates.
+
+    `row` is susceptibility times cross-section (ppm mm2), a point on the axis (3), radius (mm) and the axis (3); the
+    others are as for balls.
+    """
+    strength, centre, radius, axis = row[0], row[1:4], row[4], row[5:8]
+    dchi = strength / (np.pi * radius**2)
+    offset = points - centre
+    across = offset - np.outer(offset @ axis, axis)
+    rho = np.linalg.norm(across, axis=1)
+    b_across = B0_DIR - (B0_DIR @ axis) * axis
+    cos_phi = across @ b_across / (rho * max(float(np.linalg.norm(b_across)), 1e-9))
+    sin2 = b_across @ b_across
+    outside_ppm = dchi / 2 * (radius / rho) ** 2 * sin2 * (2 * cos_phi**2 - 1)
+    inside_ppm = dchi / 6 * (3 * (B0_DIR @ axis) ** 2 - 1)
+    turn = 4 * np.pi * constants[:, None]
+    far, patch = np.exp(1j * turn * outside_ppm), np.exp(1j * turn * inside_ppm)
+    return np.asarray(np.where(rho > radius, far, inside[:, None] * patch))
+
+
 def cropped_balls(
     balls: FloatArray, weight: Weight = everything, *, decay_hz: float = 1e4, tilt_hz_per_mm: float = 0.0
 ) -> LesionScene:

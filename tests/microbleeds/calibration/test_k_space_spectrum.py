@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.calibration.k_space_spectrum import AcquiredKSpace, find_k_space_windows
-from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, KSpaceWindow
+from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
+from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, Acquisition, KSpaceWindow
 from qsmcmb.model import GreScan, Grid
 
 SHAPE = (80, 96, 72)
@@ -15,8 +15,8 @@ NOISE = 0.02
 
 def found_in(
     windows: tuple[KSpaceWindow, KSpaceWindow, KSpaceWindow], rng: np.random.Generator
-) -> AcquiredKSpace:
-    """Return what is found in a ball of tissue, whose texture falls with the square of the frequency, and noise."""
+) -> Acquisition:
+    """Return what is found in a ball of tissue, heterogeneous as the inverse square of the frequency, with noise."""
     k = [2 * np.fft.fftfreq(n) for n in SHAPE]
     radius2 = k[0][:, None, None] ** 2 + k[1][:, None] ** 2 + k[2] ** 2
     heterogeneity = np.fft.ifftn(np.fft.fftn(rng.standard_normal(SHAPE)) / (radius2 + 0.003)).real
@@ -56,13 +56,13 @@ def test_window_is_found(window: KSpaceWindow, rng: np.random.Generator) -> None
         assert np.sqrt(np.mean(error**2)) < (0.16 if window.taper == 0 else 0.06)
     assert acquired.windows[1] == FULL_K_SPACE[1]
     # A filter takes the noise away where it differs from tissue: what is left of tissue counts as noise.
-    assert acquired.noise == pytest.approx(NOISE, rel=0.4 if window.taper == 1 else 0.25)
+    assert acquired.noise_sd == pytest.approx(NOISE, rel=0.4 if window.taper == 1 else 0.25)
 
 
 def test_an_image_that_was_left_alone_is_taken_as_it_is(rng: np.random.Generator) -> None:
     acquired = found_in(FULL_K_SPACE, rng)
     assert acquired.windows == FULL_K_SPACE
-    assert acquired.noise == pytest.approx(NOISE, rel=0.1)
+    assert acquired.noise_sd == pytest.approx(NOISE, rel=0.1)
 
 
 @pytest.mark.parametrize("shape", [(40, 40, 6), (40, 5, 5)])

@@ -9,14 +9,12 @@ import pytest
 
 from qsmcmb.microbleeds.calibration.slice_profile_choice import choose_slice_profile
 from qsmcmb.microbleeds.signal.acquisition import SliceProfile
-from qsmcmb.microbleeds.signal.patch import cut_patch
 from qsmcmb.phantoms.anatomy import make_anatomy
 from qsmcmb.phantoms.build import lesions_of
 from qsmcmb.phantoms.recipe import Protocol, Recipe, read_recipe
 from qsmcmb.phantoms.tissue_scan import TissueScan
-from qsmcmb.pipeline.config import make_config
-from qsmcmb.pipeline.subject import map_scan_field
 from qsmcmb.validation.simulate_and_measure import points_of
+from tests.scenes.phantom_scans import patches_of
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +41,9 @@ def test_what_made_thick_voxels_is_found(
     rng = np.random.default_rng(4)
     lesions = lesions_of(recipe, make_anatomy(recipe))
     session = tissue.scan(lesions, rng=rng, protocol=replace(protocol, **change))  # type: ignore[arg-type]
-    scan = session.scan
-    phase = map_scan_field(scan, make_config())
-    patches = [
-        cut_patch(
-            scan, voxel, field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask, noise=8.0
-        )
-        for voxel in scan.grid.to_voxel(points_of(session, rng))
-    ]  # fmt: skip
-    assert {n.slices for n in choose_slice_profile(patches) if n is not None} == {expected}
-
-
-def test_a_profile_sums_to_one() -> None:
-    apart = (np.arange(4000) + 0.5) / 1000 - 2
-    for thickness in (0.8, 0.9, 1.0, 1.1):
-        assert SliceProfile(2, thickness).spread(apart).mean() * 4 == pytest.approx(1.0, abs=1e-3)
+    patches = patches_of(session.scan, points_of(session, rng), noise_sd=8.0)
+    acquisition, fits = choose_slice_profile(patches, patches[0].acquisition)
+    assert acquisition.slice_profile == expected
+    # Fits are handed on where they hold: those of the first profile tried, and those of none.
+    assert all(fit.model.patch.acquisition == acquisition for fit in fits.values())
+    assert bool(fits) == (expected in (SliceProfile(2, 1.0), None))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from qsmcmb.microbleeds.crosscheck.signal_loss import lost_volume, measure_signal_loss
-from qsmcmb.microbleeds.signal.patch import Patch
-from qsmcmb.microbleeds.signal.source_shapes import Source
-from qsmcmb.model import Grid
 from qsmcmb.units import GAMMA_MHZ_PER_T, dipole_phase_constant
+from tests.scenes.patches import surroundings, true_source
 
 B0_TESLA = 3.0
 
@@ -32,43 +32,9 @@ def test_strong_source_loses_what_the_asymptote_says() -> None:
     assert float(lost_volume(0.0, 1.5, 6.0)) == pytest.approx(4 / 3 * np.pi * 1.5**3)
 
 
-def surroundings(
-    total: float, *, te_s: tuple[float, ...] = (0.008, 0.016, 0.024), snr: float = 100.0
-) -> Patch:
-    """Return a ball of 1.3 ppm at (0.2, -0.3, 0.1) mm in tissue with sloping magnitude, phase and an offset."""
-    sub, half, radius = 4, 9, 8.0
-    steps = (np.arange(sub) + 0.5) / sub - 0.5
-    line = np.arange(-half, half + 1, dtype=float)
-    fine = np.add.outer(line, steps).ravel()
-    x, y, z = np.meshgrid(fine, fine, fine, indexing="ij", sparse=True)
-    along, r2 = 0.6 * (y + 0.3) + 0.8 * (z - 0.1), (x - 0.2) ** 2 + (y + 0.3) ** 2 + (z - 0.1) ** 2
-    ball2 = (3 * abs(total) / (4 * np.pi * 1.3)) ** (2 / 3)
-    field = total * (3 * along**2 / r2 - 1) / r2**1.5
-    smooth = 0.3 * x + 0.1 * y * z / 4
-    rng, signal = np.random.default_rng(4), []
-    for t in te_s:
-        phase = dipole_phase_constant(B0_TESLA, t) * field + 60 * t * smooth + 1.0
-        whole = np.where(r2 > ball2, (1 + 0.01 * x) * np.exp(1j * phase - 20 * t), 0)
-        n = line.size
-        noise = rng.standard_normal((2, n, n, n)) / snr
-        signal.append(whole.reshape(n, sub, n, sub, n, sub).mean(axis=(1, 3, 5)) + noise[0] + 1j * noise[1])
-    xyz = np.stack(np.meshgrid(line, line, line, indexing="ij"))
-    inside = (xyz**2).sum(axis=0) <= radius**2
-    grid = Grid.isotropic((line.size,) * 3, 1.0, b0_dir=(0.0, 0.6, 0.8))
-    box = (slice(0, line.size),) * 3
-    return Patch(
-        grid, te_s, B0_TESLA, np.array(signal), np.zeros(inside.shape), inside, (line, line, line), radius,
-        1 / snr, 1.0, box,
-    )  # fmt: skip
-
-
-def fitted(total: float, wrong: float = 1.0) -> Source:
-    return Source(total * wrong, (0.2, -0.3, 0.1), (3 * abs(total) / (4 * np.pi * 1.3)) ** (1 / 3))
-
-
 @pytest.mark.parametrize("total", [2.0, 6.0, -6.0, 25.0])
 def test_lesions_are_measured_with_their_sign(total: float) -> None:
-    loss = measure_signal_loss(surroundings(total), fitted(total))
+    loss = measure_signal_loss(surroundings(total), true_source(total))
     assert loss is not None
     assert loss.total_chi_ppm_mm3 == pytest.approx(total, rel=0.1)
     assert abs(loss.total_chi_ppm_mm3 - total) < 2 * loss.sd_ppm_mm3
@@ -76,13 +42,13 @@ def test_lesions_are_measured_with_their_sign(total: float) -> None:
 
 
 def test_a_fit_that_is_wrong_does_not_drag_the_loss_with_it() -> None:
-    loss = measure_signal_loss(surroundings(6.0), fitted(6.0, wrong=1.3))
+    loss = measure_signal_loss(surroundings(6.0), true_source(6.0, wrong=1.3))
     assert loss is not None
     assert loss.total_chi_ppm_mm3 == pytest.approx(6.0, rel=0.12)
 
 
 def test_an_echo_that_has_decayed_says_nothing() -> None:
-    loss = measure_signal_loss(surroundings(6.0, te_s=(0.008, 0.016, 0.16)), fitted(6.0))
+    loss = measure_signal_loss(surroundings(6.0, te_s=(0.008, 0.016, 0.16)), true_source(6.0))
     assert loss is not None
     assert loss.te_s.tolist() == [0.008, 0.016]
 
@@ -91,6 +57,50 @@ def test_a_lesion_cut_by_the_mask_has_no_loss() -> None:
     patch = surroundings(6.0)
     cut = patch.inside.copy()
     cut[:9] = False
-    from dataclasses import replace
+    assert measure_signal_loss(replace(patch, inside=cut), true_source(6.0)) is None
 
-    assert measure_signal_loss(replace(patch, inside=cut), fitted(6.0)) is None
+
+@pytest.mark.parametrize("phase", [1e-3, 0.4, 7.0])
+def test_loss_without_an_outer_edge_adds_up_over_shells(phase: float) -> None:
+    """What is lost within 6 mm is what is lost within 4 mm and between 4 and 6 mm."""
+    whole, inner = lost_volume(phase, 1.0, 6.0), lost_volume(phase, 1.0, 4.0)
+    shell = lost_volume(phase, 4.0, 6.0) - 4 / 3 * np.pi * 4.0**3
+    assert float(whole) == pytest.approx(float(inner + shell), rel=1e-6)
+
+
+def test_weak_phase_loses_its_square() -> None:
+    # 1 - cos is a parabola, its mean over the sphere 2/5 of the square on the equator.
+    expected = 0.4 * 4 * np.pi * 0.01**2 * (1 - 1 / 6.0**3) / 3
+    assert float(lost_volume(0.01, 1.0, 6.0)) - 4 / 3 * np.pi == pytest.approx(expected, rel=1e-3)
+
+
+def test_each_echo_alone_gives_the_total_and_sds_hold_the_noise() -> None:
+    loss = measure_signal_loss(surroundings(6.0), true_source(6.0))
+    assert loss is not None
+    assert loss.per_echo_ppm_mm3 == pytest.approx([6.0] * 3, rel=0.15)
+    assert loss.estimate.value == loss.total_chi_ppm_mm3
+    assert loss.estimate.sd == loss.sd_ppm_mm3
+    assert (loss.volume_sd_mm3 > 0).all()
+    noisy = measure_signal_loss(surroundings(6.0, snr=12.0), true_source(6.0))
+    assert noisy is not None
+    assert (noisy.volume_sd_mm3 > 3 * loss.volume_sd_mm3).all()
+    assert noisy.sd_ppm_mm3 > loss.sd_ppm_mm3
+
+
+def test_volumes_are_those_of_the_curve() -> None:
+    loss = measure_signal_loss(surroundings(25.0), true_source(25.0))
+    assert loss is not None
+    constants = np.array([dipole_phase_constant(B0_TESLA, t) for t in loss.te_s])
+    expected = lost_volume(25.0 * constants, true_source(25.0).radius_mm, loss.radius_mm)
+    np.testing.assert_allclose(loss.volume_mm3, expected, rtol=0.04)
+
+
+@pytest.mark.parametrize(
+    ("total", "radius_mm"),
+    # Three voxels at least; where the phase has fallen to 0.3 rad; 8 mm less the shell of 2.5 mm at most.
+    [(0.3, 3.0), (25.0, (dipole_phase_constant(B0_TESLA, 0.024) * 25.0 / 0.3) ** (1 / 3)), (60.0, 5.5)],
+)
+def test_the_sum_reaches_to_where_the_phase_is_small(total: float, radius_mm: float) -> None:
+    loss = measure_signal_loss(surroundings(total), true_source(total))
+    assert loss is not None
+    assert loss.radius_mm == pytest.approx(radius_mm)

@@ -69,3 +69,79 @@ def test_where_nothing_would_show_no_number_is_made_up() -> None:
     assert below["shown_everywhere_above_ppm_mm3"] is None
     assert below["brain_fraction_missed"]["5"] == 1.0
     assert summarise_burden([])["below_detection_limit"] is None
+
+
+def test_the_record_of_two_lesions_is_what_a_hand_computes() -> None:
+    lesions = [
+        lesion(1, 3.0, 0.3, volume_mm3=12.0),
+        lesion(2, -1.0, 0.4, certainty="possible", diameter_mm=10.0),
+    ]
+    record = summarise_burden(lesions)
+    assert record["burden_ppm_mm3"] == pytest.approx(2.0)
+    assert record["volume_mm3"] == pytest.approx(22.0)
+    # sqrt(0.3^2 + 0.4^2) of their own, 2 % of the sum in common.
+    assert record["burden_sd_independent_ppm_mm3"] == pytest.approx(0.5)
+    assert record["burden_sd_shared_ppm_mm3"] == pytest.approx(0.04)
+    sd = (0.25 + 0.0016) ** 0.5
+    assert record["burden_sd_ppm_mm3"] == pytest.approx(sd)
+    assert record["burden_low_ppm_mm3"] == pytest.approx(2.0 - 1.96 * sd)
+    assert record["burden_high_ppm_mm3"] == pytest.approx(2.0 + 1.96 * sd)
+    assert {k: v["n"] for k, v in record["by_size"].items()} == {"<5 mm": 1, "5-10 mm": 0, ">10 mm": 1}
+    assert {k: v["n"] for k, v in record["by_certainty"].items()} == {"definite": 1, "possible": 1}
+    assert record["by_certainty"]["possible"]["burden_sd_ppm_mm3"] == pytest.approx((0.16 + 0.0004) ** 0.5)
+    assert record["by_size"]["<5 mm"]["volume_mm3"] == pytest.approx(12.0)
+    assert record["detection_limit_median_ppm_mm3"] is None
+    assert "n" not in record
+
+
+def test_a_body_without_a_size_counts_in_no_class_of_size() -> None:
+    record = summarise_burden([lesion(1, 3.0, 0.3, diameter_mm=None, volume_mm3=None)])
+    assert sum(part["n"] for part in record["by_size"].values()) == 0
+    assert record["volume_mm3"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"), [(0, "0"), (1, "1"), (2, "2-4"), (4, "2-4"), (5, ">=5"), (10, ">=5"), (11, ">10")]
+)
+def test_classes_of_counts(n: int, expected: str) -> None:
+    assert summarise_burden([lesion(i, 2.0, 0.1) for i in range(n)])["count_class"] == expected
+
+
+@pytest.mark.parametrize(
+    ("territories", "expected"),
+    [
+        ((), "none"),
+        ((None,), "n/a"),
+        (("lobar", "lobar"), "strictly lobar"),
+        (("deep", None), "strictly deep"),
+        (("infratentorial",), "infratentorial"),
+        (("lobar", "infratentorial"), "mixed"),
+        (("deep", "lobar"), "mixed"),
+    ],
+)
+def test_pattern_of_territories(territories: tuple[str | None, ...], expected: str) -> None:
+    lesions = [lesion(i, 2.0, 0.1, territory=t) for i, t in enumerate(territories)]
+    assert summarise_burden(lesions)["pattern"] == expected
+
+
+def test_a_lesion_named_twice_counts_once_and_one_without_a_number_not_at_all() -> None:
+    twice = [lesion(1, 2.0, 0.3), lesion(1, 2.1, 0.2)]
+    unknown = Microbleed(9, (90.0, 0.0, 0.0), certainty="definite", flags=("outside-mask",))
+    record = summarise_burden([*twice, unknown])
+    assert (record["n_definite"], record["n_possible"]) == (1, 0)
+    assert record["burden_ppm_mm3"] == pytest.approx(2.1)
+
+
+def test_coverage_is_read_at_the_quantiles_of_the_brain() -> None:
+    # 0 lies outside the brain; of 200 voxels inside, the 2nd and the 198th smallest bound 98 %.
+    inside = np.linspace(0.01, 2.0, 200)
+    found = summarise_detection_limit(np.concatenate([[0.0, 0.0], inside]))
+    assert found is not None
+    assert found.median_ppm_mm3 == pytest.approx(inside[100])
+    assert found.shown_nowhere_below_ppm_mm3 == pytest.approx(inside[2])
+    assert found.shown_everywhere_above_ppm_mm3 == pytest.approx(inside[198])
+    assert found.missed_fraction == pytest.approx({"0.5": 0.75, "1": 0.5, "2": 0.0, "5": 0.0})
+    below = summarise_burden([], detection_limit=found)["below_detection_limit"]
+    assert below["shown_nowhere_below_ppm_mm3"] == pytest.approx(inside[2])
+    assert "Lesions below 0.03 ppm mm3" in below["statement"]
+    assert "above 2 ppm mm3" in below["statement"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, KSpaceWindow
+from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, KSpaceWindow, SliceProfile
 
 HAMMING = KSpaceWindow(1.0, 1.0, 0.08)
 WINDOWS = [
@@ -40,3 +40,9 @@ def test_flat_part_loses_no_more_than_it_says(window: KSpaceWindow) -> None:
     end = window.flat_up_to(0.01)
     assert window.weight(np.linspace(0, end * (1 - 1e-9), 50)).min() >= 0.99 - 1e-9
     assert window.weight(np.array([end + 0.02]))[0] < 0.99 or end == window.edge == 1.0
+
+
+def test_a_slice_profile_sums_to_one() -> None:
+    apart = (np.arange(4000) + 0.5) / 1000 - 2
+    for thickness in (0.8, 0.9, 1.0, 1.1):
+        assert SliceProfile(2, thickness).point_spread(apart).mean() * 4 == pytest.approx(1.0, abs=1e-3)

@@ -46,6 +46,11 @@ class Stage:
         Sentence and references by the method that the provenance names.
     at_points : bool, optional
         Whether lesions at given points need it, when no map is made.
+
+    Examples
+    --------
+    >>> [stage.default for stage in SCAN_STAGES if stage.name == "invert"]
+    ['nltv']
     """
 
     name: str

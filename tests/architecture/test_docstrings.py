@@ -19,7 +19,7 @@ from qsmcmb.core.methods import resolve
 from qsmcmb.pipeline.config import STAGES
 from qsmcmb.susceptibility_weighting import swi
 
-PENDING = {"cli", "lesion", "microbleeds", "pipeline", "reporting", "stages", "study"}
+PENDING = {"lesion", "microbleeds"}
 """Packages and modules below `qsmcmb` whose public surface is not documented in full yet. It shrinks."""
 IGNORED = {
     "ES01": "a summary says enough of what is simple",

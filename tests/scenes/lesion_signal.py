@@ -62,6 +62,26 @@ def balls_at_points(
     return out
 
 
+def looped(
+    loop: Callable[..., None],
+    rows: FloatArray,
+    points: FloatArray,
+    weight: FloatArray,
+    *args: FloatArray | float,
+    n: int,
+) -> ComplexArray:
+    """Return what a compiled loop over points fills, (n, echo, point), everything given in single precision.
+
+    `args` are the direction of B0, the constants, the core (2, echo) and the width of the edge (mm).
+    """
+    *arrays, edge = args
+    single = [np.asarray(a, np.float32) for a in (rows, points, weight, *arrays)]
+    # Nothing is left as it was.
+    out = np.full((2, n, np.size(arrays[1]), len(points)), np.nan, np.float32)
+    loop(*single, np.float32(edge), out)
+    return np.asarray(out[0] + 1j * out[1])
+
+
 def cylinder_at_points(
     row: FloatArray, points: FloatArray, constants: FloatArray, inside: FloatArray
 ) -> ComplexArray:

@@ -7,17 +7,9 @@ import pytest
 
 from qsmcmb.microbleeds.signal._cylinder_loops import PER_CYLINDER, cylinder_factor
 from qsmcmb.microbleeds.signal.source_shapes import CYLINDER
-from tests.scenes.lesion_signal import B0_DIR, cylinder_at_points
+from tests.scenes.lesion_signal import B0_DIR, cylinder_at_points, looped
 
-
-def seen(
-    row: np.ndarray, points: np.ndarray, weight: np.ndarray, *args: np.ndarray | float, count: int
-) -> np.ndarray:
-    """Return what the loop makes of direction of B0, constants, core and edge, all of them float32."""
-    single = [np.asarray(a, np.float32) for a in (row[None], points, weight, *args[:-1])]
-    out = np.empty((2, count, len(args[1]), len(points)), np.float32)
-    cylinder_factor(*single, np.float32(args[-1]), out)
-    return np.asarray(out[0] + 1j * out[1])
+pytestmark = pytest.mark.loops
 
 
 def row_of(axis: tuple[float, float, float]) -> np.ndarray:
@@ -32,9 +24,9 @@ def test_loop_agrees_with_a_plain_twin(axis: tuple[float, float, float], rng: np
     points = points[np.abs(rho - row[4]) > 0.01]
     constants, inside = np.array([0.3, 0.9]), np.array([0.6, 0.2])
     core = np.stack([inside, np.zeros(2)])
-    weight = np.ones(len(points))
-    made = seen(row, points, weight, B0_DIR, constants, core, 0.01, count=1)[0]
-    expected = cylinder_at_points(row, points.astype(float), constants, inside) - 1
+    weight = rng.uniform(0, 1, len(points))
+    made = looped(cylinder_factor, row[None], points, weight, B0_DIR, constants, core, 0.01, n=1)[0]
+    expected = weight * (cylinder_at_points(row, points.astype(float), constants, inside) - 1)
     np.testing.assert_allclose(made, expected, atol=3e-5)
 
 
@@ -42,7 +34,17 @@ def test_what_has_no_weight_is_not_seen(rng: np.random.Generator) -> None:
     points, weight = rng.uniform(-4, 4, (500, 3)), np.zeros(500)
     weight[300:310] = 1
     core = np.stack([np.full(2, 0.5), np.full(2, -0.1)])
-    made = seen(row_of((1.0, 0.0, 2.0)), points, weight, B0_DIR, np.array([0.3, 0.9]), core, 0.3, count=10)
+    made = looped(
+        cylinder_factor,
+        row_of((1.0, 0.0, 2.0))[None],
+        points,
+        weight,
+        B0_DIR,
+        np.array([0.3, 0.9]),
+        core,
+        0.3,
+        n=10,
+    )
     there = np.abs(made).max(axis=(0, 1)) > 0
     np.testing.assert_array_equal(there, weight > 0)
 
@@ -52,8 +54,8 @@ def test_derivatives_of_the_loop_are_differences(rng: np.random.Generator) -> No
     weight = np.ones(len(points))
     constants, core = np.array([0.5, 1.1]), np.array([[0.7, 0.4], [-0.2, -0.3]])
 
-    def factor(p: np.ndarray, count: int) -> np.ndarray:
-        return seen(CYLINDER.rows(p)[0], points, weight, B0_DIR, constants, core, 0.5, count=count)
+    def factor(p: np.ndarray, n: int) -> np.ndarray:
+        return looped(cylinder_factor, CYLINDER.rows(p), points, weight, B0_DIR, constants, core, 0.5, n=n)
 
     p = np.array([0.9, 0.3, -0.2, 0.1, np.log(0.8), 0.4, 0.0, 0.5, -0.6, 0.7])
     made = factor(p, 2 + PER_CYLINDER)[1:]
@@ -65,3 +67,36 @@ def test_derivatives_of_the_loop_are_differences(rng: np.random.Generator) -> No
         difference = (factor(p + step, 1)[0] - factor(p - step, 1)[0]) / 4e-3
         assert np.linalg.norm(difference - slopes[i]) < 0.03 * np.linalg.norm(difference)
     np.testing.assert_allclose(slopes[6], made[-1])
+
+
+def test_the_inside_decays_and_turns(rng: np.random.Generator) -> None:
+    """Within the edge the field of the cylinder itself is there, the same everywhere, times the decay."""
+    row = row_of((1.0, 2.0, -0.5))
+    points = row[1:4] + np.outer(rng.uniform(-3, 3, 20), row[5:8])
+    decay, constants = np.array([0.4, 1.2]), np.array([0.3, 0.9])
+    core = np.stack([np.exp(-decay), -decay * np.exp(-decay)])
+    made = looped(cylinder_factor, row[None], points, np.ones(20), B0_DIR, constants, core, 0.4, n=10)
+    dchi = row[0] / (np.pi * row[4] ** 2)
+    cosine = B0_DIR @ row[5:8]
+    turn = 4 * np.pi * constants * dchi * (cosine**2 / 2 - 1 / 6)
+    inside = np.exp(-decay + 1j * turn)
+    np.testing.assert_allclose(made[0], np.outer(inside - 1, np.ones(20)), atol=1e-5)
+    np.testing.assert_allclose(made[9], np.outer(-decay * inside, np.ones(20)), atol=1e-5)
+    # By the strength, by the radius and by the axis; the place on the axis has no part in it.
+    np.testing.assert_allclose(made[1], np.outer(1j * turn / row[0] * inside, np.ones(20)), atol=1e-5)
+    np.testing.assert_allclose(made[5], np.outer(-2j * turn / row[4] * inside, np.ones(20)), atol=1e-5)
+    np.testing.assert_allclose(made[2:5], 0, atol=1e-5)
+    by_axis = 4j * np.pi * constants * dchi * cosine * inside
+    for i in range(3):
+        np.testing.assert_allclose(made[6 + i], np.outer(by_axis * B0_DIR[i], np.ones(20)), atol=1e-5)
+
+
+def test_the_edge_is_a_ramp_across_the_surface() -> None:
+    row = np.array([0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 1.0])
+    rho = np.array([1.6, 1.75, 1.9, 2.0, 2.1, 2.25, 2.4])
+    points = np.stack([0 * rho, rho, np.linspace(-3, 3, 7)], axis=1)
+    core = np.array([[0.3], [0.0]])
+    made = looped(cylinder_factor, row[None], points, np.ones(7), B0_DIR, np.array([0.5]), core, 0.5, n=1)[
+        0, 0
+    ]
+    np.testing.assert_allclose(made, (1 - np.clip((rho - 2) / 0.5 + 0.5, 0, 1)) * (0.3 - 1), atol=1e-6)

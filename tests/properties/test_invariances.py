@@ -242,7 +242,7 @@ def test_the_number_of_threads_does_not_change_a_byte(
     family: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Small volumes would be left to one thread.
-    monkeypatch.setattr(compiled, "FEW_VOXELS", 0)
+    monkeypatch.setattr(compiled, "MIN_PARALLEL_VOXELS", 0)
 
     def found(case: Case) -> Volumes:
         with threads(1):

@@ -44,7 +44,7 @@ def test_a_cycle_takes_most_of_the_error_away(mask, rng):
         np.linalg.norm(solve_poisson(rhs, mask, VOXEL_MM, tolerance=1e-9, max_cycles=n) - truth)
         for n in (1, 2, 3, 4)
     ]
-    assert errors[0] < 0.3 * np.linalg.norm(truth)
+    assert errors[0] < 0.27 * np.linalg.norm(truth)
     assert errors[3] < 0.05 * errors[0]
 
 

@@ -28,7 +28,24 @@ class LocatedSource(Protocol):
 
 
 class Column(NamedTuple):
-    """Meaning, unit ("" for none) and legal words of a column of a table."""
+    """Meaning, unit and legal words of a column of a table.
+
+    Parameters
+    ----------
+    description : str
+        Noun phrase.
+    unit : str, optional
+        Unit; empty for none.
+    levels : tuple of str, optional
+        Words that the column may have; empty for any.
+    is_number : bool, optional
+        Whether a cell holds a number.
+
+    Examples
+    --------
+    >>> Column("Visible volume", "mm3").unit
+    'mm3'
+    """
 
     description: str
     unit: str = ""
@@ -141,9 +158,6 @@ def _with_parameters(summary: str, record: type) -> str:
         unit = f", {column.unit}" if column.unit else ""
         lines += [f"    {entry.name} : {entry.type}", f"        {column.description}{levels}{unit}."]
     return summary.replace("    Examples\n", "\n".join(lines) + "\n\n    Examples\n", 1)
-
-
-Microbleed.__doc__ = _with_parameters(Microbleed.__doc__ or "", Microbleed)
 
 
 Microbleed.__doc__ = _with_parameters(Microbleed.__doc__ or "", Microbleed)

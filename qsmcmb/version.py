@@ -23,6 +23,8 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
+__all__ = ("version", "version_of")
+
 BASE = "0.2.0"
 """The release that the tree becomes next: raised in the first commit after a tag."""
 UNKNOWN = f"{BASE}+unknown"
@@ -69,6 +71,11 @@ def version_of(root: Path) -> str:
     -------
     str
         By PEP 440.
+
+    Examples
+    --------
+    >>> version_of(Path("/somewhere/without/history")) == UNKNOWN
+    True
     """
     frozen = _frozen(root)
     if frozen is not None:

@@ -3,6 +3,8 @@
 from qsmcmb.core import references as refs
 from qsmcmb.core.methods import Description
 
+__all__ = ("DEFAULT", "DESCRIPTIONS")
+
 DESCRIPTIONS = {
     "boxes": Description(
         name="MNI template",

@@ -1,1 +1,3 @@
 """The command line: one small file per command, which parses, calls, and gives the exit code."""
+
+__all__: tuple[str, ...] = ()

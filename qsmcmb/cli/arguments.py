@@ -8,6 +8,8 @@ from typing import Annotated, Optional
 
 import typer
 
+__all__ = ("expand_lists",)
+
 LIST_OPTIONS = ("--phase", "--mag", "--participant-label", "--session-label", "--set", "--derivatives")
 
 Files = list[Path]
@@ -100,6 +102,16 @@ VERBOSE = ("-v", "--verbose")
 
 def expand_lists(arguments: Sequence[str]) -> list[str]:
     """Repeat an option before each of its values: `--mag a b` becomes `--mag a --mag b`.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Arguments as the user gave them.
+
+    Returns
+    -------
+    list of str
+        Arguments as the parser takes them.
 
     Examples
     --------

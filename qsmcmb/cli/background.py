@@ -11,6 +11,8 @@ from qsmcmb.background_removal import DEFAULT
 from qsmcmb.cli.arguments import FILE, Direction, Mask, MaybeMagnitude, Method, Output, Set
 from qsmcmb.cli.command import command
 
+__all__: tuple[str, ...] = ()
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""

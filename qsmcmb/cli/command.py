@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand
 
+__all__ = ("command",)
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -45,6 +47,15 @@ def command(app: typer.Typer, *, example: str) -> Callable[[Function], Function]
     -------
     callable
         Decorator; the first line of the docstring becomes the summary, whole at any width of the terminal.
+
+    Examples
+    --------
+    >>> app = typer.Typer()
+    >>> @command(app, example="greet")
+    ... def greet() -> None:
+    ...     \"\"\"Greet the user.\"\"\"
+    >>> app.registered_commands[0].short_help
+    'Greet the user.'
     """
 
     def register(function: Function) -> Function:

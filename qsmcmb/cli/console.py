@@ -10,6 +10,8 @@ from typing import Any
 
 from qsmcmb.stages import SCAN_STAGES, SHARES
 
+__all__ = ("Progress", "print_table", "progress", "say")
+
 _WITHIN_A_SCAN = frozenset(stage.name for stage in SCAN_STAGES)
 """Stages whose start plain lines leave out: one follows the other. Of all others the start is a line of its own."""
 
@@ -21,6 +23,11 @@ class Progress:
     ----------
     planned : sequence of str
         Stages that will run, from `qsmcmb.stages`, one entry per scan and stage.
+
+    Examples
+    --------
+    >>> with Progress(["mask", "unwrap"]) as bar:
+    ...     bar.report("scan", "mask", 0.2)
     """
 
     def __init__(self, planned: Sequence[str]) -> None:
@@ -49,7 +56,21 @@ class Progress:
             self._bar.stop()
 
     def report(self, scan: str, stage: str, seconds: float) -> None:
-        """Show that a stage begins (0 seconds) or is done."""
+        """Show that a stage begins (0 seconds) or is done.
+
+        Parameters
+        ----------
+        scan : str
+            Name of the scan.
+        stage : str
+            Name of the stage.
+        seconds : float
+            Duration, s; 0 when the stage begins.
+
+        Examples
+        --------
+        >>> Progress(["mask"]).report("scan", "mask", 0.2)
+        """
         if seconds == 0.0:
             if self._bar:
                 self._bar.update(self._task, description=f"{scan}: {stage}", left=self._left())
@@ -71,7 +92,17 @@ class Progress:
 
 
 def say(text: str) -> None:
-    """Write a line to stderr; a closed stderr is no error."""
+    """Write a line to stderr; a closed stderr is no error.
+
+    Parameters
+    ----------
+    text : str
+        The line.
+
+    Examples
+    --------
+    >>> say("done")
+    """
     with contextlib.suppress(BrokenPipeError, ValueError):
         print(text, file=sys.stderr, flush=True)
 
@@ -79,7 +110,25 @@ def say(text: str) -> None:
 def print_table(
     title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, notes: Sequence[str] = ()
 ) -> None:
-    """Write a table to stdout: drawn on a terminal, tab-separated elsewhere; title and notes go to stderr there."""
+    """Write a table to stdout: drawn on a terminal, tab-separated elsewhere; title and notes go to stderr there.
+
+    Parameters
+    ----------
+    title : str
+        Title of the table.
+    header : sequence of str
+        Names of the columns.
+    rows : sequence of sequence of str
+        Cells.
+    notes : sequence of str, optional
+        Lines below the table.
+
+    Examples
+    --------
+    >>> print_table("Lesions", ["lesion", "kind"], [["1", "microbleed"]])  # doctest: +NORMALIZE_WHITESPACE
+    lesion  kind
+    1       microbleed
+    """
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
@@ -101,6 +150,22 @@ def print_table(
 
 @contextlib.contextmanager
 def progress(stages: Sequence[str]) -> Iterator[Progress]:
-    """Show progress over these stages."""
+    """Show progress over these stages.
+
+    Parameters
+    ----------
+    stages : sequence of str
+        Stages that will run, from `qsmcmb.stages`, one entry per scan and stage.
+
+    Yields
+    ------
+    Progress
+        Takes the reports.
+
+    Examples
+    --------
+    >>> with progress(["mask"]) as bar:
+    ...     bar.report("scan", "mask", 0.2)
+    """
     with Progress(stages) as bar:
         yield bar

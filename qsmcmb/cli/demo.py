@@ -12,6 +12,8 @@ from qsmcmb.cli.command import command
 if TYPE_CHECKING:
     from qsmcmb.validation.demo import DemoResult
 
+__all__: tuple[str, ...] = ()
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""

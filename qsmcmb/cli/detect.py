@@ -10,6 +10,8 @@ import typer
 from qsmcmb.cli.arguments import FILE, Magnitude, Mask, Output
 from qsmcmb.cli.command import command
 
+__all__: tuple[str, ...] = ()
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""

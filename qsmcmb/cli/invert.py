@@ -21,6 +21,8 @@ from qsmcmb.cli.arguments import (
 from qsmcmb.cli.command import command
 from qsmcmb.dipole_inversion import DEFAULT
 
+__all__: tuple[str, ...] = ()
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""

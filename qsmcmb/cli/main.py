@@ -34,6 +34,8 @@ from qsmcmb.cli.arguments import VERBOSE, expand_lists
 from qsmcmb.cli.console import say
 from qsmcmb.errors import EXIT_BUG, EXIT_IO, EXIT_MEMORY, EXIT_OK, EXIT_USAGE, ConfigError, QsmcmbError
 
+__all__ = ("app", "main", "run_command")
+
 app = typer.Typer(
     name="qsmcmb", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]}, pretty_exceptions_enable=False,
@@ -68,12 +70,38 @@ def root(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
+    """Run the command line and exit with its code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Arguments; those of the process by default.
+
+    Examples
+    --------
+    >>> main(["methods", "swi", "--json"])  # doctest: +SKIP
+    """
     sys.exit(run_command(sys.argv[1:] if arguments is None else arguments))
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Run one command; return the exit code."""
+    """Run one command; return the exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Arguments, without the program's name.
+
+    Returns
+    -------
+    int
+        Exit code.
+
+    Examples
+    --------
+    >>> run_command(["methods", "nonesuch"])
+    2
+    """
     command = typer.main.get_command(app)
     verbose = any(a in VERBOSE for a in arguments)
     plain = expand_lists([a for a in arguments if a not in VERBOSE])

@@ -11,6 +11,8 @@ from qsmcmb.cli.arguments import FILES, Files, Method, Output, Set
 from qsmcmb.cli.command import command
 from qsmcmb.masking import DEFAULT
 
+__all__: tuple[str, ...] = ()
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""

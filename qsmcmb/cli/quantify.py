@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from qsmcmb.io.tables import Points as PointTable
     from qsmcmb.model import Grid
 
+__all__: tuple[str, ...] = ()
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""

@@ -10,6 +10,8 @@ from qsmcmb.cli.arguments import EchoTimes, Files, MaybeMask, Method, Output, Se
 from qsmcmb.cli.command import command
 from qsmcmb.relaxometry import DEFAULT
 
+__all__: tuple[str, ...] = ()
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""

@@ -23,6 +23,8 @@ from qsmcmb.cli.arguments import (
 )  # fmt: skip
 from qsmcmb.cli.command import command
 
+__all__: tuple[str, ...] = ()
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from qsmcmb.study.log import LogFile
     from qsmcmb.study.sessions import Outcome, StudyOptions
 
+__all__: tuple[str, ...] = ()
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""

@@ -9,9 +9,26 @@ from typing import Any, NamedTuple
 from qsmcmb.model import Grid
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
 
+__all__ = ("Stage", "bind_stage", "mask_or_made", "relative_sd", "write_stage")
+
 
 class Stage(NamedTuple):
-    """Method of a stage with the options that the user set."""
+    """Method of a stage with the options that the user set.
+
+    Parameters
+    ----------
+    name, method : str
+        Name of the stage and key of the method.
+    options : dict
+        Options that the user set.
+    record : dict
+        Method and all options, defaults written out.
+
+    Examples
+    --------
+    >>> bind_stage("invert", "tkd", ["threshold=0.2"]).options
+    {'threshold': 0.2}
+    """
 
     name: str
     method: str
@@ -20,7 +37,30 @@ class Stage(NamedTuple):
 
 
 def bind_stage(name: str, method: str, settings: Sequence[str] | None) -> Stage:
-    """Check method and options before any file is read; the record holds all options, defaults written out."""
+    """Check method and options before any file is read; the record holds all options, defaults written out.
+
+    Parameters
+    ----------
+    name, method : str
+        Name of the stage and key of the method.
+    settings : sequence of str or None
+        NAME=VALUE for each option.
+
+    Returns
+    -------
+    Stage
+        Method with its options.
+
+    Raises
+    ------
+    ConfigError
+        Unknown method or option.
+
+    Examples
+    --------
+    >>> bind_stage("r2star", "arlo", None).record
+    {'method': 'arlo'}
+    """
     from qsmcmb.pipeline.config import make_config, parse_set
 
     options = parse_set(list(settings or []))
@@ -29,7 +69,30 @@ def bind_stage(name: str, method: str, settings: Sequence[str] | None) -> Stage:
 
 
 def write_stage(path: Path, data: AnyArray, grid: Grid, *, units: str, stage: Stage | None = None) -> None:
-    """Write an image with its record."""
+    """Write an image with its record.
+
+    Parameters
+    ----------
+    path : Path
+        Image to write.
+    data : ndarray of shape grid.shape
+        Values.
+    grid : Grid
+        Geometry.
+    units : str
+        Unit of the values; empty for none.
+    stage : Stage, optional
+        The stage that made it.
+
+    Raises
+    ------
+    OutputError
+        The image cannot be written.
+
+    Examples
+    --------
+    >>> write_stage(Path("chi.nii.gz"), chi_ppm, grid, units="ppm")  # doctest: +SKIP
+    """
     from qsmcmb.core.software import software_versions
     from qsmcmb.io.derivatives import software_record, write_single
 
@@ -40,7 +103,32 @@ def write_stage(path: Path, data: AnyArray, grid: Grid, *, units: str, stage: St
 
 
 def mask_or_made(mask: Path | None, magnitude: FloatArray, phase_rad: FloatArray, grid: Grid) -> BoolArray:
-    """Return the user's mask, or one made from the scan."""
+    """Return the user's mask, or one made from the scan.
+
+    Parameters
+    ----------
+    mask : Path or None
+        The user's mask.
+    magnitude, phase_rad : ndarray of shape (echo, x, y, z)
+        Magnitude, and wrapped phase in rad.
+    grid : Grid
+        Geometry.
+
+    Returns
+    -------
+    ndarray of bool
+        Brain mask.
+
+    Raises
+    ------
+    InvalidInputError
+        The mask cannot be read or is on another grid; nothing is left of one that is made.
+
+    Examples
+    --------
+    >>> mask_or_made(None, magnitude, phase_rad, grid).any()  # doctest: +SKIP
+    True
+    """
     from qsmcmb.io.masks import load_mask
     from qsmcmb.masking.brain import mask_brain
 
@@ -48,7 +136,24 @@ def mask_or_made(mask: Path | None, magnitude: FloatArray, phase_rad: FloatArray
 
 
 def relative_sd(magnitude: FloatArray) -> FloatArray:
-    """Return the SD of a field up to a factor: one over the echoes' magnitude, infinite without signal."""
+    """Return the SD of a field up to a factor: one over the echoes' magnitude, infinite without signal.
+
+    Parameters
+    ----------
+    magnitude : ndarray of shape (echo, x, y, z)
+        Magnitude.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z)
+        Inverse of the root of the sum of squares.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(relative_sd(np.full((4, 1, 1, 1), 2.0))[0, 0, 0])
+    0.25
+    """
     import numpy as np
 
     combined = np.sqrt((magnitude.astype(np.float32) ** 2).sum(axis=0))

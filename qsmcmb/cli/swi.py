@@ -11,6 +11,8 @@ from qsmcmb.cli.arguments import FILE, EchoTimes, Magnitude, MaybeMask, Method, 
 from qsmcmb.cli.command import command
 from qsmcmb.susceptibility_weighting import DEFAULT
 
+__all__: tuple[str, ...] = ()
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""

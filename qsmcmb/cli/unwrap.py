@@ -10,6 +10,8 @@ from qsmcmb.cli.arguments import EchoTimes, Files, MaybeMagnitude, MaybeMask, Me
 from qsmcmb.cli.command import command
 from qsmcmb.unwrapping import DEFAULT
 
+__all__: tuple[str, ...] = ()
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""

@@ -13,6 +13,8 @@ from qsmcmb.cli.command import command
 if TYPE_CHECKING:
     from qsmcmb.validation.acceptance_criteria import Claim
 
+__all__ = ("print_claims",)
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
@@ -63,7 +65,21 @@ def add(app: typer.Typer) -> None:
 
 
 def print_claims(title: str, claims: list[Claim], note: str) -> None:
-    """Print claims as a table."""
+    """Print claims as a table.
+
+    Parameters
+    ----------
+    title : str
+        Title of the table.
+    claims : list of Claim
+        Claims with their results.
+    note : str
+        Line below the table.
+
+    Examples
+    --------
+    >>> print_claims("Validation", claims, "Page: index.html")  # doctest: +SKIP
+    """
     from qsmcmb.cli.console import print_table
 
     header = ["source", "quantity", "published", "here", "limit", "pass"]

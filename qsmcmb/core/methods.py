@@ -34,6 +34,12 @@ class Description:
         One sentence, true for any options; names no other method.
     references : tuple of Reference
         The literature that it rests on, at least one publication.
+
+    Examples
+    --------
+    >>> from qsmcmb.core.references import ZHOU_2014
+    >>> Description(name="LBV", sentence="Background fields were removed with LBV.", references=(ZHOU_2014,)).name
+    'LBV'
     """
 
     name: str
@@ -43,7 +49,23 @@ class Description:
 
 @cache
 def load(target: str) -> Callable[..., Any]:
-    """Return the function that ``"module:function"`` names."""
+    """Return the function that a target names.
+
+    Parameters
+    ----------
+    target : str
+        Module and function, ``"module:function"``.
+
+    Returns
+    -------
+    callable
+        The function, imported once.
+
+    Examples
+    --------
+    >>> load("qsmcmb.core.validate:check_range").__name__
+    'check_range'
+    """
     module, _, function = target.partition(":")
     return getattr(importlib.import_module(module), function)
 

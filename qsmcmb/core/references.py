@@ -6,6 +6,64 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+__all__ = (
+    "ABDUL_RAHMAN_2007",
+    "BILGIC_2014_L1",
+    "BILGIC_2014_L2",
+    "BREDIES_2010",
+    "BROWN_2014",
+    "CANDES_2008",
+    "CURRIE_1968",
+    "DYMERSKA_2021",
+    "ECKSTEIN_2018",
+    "FONOV_2011",
+    "GHIGLIA_1994",
+    "GREENBERG_2009",
+    "HAACKE_2004",
+    "HAGBERG_2022",
+    "HARRIS_1978",
+    "HOLLAND_1977",
+    "KAMES_2018",
+    "KRESSLER_2010",
+    "LAMBERT_2022",
+    "LANGKAMMER_2015",
+    "LIU_2011",
+    "LIU_2012_BURDEN",
+    "LIU_2012_MEDI",
+    "LIU_2013",
+    "LIU_2017",
+    "LI_2011",
+    "LI_2014",
+    "LI_2015",
+    "LU_2008",
+    "MARQUARDT_1963",
+    "MATTES_2003",
+    "MILOVIC_2018",
+    "MILOVIC_2019",
+    "MILOVIC_2022",
+    "OSBORN_1945",
+    "OTSU_1979",
+    "PEI_2015",
+    "POLAK_2020",
+    "RASMUSSEN_2006",
+    "ROBINSON_2017",
+    "SCHENCK_1996",
+    "SCHOFIELD_2003",
+    "SCHWARZ_1978",
+    "SCHWESER_2011",
+    "SCHWESER_2013",
+    "SHMUELI_2009",
+    "SUN_2014",
+    "VERAART_2013",
+    "WEN_2014",
+    "WHARTON_2010",
+    "WHITE_1980",
+    "WU_2012",
+    "YABLONSKIY_1994",
+    "ZHOU_2014",
+    "Reference",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
@@ -62,7 +120,18 @@ class Reference:
         return f"{names}. {self.title}. {self.journal} {self.year}. doi:{self.doi}"
 
     def bibtex(self) -> str:
-        """Return the BibTeX entry."""
+        """Return the BibTeX entry.
+
+        Returns
+        -------
+        str
+            The entry, a line a field.
+
+        Examples
+        --------
+        >>> ZHOU_2014.bibtex().splitlines()[0]
+        '@article{zhou2014background,'
+        """
         publisher = "publisher" if self.kind == "book" else "journal"
         fields = {
             "author": self.authors, "title": f"{{{self.title}}}", publisher: self.journal, "year": self.year,

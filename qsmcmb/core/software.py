@@ -8,6 +8,8 @@ from importlib import metadata
 from qsmcmb.core.fft import library_versions
 from qsmcmb.version import version
 
+__all__ = ("software_versions",)
+
 LIBRARIES = ("numpy", "scipy", "numba", "nibabel", "SimpleITK")
 """Distributions that compute, read or write a number; pyFFTW and FFTW come from the engine, which may do without."""
 
@@ -18,8 +20,8 @@ def software_versions() -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        qsmcmb first; pyfftw and FFTW are left out where `scipy.fft` does their work, and "unknown" stands for a
-        library whose installation tells none.
+        Versions by name, qsmcmb first; pyfftw and FFTW are left out where `scipy.fft` does their work, and "unknown"
+        stands for a library whose installation tells none.
 
     Examples
     --------

@@ -250,8 +250,9 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_json(Path(folder) / "a.json", {"Value": np.float32(0.1), "Limit": math.nan})
-    ...     json.loads((Path(folder) / "a.json").read_text())
-    {'Value': 0.1, 'Limit': None}
+    ...     written = json.loads((Path(folder) / "a.json").read_text())
+    >>> written["Value"], written["Limit"], written["GeneratedBy"][0]["Name"]
+    (0.1, None, 'qsmcmb')
     """
     if "GeneratedBy" not in record:
         record = {**record, "GeneratedBy": generated_by(version())}
@@ -294,7 +295,7 @@ def read_filter(path: Path) -> dict[str, str]:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_json(Path(folder) / "filter.json", {"run": "1"})
+    ...     _ = (Path(folder) / "filter.json").write_text('{"run": "1"}')
     ...     read_filter(Path(folder) / "filter.json")
     {'run': '1'}
     """

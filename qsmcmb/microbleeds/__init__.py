@@ -16,3 +16,5 @@ Rooms, from the top: `measure.py` runs a measurement; `results` describes it; `c
 `fit` solves the inverse problem; `crosscheck` holds the two other estimators; `signal` is the forward model;
 `detection` finds candidates and maps the detection limit. Imports point down in this order.
 """
+
+__all__: tuple[str, ...] = ()

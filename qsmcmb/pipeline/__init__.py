@@ -2,3 +2,5 @@
 
 No other package calls two stages: a stage never calls the next one. The list of the stages is `qsmcmb.stages`.
 """
+
+__all__: tuple[str, ...] = ()

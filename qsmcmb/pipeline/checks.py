@@ -41,6 +41,16 @@ def find_field_faults(
     Returns
     -------
     tuple of str
+        Messages to the user.
+
+    Examples
+    --------
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> volume = np.ones((1, *grid.shape), np.float32)
+    >>> scan = GreScan(phase_rad=0 * volume, magnitude=volume, te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> find_field_faults(scan, scan.phase_rad[0], np.ones(grid.shape, bool), mask_made=True)
+    ('one echo: R2* is n/a, the receive phase is not removed',)
     """
     mask_warnings = _mask_warnings(brain, scan) if mask_made else ()
     return (
@@ -67,6 +77,12 @@ def find_map_faults(
     Returns
     -------
     tuple of str
+        Messages to the user.
+
+    Examples
+    --------
+    >>> find_map_faults(scan, chi_ppm, None, mask)  # doctest: +SKIP
+    ()
     """
     if r2star_hz is None or not sign_looks_inverted(chi_ppm, r2star_hz, mask, scan.grid):
         return ()

@@ -24,6 +24,14 @@ class Clock:
         Progress.
     seconds : dict, optional
         Duration by stage, s; filled as stages end.
+
+    Examples
+    --------
+    >>> clock = Clock("scan", report=lambda scan, stage, seconds: print(scan, stage, seconds > 0))
+    >>> with clock.stage("mask"):
+    ...     pass
+    scan mask False
+    scan mask True
     """
 
     name: str
@@ -38,6 +46,19 @@ class Clock:
         ----------
         name : str
             Name of the stage, as in `qsmcmb.stages`.
+
+        Yields
+        ------
+        None
+            While the stage runs.
+
+        Examples
+        --------
+        >>> clock = Clock("scan", None)
+        >>> with clock.stage("mask"):
+        ...     pass
+        >>> list(clock.seconds)
+        ['mask']
         """
         if self.report:
             self.report(self.name, name, 0.0)

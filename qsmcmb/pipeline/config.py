@@ -25,6 +25,11 @@ class Table(NamedTuple):
         ``module:function`` by method.
     default : str
         Key of a method.
+
+    Examples
+    --------
+    >>> STAGES["mask"].default in STAGES["mask"].methods
+    True
     """
 
     methods: Mapping[str, str]
@@ -55,6 +60,11 @@ class StageConfig:
         Key of the method.
     options : dict, optional
         Value by option.
+
+    Examples
+    --------
+    >>> StageConfig("tkd", {"threshold": 0.2}).options["threshold"]
+    0.2
     """
 
     method: str
@@ -93,6 +103,11 @@ class Config:
         -------
         dict
             ``"method"``, then the value by option.
+
+        Examples
+        --------
+        >>> make_config({"r2star": {"method": "arlo"}}).bound("r2star")
+        {'method': 'arlo'}
         """
         chosen = self.stages[stage]
         options = bound_options(STAGES[stage].methods, chosen.method, chosen.options, SUPPLIED)
@@ -110,6 +125,11 @@ class Config:
         -------
         str
             Empty where it runs.
+
+        Examples
+        --------
+        >>> make_config({"invert": {"method": "tfi"}}).replaced("background")
+        'tfi starts from the total field'
         """
         start = STARTS_FROM.get(self.stages["invert"].method, "")
         if stage != "background" or not start:
@@ -128,6 +148,11 @@ class Config:
         -------
         dict
             Method and options, or ``"none"`` and the reason why it did not run.
+
+        Examples
+        --------
+        >>> make_config({"invert": {"method": "tfi"}}).record("background")["method"]
+        'none'
         """
         reason = self.replaced(stage)
         return {"method": "none", "reason": reason} if reason else self.bound(stage)
@@ -154,7 +179,18 @@ class Config:
         return tuple(n for n in names if detect or n != "detect")
 
     def to_toml(self) -> str:
-        """Return the whole configuration as TOML, defaults written out."""
+        """Return the whole configuration as TOML, defaults written out.
+
+        Returns
+        -------
+        str
+            A table for each of `STAGES`; options that have no value are left out.
+
+        Examples
+        --------
+        >>> make_config().to_toml().startswith('[prepare]\\nmethod = "checks"')
+        True
+        """
         lines = []
         for stage in STAGES:
             lines.append(f"[{stage}]")
@@ -174,6 +210,7 @@ def make_config(tables: Mapping[str, Mapping[str, Any]] | None = None) -> Config
     Returns
     -------
     Config
+        Methods and options of all stages.
 
     Raises
     ------
@@ -215,11 +252,17 @@ def read_config(path: Path | None) -> Config:
     Returns
     -------
     Config
+        Methods and options of all stages.
 
     Raises
     ------
     ConfigError
         The file cannot be read or is not TOML; unknown stage, method or option.
+
+    Examples
+    --------
+    >>> read_config(None)["background"].method
+    'slbv'
     """
     if path is None:
         return make_config()

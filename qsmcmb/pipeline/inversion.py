@@ -30,6 +30,12 @@ class PhaseToField(NamedTuple):
         Total field and its SD, Hz.
     warnings : tuple of str, optional
         Messages to the user.
+
+    Examples
+    --------
+    >>> nothing = np.zeros((2, 2, 2), np.float32)
+    >>> PhaseToField(mask=nothing > 0, offset_rad=nothing, total_field_hz=nothing, field_sd_hz=nothing).warnings
+    ()
     """
 
     mask: BoolArray
@@ -54,11 +60,17 @@ def local_field_of(phase: PhaseToField, scan: GreScan, config: Config) -> LocalF
     Returns
     -------
     LocalField
+        Local field, Hz, and the mask where it is defined.
 
     Raises
     ------
     InvalidInputError
         The total field is not finite inside the mask.
+
+    Examples
+    --------
+    >>> local_field_of(phase, scan, make_config()).mask.any()  # doctest: +SKIP
+    True
     """
     chosen = config["background"]
     return remove_background(
@@ -80,6 +92,12 @@ class Inversion:
         Total field, its SD and the phase offset.
     local : LocalField or None
         Local field; None for a method that starts before it.
+
+    Examples
+    --------
+    >>> inversion = Inversion(scan, config, phase, local)  # doctest: +SKIP
+    >>> inversion.of_scan().shape == scan.grid.shape  # doctest: +SKIP
+    True
     """
 
     def __init__(self, scan: GreScan, config: Config, phase: PhaseToField, local: LocalField | None) -> None:
@@ -90,7 +108,17 @@ class Inversion:
         self.mask = phase.mask if local is None else local.mask
 
     def of_scan(self) -> FloatArray:
-        """Return the map of the scan, ppm."""
+        """Return the map of the scan, ppm.
+
+        Returns
+        -------
+        ndarray of shape scan.grid.shape
+            Susceptibility, ppm, against the mean over the mask.
+
+        Examples
+        --------
+        >>> chi_ppm = inversion.of_scan()  # doctest: +SKIP
+        """
         scan, phase = self._scan, self._phase
         if self._start == "wrapped phase":
             # Only what the receiver adds is taken off: it is not the field's.
@@ -112,6 +140,10 @@ class Inversion:
         -------
         ndarray
             Susceptibility, ppm.
+
+        Examples
+        --------
+        >>> response_ppm = inversion.of_sources(field_of_lesions_ppm)  # doctest: +SKIP
         """
         if self._local is None:
             return self.of_field(np.where(self.mask, field_ppm, 0).astype(np.float32))
@@ -132,6 +164,10 @@ class Inversion:
         -------
         ndarray
             Susceptibility, ppm.
+
+        Examples
+        --------
+        >>> response_ppm = inversion.of_field(local_field_ppm)  # doctest: +SKIP
         """
         if self._start == "wrapped phase":
             turns = [2 * np.pi * GAMMA_MHZ_PER_T * self._scan.b0_tesla * te for te in self._scan.te_s]
@@ -157,6 +193,10 @@ class Inversion:
         -------
         ndarray
             Local field, Hz.
+
+        Examples
+        --------
+        >>> local_field_hz = inversion.local_field_hz(inversion.of_scan())  # doctest: +SKIP
         """
         if self._local is not None:
             return self._local.local_field_hz

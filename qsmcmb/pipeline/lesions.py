@@ -57,6 +57,11 @@ def describe_lesions(
     -------
     tuple of Microbleed
         Rows of the lesion table, in the order of the points.
+
+    Examples
+    --------
+    >>> describe_lesions(measured, scan, brain)[0].territory  # doctest: +SKIP
+    'lobar'
     """
     lesions = measured.lesions
     duplicates = {i for group in duplicate_groups(lesions) for i in group}
@@ -102,6 +107,12 @@ def measure_map_sums(
     -------
     tuple of MapSum or None
         Sums (ppm mm3) in the order of the points; None where there is no number.
+
+    Examples
+    --------
+    >>> sums = measure_map_sums(
+    ...     measured.lesions, scan, chi_ppm, response=inversion.of_sources, mask=inversion.mask
+    ... )  # doctest: +SKIP
     """
     fitted = [lesion.total_chi_ppm_mm3 for lesion in lesions]
     known = [i for i, total in enumerate(fitted) if total is not None and total.value != 0]

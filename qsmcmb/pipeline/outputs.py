@@ -54,6 +54,10 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     ------
     OutputError
         A file cannot be written.
+
+    Examples
+    --------
+    >>> write_scan(Place(Path("out")), run_scan(scan))  # doctest: +SKIP
     """
     place.folder.mkdir(parents=True, exist_ok=True)
     place.path("desc-cmb_burden.json").unlink(missing_ok=True)

@@ -107,6 +107,10 @@ def measure_points(
     ------
     InvalidInputError
         POINTS for points that are not (n, 3) finite numbers; any gate of the stages.
+
+    Examples
+    --------
+    >>> table, fits = measure_points(scan, [[12.0, -30.5, 8.0]])  # doctest: +SKIP
     """
     points = np.asarray(points_mm, dtype=float)
     if points.ndim != 2 or points.shape[1] != 3:

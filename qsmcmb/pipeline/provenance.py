@@ -40,6 +40,17 @@ def provenance_of(
     -------
     Provenance
         A stage that did not run has the method ``"none"`` and the reason.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsmcmb.model import Grid
+    >>> from qsmcmb.pipeline.config import make_config
+    >>> volume = np.ones((1, 8, 8, 8), np.float32)
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> scan = GreScan(phase_rad=0 * volume, magnitude=volume, te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> dict(provenance_of(scan, make_config()).steps)["r2star"]
+    {'method': 'none', 'reason': 'one echo shows no decay'}
     """
     left_out = {
         "mask": "the mask was given" if mask_given else "",

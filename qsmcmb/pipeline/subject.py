@@ -53,10 +53,12 @@ class ScanResult:
     ----------
     scan : GreScan
         The scan, its phase corrected where the configuration says so.
-    mask, reliable_mask, chi_mask : ndarray of bool
-        Brain; brain where the field's SD is below 5 Hz; where the map is defined.
+    mask, reliable_mask : ndarray of bool
+        Brain; brain where the field's SD is below 5 Hz.
     total_field_hz, field_sd_hz, local_field_hz : ndarray
         Total field, its SD, and local field, Hz.
+    chi_mask : ndarray of bool
+        Voxels where the map is defined.
     chi_ppm : ndarray
         Susceptibility, ppm, against the mean over the brain.
     r2star_hz : ndarray or None
@@ -77,6 +79,12 @@ class ScanResult:
         Messages to the user.
     seconds : dict
         Duration by stage, s.
+
+    Examples
+    --------
+    >>> result = run_scan(scan)  # doctest: +SKIP
+    >>> result.chi_ppm.shape == result.scan.grid.shape  # doctest: +SKIP
+    True
     """
 
     scan: GreScan
@@ -131,11 +139,16 @@ def run_scan(
     Returns
     -------
     ScanResult
+        Maps, lesions and provenance.
 
     Raises
     ------
     InvalidInputError
         Any gate of the stages.
+
+    Examples
+    --------
+    >>> run_scan(scan).lesions[0].total_chi_ppm_mm3  # doctest: +SKIP
     """
     config = config or make_config()
     # First of all: the version is that of the code that starts, whatever is committed meanwhile.
@@ -230,11 +243,17 @@ def map_scan_field(
     Returns
     -------
     PhaseToField
+        Mask, receive phase, total field with its SD, and warnings.
 
     Raises
     ------
     InvalidInputError
         Any gate of the stages.
+
+    Examples
+    --------
+    >>> map_scan_field(scan).total_field_hz.shape == scan.grid.shape  # doctest: +SKIP
+    True
     """
     config, clock = config or make_config(), Clock(scan.name, report)
     return _map_total_field(_Job(_prepared(scan, config, clock), config, clock), mask)

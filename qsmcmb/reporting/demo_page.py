@@ -27,6 +27,10 @@ def write_demo_page(out: Path) -> Path:
     -------
     Path
         The page.
+
+    Examples
+    --------
+    >>> write_demo_page(Path("demo-out"))  # doctest: +SKIP
     """
     table = read_tsv(out / "demo.tsv")
     rows: list[dict[str, Any]] = [

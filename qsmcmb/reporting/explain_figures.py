@@ -39,6 +39,11 @@ def draw_slices(slices: Slices, te_s: list[float]) -> str:
     -------
     str
         PNG image, base64.
+
+    Examples
+    --------
+    >>> draw_slices(explanation.slices, [0.01, 0.02])[:5]  # doctest: +SKIP
+    'iVBOR'
     """
     echoes = len(slices.data)
     figure = Figure(figsize=(1.55 * len(COLUMNS), 1.5 * echoes + 0.4), dpi=DPI)
@@ -81,6 +86,11 @@ def draw_estimators(record: LesionRecord) -> str:
     -------
     str
         PNG image, base64.
+
+    Examples
+    --------
+    >>> draw_estimators(explanation.record)[:5]  # doctest: +SKIP
+    'iVBOR'
     """
     figure = Figure(figsize=(11, 3.1), dpi=DPI)
     growth, echoes, estimators = figure.subplots(1, 3)

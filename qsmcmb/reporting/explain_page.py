@@ -46,6 +46,13 @@ def write_explanations(folder: Path, explanations: Sequence[Explanation]) -> lis
     ------
     OutputError
         The folder cannot be made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_explanations(Path(folder), [])
+    []
     """
     make_folder(folder)
     pages = []
@@ -75,6 +82,11 @@ def lines_of(record: LesionRecord) -> list[Line]:
     -------
     list of (str, str)
         Name of each quantity and its value with the unit; n/a where unknown.
+
+    Examples
+    --------
+    >>> lines_of(explanation.record)[0]  # doctest: +SKIP
+    ('centre, scanner RAS+', '12.0, -30.5, 8.0 mm')
     """
     position = ", ".join(f"{p:.1f}" for p in record["position_mm"])
     lines = [

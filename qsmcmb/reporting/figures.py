@@ -47,6 +47,13 @@ class Panel(NamedTuple):
         Geometry.
     window : tuple of float
         Values that are black and white.
+
+    Examples
+    --------
+    >>> grid = Grid.isotropic((4, 4, 4), 1.0)
+    >>> panel = Panel(title="map (ppm)", data=np.zeros(grid.shape), grid=grid, window=(-0.1, 0.1))
+    >>> panel.window
+    (-0.1, 0.1)
     """
 
     title: str
@@ -67,6 +74,11 @@ def to_png(figure: Figure) -> str:
     -------
     str
         PNG, base64, without a date: the same figure gives the same text.
+
+    Examples
+    --------
+    >>> to_png(Figure())[:5]
+    'iVBOR'
     """
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})
@@ -86,6 +98,7 @@ def percentile_window(data: FloatArray, high: float = 99.5) -> tuple[float, floa
     Returns
     -------
     tuple of float
+        Values that are black and white.
 
     Examples
     --------
@@ -110,6 +123,13 @@ def overview(panels: Sequence[Panel], centre_voxel: Sequence[int]) -> str:
     -------
     str
         PNG, base64.
+
+    Examples
+    --------
+    >>> grid = Grid.isotropic((4, 4, 4), 1.0)
+    >>> panel = Panel(title="map (ppm)", data=np.zeros(grid.shape), grid=grid, window=(-0.1, 0.1))
+    >>> overview([panel], [2, 2, 2])[:5]
+    'iVBOR'
     """
     figure = Figure(figsize=(11, 2.9 * len(panels)), dpi=DPI)
     axes = figure.subplots(len(panels), 4, squeeze=False)
@@ -141,6 +161,13 @@ def close_up(panels: Sequence[Panel], position_mm: FloatArray) -> str:
     -------
     str
         PNG, base64.
+
+    Examples
+    --------
+    >>> grid = Grid.isotropic((4, 4, 4), 1.0)
+    >>> panel = Panel(title="map (ppm)", data=np.zeros(grid.shape), grid=grid, window=(-0.1, 0.1))
+    >>> close_up([panel], np.zeros(3))[:5]
+    'iVBOR'
     """
     figure = Figure(figsize=(2.0 * len(panels), 4.0), dpi=DPI)
     axes = figure.subplots(2, len(panels), squeeze=False)
@@ -187,6 +214,13 @@ def field_strength_plot(rows: Sequence[dict[str, Any]], sessions: Sequence[str])
     -------
     str
         PNG, base64.
+
+    Examples
+    --------
+    >>> row = {"truth_ppm_mm3": 5.0, "3T_ppm_mm3": 5.1, "3T_low_ppm_mm3": 4.9, "3T_high_ppm_mm3": 5.3}
+    >>> row["3T_volume_mm3"] = 40.0
+    >>> field_strength_plot([row], ["3T"])[:5]
+    'iVBOR'
     """
     figure = Figure(figsize=(10, 4.2), dpi=DPI)
     left, right = figure.subplots(1, 2)

@@ -25,6 +25,11 @@ class MethodsText(NamedTuple):
         Sentences on what was done, each with its options and references.
     references : tuple of Reference
         Bibliography in the order in which it is cited.
+
+    Examples
+    --------
+    >>> MethodsText(paragraph="The field was inverted.", references=()).references
+    ()
     """
 
     paragraph: str
@@ -46,6 +51,7 @@ def describe_methods(
     Returns
     -------
     MethodsText
+        Paragraph and bibliography.
 
     Examples
     --------
@@ -85,6 +91,13 @@ def describe_comparison(record: Mapping[str, Any]) -> MethodsText:
     Returns
     -------
     MethodsText
+        Paragraph and bibliography.
+
+    Examples
+    --------
+    >>> text = describe_comparison({"Steps": {"longitudinal": {"method": "rigid"}}})
+    >>> text.references[0].short
+    'Mattes et al. 2003'
     """
     writer = _Writer()
     for stage, options in record.get("Steps", {}).items():

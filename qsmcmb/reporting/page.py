@@ -33,6 +33,10 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
     ------
     jinja2.UndefinedError
         The template names a value that is missing.
+
+    Examples
+    --------
+    >>> write_page(Path("page.html"), "demo.html", title="A page")  # doctest: +SKIP
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("qsmcmb.reporting"), autoescape=True, undefined=jinja2.StrictUndefined,

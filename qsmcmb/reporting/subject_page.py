@@ -58,6 +58,10 @@ def write_subject_page(out: Path, participant: str, *, notes: Sequence[str] = ()
     ------
     InvalidInputError
         A record of a finished session is missing.
+
+    Examples
+    --------
+    >>> write_subject_page(Path("derivatives/qsmcmb"), "01")  # doctest: +SKIP
     """
     table = Place(out / f"sub-{participant}", f"sub-{participant}").path("desc-cmb_longitudinal.tsv")
     changes = read_tsv(table) if table.exists() else []
@@ -89,6 +93,10 @@ def write_scan_page(out: Path) -> Path:
     ------
     InvalidInputError
         A record of the scan is missing.
+
+    Examples
+    --------
+    >>> write_scan_page(Path("out"))  # doctest: +SKIP
     """
     session = SessionResults(Place(out), "", "")
     return write_page(

@@ -31,6 +31,12 @@ def truth_plot(rows: Rows) -> str:
     -------
     str
         PNG, base64.
+
+    Examples
+    --------
+    >>> row = {"session": "3T", "truth_ppm_mm3": 5.0, "estimate_ppm_mm3": 5.1, "low_ppm_mm3": 4.9, "high_ppm_mm3": 5.3}
+    >>> truth_plot([row])[:5]
+    'iVBOR'
     """
     figure = Figure(figsize=(10, 4.2), dpi=DPI)
     left, right = figure.subplots(1, 2)
@@ -86,6 +92,12 @@ def study_plot(rows: Rows) -> str:
     -------
     str
         PNG, base64.
+
+    Examples
+    --------
+    >>> row = {"condition": "fields: 3T", "t2s_mm3": 40.0, "qsm_mean_ppm": 0.4, "total_over_truth": 1.01}
+    >>> study_plot([row])[:5]
+    'iVBOR'
     """
     figure = Figure(figsize=(10, 0.8 + 0.28 * max(len(rows), 4)), dpi=DPI)
     axis = figure.subplots()

@@ -37,6 +37,10 @@ def write_validation_page(out: Path, *, title: str = "qsmcmb: validation", lead:
     ------
     InvalidInputError
         A table is missing or broken.
+
+    Examples
+    --------
+    >>> write_validation_page(Path("validation-out"))  # doctest: +SKIP
     """
     claims = read_tsv(out / "claims.tsv")
     lesions = read_tsv(out / "lesions.tsv")

@@ -43,6 +43,10 @@ class LogFile:
             Name of the event.
         **fields : Any
             Values that JSON can hold, by name.
+
+        Examples
+        --------
+        >>> log.write("end", exit_code=0)  # doctest: +SKIP
         """
         record = {"time": datetime.now(UTC).isoformat(), "event": event, **fields}
         with self.path.open("a", encoding="utf-8") as stream:

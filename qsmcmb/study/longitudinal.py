@@ -41,6 +41,11 @@ class Comparison(NamedTuple):
         One row per lesion and pair of sessions, by the columns of `qsmcmb.change.matching.COLUMNS`.
     warnings : tuple of str
         Messages to the user.
+
+    Examples
+    --------
+    >>> Comparison(rows=[], warnings=("no acq_time",)).warnings[0]
+    'no acq_time'
     """
 
     rows: list[dict[str, Any]]
@@ -74,6 +79,11 @@ def run_longitudinal(out: Path, participant: str) -> Comparison | None:
     ------
     InvalidInputError
         REGISTRATION when two sessions do not show the same head.
+
+    Examples
+    --------
+    >>> run_longitudinal(Path("derivatives/qsmcmb"), "01").rows[0]["status"]  # doctest: +SKIP
+    'stable'
     """
     sessions = list_results(out, participant)
     if len(sessions) < 2:

@@ -30,6 +30,11 @@ def participants_of(out: Path, wanted: Sequence[str] | None) -> list[str]:
     ------
     NothingMatchedError
         NO-MATCH, with the labels there are.
+
+    Examples
+    --------
+    >>> participants_of(Path("derivatives/qsmcmb"), ["sub-01"])  # doctest: +SKIP
+    ['01']
     """
     there = [p for p in list_participants(out) if list_results(out, p)]
     labels = [w.removeprefix("sub-") for w in wanted or there]

@@ -49,6 +49,12 @@ class StudyOptions:
         Whether the detector runs.
     mask_root : path, optional
         Derivatives folder whose `*_desc-brain_mask` or `*_mask` files are the masks.
+
+    Examples
+    --------
+    >>> from qsmcmb.pipeline.config import make_config
+    >>> StudyOptions(config=make_config(), participants=("01",)).detect
+    False
     """
 
     config: Config
@@ -76,6 +82,11 @@ class Outcome:
         Messages to the user.
     seconds : dict, optional
         Duration by stage, s.
+
+    Examples
+    --------
+    >>> Outcome(name="sub-01/ses-1", participant="01").exit_code
+    0
     """
 
     name: str
@@ -124,11 +135,16 @@ def plan_study(bids: Path, out: Path, options: StudyOptions) -> list[SessionFile
     Returns
     -------
     list of SessionFiles
+        Sessions in the order in which they will run.
 
     Raises
     ------
     ConfigError, InvalidInputError, NothingMatchedError
         OUT inside the data set, a faulty data set or table of points, no session that matches.
+
+    Examples
+    --------
+    >>> plan_study(Path("bids"), Path("derivatives/qsmcmb"), options)  # doctest: +SKIP
     """
     _check_output(bids, out)
     found = list_sessions(
@@ -166,11 +182,16 @@ def run_study(
     Returns
     -------
     list of Outcome
+        Outcomes in the order of the sessions.
 
     Raises
     ------
     ConfigError, NothingMatchedError, OutputError
         Before any computation.
+
+    Examples
+    --------
+    >>> outcomes = run_study(Path("bids"), Path("derivatives/qsmcmb"), options)  # doctest: +SKIP
     """
     from qsmcmb import __version__
 

@@ -1,4 +1,4 @@
-"""Names of pipeline, reporting and what they share are public on purpose, documented, and in plain words."""
+"""Names of pipeline, reporting, study and what they share are public on purpose, documented, and in plain words."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ import pytest
 from numpydoc.docscrape import ClassDoc, FunctionDoc
 
 import qsmcmb
-from qsmcmb import cli, pipeline, reporting
+from qsmcmb import cli, pipeline, reporting, study
 
 SINGLE = ("qsmcmb.stages", "qsmcmb.core.methods", "qsmcmb.microbleeds.results.references")
-# Shared with the measurement, whose records are documented where they are made.
-WITH_THE_MEASUREMENT = ("qsmcmb.pipeline.points", "qsmcmb.pipeline.lesions")
 COINED = re.compile(r"\b(textures?|told|kept|doubt|price|bumps?)\b|\bplaces\b", re.IGNORECASE)
 NO_SENTENCE = re.compile(r"(Of|What|Where)\b")
 
@@ -27,8 +25,8 @@ def modules_of(*packages: object) -> list[str]:
     return [m.name for p in packages for m in pkgutil.walk_packages(p.__path__, f"{p.__name__}.")]  # type: ignore[attr-defined]
 
 
-DECLARED = [*modules_of(pipeline, reporting), *SINGLE]
-WRITTEN = [name for name in [*DECLARED, *modules_of(cli)] if name not in WITH_THE_MEASUREMENT]
+DECLARED = [*modules_of(pipeline, reporting, study), *SINGLE]
+WRITTEN = [*DECLARED, *modules_of(cli)]
 
 
 def public_objects() -> Iterator[tuple[str, object]]:
@@ -36,7 +34,7 @@ def public_objects() -> Iterator[tuple[str, object]]:
         loaded = importlib.import_module(module)
         for name in getattr(loaded, "__all__", ()):
             value = getattr(loaded, name)
-            if (inspect.isfunction(value) or inspect.isclass(value)) and module not in WITH_THE_MEASUREMENT:
+            if inspect.isfunction(value) or inspect.isclass(value):
                 yield f"{module}.{name}", value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from qsmcmb.core import _poisson_loops as loops
 from qsmcmb.core.poisson import laplacian_inside, relax, residual, solve_poisson, unknowns
@@ -32,6 +33,19 @@ def test_a_volume_is_found_from_its_laplacian(mask, rng):
     rhs = laplacian_inside(truth, mask, VOXEL_MM)
     found = solve_poisson(rhs, mask, VOXEL_MM, tolerance=1e-6)
     np.testing.assert_allclose(found, truth, atol=1e-4)
+
+
+def test_a_cycle_takes_most_of_the_error_away(mask, rng):
+    """The coarser grids must do their part: relaxation alone takes hundreds of sweeps."""
+    truth = ndimage.gaussian_filter(np.where(mask, rng.standard_normal(mask.shape), 0), 3.0)
+    truth = np.where(mask, truth, 0).astype(np.float32)
+    rhs = laplacian_inside(truth, mask, VOXEL_MM)
+    errors = [
+        np.linalg.norm(solve_poisson(rhs, mask, VOXEL_MM, tolerance=1e-9, max_cycles=n) - truth)
+        for n in (1, 2, 3, 4)
+    ]
+    assert errors[0] < 0.3 * np.linalg.norm(truth)
+    assert errors[3] < 0.05 * errors[0]
 
 
 @pytest.mark.parametrize("shape", [(9, 5, 7), (20, 3, 33)])

@@ -12,7 +12,7 @@ from qsmcmb.dipole_inversion.admm import Region
 from qsmcmb.model import Grid
 
 pytestmark = pytest.mark.loops
-GRID = Grid((12, 15, 14), (1.0, 1.2, 1.5), (0.0, 0.6, 0.8))
+GRID = Grid((12, 15, 14), (1.0, 1.2, 1.5), (0.36, 0.48, 0.8))
 INVERSE_MM = tuple(np.float32(1 / v) for v in GRID.voxel_size_mm)
 T, RELAX = np.float32(0.4), np.float32(1.7)
 

@@ -14,7 +14,7 @@ from qsmcmb.model import Grid
 from qsmcmb.typing import ComplexArray, FloatArray
 
 pytestmark = pytest.mark.loops
-GRIDS = [Grid((8, 10, n), (1.0, 1.2, 1.5), (0.0, 0.6, 0.8)) for n in (12, 9)]
+GRIDS = [Grid((8, 10, n), (1.0, 1.2, 1.5), (0.36, 0.48, 0.8)) for n in (12, 9)]
 
 
 def parts_of(

@@ -62,7 +62,7 @@ def test_a_step_moves_the_difference_and_leaves_the_weighted_residual(nonlinear:
 
 
 def kernel_and_spectra(rng: np.random.Generator, count: int) -> tuple[FloatArray, Any, list[ComplexArray]]:
-    where = SHAPE, (1.0, 1.2, 1.5), (0.0, 0.6, 0.8)
+    where = SHAPE, (1.0, 1.2, 1.5), (0.36, 0.48, 0.8)
     kernel = dipole_kernel_k(*where).astype(float)
     kernel[0, 0, 0] = 1 / 3
     shape = half_shape(SHAPE)

@@ -13,7 +13,7 @@ from qsmcmb.dipole_inversion.ilsqr import _streaks, flat_bits, invert_ilsqr
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
 
-GRID = Grid((12, 10, 14), (1.0, 1.1, 0.9), (0.0, 0.28, 0.96))
+GRID = Grid((12, 10, 14), (1.0, 1.1, 0.9), (0.36, 0.48, 0.8))
 
 
 def slow_differences(v, flat, grid):

@@ -19,7 +19,7 @@ EDGE = np.float32(0.12)
 def cone(request: pytest.FixtureRequest) -> Any:
     """Return shape, samples of the cone as the loops take them, where they are, 1 / S and how often each stands."""
     shape = (6, 10, request.param)
-    where = shape, (1.0, 1.2, 1.5), (0.0, 0.6, 0.8)
+    where = shape, (1.0, 1.2, 1.5), (0.36, 0.48, 0.8)
     tables, even = spectral_tables(*where), shape[2] % 2 == 0
     kernel = dipole_kernel_k(*where)
     kernel[0, 0, 0] = 1 / 3

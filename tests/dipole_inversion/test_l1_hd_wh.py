@@ -72,7 +72,7 @@ def test_harmonic_loops_are_their_plain_twins(rng):
 
 @pytest.mark.loops
 def test_the_harmonic_part_is_added_and_solved_for(rng):
-    grid = Grid((6, 8, 10), (1.0, 1.2, 1.5), (0.0, 0.6, 0.8))
+    grid = Grid((6, 8, 10), (1.0, 1.2, 1.5), (0.36, 0.48, 0.8))
     real, harmonic, model = rng.standard_normal((3, *grid.shape)).astype(np.float32)
     expected = real + harmonic, real.copy()
     harmonic_loops.add_harmonic(real, harmonic, model)

@@ -16,7 +16,7 @@ from qsmcmb.dipole_inversion.medi import _flat
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
 
-GRID = Grid((12, 15, 14), (1.0, 1.2, 1.5), (0.0, 0.6, 0.8))
+GRID = Grid((12, 15, 14), (1.0, 1.2, 1.5), (0.36, 0.48, 0.8))
 T, MU, RELAX, RADIANS = np.float32(0.4), np.float32(0.3), np.float32(1.7), np.float32(12.0)
 SCAN = {"te_s": (0.005, 0.015), "b0_tesla": 3.0}
 

@@ -10,6 +10,7 @@ from qsmcmb.core.fft import rfftn
 from qsmcmb.dipole_inversion import _regularisation_loops as loops
 from qsmcmb.dipole_inversion.regularisation import (
     CRITERIA,
+    GRADIENT_FACTOR,
     error_level,
     gradient_weight,
     tikhonov_weight,
@@ -115,6 +116,19 @@ def test_error_level_finds_the_noise_and_scales(blocks, rng):
     assert gradient_weight(2 * field, everywhere, GRID) == pytest.approx(
         2 * gradient_weight(field, everywhere, GRID), rel=1e-4
     )
+
+
+def test_the_weight_of_the_gradient_grows_with_the_voxels_edge(blocks, rng):
+    """As the error does, but for the steps of the ladder that it is found by: an eighth of an octave and less."""
+    everywhere = np.ones(GRID.shape, bool)
+    field = forward_field(blocks, GRID, pad=False) + 0.004 * rng.standard_normal(GRID.shape).astype(
+        np.float32
+    )
+    large = Grid(GRID.shape, tuple(3 * v for v in GRID.voxel_size_mm), GRID.b0_dir)
+    one, other = (gradient_weight(field, everywhere, g) for g in (GRID, large))
+    assert other == pytest.approx(3 * one, rel=0.02)
+    edge = float(np.prod(GRID.voxel_size_mm)) ** (1 / 3)
+    assert one == pytest.approx(GRADIENT_FACTOR * edge * error_level(field, everywhere, GRID), rel=1e-6)
 
 
 def test_error_level_is_at_least_the_stated_noise(blocks):

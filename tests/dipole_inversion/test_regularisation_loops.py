@@ -24,7 +24,7 @@ def test_the_logarithm_is_good_to_a_hundredth_of_a_bin() -> None:
 def test_energy_samples_and_amplitudes_by_bin(
     last: int, order: int, step: int, rng: np.random.Generator
 ) -> None:
-    grid = Grid((16, 10, last), (1.0, 1.2, 0.9), (0.0, 0.28, 0.96))
+    grid = Grid((16, 10, last), (1.0, 1.2, 0.9), (0.36, 0.48, 0.8))
     where = grid.shape, grid.voxel_size_mm, grid.b0_dir
     shape = half_shape(grid.shape)
     spectrum = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)

@@ -15,7 +15,7 @@ from qsmcmb.dipole_inversion.rts import DAMPING, least_squares
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
 
-GRID = Grid((9, 8, 7), (1.0, 1.2, 1.5), (0.0, 0.6, 0.8))
+GRID = Grid((9, 8, 7), (1.0, 1.2, 1.5), (0.36, 0.48, 0.8))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
 from tests.scenes.sources import AIR_BELOW, field_of
 
-GRID = Grid((12, 15, 14), (1.0, 1.2, 1.5), (0.0, 0.6, 0.8))
+GRID = Grid((12, 15, 14), (1.0, 1.2, 1.5), (0.36, 0.48, 0.8))
 INVERSE_MM = tuple(np.float32(1 / v) for v in GRID.voxel_size_mm)
 SCAN = {"te_s": (0.004, 0.012, 0.020), "b0_tesla": 3.0}
 RADIANS = np.array([2 * np.pi * 42.577478518 * 3.0 * te for te in SCAN["te_s"]], np.float32)

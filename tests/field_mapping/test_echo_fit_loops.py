@@ -40,6 +40,8 @@ def wrapped(values: FloatArray) -> FloatArray:
 @BOTH
 def test_a_line_with_its_information_and_misfit(free: bool, echoes: Any) -> None:
     phase, magnitude, mask, box = echoes
+    # Residuals of any size, up to half a turn to either side once wrapped.
+    phase = phase + np.random.default_rng(9).uniform(-9, 9, phase.shape).astype(np.float32)
     out = tuple(empty_map(SHAPE))
     loops.fit_line(phase, magnitude, mask, box, TE_S, free, out)
     for at in np.argwhere(mask):

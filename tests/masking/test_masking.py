@@ -13,7 +13,7 @@ import qsmcmb as qc
 from qsmcmb.core.morphology import close_gaps, dilate, erode, fill_holes, largest_component, shave
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.masking import METHODS
-from qsmcmb.masking.brain import coherence
+from qsmcmb.masking.brain import bright, coherence, otsu
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -83,6 +83,35 @@ def test_options_out_of_range_are_refused(
     magnitude, phase, _ = head(rng)
     with pytest.raises(InvalidInputError, match=match):
         qc.mask_brain(magnitude, phase, GRID, options=options)
+
+
+def test_otsus_threshold_parts_two_classes_as_far_as_can_be(rng: np.random.Generator) -> None:
+    values = np.concatenate([rng.normal(1.0, 0.4, 3000), rng.normal(6.0, 0.8, 1000)]).astype(np.float32)
+    counts, edges = np.histogram(values, 256)
+    middles = (edges[:-1] + edges[1:]) / 2
+    apart = []
+    for last in range(255):
+        low, high = (counts[s].sum() for s in (slice(0, last + 1), slice(last + 1, None)))
+        means = [
+            np.average(middles[s], weights=counts[s]) for s in (slice(0, last + 1), slice(last + 1, None))
+        ]
+        apart.append(low * high * (means[0] - means[1]) ** 2)
+    assert otsu(values) == pytest.approx(middles[int(np.argmax(apart))])
+
+
+@pytest.mark.parametrize("threshold", ["otsu", "percentile"])
+def test_bright_is_above_its_threshold_after_smoothing_over_a_millimetre(
+    threshold: str, rng: np.random.Generator
+) -> None:
+    magnitude = np.where(np.indices(GRID.shape)[0] > 20, 5.0, 1.0) + 0.5 * rng.standard_normal(GRID.shape)
+    echoes = np.stack([magnitude, 0 * magnitude]).astype(np.float32)
+    smooth = ndimage.gaussian_filter(echoes[0], [1 / v for v in GRID.voxel_size_mm], truncate=3.0)
+    some = smooth[::2, ::2, ::2]
+    limit = np.percentile(some, 62.0)
+    if threshold == "otsu":
+        limit = 0.75 * otsu(np.clip(some, 0, np.percentile(some, 99)))
+    found = bright(echoes, GRID, threshold=threshold, percentile=62.0)
+    np.testing.assert_array_equal(found, smooth > limit)
 
 
 @pytest.mark.loops

@@ -20,19 +20,19 @@ def test_interpolation_is_trilinear_and_stays_at_the_edge(rng: np.random.Generat
     volume = rng.standard_normal((4, 5, 6)).astype(np.float32)
     points = rng.uniform(-2, 8, (3, 200))
     points[:, :3] = np.array([[0.0, 3.0, 2.0], [0.0, 4.0, 1.5], [0.0, 5.0, 0.0]])
-    found = [loops.interpolate(volume, *p) for p in points.T]
+    found = [loops._interpolate(volume, *p) for p in points.T]
     np.testing.assert_allclose(found, linear(volume.astype(float), points), atol=1e-5)
 
 
 def test_an_ellipsoids_edge_is_a_millimetre_wide() -> None:
     row = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 0.1, 20.0])
-    assert loops.inside_ellipsoid(1.0, 2.0, 3.0, row) == 1
+    assert loops._inside_ellipsoid(1.0, 2.0, 3.0, row) == 1
     # Along the shortest axis the edge falls from 1 to 0 within half a millimetre to either side.
     for away, part in ((3.4, 1.0), (3.75, 0.75), (4.0, 0.5), (4.25, 0.25), (4.6, 0.0)):
-        assert loops.inside_ellipsoid(1.0 + away, 2.0, 3.0, row) == pytest.approx(part)
-        assert loops.inside_ellipsoid(1.0 - away, 2.0, 3.0, row) == pytest.approx(part)
-    assert loops.inside_ellipsoid(1.0, 7.0, 3.0, row) == pytest.approx(0.5)
-    assert loops.inside_ellipsoid(1.0, 2.0, 9.0, row) == pytest.approx(0.5)
+        assert loops._inside_ellipsoid(1.0 + away, 2.0, 3.0, row) == pytest.approx(part)
+        assert loops._inside_ellipsoid(1.0 - away, 2.0, 3.0, row) == pytest.approx(part)
+    assert loops._inside_ellipsoid(1.0, 7.0, 3.0, row) == pytest.approx(0.5)
+    assert loops._inside_ellipsoid(1.0, 2.0, 9.0, row) == pytest.approx(0.5)
 
 
 def test_points_go_to_the_template_by_scale_and_warp(rng: np.random.Generator) -> None:

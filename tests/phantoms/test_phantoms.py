@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from qsmcmb.model import Grid
 from qsmcmb.phantoms.anatomy import HEAD_CENTRE_MM, make_anatomy
 from qsmcmb.phantoms.build import checksum_of, lesions_of
 from qsmcmb.phantoms.lesions import Ball, ball_field, draw_lesions
-from qsmcmb.phantoms.recipe import LesionRecipe, list_recipes, read_recipe
+from qsmcmb.phantoms.recipe import LesionRecipe, data_folder, list_recipes, read_recipe
 
 
 @pytest.mark.parametrize("name", sorted(list_recipes()))
@@ -54,6 +56,34 @@ def test_ball_field_is_the_dipole_outside_and_zero_inside() -> None:
 def test_unknown_recipe_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"demo, .*head, .*sphere"):
         read_recipe("heaad")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "match"),
+    [
+        ('kind = "spheres"', 'kind = "cubes"', r"kind = 'cubes'; expected one of: .*spheres"),
+        (
+            "microbleeds = 5",
+            'distribution = "flat"',
+            r"lesions.distribution = 'flat'; expected one of: .*series",
+        ),
+        ("tilt_deg = 10.0", 'window = "square"', r"sessions.window = 'square'; expected one of: .*hamming"),
+        ("snr = 120.0", "noise = 120.0", "noise"),
+        ("seed = 7", "seed = ", "expected a phantom recipe"),
+        ("[[sessions]]", "[[scans]]", "sessions"),
+        ("seed = 7", "", "seed"),
+    ],
+    ids=["kind", "distribution", "window", "unknown key", "broken", "no session", "no seed"],
+)
+def test_a_recipe_that_cannot_be_made_says_why(old: str, new: str, match: str, tmp_path: Path) -> None:
+    text = (data_folder() / "sphere.toml").read_text()
+    assert old in text
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    assert read_recipe(str(path)).lesions.microbleeds == 5
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ConfigError, match=match):
+        read_recipe(str(path))
 
 
 def test_lesions_that_do_not_fit_are_refused(rng: np.random.Generator) -> None:

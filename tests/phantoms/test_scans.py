@@ -9,7 +9,7 @@ import pytest
 
 from qsmcmb.core.dipole import forward_field
 from qsmcmb.model import Grid
-from qsmcmb.phantoms._signal_loops import add_dipoles, body_at, lesion_factor, tissue_signal
+from qsmcmb.phantoms._signal_loops import _body_at, add_dipoles, lesion_factor, tissue_signal
 from qsmcmb.phantoms.build import build_phantom, build_sessions
 from qsmcmb.phantoms.lesions import Ball, PhantomLesion, ball_field
 from qsmcmb.phantoms.recipe import LesionRecipe, Protocol, Recipe
@@ -175,7 +175,7 @@ def test_dipoles_are_added_outside_their_box_and_points_lie_in_their_body(rng: n
     axis = np.array([0.6, 0.0, 0.8])
     bodies = np.array([[0.0, 0.0, 0.0, *axis, 3.0, 1.0], [0.0, 4.0, 0.0, 0.0, 0.0, 1.0, 2.0, 2.0]])
     points = [2.9 * axis, 3.1 * axis, [0.0, 0.95, 0.0], [0.0, 1.1, 0.0], [0.0, 2.1, 0.0], [0.8, 5.0, -1.0]]
-    assert [body_at(*map(float, p), bodies) for p in points] == [0, -1, 0, -1, 1, 1]
+    assert [_body_at(*map(float, p), bodies) for p in points] == [0, -1, 0, -1, 1, 1]
 
 
 def test_blood_decays_inside_and_has_a_balls_field_outside() -> None:

@@ -124,7 +124,7 @@ def test_methods_section_is_that_of_the_run(spheres: Path) -> None:
     assert all(r.text in page and r.bibtex() in page for r in text.references)
     assert "The stage detect did not run, since the points were given." in text.paragraph
     assert {p for p in PARTS if PARTS[p].name in text.paragraph} == {
-        "complex_fit", "point_spread", "blur", "ball", "pair", "uncertainty", "map_sum", "signal_loss",
+        "complex_fit", "point_spread", "psf_width", "ball", "pair", "uncertainty", "map_sum", "signal_loss",
         "detection_limit",
     }  # fmt: skip
 

@@ -67,6 +67,11 @@ class Case:
         volumes = {k: v * np.float32(factor) if k in names else v for k, v in self.volumes.items()}
         return replace(self, volumes=volumes)
 
+    def stretched(self, factor: float) -> Case:
+        """Return the case of a head so many times as large, on voxels so many times as large; options stay."""
+        size = tuple(factor * v for v in self.grid.voxel_size_mm)
+        return replace(self, grid=Grid(self.grid.shape, size, self.grid.b0_dir))  # type: ignore[arg-type]
+
     def with_volumes(self, **volumes: AnyArray) -> Case:
         """Return the case with some volumes replaced."""
         return replace(self, volumes={**self.volumes, **volumes})
@@ -103,6 +108,8 @@ def options_of(family: str, method: str) -> dict[str, Any]:
     options |= OWN_OPTIONS.get(method, {})
     if family == "masking":
         options |= {"open_mm": 2.0, "close_mm": 2.0}
+    if family == "susceptibility_weighting":
+        options["sigma_mm"] = 1.5
     return options
 
 
@@ -197,7 +204,7 @@ def run(family: str, method: str, case: Case) -> dict[str, AnyArray]:
     if family == "relaxometry":
         return {"r2star": map_r2star(v["magnitude"], v["mask"], te_s=case.te_s, **given)}
     if family == "susceptibility_weighting":
-        swi = make_swi(v["phase"], v["magnitude"], v["mask"], grid, sigma_mm=1.5, **case.options)
+        swi = make_swi(v["phase"], v["magnitude"], v["mask"], grid, **case.options)
         # Three slices: an even number reaches further on one side.
         thickness = 3 * grid.voxel_size_mm[int(np.argmax(np.abs(grid.b0_dir)))]
         return {"swi": swi, "mip_min": project_minimum(swi, grid, thickness_mm=thickness)}

@@ -29,6 +29,8 @@ USUAL: dict[str, Limit] = {
     "echo times": EXACT,
     # A constant more: of the field where it is background, of the phase where only its differences count.
     "constant": ROUNDING,
+    # All lengths twice as long, those of options too: a dipole's field in ppm has no length of its own.
+    "length": EXACT,
     # The direction of B0 and the sizes of voxels go with the axes.
     "quarter turns": ROUNDING,
     "mirrors": ROUNDING,
@@ -47,6 +49,8 @@ _BESIDE = (
     "around the mask all three differences of a voxel are split or none: one more at the low side of an axis"
 )
 _FROM_LOW = "its first harmonic field is solved to a hundredth, by grids that begin at the low side"
+_ERROR_LEVEL = "its first threshold is the level of the field's error, which a ladder of weights tells"
+_SMOOTHING = "the magnitude is smoothed over 1 mm whatever the voxels are"
 _NO_PHASE = "does not use the phase"
 _NO_TIME = "does not use echo times"
 _CONSTANT_FIELD = "a local field is what is left: a constant more is another field"
@@ -64,10 +68,15 @@ EXCEPTIONS: dict[tuple[str, str], dict[str, Limit]] = {
     },
     ("masking", "magnitude"): {
         "sign": Limit(0.0, _NO_PHASE),
+        "length": Limit(None, _SMOOTHING),
         "quarter turns": Limit(0.05, _OTSU),
         "mirrors": Limit(0.05, _OTSU),
     },
-    ("masking", "combined"): {"quarter turns": Limit(0.05, _OTSU), "mirrors": Limit(0.05, _OTSU)},
+    ("masking", "combined"): {
+        "length": Limit(None, _SMOOTHING),
+        "quarter turns": Limit(0.05, _OTSU),
+        "mirrors": Limit(0.05, _OTSU),
+    },
     ("masking", "phase_quality"): {"padding": Limit(None, "zeros are the most coherent phase there is")},
     ("unwrapping", "*"): {
         "constant": Limit(5e-6, "up to whole turns of each echo, which grow with its time as the phase does")
@@ -86,6 +95,7 @@ EXCEPTIONS: dict[tuple[str, str], dict[str, Limit]] = {
         ("dipole_inversion", m): {
             "quarter turns": Limit(0.05 if m == "hd" else 0.02, _BESIDE),
             "mirrors": Limit(0.05 if m == "hd" else 0.02, _BESIDE),
+            **({"length": Limit(1e-3, _ERROR_LEVEL)} if m in ("l1", "hd") else {}),
         }
         for m in SPLIT
     },

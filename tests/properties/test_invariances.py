@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from qsmcmb.core import compiled
+from qsmcmb.dipole_inversion import head
 from qsmcmb.dipole_inversion.head import is_nonlinear
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.typing import AnyArray
@@ -20,6 +23,7 @@ from tests.properties.cases import (
     FAMILIES,
     Case,
     all_methods,
+    function_of,
     make_case,
     methods_of,
     run,
@@ -144,6 +148,42 @@ def test_a_constant_does_not_matter(family: str, method: str) -> None:
     hold("constant", family, method, found)
 
 
+def length_power(method: str, option: str) -> int:
+    """Return the power of a length in the unit of an option."""
+    if option == "regularisation":
+        # Of the gradient, ppm mm; of its square, mm2.
+        return 2 if method == "tikhonov" else 1
+    return 4 if option == "beta" else int(option.endswith("_mm"))
+
+
+def with_lengths(family: str, method: str) -> Case:
+    """Return the case of a method with what it would choose or take as usual written out, where a length is in it."""
+    case, parameters = make_case(family, method), inspect.signature(function_of(family, method)).parameters
+    options = {k: parameters[k].default for k in parameters if length_power(method, k)}
+    if "regularisation" in parameters:
+        # Chosen from a ladder of weights, which has no step of 2.
+        options["regularisation"] = 3e-3
+    given = {k: v for k, v in options.items() if v is not None}
+    return replace(case, options={**given, **case.options})
+
+
+@keeping("length")
+def test_the_unit_of_length_does_not_matter(
+    family: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = with_lengths(family, method)
+    expected = run(family, method, case)
+    larger = {k: v * 2.0**n for k, v in case.options.items() if (n := length_power(method, k))}
+    other = replace(case.stretched(2.0), options={**case.options, **larger})
+    monkeypatch.setattr(head, "PAD_MM", 2 * head.PAD_MM)
+    for name, module in list(sys.modules.items()):
+        for pace in {"SHRINK", "LONG_SHRINK"} & set(vars(module) if "dipole_inversion" in name else ()):
+            # Per mm: sets the speed of a splitting, not its solution.
+            monkeypatch.setattr(module, pace, getattr(module, pace) / 2)
+    limit = table.limit(family, method, "length").most
+    assert deviation(expected, run(family, method, other), case.volumes.get("mask")) <= limit
+
+
 def from_elsewhere(family: str, method: str, view: View) -> Callable[[Case], Volumes]:
     return lambda case: {k: view.back(v) for k, v in run(family, method, case.seen(view)).items()}
 
@@ -202,7 +242,7 @@ def test_the_number_of_threads_does_not_change_a_byte(
     family: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Small volumes would be left to one thread.
-    monkeypatch.setattr(compiled, "FEW_VOXELS", 0)
+    monkeypatch.setattr(compiled, "MIN_PARALLEL_VOXELS", 0)
 
     def found(case: Case) -> Volumes:
         with threads(1):
@@ -262,6 +302,14 @@ def test_values_that_are_not_finite_are_refused(family: str, method: str, bad: f
         spoilt[(..., *at)] = bad
         with pytest.raises(InvalidInputError, match=r"\d values that are not finite"):
             run(family, method, case.with_volumes(**{name: spoilt}))
+
+
+@EVERY
+def test_a_volume_of_another_shape_is_refused(family: str, method: str) -> None:
+    case = make_case(family, method)
+    for name, volume in case.volumes.items():
+        with pytest.raises(InvalidInputError, match=r"\.shape = .*expected"):
+            run(family, method, case.with_volumes(**{name: volume[..., :-1]}))
 
 
 @pytest.mark.parametrize("method", [m for m in methods_of("dipole_inversion") if m != "tgv"])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
+from numpydoc.docscrape import FunctionDoc
 
 import qsmcmb as qc
 from qsmcmb.core.methods import load
@@ -103,6 +106,38 @@ def numbers() -> Iterator[tuple[str, str, str]]:
 def test_an_option_out_of_range(family: str, method: str, option: str, value: float) -> None:
     with pytest.raises((InvalidInputError, ConfigError), match=rf"\b{option}\b"):
         call(family, method, echoes(), whole(), {option: value})
+
+
+NUMBER = r"(\d[\d.]*(?:e-?\d+)?(?:/\d+)?)"
+
+
+def documented() -> Iterator[tuple[str, str, str, str]]:
+    """Every numeric option whose docstring states a range, as the message of a refusal would write it."""
+    for family, method, option in numbers():
+        function = load(importlib.import_module(f"qsmcmb.{family}").METHODS[method])
+        words = {
+            name.strip(): " ".join(p.desc)
+            for p in FunctionDoc(function)["Parameters"]
+            for name in p.name.split(",")
+        }
+        ranges = re.findall(rf"(?<![\w.]){NUMBER} to {NUMBER}", words[option])
+        if ranges:
+            ends = [end.rstrip(".") for end in ranges[-1]]
+            low, high = (float(Fraction(end)) if "/" in end else float(end) for end in ends)
+            yield family, method, option, f"{low:g} to {high:g}"
+
+
+def test_most_options_state_their_range() -> None:
+    assert len(list(documented())) > 0.6 * len(list(numbers()))
+
+
+@pytest.mark.parametrize(("family", "method", "option", "stated"), list(documented()))
+def test_the_range_that_is_checked_is_the_one_that_is_documented(
+    family: str, method: str, option: str, stated: str
+) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        call(family, method, echoes(), whole(), {option: float("nan")})
+    assert caught.value.expected == f"a number from {stated}"
 
 
 @pytest.mark.parametrize(("family", "method", "option"), [n for n in numbers() if "radius" in n[2]])

@@ -13,9 +13,7 @@ import inspect
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
-from typing import Any
 
 from stage import STAGES
 
@@ -23,6 +21,7 @@ from qsmcmb import __version__
 from qsmcmb.core.methods import resolve
 from qsmcmb.pipeline.config import STAGES as FAMILIES
 from qsmcmb.pipeline.config import make_config
+from qsmcmb.stages import ALL_STAGES
 
 # The stages of the pipeline whose methods a submission names, in this order.
 NAMED = {
@@ -94,9 +93,9 @@ def _summary(part: str, method: str) -> str:
 
 
 def _doi(step: tuple[str, str]) -> str:
-    module: Any = sys.modules[resolve(FAMILIES[step[0]][0], step[1]).__module__]
-    found = re.search(r"10\.\d{4,9}/\S+?(?=[.,;)]*\s|$)", module.__doc__ or "")
-    return found.group(0).rstrip(".,;)") if found else "null"
+    """Return the DOI of the paper that a method is cited by first."""
+    (stage,) = (stage for stage in ALL_STAGES if stage.name == step[0])
+    return stage.descriptions[step[1]].references[0].doi
 
 
 def _described(part: str, method: str, option: str) -> str:

@@ -5,3 +5,5 @@
 `psf_width` pools the lesions' estimates of the point spread's extra width; `heterogeneity` measures how much the tissue
 varies. `calibrate` runs all but the first, in this order of dependence, and hands their fits on.
 """
+
+__all__: tuple[str, ...] = ()

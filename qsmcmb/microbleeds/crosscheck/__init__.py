@@ -5,3 +5,5 @@ Signal loss: the volume V = sum (1 - Re S / S_tissue) v of the lost signal, whic
 2 pi / (9 sqrt 3) gamma B0 TE |M| (`signal_loss` has the exact curve). `agreement` compares them with the fit.
 `forced_dipole` reads M at a given position from the local field; `visible_void` measures the dark region.
 """
+
+__all__: tuple[str, ...] = ()

@@ -5,3 +5,5 @@ n SD of the total susceptibility that noise and clutter, the variation of the lo
 matched filter: the field of a dipole, made blind to a constant, to slopes and to curvature. `detection_curve` fits the
 probability that a lesion is found, by its total susceptibility.
 """
+
+__all__: tuple[str, ...] = ()

@@ -10,3 +10,5 @@ prior of the tissue, `uncertainty` turns the fit state into an SD. `vein` and `a
 cylinder by the Bayesian information criterion (doi:10.1214/aos/1176344136). `refinement.fit_lesion` is the whole fit
 of one lesion by itself.
 """
+
+__all__: tuple[str, ...] = ()

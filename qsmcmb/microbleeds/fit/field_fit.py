@@ -199,7 +199,7 @@ def detrend_field(patch: Patch, field_hz: FloatArray, usable: BoolArray) -> Detr
     Returns
     -------
     DetrendedField
-        ppm.
+        Detrended field, ppm.
     """
     xyz = patch.coordinates_mm[:, usable]
     # In double precision: differences of large numbers are taken.
@@ -224,6 +224,7 @@ def best_kernel(detrended: DetrendedField, kernels: FloatArray) -> BestKernel:
     Returns
     -------
     BestKernel
+        Number, strength and power of the kernel that explains most.
 
     Notes
     -----

@@ -57,6 +57,7 @@ def influence_of(model: LesionModel, linear: LinearProblem) -> Influence:
     Returns
     -------
     Influence
+        Change of the total susceptibility by an error of each datum, and its variance.
 
     Notes
     -----
@@ -96,7 +97,7 @@ def sandwich_sd_of(patch: Patch, objective: Objective, influence: Influence) -> 
     Returns
     -------
     float
-        ppm mm3.
+        SD, ppm mm3.
 
     Notes
     -----
@@ -132,7 +133,7 @@ def reference_patch_sd(
     Returns
     -------
     float
-        ppm mm3; NaN with fewer than MIN_REFERENCE_PATCHES.
+        SD, ppm mm3; NaN with fewer than MIN_REFERENCE_PATCHES.
     """
     if len(reference_patches) < MIN_REFERENCE_PATCHES:
         return float("nan")
@@ -163,7 +164,7 @@ def cramer_rao_bound(model: LesionModel, objective: Objective) -> float:
     Returns
     -------
     float
-        ppm mm3.
+        SD, ppm mm3.
     """
     signal = objective.signal
     assert signal.slopes is not None

@@ -87,11 +87,12 @@ class FitState:
         Parameters
         ----------
         sd_ppm_mm3 : float
-            ppm mm3, >= 0.
+            Model-selection SD, ppm mm3, >= 0.
 
         Returns
         -------
         FitState
+            The same fit; what is cached of it stays cached.
         """
         out = copy(self)
         out.model_selection_sd_ppm_mm3 = sd_ppm_mm3
@@ -103,6 +104,7 @@ class FitState:
         Returns
         -------
         FitState
+            The same fit, in two thirds of the memory.
         """
         return replace(self)
 
@@ -165,7 +167,7 @@ class FitState:
         Parameters
         ----------
         centre_mm : tuple of float, optional
-            mm from the patch's point; the source's centre by default.
+            Centre, mm from the patch's point; the source's centre by default.
 
         Returns
         -------
@@ -188,7 +190,7 @@ class FitState:
         Returns
         -------
         float
-            ppm mm3.
+            SD, ppm mm3.
         """
         return sandwich_sd_of(self.model.patch, self.objective, self.influence)
 
@@ -343,6 +345,7 @@ def triple(values: FloatArray) -> tuple[float, float, float]:
     Returns
     -------
     tuple of float
+        The three numbers.
 
     Examples
     --------

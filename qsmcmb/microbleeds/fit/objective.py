@@ -79,6 +79,7 @@ def evaluate_objective(model: LesionModel, p: FloatArray, *, slopes: bool = Fals
     Returns
     -------
     Objective
+        Cost, signal, errors and weights at these parameters.
 
     Notes
     -----
@@ -155,6 +156,7 @@ def linearise(model: LesionModel, p: FloatArray, objective: Objective) -> Linear
     Returns
     -------
     LinearProblem
+        Weighted derivatives and normal matrix at these parameters.
 
     Notes
     -----
@@ -244,6 +246,7 @@ def solve_normal_equations(
     Returns
     -------
     ndarray of shape (n,)
+        Solution, one value for each parameter.
 
     Raises
     ------
@@ -319,8 +322,10 @@ def apply_jacobian(
 
     Returns
     -------
-    along_magnitude, along_phase : ndarray of shape (echo and voxel,)
-        Real and imaginary part of the weighted error's change.
+    along_magnitude : ndarray of shape (echo and voxel,)
+        Real part of the weighted error's change.
+    along_phase : ndarray of shape (echo and voxel,)
+        Its imaginary part.
     """
     n, n_phase = model.n_source_parameters, model.tissue.phase.size
     real = (

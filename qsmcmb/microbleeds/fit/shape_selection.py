@@ -201,7 +201,7 @@ def shape_choice_sd(ball: FitState, others: Sequence[FitState]) -> float:
     Returns
     -------
     float
-        ppm mm3; 0 where no shape both lowers the cost and leaves less residual.
+        SD, ppm mm3; 0 where no shape both lowers the cost and leaves less residual.
     """
     total = ball.parameters[LAYOUT.total]
     changes = [

@@ -124,6 +124,7 @@ def summarise_fit(state: FitState, reference_patches: Sequence[Patch] = ()) -> L
     Returns
     -------
     LesionFit
+        Source, SD and its parts, residuals.
     """
     model, objective = state.model, state.objective
     influence, sandwich_sd = state.influence, state.sandwich_sd()

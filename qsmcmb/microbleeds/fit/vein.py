@@ -92,6 +92,7 @@ class Vein(NamedTuple):
         Returns
         -------
         Vein
+            Strength, radius and direction of the cylinder, with its BIC difference.
         """
         p = fit.parameters
         return cls(
@@ -257,7 +258,7 @@ def line_dipole_fields(
     Returns
     -------
     ndarray of shape (line, n)
-        ppm.
+        Field of each line, ppm.
 
     Notes
     -----

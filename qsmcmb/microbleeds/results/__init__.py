@@ -5,3 +5,5 @@
 sums the lesions of a scan; `explanation` lists the fit, the other estimators and the scan's properties behind one
 number (`explanation_records` has its keys).
 """
+
+__all__: tuple[str, ...] = ()

@@ -35,7 +35,8 @@ def duplicate_groups(lesions: Sequence[LocatedSource]) -> list[list[int]]:
 
     Examples
     --------
-    >>> from qsmcmb.model import Estimate, Microbleed
+    >>> from qsmcmb.lesion import Microbleed
+    >>> from qsmcmb.model import Estimate
     >>> total = Estimate(2.0, 0.1, "ppm mm3")
     >>> positions = [(0.0, 0.0, 0.0), (9.0, 0.0, 0.0), (0.5, 0.0, 0.0)]
     >>> duplicate_groups([Microbleed(i, p, total_chi_ppm_mm3=total) for i, p in enumerate(positions)])
@@ -69,7 +70,8 @@ def without_duplicates(lesions: Sequence[S]) -> list[S]:
 
     Examples
     --------
-    >>> from qsmcmb.model import Estimate, Microbleed
+    >>> from qsmcmb.lesion import Microbleed
+    >>> from qsmcmb.model import Estimate
     >>> sds = (0.2, 0.1)
     >>> points = [Microbleed(i, (0.0, 0.0, 0.5 * i), total_chi_ppm_mm3=Estimate(2.0, sd, "ppm mm3"))
     ...           for i, sd in enumerate(sds)]

@@ -30,12 +30,23 @@ DETECTION = {
 
 @dataclass(frozen=True, kw_only=True)
 class Part(Description):
-    """A part of the measurement, and whether one lesion's result rests on it.
+    """Hold a part of the measurement, and how a lesion's explanation shows that its result rests on it.
 
     Parameters
     ----------
+    name : str
+        Its name in the literature; occurs in the sentence, and in no other description's.
+    sentence : str
+        One sentence, true for any options; names no other part.
+    references : tuple of Reference
+        The literature that it rests on, at least one publication.
     used : callable
         ``(record) -> bool`` of the explanation of one lesion that was fitted.
+
+    Examples
+    --------
+    >>> PARTS["vein"].used({"vein": {"radius_mm": 0.3}})
+    True
     """
 
     used: Callable[[Record], bool]
@@ -186,6 +197,11 @@ def parts_used(explanations: Iterable[Record]) -> list[str]:
     -------
     list of str
         Keys of `PARTS`, in its order.
+
+    Examples
+    --------
+    >>> parts_used([{"label": 1}])
+    []
     """
     fitted = [record for record in explanations if "fit" in record]
     return [key for key, part in PARTS.items() if any(part.used(record) for record in fitted)]

@@ -135,11 +135,23 @@ class MicrobleedTable:
         return len(self.lesions)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one dict per lesion, as `lesion_row` makes it."""
+        """Return one dict per lesion, as `lesion_row` makes it.
+
+        Returns
+        -------
+        list of dict
+            Value by column, None where unknown.
+        """
         return [lesion_row(lesion) for lesion in self.lesions]
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """Return the table as a pandas DataFrame; unknown cells are missing values."""
+        """Return the table as a pandas DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per lesion, columns in their fixed order; unknown cells are missing values.
+        """
         import pandas
 
         return pandas.DataFrame(self.rows(), columns=list(LESION_COLUMNS))

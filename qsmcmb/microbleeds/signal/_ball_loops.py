@@ -18,7 +18,7 @@ from numba import prange
 from qsmcmb.core._angle_loops import cosine, sinc, wrap
 from qsmcmb.core.compiled import compiled
 
-__all__ = ("PER_BALL", "ball_factor", "rotate_phase")
+__all__: tuple[str, ...] = ()
 
 PER_BALL = 5
 """Number of parameters of a ball: M, centre (3), radius."""

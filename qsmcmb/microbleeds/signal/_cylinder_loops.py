@@ -28,7 +28,7 @@ from qsmcmb.microbleeds.signal._ball_loops import (
     zero_if_unweighted,
 )
 
-__all__ = ("PER_CYLINDER", "cylinder_factor")
+__all__: tuple[str, ...] = ()
 
 PER_CYLINDER = 8
 """Number of parameters of a cylinder: S, a point on the axis (3), radius, unit direction (3)."""

@@ -30,7 +30,7 @@ from qsmcmb.microbleeds.signal._ball_loops import (
     zero_if_unweighted,
 )
 
-__all__ = ("PER_SPHEROID", "spheroid_factor")
+__all__: tuple[str, ...] = ()
 
 PER_SPHEROID = 8
 """Number of parameters of a spheroid: M, centre (3), radius across, vector to a focus (3)."""

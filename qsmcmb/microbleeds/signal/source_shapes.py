@@ -175,7 +175,7 @@ class SourceShape(ABC):
         Returns
         -------
         float
-            log(|M| / (V dchi)), V the volume; |M| is MIN_STRENGTH at least.
+            Logarithm log(|M| / (V dchi)), V the volume; |M| is MIN_STRENGTH at least.
         """
         volume, power = self.size
         strength = max(abs(float(p[LAYOUT.total])), MIN_STRENGTH)

@@ -123,4 +123,4 @@ def test_parameters_are_the_methods_options(tmp_path, scripts):
     scripts[1].write_submission("dipole", {"invert": "tv"}, tmp_path)
     about = (tmp_path / "algorithm.yml").read_text()
     assert "- name: max_iterations\n  default: " in about
-    assert "doi: 10." in about
+    assert "\ndoi: 10.1002/mrm.25029\n" in about

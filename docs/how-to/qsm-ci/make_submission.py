@@ -21,7 +21,7 @@ from qsmcmb import __version__
 from qsmcmb.core.methods import resolve
 from qsmcmb.pipeline.config import STAGES as FAMILIES
 from qsmcmb.pipeline.config import make_config
-from qsmcmb.stages import ALL_STAGES
+from qsmcmb.stages import SCAN_STAGES
 
 # The stages of the pipeline whose methods a submission names, in this order.
 NAMED = {
@@ -62,7 +62,7 @@ def write_submission(stage: str, chosen: dict[str, str], out: Path) -> None:
         "learning: none",
         f"engine: qsmcmb {__version__}",
         f"description: {json.dumps(' '.join(_summary(p, m) for p, m in chosen.items()))}",
-        f"doi: {_doi(list(chosen.items())[-1])}",
+        f"doi: {_doi(*list(chosen.items())[-1])}",
         "license: BSD-3-Clause",
         "run: bash run.sh",
     ]
@@ -92,10 +92,10 @@ def _summary(part: str, method: str) -> str:
     return (resolve(FAMILIES[part][0], method).__doc__ or "").strip().split("\n")[0]
 
 
-def _doi(step: tuple[str, str]) -> str:
-    """Return the DOI of the paper that a method is cited by first."""
-    (stage,) = (stage for stage in ALL_STAGES if stage.name == step[0])
-    return stage.descriptions[step[1]].references[0].doi
+def _doi(part: str, method: str) -> str:
+    """Return the DOI of the method's first reference."""
+    stage = next(s for s in SCAN_STAGES if s.name == part)
+    return stage.descriptions[method].references[0].doi
 
 
 def _described(part: str, method: str, option: str) -> str:

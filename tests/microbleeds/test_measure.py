@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
+import qsmcmb.microbleeds.measure as module
+from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.fit.field_fit import fit_signal_retaining_ball
+from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
+from qsmcmb.microbleeds.measure import Targets, measure_lesions
 from qsmcmb.microbleeds.results.burden import summarise_burden
+from qsmcmb.microbleeds.results.flags import Flag
+from qsmcmb.microbleeds.signal.acquisition import Acquisition, KSpaceWindow
+from qsmcmb.microbleeds.signal.model import LesionModel
+from qsmcmb.microbleeds.signal.patch import Patch, ScanFields
+from qsmcmb.microbleeds.signal.point_spread import PointSpread
+from qsmcmb.microbleeds.signal.source_shapes import Source
 from qsmcmb.model import GreScan
-from qsmcmb.typing import FloatArray
+from qsmcmb.typing import BoolArray, FloatArray
+from tests.scenes.patches import SMALL_BALL, SMALL_BALL_DECAY, small_patch
 from tests.scenes.small_scans import SHAPE, covers, measured_at, rows_at, small_scan
 
 
@@ -175,3 +190,230 @@ def test_clipped_field_of_view() -> None:
     (lesion,) = rows_at(scan, field_hz, [(0.0, 0.0, -14.0)])
     assert "near-mask-edge" in lesion.flags
     assert covers(lesion, 4.0)
+
+
+def job_of(scan: GreScan, field_hz: FloatArray, voxels: FloatArray, mask: BoolArray | None = None) -> Any:
+    mask = np.ones(SHAPE, bool) if mask is None else mask
+    return module._Job(scan, ScanFields(field_hz, np.zeros(SHAPE, np.float32), mask), np.atleast_2d(voxels))
+
+
+def acquisition_of(scan: GreScan) -> Acquisition:
+    return Acquisition(te_s=scan.te_s, b0_tesla=scan.b0_tesla, noise_sd=0.01)
+
+
+def test_targets_of_a_reader_have_no_scores() -> None:
+    targets = Targets.of_readers([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], ["iron", None])  # type: ignore[arg-type]
+    np.testing.assert_array_equal(targets.points_mm, [[1, 2, 3], [4, 5, 6]])
+    assert targets[1:] == (["iron", None], [None, None], 2)
+    assert Targets.of_readers([[1.0, 2.0, 3.0]]).kinds == [None]  # type: ignore[arg-type]
+    assert Targets.of_readers([]).points_mm.shape == (0, 3)  # type: ignore[arg-type]
+
+
+def test_points_that_are_not_finite_are_refused(plain: tuple[GreScan, FloatArray]) -> None:
+    with pytest.raises(InvalidInputError, match="finite scanner coordinates"):
+        measured_at(*plain, [(0.0, np.nan, 0.0)])
+
+
+def test_without_points_nothing_is_measured(plain: tuple[GreScan, FloatArray]) -> None:
+    scan, field_hz = plain
+    fields = ScanFields(field_hz, np.zeros(SHAPE, np.float32), np.ones(SHAPE, bool))
+    found = measure_lesions(scan, Targets.of_readers([]), fields, acquisition_of(scan))  # type: ignore[arg-type]
+    assert found.lesions == found.fitted == ()
+    assert not found.labels.any()
+
+
+def test_points_know_their_source_and_labels_the_earlier_one(plain: tuple[GreScan, FloatArray]) -> None:
+    scan, field_hz = plain
+    points = np.array([(40.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.5, -0.5, 0.0)])
+    targets = Targets(points, [None, "iron", None], [None, None, 0.7], 2)
+    fields = ScanFields(field_hz, np.zeros(SHAPE, np.float32), np.ones(SHAPE, bool))
+    seen: list[tuple[int, int]] = []
+    found = measure_lesions(
+        scan, targets, fields, acquisition_of(scan), progress=lambda done, n: seen.append((done, n))
+    )
+    one, two, three = found.lesions
+    assert [m.label for m in found.lesions] == [1, 2, 3]
+    assert [m.source for m in found.lesions] == ["reader", "reader", "detector"]
+    assert [m.score for m in found.lesions] == [None, None, 0.7]
+    assert [m.stated_kind for m in found.lesions] == [None, "iron", None]
+    assert (one.reason, two.reason, three.reason) == (Flag.OUTSIDE_VOLUME, None, None)
+    assert one.point_mm == (40.0, 0.0, 0.0)
+    assert found.fitted == (None, two.fitted, three.fitted)
+    assert sorted(seen) == [(1, 3), (2, 3), (3, 3)]
+    # Both see the same void: the earlier point has its voxels.
+    region = np.zeros(SHAPE, bool)
+    assert two.fitted is not None
+    region[two.fitted.patch.box] = two.fitted.region
+    np.testing.assert_array_equal(found.labels, np.where(region, 2, 0))
+    assert region.sum() > 8
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_volume_ends_half_a_voxel_beyond_its_outer_voxels(
+    plain: tuple[GreScan, FloatArray], axis: int
+) -> None:
+    for at, inside in ((-0.5, True), (-0.51, False), (31.5, True), (31.51, False)):
+        voxel = np.full(3, 16.0)
+        voxel[axis] = at
+        assert module._in_volume(plain[0], voxel) == inside
+
+
+def test_a_patch_needs_a_fifth_of_its_ball_and_eighty_voxels(plain: tuple[GreScan, FloatArray]) -> None:
+    scan, field_hz = plain
+    x = np.indices(SHAPE)[0]
+    ball = ((np.indices(SHAPE) - 16.0) ** 2).sum(axis=0) <= 64
+    for part, enough in ((0.21, True), (0.19, False)):
+        order = np.flatnonzero(ball)
+        mask = np.zeros(SHAPE, bool)
+        mask.ravel()[order[: int(part * 4 / 3 * np.pi * 512)]] = True
+        job = job_of(scan, field_hz, np.full(3, 16.0), mask)
+        found = module._patch_at(job, np.full(3, 16.0), acquisition_of(scan))
+        assert (found is not None) == enough
+    # Of thin slices of k-space few voxels are left.
+    windows = (KSpaceWindow(0.3), KSpaceWindow(0.3), KSpaceWindow(0.45))
+    acquisition = replace(acquisition_of(scan), windows=windows)
+    for start, enough in ((9, True), (17, False)):
+        job = job_of(scan, field_hz, np.full(3, 16.0), x >= start)
+        found = module._patch_at(job, np.full(3, 16.0), acquisition)
+        voxels = 0 if found is None else int(found.inside.sum())
+        assert (voxels > 80) == enough
+
+
+@pytest.mark.parametrize(
+    ("total", "exceeds", "dark", "expected"),
+    [
+        (4.0, False, False, None),
+        (4.0, True, False, Flag.TOO_LARGE),
+        # Dark all around: only a lesion of more than five SDs has a number.
+        (-0.51, False, True, None),
+        (-0.49, False, True, Flag.TOO_LARGE),
+    ],
+)
+def test_what_is_too_large_has_no_number(
+    monkeypatch: pytest.MonkeyPatch,
+    plain: tuple[GreScan, FloatArray],
+    total: float,
+    exceeds: bool,
+    dark: bool,
+    expected: Flag | None,
+) -> None:
+    job = job_of(*plain, np.array([[16.0, 16.0, 16.0], [16.0, 16.0, 99.0]]))
+    fit = SimpleNamespace(source=Source(total, (0.0, 0.0, 0.0), 1.0), sd_ppm_mm3=0.1, exceeds_patch=exceeds)
+    monkeypatch.setattr(
+        module, "dark_beyond_ball", lambda scan, voxel, mask, radius_mm: dark and radius_mm == 8.0
+    )
+    assert module._reason_without_number(job, 0, SimpleNamespace(fit=fit)) == expected
+    assert module._reason_without_number(job, 0, None) == Flag.OUTSIDE_MASK
+    assert module._reason_without_number(job, 1, None) == Flag.OUTSIDE_VOLUME
+
+
+def state_of(patch: Patch, source: Source) -> FitState:
+    model = LesionModel(patch, source, core_decay=SMALL_BALL_DECAY)
+    return FitState(model=model, parameters=model.start_parameters(source), objective=None, converged=True)  # type: ignore[arg-type]
+
+
+def test_neighbours_are_the_signal_of_the_others_in_reach() -> None:
+    patch = small_patch()
+    positions = np.array(
+        [[0.0, 0.0, 0.0], [3.0, -1.0, 2.0], [-2.0, 4.0, 0.0], [0.5, 0.5, 0.0], [9.0, 9.0, 9.0]]
+    )
+    sources = [
+        SMALL_BALL,
+        Source(3.0, (0.1, 0.2, -0.3), 0.9),
+        Source(-1.5, (0.0, -0.2, 0.1), 0.7),
+        # Ends 0.6 mm from the first: the same lesion.
+        Source(2.1, (-0.3, -0.1, 0.0), 0.8),
+        Source(5.0, (0.0, 0.0, 0.0), 1.0),
+    ]
+    states: list[FitState | None] = [state_of(patch, s) for s in sources]
+    found = module._neighbour_factor(0, np.array([0, 1, 2, 3]), positions, states)
+    expected = np.ones(2 * int(patch.inside.sum()), complex)
+    for i in (1, 2):
+        centre = np.array(sources[i].centre_mm) + positions[i]
+        row = np.array([[sources[i].total_chi_ppm_mm3, *centre, sources[i].radius_mm]])
+        spread = PointSpread(patch, row[0, 0], centre, row[0, 4])
+        expected *= 1 + spread.factor(row, 100.0, 0.16)[0].reshape(-1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(expected - 1).max() > 0.5
+    # The states themselves are as they were.
+    np.testing.assert_allclose(states[1].rows[0], sources[1].row())  # type: ignore[union-attr]
+    assert module._neighbour_factor(0, np.array([0, 3]), positions, states) is None
+    states[1] = None
+    alone = module._neighbour_factor(0, np.array([0, 1]), positions, states)
+    assert alone is None
+
+
+def test_lesions_within_fourteen_mm_are_fitted_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sees those in its own reach as they are then; groups are joined through others."""
+    scan, field_hz = small_scan([])
+    voxels = np.array([[0.0, 0, 0], [13.9, 0, 0], [27.0, 0, 0], [0.0, 14.1, 30.0], [0.0, 28.0, 0.0]])
+    job = job_of(scan, field_hz, voxels)
+    states = [SimpleNamespace(name=f"initial {i}", core_residual=lambda: 1.0) for i in range(4)]
+    seen: dict[int, Any] = {}
+
+    def factor(i: int, in_reach: Any, positions: FloatArray, now: list[Any]) -> Any:
+        seen[i] = [now[j] and now[j].name for j in in_reach]
+        np.testing.assert_array_equal(positions, voxels)
+        return None
+
+    def refine(job: Any, state: Any, acquisition: Any, neighbours: Any) -> Any:
+        assert acquisition == "calibrated"
+        done = SimpleNamespace(name=state.name.replace("initial", "refined"))
+        return SimpleNamespace(fit=SimpleNamespace(state=done))
+
+    monkeypatch.setattr(module, "_neighbour_factor", factor)
+    monkeypatch.setattr(module, "_refine", refine)
+    calibration = SimpleNamespace(states=[*states, None], acquisition="calibrated")
+    done: list[tuple[int, int]] = []
+    found = module._fit_all(job, calibration, lambda i, n: done.append((i, n)))
+    assert seen == {
+        0: ["initial 0", "initial 1"],
+        1: ["refined 0", "initial 1", "initial 2"],
+        2: ["refined 1", "initial 2"],
+        3: ["initial 3"],
+    }
+    assert [f and f.fit.state.name for f in found] == [f"refined {i}" for i in range(4)] + [None]
+    assert sorted(done) == [(i, 5) for i in range(1, 6)]
+    assert [s and s.name for s in calibration.states] == [f"initial {i}" for i in range(4)] + [None]
+
+
+@pytest.mark.parametrize("has_neighbours", [False, True])
+@pytest.mark.parametrize(
+    ("total", "vein", "expected"),
+    [(0.31, "vein", ("vein", None)), (0.29, "vein", (None, "beside")), (-0.31, None, (None, "beside"))],
+)
+def test_veins_are_looked_for_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+    has_neighbours: bool,
+    total: float,
+    vein: str | None,
+    expected: tuple[str | None, str | None],
+) -> None:
+    state = SimpleNamespace(
+        source=SimpleNamespace(total_chi_ppm_mm3=total),
+        sandwich_sd=lambda: 0.1,
+        model=SimpleNamespace(patch=small_patch(), core_decay=SMALL_BALL_DECAY),
+    )
+    selected = SimpleNamespace(**vars(state))
+    beside = SimpleNamespace(**vars(state))
+    acquisition = replace(small_patch().acquisition, noise_sd=0.7)
+    neighbours = np.ones(3) if has_neighbours else None
+
+    def select(patch: Patch, source: Any, *, neighbours: Any, core_decay: Any) -> Any:
+        assert patch.acquisition is acquisition
+        assert (source, core_decay) == (state.source, SMALL_BALL_DECAY)
+        return selected
+
+    monkeypatch.setattr(module, "select_shape", select)
+    monkeypatch.setattr(
+        module, "refine_with_tissue_prior", lambda state, given: state if given is acquisition else None
+    )
+    monkeypatch.setattr(module, "find_vein", lambda state: vein)
+    monkeypatch.setattr(module, "fit_adjacent_vein", lambda state: (beside, "beside"))
+    monkeypatch.setattr(module, "summarise_fit", lambda state, patches: (state, patches))
+    job = SimpleNamespace(reference_patches=lambda patch: ["around", patch])
+    found = module._refine(job, state, acquisition, neighbours)
+    assert (found.vein, found.adjacent_vein) == expected
+    ends = beside if expected[1] else (selected if has_neighbours else state)
+    assert found.fit[0] is ends
+    assert found.fit[1] == ["around", ends.model.patch]

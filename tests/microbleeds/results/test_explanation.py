@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from qsmcmb.lesion import Microbleed
+from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
 from qsmcmb.microbleeds.fit.refinement import fit_lesion
 from qsmcmb.microbleeds.fit.uncertainty import HIDDEN_TISSUE_SD_FRACTION
+from qsmcmb.microbleeds.fit.vein import Vein
 from qsmcmb.microbleeds.results.explanation import explain_lesion, totals_per_echo
 from qsmcmb.microbleeds.results.flags import FLAGS
 from qsmcmb.microbleeds.results.measurement import FittedLesion, measure_fitted
@@ -96,3 +98,124 @@ def test_pages_and_numbers_are_written(fitted: FittedLesion, tmp_path: Path) -> 
         assert word in text
     assert FLAGS["outside-volume"] in pages[1].read_text()
     assert json.loads((tmp_path / "lesion-3.json").read_text())["label"] == 3
+
+
+def test_the_record_has_every_number_where_it_belongs(fitted: FittedLesion) -> None:
+    loss, fit = fitted.signal_loss, fitted.fit
+    assert loss is not None
+    total = MapSum(
+        raw_ppm_mm3=5.0,
+        corrected=Estimate(6.1, np.inf, "ppm mm3"),
+        response=0.8,
+        radius_mm=3.5,
+        radii_mm=np.array([2.0, 3.0]),
+        growth_ppm_mm3=np.array([4.0, np.nan]),
+        response_growth_ppm_mm3=np.array([3.0, 3.5]),
+    )
+    veins = {
+        "vein": Vein(0.5, 0.7, (0.0, 0.6, 0.8), 12.0),
+        "adjacent_vein": Vein(0.4, 0.6, (1.0, 0.0, 0.0), 3.0),
+    }
+    record, _ = explain_lesion(lesion_of(fitted), fitted._replace(**veins), total, command="again")
+    assert record["label"] == 3
+    assert record["position_mm"] == [1.0, 2.0, 3.0]
+    assert record["command"] == "again"
+    assert record["flags"] == [{"flag": "near-mask-edge", "meaning": FLAGS["near-mask-edge"]}]
+    assert record["map_sum"] == {
+        "raw": 5.0,
+        "corrected": {"value": 6.1, "sd": None, "low": None, "high": None},
+        "response": 0.8,
+        "radius_mm": 3.5,
+        "radii_mm": [2.0, 3.0],
+        "growth": [4.0, None],
+        "response_growth": [3.0, 3.5],
+    }
+    for name, vein in veins.items():
+        assert record[name] == vein._asdict()
+    assert record["signal_loss"] == {
+        "value": loss.total_chi_ppm_mm3,
+        "sd": loss.sd_ppm_mm3,
+        "low": loss.estimate.low,
+        "high": loss.estimate.high,
+        "ball_radius_mm": loss.radius_mm,
+        "te_s": loss.te_s.tolist(),
+        "volume_mm3": loss.volume_mm3.tolist(),
+        "volume_sd_mm3": loss.volume_sd_mm3.tolist(),
+        "per_echo": loss.per_echo_ppm_mm3.tolist(),
+    }
+    assert record["fit"] == {
+        "shape": "ball",
+        "signal_retaining_core": False,
+        "tissue_prior": True,
+        "sources_ppm_mm3_mm": fit.state.rows.tolist(),
+        "residual": fit.residual,
+        "core_residual": fit.core_residual,
+        "sd": fit.sd_ppm_mm3,
+        "noise_and_clutter_sd": fit.noise_sd_ppm_mm3,
+        "psf_and_shape_sd": fit.shape_sd_ppm_mm3,
+        "hidden_tissue_sd": fit.hidden_tissue_sd_ppm_mm3,
+        "cramer_rao_sd": fit.cramer_rao_sd_ppm_mm3,
+        "converged": True,
+    }
+    width2 = record["point_spread"]["psf_width2_mm2"]
+    assert (width2["value"], width2["sd"]) == (fit.psf_width2.value, fit.psf_width2.sd)
+    voxels = record["voxels"]
+    ball = (fit.patch.coordinates_mm**2).sum(axis=0) <= fit.patch.radius_mm**2
+    assert voxels["left_out"] == int(ball.sum()) - voxels["used"]
+    weight = fit.state.objective.robust.reshape(3, -1) ** 2
+    assert voxels["n_downweighted"] == (weight < 0.5).sum(axis=1).tolist()
+    assert voxels["ball_radius_mm"] == fit.patch.radius_mm
+    assert voxels["fraction_in_mask"] == fit.patch.fraction_in_mask
+
+
+@pytest.mark.parametrize(("corrected", "agree"), [(6.2, True), (9.0, False)])
+def test_estimators_that_agree_are_said_to(fitted: FittedLesion, corrected: float, agree: bool) -> None:
+    total = MapSum(5.0, Estimate(corrected, 0.1, "ppm mm3"), 0.8, 3.5, np.zeros(1), np.zeros(1), np.zeros(1))
+    assert explain_lesion(lesion_of(fitted), fitted, total).record["estimators_agree"] == agree
+    unknown = replace(lesion_of(fitted), total_chi_ppm_mm3=None)
+    assert explain_lesion(unknown, fitted, total).record["estimators_agree"] is None
+
+
+def test_totals_per_echo_are_one_step_of_that_echo_alone(fitted: FittedLesion) -> None:
+    """Least squares of one echo's weighted error over the total and its own polynomials."""
+    state = fitted.fit.state
+    model, objective, linear = state.model, state.objective, state.linear
+    n = int(model.patch.inside.sum())
+    found = totals_per_echo(fitted)
+    for echo in range(3):
+        rows = slice(echo * n, (echo + 1) * n)
+        u = (objective.magnitude_weight * objective.robust)[rows]
+        v = (objective.phase_weight * objective.robust)[rows]
+        phase = linear.by_phase[echo][:, None] * model.polynomial.phase.dense()[rows]
+        amplitude = linear.by_log_magnitude[echo][:, None] * model.polynomial.amplitude.dense()[rows]
+        source = linear.source[rows, 0]
+        design = np.block(
+            [[source.real[:, None], 0 * phase, amplitude], [source.imag[:, None], phase, 0 * amplitude]]
+        )
+        error = np.concatenate([u * objective.error[rows].real, v * objective.error[rows].imag])
+        step = np.linalg.lstsq(design, -error, rcond=1e-6)[0]
+        assert found[echo].value == pytest.approx(state.parameters[0] + step[0], rel=1e-3)
+        inverse = np.linalg.pinv(design.T @ design, rcond=1e-10, hermitian=True)
+        rise = max(1.0, np.sqrt(np.mean(error**2)))
+        assert found[echo].sd == pytest.approx(np.sqrt(inverse[0, 0]) * rise, rel=1e-4)
+
+
+def test_slices_run_through_the_lesion_from_edge_to_edge(fitted: FittedLesion) -> None:
+    _, slices = explain_lesion(lesion_of(fitted), fitted)
+    assert slices is not None
+    patch = fitted.fit.patch
+    # The lesion's centre lies at 0.1 mm along the third axis: the slice at 0.
+    at = int(np.flatnonzero(patch.axes_mm[2] == 0.0)[0])
+    inside = patch.inside[..., at]
+    level = np.median(np.abs(patch.signal[0][patch.inside]))
+    np.testing.assert_allclose(slices.data[:, inside], patch.signal[..., at][:, inside] / level)
+    assert np.isnan(slices.data[:, ~inside]).all()
+    assert np.isnan(slices.weight[:, ~inside]).all()
+    values = fitted.fit.state.objective.signal.value.reshape(3, -1) / level
+    of_slice = np.isin(
+        np.flatnonzero(patch.inside), np.ravel_multi_index((*np.nonzero(inside), at), patch.inside.shape)
+    )
+    np.testing.assert_allclose(slices.model[:, inside], values[:, of_slice])
+    assert 0 < np.nanmin(slices.weight) < np.nanmax(slices.weight) <= 1
+    x, y = patch.axes_mm[:2]
+    assert slices.extent_mm == (x[0] - 0.5, x[-1] + 0.5, y[0] - 0.5, y[-1] + 0.5)

@@ -29,7 +29,7 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports --no-logo
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not soak" --doctest-modules qsmcmb tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not soak" --doctest-modules qsmcmb tests
 
 # Compiled loops are run as Python, in which lines can be counted, each against its plain NumPy twin.
 coverage: $(VENV)/.test

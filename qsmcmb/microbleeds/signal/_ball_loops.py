@@ -198,7 +198,7 @@ def zero_if_unweighted(weight: Any, out: Any) -> bool:
 
 
 @compiled(parallel=True)
-def rotate_phase(values: Any, phasor: Any, active: Any) -> None:
+def rotate_phase(values: Any, phasor: Any) -> None:
     """Multiply complex values by complex numbers in place, for instance by phase factors.
 
     Parameters
@@ -207,16 +207,10 @@ def rotate_phase(values: Any, phasor: Any, active: Any) -> None:
         Real and imaginary part of the values; overwritten.
     phasor : ndarray of shape (2, echo, point), float32
         Real and imaginary part of the factors.
-    active : ndarray of shape (ceil(point / CHUNK_POINTS),), bool
-        Chunks of points to be multiplied; the others hold zeros.
     """
-    n_points = values.shape[3]
     for k in prange(values.shape[1] * values.shape[2]):
         n, e = k // values.shape[2], k % values.shape[2]
-        for c in range(active.size):
-            if active[c]:
-                start, stop = c * CHUNK_POINTS, min(n_points, (c + 1) * CHUNK_POINTS)
-                _multiply_complex(values[:, n, e, start:stop], phasor[:, e, start:stop])
+        _multiply_complex(values[:, n, e], phasor[:, e])
 
 
 @compiled(parallel=True)

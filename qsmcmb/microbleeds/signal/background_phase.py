@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qsmcmb.microbleeds.signal._ball_loops import CHUNK_POINTS, rotate_phase
+from qsmcmb.microbleeds.signal._ball_loops import rotate_phase
 from qsmcmb.microbleeds.signal.patch import Patch
-from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.typing import FloatArray
 
 __all__ = ("BackgroundPhase",)
 
@@ -68,7 +68,7 @@ class BackgroundPhase:
         """
         return cls(patch, levels) if np.median(patch.phase_steepness[-1]) > MIN_PHASE_STEP else None
 
-    def apply(self, values: FloatArray, level: int, active: BoolArray) -> None:
+    def apply(self, values: FloatArray, level: int) -> None:
         """Multiply values at the cells of a level by the background's phase factor, in place.
 
         Parameters
@@ -77,10 +77,8 @@ class BackgroundPhase:
             Real and imaginary part; overwritten.
         level : int
             Number of the level.
-        active : ndarray of bool
-            Chunks of cells that hold anything (`_ball_loops.CHUNK_POINTS`).
         """
-        rotate_phase(values, self._at_levels[level], active)
+        rotate_phase(values, self._at_levels[level])
 
     def remove(
         self, seen: FloatArray, psf_width_mm: float, finite_difference: tuple[float, float] | None = None
@@ -104,8 +102,7 @@ class BackgroundPhase:
             wider_mm, difference_mm2 = finite_difference
             relative_change = (self._tissue_signal(wider_mm) / left - 1) / difference_mm2
             seen[:, -1] -= relative_change.astype(np.float32) * seen[:, 0]
-        everywhere = np.ones(-(-seen.shape[3] // CHUNK_POINTS), bool)
-        rotate_phase(seen, self._conjugate_at_voxels / left.astype(np.float32), everywhere)
+        rotate_phase(seen, self._conjugate_at_voxels / left.astype(np.float32))
 
     def _phase_factor(self, field_hz: FloatArray) -> FloatArray:
         """Return cosine and sine of the phase of a field, (2, echo, point)."""

@@ -13,17 +13,15 @@ h is that of the k-space window or of the slice profile, averaged over a box of 
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.microbleeds.signal._ball_loops import CHUNK_POINTS
 from qsmcmb.microbleeds.signal.acquisition import KSpaceWindow, SliceProfile
 from qsmcmb.microbleeds.signal.background_phase import BackgroundPhase
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.source_shapes import BALL, SourceShape
-from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
+from qsmcmb.typing import ComplexArray, FloatArray
 
 __all__ = ("CELL_MM", "COARSE_CELL_MM", "PointSpread")
 
@@ -287,7 +285,7 @@ class PointSpread:
             on_cells = np.empty((2, count, echoes, len(level.points)), np.float32)
             shape.loop(rows, level.points, level.weight, *args, np.float32(level.cell_mm), on_cells)
             if self._background is not None:
-                self._background.apply(on_cells, number, level.active_chunks)
+                self._background.apply(on_cells, number)
             sampled = self._sample(level, on_cells, self._matrices(number, psf_width_mm))
             seen[:, :count] += sampled
             if derivatives:
@@ -353,12 +351,6 @@ class _Level:
         axes = [m.astype(np.float32) for m in middles]
         self.points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
         self.weight = np.ones(len(self.points), np.float32)
-
-    @cached_property
-    def active_chunks(self) -> BoolArray:
-        """Which chunks of points, as the loops take them, have any weight: the box has empty corners."""
-        starts = np.arange(0, len(self.weight), CHUNK_POINTS)
-        return np.asarray(np.logical_or.reduceat(self.weight != 0, starts))
 
     def open_grid(self, centre: FloatArray) -> tuple[FloatArray, ...]:
         """Return the distances (mm) of the middles from a centre along each axis, to be broadcast."""

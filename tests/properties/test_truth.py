@@ -8,7 +8,7 @@ import pytest
 from qsmcmb.model import Grid
 from tests.properties import table
 from tests.properties.cases import all_methods, make_case, methods_of, run
-from tests.scenes.echoes import EVEN_TE_S, TE_S, smooth_field_hz, times
+from tests.scenes.echoes import EVEN_TE_S, TE_S, signal_of, smooth_field_hz, times
 from tests.scenes.geometry import GRIDS, ball, ellipsoid
 from tests.scenes.sources import dipole_pair
 
@@ -52,6 +52,24 @@ def test_unwrapped_phase_is_the_truth_up_to_whole_turns_of_an_echo(method: str, 
     turns = (made - 2 * np.pi * times(TE_S) * smooth_field_hz(grid))[:, case.volumes["mask"]] / (2 * np.pi)
     assert np.ptp(turns, axis=1).max() < 1e-5
     np.testing.assert_allclose(turns, np.rint(turns), atol=1e-5)
+
+
+@pytest.mark.parametrize("method", methods_of("unwrapping"))
+@pytest.mark.parametrize("offset_hz", [45.0, -60.0])
+def test_echo_times_tell_how_often_each_part_has_turned(method: str, offset_hz: float) -> None:
+    """Two parts whose later echoes are turns away; the second part lies beyond a step of the field between them."""
+    grid = GRIDS["oblique"]
+    mask = ellipsoid(grid, (9.0, 8.5, 8.0))
+    mask[10:12] = False
+    field = 0.4 * smooth_field_hz(grid) + offset_hz + np.where(np.indices(grid.shape)[0] > 10, 30.0, 0.0)
+    phase, magnitude = signal_of(field, np.full(grid.shape, 20.0), TE_S)
+    case = make_case("unwrapping", method, grid)
+    made = run("unwrapping", method, case.with_volumes(phase=phase, magnitude=magnitude, mask=mask))[
+        "unwrapped"
+    ]
+    truth = 2 * np.pi * times(TE_S) * field
+    assert np.abs(np.rint(truth / (2 * np.pi)))[:, mask].max() >= 1
+    np.testing.assert_allclose(made[:, mask], truth[:, mask], atol=1e-4 * np.abs(truth).max())
 
 
 @ON_GRIDS

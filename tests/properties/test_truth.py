@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,19 +56,29 @@ def test_unwrapped_phase_is_the_truth_up_to_whole_turns_of_an_echo(method: str, 
     np.testing.assert_allclose(turns, np.rint(turns), atol=1e-5)
 
 
-@pytest.mark.parametrize("method", methods_of("unwrapping"))
-@pytest.mark.parametrize("offset_hz", [45.0, -60.0])
-def test_echo_times_tell_how_often_each_part_has_turned(method: str, offset_hz: float) -> None:
+INDIVIDUAL = [
+    (m, {"individual": i, "template": t})
+    for m in ("romeo", "bestpath")
+    for i in (False, True)
+    for t in (1, 2, 3)
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "options"), [*INDIVIDUAL, ("laplacian", {}), ("laplacian", {"exact": True})]
+)
+@pytest.mark.parametrize("offset_hz", [80.0, -60.0])
+def test_echo_times_tell_how_often_each_part_has_turned(
+    method: str, options: dict[str, object], offset_hz: float
+) -> None:
     """Two parts whose later echoes are turns away; the second part lies beyond a step of the field between them."""
     grid = GRIDS["oblique"]
     mask = ellipsoid(grid, (9.0, 8.5, 8.0))
     mask[10:12] = False
     field = 0.4 * smooth_field_hz(grid) + offset_hz + np.where(np.indices(grid.shape)[0] > 10, 30.0, 0.0)
     phase, magnitude = signal_of(field, np.full(grid.shape, 20.0), TE_S)
-    case = make_case("unwrapping", method, grid)
-    made = run("unwrapping", method, case.with_volumes(phase=phase, magnitude=magnitude, mask=mask))[
-        "unwrapped"
-    ]
+    case = make_case("unwrapping", method, grid).with_volumes(phase=phase, magnitude=magnitude, mask=mask)
+    made = run("unwrapping", method, replace(case, options={**case.options, **options}))["unwrapped"]
     truth = 2 * np.pi * times(TE_S) * field
     assert np.abs(np.rint(truth / (2 * np.pi)))[:, mask].max() >= 1
     np.testing.assert_allclose(made[:, mask], truth[:, mask], atol=1e-4 * np.abs(truth).max())

@@ -59,6 +59,31 @@ def test_the_box_holds_every_difference_at_the_mask(region, mask):
         assert (np.moveaxis(split, axis, 0)[:-1] >= touched)[..., : GRID.shape[2] - 1].all()
 
 
+@pytest.mark.parametrize("edge", [False, True])
+def test_rows_reach_a_voxel_beyond_their_own_mask_and_over_that_beside_them(edge, mask):
+    if edge:
+        # The mask touches the frame: its box has no room there.
+        mask[0, 3:6, 4:9] = mask[-1, 2, :3] = mask[4, -1, 5:] = True
+    region = Region(mask)
+    own = mask[region.box]
+    nx, ny, nz = own.shape
+    hull = {}
+    for x, y in np.ndindex(nx, ny):
+        where = np.flatnonzero(own[x, y])
+        if len(where):
+            hull[x, y] = where[0], where[-1] + 1
+    for x, y in np.ndindex(nx, ny):
+        spans = [(a - 1, b + 1) for a, b in [hull[x, y]]] if (x, y) in hull else []
+        spans += [hull[p] for p in ((x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1)) if p in hull]
+        low, high = (
+            (max(min(a for a, _ in spans), 0), min(max(b for _, b in spans), nz - 1)) if spans else (0, 0)
+        )
+        # What has no voxel ahead of it in the box has no difference.
+        if x == nx - 1 or y == ny - 1 or low >= high:
+            low, high = 0, 0
+        assert region.rows[x, y].tolist() == [low, high], (x, y)
+
+
 def test_gradient_step_is_its_plain_twin(region, rng):
     chi = rng.standard_normal(GRID.shape).astype(np.float32)
     g = region.vectors()

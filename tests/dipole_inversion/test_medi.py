@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.optimize import minimize_scalar
 
 import qsmcmb as qc
@@ -166,6 +167,23 @@ def test_merit_takes_the_weight_of_bad_voxels(ball_case):
         inverted(ball_case, field=spoilt, regularisation=0.02, merit=m) for m in (False, True)
     )
     assert np.linalg.norm(with_merit - good) < 0.7 * np.linalg.norm(without - good)
+
+
+def test_with_spherical_means_the_outer_layer_has_no_weight(ball_case):
+    """Where the ball around a voxel leaves the mask its mean is unknown: how sure its field is does not matter."""
+    depth = ndimage.distance_transform_edt(ball_case.mask, sampling=ball_case.grid.voxel_size_mm)
+    outer = ball_case.mask & (depth < 2.9)
+    outer[::2] = False
+    even = np.full(ball_case.grid.shape, 0.002, np.float32)
+    unsure = np.where(outer, np.float32(0.02), even)
+
+    def with_sd(sd, **options):
+        options = {"max_iterations": 5, "regularisation": 0.02, **options}
+        arguments = ball_case.field, ball_case.mask, ball_case.grid
+        return qc.invert(*arguments, method="medi", field_sd_ppm=sd, options=options, **SCAN)
+
+    np.testing.assert_array_equal(with_sd(even, smv_radius_mm=3.0), with_sd(unsure, smv_radius_mm=3.0))
+    assert not np.array_equal(with_sd(even), with_sd(unsure))
 
 
 def test_spherical_means_take_the_background_off(ball_case):

@@ -9,10 +9,12 @@ import pytest
 
 import qsmcmb as qc
 from qsmcmb.errors import ConfigError, InvalidInputError
+from qsmcmb.field_mapping.bipolar import find_readout_phase, level_polarities
 from qsmcmb.field_mapping.coils import combine_coils
 from qsmcmb.field_mapping.offset import smooth_phase
 from qsmcmb.field_mapping.phase_sign import sign_looks_inverted
 from qsmcmb.field_mapping.preparation import prepare_phase
+from qsmcmb.field_mapping.slice_flips import find_slice_flips
 from qsmcmb.model import Grid
 from qsmcmb.pipeline.config import make_config
 from qsmcmb.typing import FloatArray
@@ -94,6 +96,71 @@ def test_bipolar_is_not_judged_where_nothing_can_tell(
     phase[1] = wrap(phase[1] + 1.0)
     n = len(te_s)
     assert prepare_phase(phase[:n], magnitude[:n], te_s=te_s).warnings == ()
+
+
+EVEN_TE_S = (0.004, 0.008, 0.012)
+
+
+def readout(turn: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return three echoes whose second is `turn` ahead of the line through the others, along x."""
+    field = np.linspace(-1.0, 1.0, 5)[:, None]
+    phase = np.stack([np.broadcast_to(e * field, (turn.size, 5, 4)) + 0.3 for e in (1.0, 2.0, 3.0)])
+    phase[1] += turn[:, None, None]
+    return wrap(phase), np.ones(phase.shape, np.float32)
+
+
+@pytest.mark.parametrize(("slope", "offset"), [(0.06, 0.0), (-0.06, 0.4), (0.0, 0.9)])
+def test_the_phase_between_polarities_is_measured(slope: float, offset: float) -> None:
+    phase, magnitude = readout(offset + slope * np.arange(12))
+    found = find_readout_phase(phase, magnitude, te_s=EVEN_TE_S)
+    assert found is not None
+    # Without a slope nothing says along which axis it reads.
+    assert slope == 0 or found.axis == 0
+    assert found.slope_rad == pytest.approx(slope, abs=1e-5)
+    assert found.offset_rad == pytest.approx(offset, abs=1e-4)
+    level = level_polarities(phase, found)
+    assert find_readout_phase(level, magnitude, te_s=EVEN_TE_S) is None
+    # Half of it was taken off each polarity.
+    half = 0.5 * (offset + slope * np.arange(12))
+    np.testing.assert_allclose(
+        wrap(level[0] - phase[0]), np.broadcast_to(half[:, None, None], (12, 5, 4)), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(("ends_rad", "noticed"), [(0.49, False), (0.51, True)])
+def test_it_is_noticed_from_half_a_radian_over_the_volume(ends_rad: float, noticed: bool) -> None:
+    phase, magnitude = readout(ends_rad / 12 * np.arange(12))
+    assert (find_readout_phase(phase, magnitude, te_s=EVEN_TE_S) is not None) == noticed
+
+
+@pytest.mark.parametrize(("coherence", "told"), [(0.32, True), (0.28, False)])
+def test_a_step_that_is_not_coherent_tells_nothing(coherence: float, told: bool) -> None:
+    """Steps of 0.06 and to either side of it, so that their mean phasor is this long."""
+    aside = np.arccos(coherence) / 2
+    steps = 0.06 + aside * np.where(np.arange(12) % 2, 1, -1)
+    phase, magnitude = readout(np.concatenate([[0.0], np.cumsum(steps)]))
+    assert (find_readout_phase(phase, magnitude, te_s=EVEN_TE_S) is not None) == told
+    # Every other voxel half a turn ahead is a flip of slices of less coherence.
+    turns = np.arccos(-coherence) * (np.arange(13) % 2)
+    flat = np.broadcast_to(turns[:, None, None], (13, 6, 6)).astype(np.float32)
+    assert find_slice_flips(flat, np.ones_like(flat)) == ((0,) if told else ())
+
+
+@pytest.mark.parametrize(("slope_deg", "flipped"), [(58.0, True), (62.0, False)])
+def test_slices_alternate_while_they_oppose_by_more_than_a_third_of_a_turn(
+    slope_deg: float, flipped: bool
+) -> None:
+    z = np.arange(10)
+    line = wrap(np.radians(slope_deg) * z + np.pi * (z % 2))
+    phase = np.broadcast_to(line, (5, 6, 10)).astype(np.float32)
+    assert find_slice_flips(phase, np.ones_like(phase)) == ((2,) if flipped else ())
+
+
+@pytest.mark.parametrize(("off", "judged"), [(0.019, True), (0.021, False)])
+def test_echoes_may_be_uneven_by_two_percent(off: float, judged: bool) -> None:
+    phase, magnitude = readout(0.1 * np.arange(12))
+    te_s = (0.004, 0.008, 0.012 + off * 0.004)
+    assert (find_readout_phase(phase, magnitude, te_s=te_s) is not None) == judged
 
 
 def test_channels_are_combined_without_their_offsets(rng: np.random.Generator) -> None:

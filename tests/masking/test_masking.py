@@ -39,6 +39,17 @@ def test_void_at_the_surface_stays_inside(method: str, rng: np.random.Generator)
     assert 2 * (made & brain).sum() / (made.sum() + brain.sum()) > 0.93
 
 
+GOLDEN = {"magnitude": 10177, "phase_quality": 8654, "combined": 9947}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_as_many_voxels_as_ever(method: str, rng: np.random.Generator) -> None:
+    magnitude, phase, _ = head(rng)
+    assert int(qc.mask_brain(magnitude, phase, GRID, method=method).sum()) == pytest.approx(
+        GOLDEN[method], abs=15
+    )
+
+
 @pytest.mark.parametrize(
     ("method", "options"),
     [("magnitude", {"threshold": "percentile", "percentile": 80.0}), ("combined", {"combine": "or"}),

@@ -248,6 +248,24 @@ def test_an_open_fringe_is_found_and_loops_of_noise_are_not(rng: np.random.Gener
     assert find_singularities(wrapped[0], mask, GRID).n_lines == 0
 
 
+def test_singularities_refuse_what_they_cannot_look_at() -> None:
+    phase, mask = np.zeros(GRID.shape, np.float32), hollow_ball()
+    spoilt = phase.copy()
+    spoilt[14, 4, 11] = np.nan
+    assert mask[14, 4, 11]
+    with pytest.raises(InvalidInputError, match="1 values that are not finite"):
+        find_singularities(spoilt, mask, GRID)
+    with pytest.raises(InvalidInputError, match=r"phase_rad\.shape"):
+        find_singularities(phase[1:], mask, GRID)
+    with pytest.raises(InvalidInputError, match="at least one voxel"):
+        find_singularities(phase, ~mask & mask, GRID)
+    # A line shorter than a voxel is none.
+    with pytest.raises(InvalidInputError, match=r"longer_than_mm = 1\.4; expected a number from 1\.5"):
+        find_singularities(phase, mask, GRID, longer_than_mm=1.4)
+    found = find_singularities(phase, mask, GRID)
+    assert (found.n_residues, found.n_lines, found.longest_mm) == (0, 0, 0.0)
+
+
 @pytest.mark.loops
 def test_residues_are_their_plain_twin(rng: np.random.Generator) -> None:
     phase = rng.uniform(-np.pi, np.pi, (6, 5, 4)).astype(np.float32)

@@ -42,8 +42,7 @@ def test_the_phase_is_put_on_the_cells_of_a_level(rng: np.random.Generator) -> N
         field = (7 + 20 * x - 10 * y + 5 * z).ravel()
         values = rng.standard_normal((2, 3, 2, field.size)).astype(np.float32)
         turned = values.copy()
-        chunks = np.ones(-(-field.size // 128), bool)
-        phase.apply(turned, number, chunks)
+        phase.apply(turned, number)
         expected = (values[0] + 1j * values[1]) * np.exp(2j * np.pi * np.outer(TE_S, field))
         np.testing.assert_allclose(turned[0] + 1j * turned[1], expected, atol=1e-5)
 

@@ -215,6 +215,8 @@ def _fit_all(
             state = states[i]
             if state is not None:
                 neighbours = _neighbour_factor(i, np.flatnonzero(in_reach[i]), positions_mm, states)
+                if neighbours is None:
+                    state = calibration.free_fits.get(i, state)
                 fit = _refine(job, state, calibration.acquisition, neighbours)
                 refined[i] = fit
                 # Later lesions of the group see this one as refined.

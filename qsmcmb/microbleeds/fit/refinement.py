@@ -19,6 +19,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.microbleeds.fit.free_source_fit import (
+    MIN_BALL_COST_DROP,
+    asks_for_free_source,
+    grow_free_source,
+    is_described,
+    is_free,
+)
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState, minimise
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
 from qsmcmb.microbleeds.fit.priors import (
@@ -155,8 +162,10 @@ def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> Fit
     Without the process a weak lesion may have run away to a patch of tissue or to a sinus nearby. So alternatives
     start at the point and are compared near it: further out a sinus has more to say than the lesion.
     """
-    found = fit_among_tissue(initial, acquisition)
+    found = describe_by_free_source(fit_among_tissue(initial, acquisition))
     if not _is_questionable(found):
+        if is_free(found):
+            return found
         return found.with_model_selection_sd(initial.model_selection_sd_ppm_mm3)
     nearby, small_balls = _fit_near_point(found)
     alternatives = [nearby, *small_balls]
@@ -169,6 +178,39 @@ def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> Fit
         return found.with_model_selection_sd(sd)
     sd = float(np.hypot(choice.model_selection_sd_ppm_mm3, _change_on_wider_patch(found, choice.best)))
     return choice.best.with_model_selection_sd(sd)
+
+
+def describe_by_free_source(found: FitState) -> FitState:
+    """Return the fit of a free source where a lesion has no simple shape; else the given fit.
+
+    Parameters
+    ----------
+    found : FitState
+        Fit with the tissue's Gaussian process.
+
+    Returns
+    -------
+    FitState
+        The fit that describes the core best; its model-selection SD holds the spread of the numbers of balls.
+
+    Notes
+    -----
+    With the fits i of 1, 2, ... balls, SD^2 = sum q_i (M_i - M)^2 / sum q_i, q_i = exp(-a (C_i - C) / 2), C the cost.
+    """
+    if not asks_for_free_source(found):
+        return found
+    path = grow_free_source(found)
+    best = path[-1]
+    model = best.model.on_patch(best.model.patch, best.source._replace(radius_mm=best.extent_mm))
+    free = _minimise_with_gp_prior(model, model.parameters_with_fitted_tissue(best.parameters, slopes=True))
+    if free.objective.cost > found.objective.cost - MIN_BALL_COST_DROP or residual_ratio(free, found) > 1:
+        return found
+    cost_weight = 1 / len(model.patch.acquisition.te_s) if is_described(free) else POOR_FIT_COST_WEIGHT
+    weight = np.exp(
+        -0.5 * cost_weight * np.array([state.objective.cost - best.objective.cost for state in path])
+    )
+    changes = np.array([state.parameters[LAYOUT.total] - best.parameters[LAYOUT.total] for state in path])
+    return free.with_model_selection_sd(float(np.sqrt((weight * changes**2).sum() / weight.sum())))
 
 
 def _fit_near_point(found: FitState) -> tuple[FitState, list[FitState]]:

@@ -34,8 +34,8 @@ class Calibration(NamedTuple):
     """Properties of the scan, calibrated."""
     states: list[FitState | None]
     """Initial fit of each lesion that holds for this acquisition; None where there is no patch."""
-    free_fits: dict[int, FitState]
-    """Fits of free sources that the calibration has made, by index of the lesion: they take long to find."""
+    free_fits: dict[int, FitState | None]
+    """Fits of free sources that the calibration has made, by index of the lesion; None where none was better."""
 
 
 def calibrate(
@@ -83,5 +83,5 @@ def calibrate(
     for k, i in enumerate(known):
         states[i] = fits[k]
     indices = list(known)
-    free_fits = {indices[k]: fit for k, fit in psf.fits.items() if is_free(fit)}
+    free_fits = {indices[k]: fit if is_free(fit) else None for k, fit in psf.fits.items()}
     return Calibration(replace(acquisition, psf_width2=psf.width2), states, free_fits)

@@ -28,9 +28,11 @@ __all__ = ["asks_for_free_source", "grow_free_source", "is_described", "is_free"
 
 MAX_DESCRIBED_CORE_RESIDUAL = 0.45
 """Core residual, SDs, up to which a shape describes a lesion: balls described as balls leave 0.3 to 0.45."""
-MAX_CORE_TO_SURROUNDINGS = 1.1
+MAX_CORE_TO_SURROUNDINGS = 1.15
 """Ratio of the core residual to that of the surroundings up to which a shape describes a lesion, too: in poor tissue
 the core is no better described than what is around it."""
+MIN_THOROUGH_CORE_RESIDUAL = 0.5
+"""Core residual, SDs, above which the costly ways of splitting are tried, too."""
 MIN_PRESENT_SD = 3.0
 """Least ratio of total susceptibility to sandwich SD for a shape to be looked for: noise has none."""
 MAX_BALLS = 6
@@ -49,7 +51,7 @@ class Splits(NamedTuple):
     """Ways in which a ball is split, and how many of the best are fitted."""
 
     shares: tuple[float, ...]
-    """Fractions of the ball's volume that the new ball takes."""
+    """Ratios of the new ball's total susceptibility to that of the ball that is split."""
     distances: tuple[float, ...]
     """Distances of the two new centres, over the sum of the new radii; they touch at 1."""
     n_fitted: int
@@ -62,7 +64,7 @@ QUICK_SPLITS = Splits(shares=(0.3,), distances=(0.7, 1.2), n_fitted=2)
 """Splits that are tried first."""
 THOROUGH_SPLITS = Splits(shares=(0.15, 0.5), distances=(0.6, 1.2), n_fitted=4)
 """Splits that are tried where the former do not describe the core."""
-OPPOSITE_SPLITS = Splits(shares=(0.3, 0.5), distances=(1.0, 1.4), n_fitted=2, sign=-1)
+OPPOSITE_SPLITS = Splits(shares=(0.3, 0.8), distances=(1.0, 1.4), n_fitted=2, sign=-1)
 """Splits into balls of opposite signs, such as iron beside calcium: tried last."""
 
 
@@ -151,7 +153,7 @@ def grow_free_source(state: FitState) -> list[FitState]:
 def _splits_to_try(state: FitState) -> Iterator[Splits]:
     """Yield the ways of splitting, the costly ones only while the core is not described."""
     yield QUICK_SPLITS
-    if not is_described(state):
+    if state.core_residual() > MIN_THOROUGH_CORE_RESIDUAL and not is_described(state):
         yield THOROUGH_SPLITS
         yield OPPOSITE_SPLITS
 
@@ -201,10 +203,11 @@ def _split_starts(state: FitState, splits: Splits) -> Iterator[tuple[LesionModel
         grown = FreeSource((*shape.signs, splits.sign * shape.signs[ball]))
         model = state.model.with_shape(grown)
         for share, distance, axis in _share_distance_axis(splits):
-            radii = row[ROW_RADIUS] * np.array([(1 - share), share]) ** (1 / 3)
+            radii = row[ROW_RADIUS] * np.array([1 - splits.sign * share, share]) ** (1 / 3)
             step = distance * radii.sum() * axis
+            # The total stays: a ball of the opposite sign makes the split one stronger.
             strengths = np.append(rows[:, 0], splits.sign * share * row[0])
-            strengths[ball] *= 1 - share
+            strengths[ball] -= splits.sign * share * row[0]
             centres = np.vstack([rows[:, ROW_CENTRE], row[ROW_CENTRE] + (1 - share) * step])
             centres[ball] -= share * step
             yield model, np.concatenate([grown.parameters(p[: LAYOUT.n_common], strengths, centres), tissue])

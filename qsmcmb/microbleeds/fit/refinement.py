@@ -142,7 +142,9 @@ def fit_lesion(
     return summarise_fit(refine_with_tissue_prior(initial, patch.acquisition))
 
 
-def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> FitState:
+def refine_with_tissue_prior(
+    initial: FitState, acquisition: Acquisition, *, is_simple: bool = False
+) -> FitState:
     """Refine an initial fit with the tissue's Gaussian process prior.
 
     Parameters
@@ -151,6 +153,8 @@ def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> Fit
         Initial fit, tissue described by polynomials.
     acquisition : Acquisition
         The calibrated scan: its psf width, heterogeneity, windows.
+    is_simple : bool, optional
+        Whether a free source is known to be no better.
 
     Returns
     -------
@@ -162,7 +166,9 @@ def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> Fit
     Without the process a weak lesion may have run away to a patch of tissue or to a sinus nearby. So alternatives
     start at the point and are compared near it: further out a sinus has more to say than the lesion.
     """
-    found = describe_by_free_source(fit_among_tissue(initial, acquisition))
+    found = fit_among_tissue(initial, acquisition)
+    if not is_simple:
+        found = describe_by_free_source(found)
     if not _is_questionable(found):
         if is_free(found):
             return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from qsmcmb.microbleeds.signal.source_shapes import LAYOUT, ROW_CENTRE, ROW_RADI
 from qsmcmb.model import Estimate
 from qsmcmb.typing import BoolArray, FloatArray
 
-__all__ = ["CORE_MM", "RADII_MM", "TRIAL_STEPS", "FitState", "minimise", "triple"]
+__all__ = ["CORE_MM", "RADII_MM", "TRIAL_STEPS", "Candidate", "FitState", "minimise", "triple"]
 
 MAX_PSF_WIDTH2_MM2 = 9.0
 """Largest squared psf width, mm2: a box of 3 mm. It bounds a fit that fails; others stay far below."""
@@ -64,6 +65,21 @@ MIN_CORE_IN_MASK = 0.15
 outside the mask it is at most 0.04, of each ball of a real pair at the mask's edge 0.5 and more."""
 
 
+class Candidate(NamedTuple):
+    """What one shape, of those that were compared, says of a lesion."""
+
+    shape: str
+    """Name of the shape."""
+    n_bodies: int
+    """Number of its bodies."""
+    total_chi_ppm_mm3: float
+    """Total susceptibility, ppm mm3."""
+    cost: float
+    """Objective at its minimum, squared SDs."""
+    core_residual: float
+    """Core residual, SDs."""
+
+
 @dataclass
 class FitState:
     """State in which a fit has ended: the model, its parameters, and the objective there."""
@@ -78,6 +94,8 @@ class FitState:
     """Whether the last step changed nothing that matters."""
     model_selection_sd_ppm_mm3: float = 0.0
     """SD of the total susceptibility for the choice of the model, ppm mm3: what other fits, about as likely, give."""
+    candidates: tuple[Candidate, ...] = ()
+    """Shapes that were compared on the way to this one; empty where the first described the lesion."""
 
     def with_model_selection_sd(self, sd_ppm_mm3: float) -> FitState:
         """Return the same state with another model-selection SD; what has been computed of it stays.
@@ -95,6 +113,22 @@ class FitState:
         out = copy(self)
         out.model_selection_sd_ppm_mm3 = sd_ppm_mm3
         return out
+
+    def as_candidate(self) -> Candidate:
+        """Return what this fit says, for a comparison.
+
+        Returns
+        -------
+        Candidate
+            Shape, total susceptibility (ppm mm3), cost and core residual.
+        """
+        return Candidate(
+            shape=self.model.shape.name,
+            n_bodies=len(self.rows),
+            total_chi_ppm_mm3=float(self.parameters[LAYOUT.total]),
+            cost=self.objective.cost,
+            core_residual=self.core_residual(),
+        )
 
     def without_cache(self) -> FitState:
         """Return the same state without what can be computed again: a third of its memory.

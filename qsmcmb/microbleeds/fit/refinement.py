@@ -15,6 +15,7 @@ alternative describes the core, since its cost cannot choose well then.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -209,14 +210,17 @@ def describe_by_free_source(found: FitState) -> FitState:
     best = path[-1]
     model = best.model.on_patch(best.model.patch, best.source._replace(radius_mm=best.extent_mm))
     free = _minimise_with_gp_prior(model, model.parameters_with_fitted_tissue(best.parameters, slopes=True))
+    candidates = tuple(state.as_candidate() for state in (found, *path, free))
     if free.objective.cost > found.objective.cost - MIN_BALL_COST_DROP or residual_ratio(free, found) > 1:
-        return found
+        return replace(found, candidates=candidates)
+    # Where nothing describes the core its cost cannot choose well; errors of all echoes count as one elsewhere.
     cost_weight = 1 / len(model.patch.acquisition.te_s) if is_described(free) else POOR_FIT_COST_WEIGHT
     weight = np.exp(
         -0.5 * cost_weight * np.array([state.objective.cost - best.objective.cost for state in path])
     )
     changes = np.array([state.parameters[LAYOUT.total] - best.parameters[LAYOUT.total] for state in path])
-    return free.with_model_selection_sd(float(np.sqrt((weight * changes**2).sum() / weight.sum())))
+    sd = float(np.sqrt((weight * changes**2).sum() / weight.sum()))
+    return replace(free, model_selection_sd_ppm_mm3=sd, candidates=candidates)
 
 
 def _fit_near_point(found: FitState) -> tuple[FitState, list[FitState]]:

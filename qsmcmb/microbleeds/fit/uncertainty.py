@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.microbleeds.fit.free_source_fit import is_described
 from qsmcmb.microbleeds.fit.influence import cramer_rao_bound, reference_patch_sd
 from qsmcmb.microbleeds.fit.levenberg_marquardt import RADII_MM, FitState
 from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE
@@ -79,6 +80,8 @@ class LesionFit(NamedTuple):
     """Root mean square of the weighted residual, SDs; about 1 where the model holds."""
     core_residual: float
     """Root mean square of the weighted residual within 3 mm of the centre, all echoes, SDs."""
+    is_described: bool
+    """Whether the shape describes the lesion's core as well as its surroundings are described."""
     psf_width2: Estimate
     """Squared width of the box that widens the point spread, mm2."""
     decay_hz: float
@@ -153,6 +156,7 @@ def summarise_fit(state: FitState, reference_patches: Sequence[Patch] = ()) -> L
         hidden_tissue_sd_ppm_mm3=float(hidden_tissue_sd),
         residual=state.residual,
         core_residual=state.core_residual(),
+        is_described=is_described(state),
         psf_width2=state.psf_width2,
         decay_hz=state.decay_hz,
         state=state.without_cache(),

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from qsmcmb.phantoms.anatomy import Anatomy, make_anatomy
-from qsmcmb.phantoms.lesions import PhantomLesion, draw_lesions
+from qsmcmb.phantoms.draw import draw_lesions
+from qsmcmb.phantoms.lesions import PhantomLesion
 from qsmcmb.phantoms.recipe import Recipe
 from qsmcmb.phantoms.scanner import pose_of
 from qsmcmb.phantoms.tissue_scan import TissueScan

@@ -31,6 +31,8 @@ MAX_DESCRIBED_CORE_RESIDUAL = 0.45
 MAX_CORE_TO_SURROUNDINGS = 1.15
 """Ratio of the core residual to that of the surroundings up to which a shape describes a lesion, too: in poor tissue
 the core is no better described than what is around it."""
+MAX_SURROUNDINGS_RESIDUAL = 0.7
+"""Residual of the surroundings, SDs, above which they are no measure for the core."""
 MIN_THOROUGH_CORE_RESIDUAL = 0.5
 """Core residual, SDs, above which the costly ways of splitting are tried, too."""
 MIN_PRESENT_SD = 3.0
@@ -47,25 +49,29 @@ FIRST_STEPS, FURTHER_STEPS = 2, 5
 """Number of steps in which splits are compared, and in which the best is fitted further."""
 
 
-class Splits(NamedTuple):
-    """Ways in which a ball is split, and how many of the best are fitted."""
+class Growth(NamedTuple):
+    """Ways in which a ball gets a neighbour, and how many of the best are fitted."""
 
     shares: tuple[float, ...]
-    """Ratios of the new ball's total susceptibility to that of the ball that is split."""
+    """Ratios of the new ball's total susceptibility to that of the ball beside which it is put."""
     distances: tuple[float, ...]
-    """Distances of the two new centres, over the sum of the new radii; they touch at 1."""
+    """Distances of the two centres, over the sum of their radii; they touch at 1."""
     n_fitted: int
-    """Number of the best splits that are fitted."""
+    """Number of the best that are fitted."""
+    splits: bool = True
+    """Whether the old ball loses what the new one has, so that total and centre of gravity stay; else it stays."""
     sign: int = 1
-    """Sign of the new ball's susceptibility relative to the split one's."""
+    """Sign of the new ball's susceptibility relative to the old one's."""
 
 
-QUICK_SPLITS = Splits(shares=(0.3,), distances=(0.7, 1.2), n_fitted=2)
+QUICK_SPLITS = Growth(shares=(0.3,), distances=(0.7, 1.2), n_fitted=2)
 """Splits that are tried first."""
-THOROUGH_SPLITS = Splits(shares=(0.15, 0.5), distances=(0.6, 1.2), n_fitted=4)
+THOROUGH_SPLITS = Growth(shares=(0.15, 0.5), distances=(0.6, 1.2), n_fitted=4)
 """Splits that are tried where the former do not describe the core."""
-OPPOSITE_SPLITS = Splits(shares=(0.3, 0.8), distances=(1.0, 1.4), n_fitted=2, sign=-1)
-"""Splits into balls of opposite signs, such as iron beside calcium: tried last."""
+BESIDE = Growth(shares=(0.4,), distances=(1.1,), n_fitted=3, splits=False)
+"""Balls beside the fitted ones: where the fit has found a part of the lesion, the other part is no split of it."""
+OPPOSITE = Growth(shares=(0.4,), distances=(1.1,), n_fitted=3, splits=False, sign=-1)
+"""Balls of the opposite sign beside the fitted ones, such as calcium beside iron."""
 
 
 def is_free(state: FitState) -> bool:
@@ -97,7 +103,8 @@ def is_described(state: FitState) -> bool:
     bool
         False where the core keeps a residual that noise and tissue do not explain.
     """
-    largest = max(MAX_DESCRIBED_CORE_RESIDUAL, MAX_CORE_TO_SURROUNDINGS * state.surroundings_residual())
+    surroundings = min(state.surroundings_residual(), MAX_SURROUNDINGS_RESIDUAL)
+    largest = max(MAX_DESCRIBED_CORE_RESIDUAL, MAX_CORE_TO_SURROUNDINGS * surroundings)
     return state.core_residual() <= largest
 
 
@@ -114,7 +121,9 @@ def asks_for_free_source(state: FitState) -> bool:
     bool
         Whether `grow_free_source` may find a better one.
     """
-    if is_described(state) or state.left_mask or state.model.core_decay == SIGNAL_RETAINING_CORE:
+    if state.core_residual() <= MAX_DESCRIBED_CORE_RESIDUAL or state.left_mask:
+        return False
+    if state.model.core_decay == SIGNAL_RETAINING_CORE:
         return False
     return bool(abs(state.parameters[LAYOUT.total]) > MIN_PRESENT_SD * state.sandwich_sd())
 
@@ -139,23 +148,28 @@ def grow_free_source(state: FitState) -> list[FitState]:
     """
     path = [_first_fit(state)]
     while len(path[-1].rows) < MAX_BALLS:
-        best = path[-1]
-        better = next(
-            (found for splits in _splits_to_try(best) if _is_better(found := _split(best, splits), best)),
-            None,
-        )
+        better = _grown(path[-1])
         if better is None:
             break
         path.append(better)
     return path
 
 
-def _splits_to_try(state: FitState) -> Iterator[Splits]:
-    """Yield the ways of splitting, the costly ones only while the core is not described."""
-    yield QUICK_SPLITS
-    if state.core_residual() > MIN_THOROUGH_CORE_RESIDUAL and not is_described(state):
-        yield THOROUGH_SPLITS
-        yield OPPOSITE_SPLITS
+def _grown(state: FitState) -> FitState | None:
+    """Return the best fit of one ball more; None where none explains more of the core."""
+    if state.core_residual() <= MIN_THOROUGH_CORE_RESIDUAL or is_described(state):
+        return _best_growth(state, [QUICK_SPLITS])
+    if len(state.rows) == 1:
+        # The first step decides in which minimum the others end.
+        return _best_growth(state, [QUICK_SPLITS, BESIDE, OPPOSITE]) or _best_growth(state, [THOROUGH_SPLITS])
+    ways = (QUICK_SPLITS, BESIDE, THOROUGH_SPLITS, OPPOSITE)
+    return next((found for way in ways if (found := _best_growth(state, [way])) is not None), None)
+
+
+def _best_growth(state: FitState, ways: Sequence[Growth]) -> FitState | None:
+    """Return the best fit of one ball more by some ways; None where none explains more of the core."""
+    fits = [fit for way in ways if _is_better(fit := _fit_growth(state, way), state)]
+    return min(fits, key=lambda fit: fit.objective.cost, default=None)
 
 
 def _is_better(new: FitState, old: FitState) -> bool:
@@ -180,43 +194,63 @@ def _first_fit(state: FitState) -> FitState:
     return minimise(*model.with_gp_prior(model.parameters_with_fitted_tissue(p, slopes=True)))
 
 
-def _split(state: FitState, splits: Splits) -> FitState:
-    """Return the best fit of one ball more."""
+def _fit_growth(state: FitState, way: Growth) -> FitState:
+    """Return the best fit of one ball more by one way."""
     starts = sorted(
         (
             (evaluate_objective(model, p).cost, number, model, p)
-            for number, (model, p) in enumerate(_split_starts(state, splits))
+            for number, (model, p) in enumerate(_growth_starts(state, way))
         ),
         key=lambda start: start[:2],
     )
-    fitted = [minimise(model, p, max_iterations=FIRST_STEPS) for _, _, model, p in starts[: splits.n_fitted]]
+    fitted = [minimise(model, p, max_iterations=FIRST_STEPS) for _, _, model, p in starts[: way.n_fitted]]
     best = min(fitted, key=lambda fit: fit.objective.cost)
     return minimise(best.model, best.parameters, max_iterations=FURTHER_STEPS)
 
 
-def _split_starts(state: FitState, splits: Splits) -> Iterator[tuple[LesionModel, FloatArray]]:
-    """Yield the models and parameters in which one ball is two; the ball's total and centre of gravity stay."""
+def _growth_starts(state: FitState, way: Growth) -> Iterator[tuple[LesionModel, FloatArray]]:
+    """Yield the models and parameters of one ball more."""
     shape, p = state.model.shape, state.parameters
     assert isinstance(shape, FreeSource)
-    rows, tissue = state.rows, p[shape.n_source_parameters :]
-    for ball, row in enumerate(rows):
-        grown = FreeSource((*shape.signs, splits.sign * shape.signs[ball]))
+    tissue = p[shape.n_source_parameters :]
+    for ball in range(len(state.rows)):
+        grown = FreeSource((*shape.signs, way.sign * shape.signs[ball]))
         model = state.model.with_shape(grown)
-        for share, distance, axis in _share_distance_axis(splits):
-            radii = row[ROW_RADIUS] * np.array([1 - splits.sign * share, share]) ** (1 / 3)
-            step = distance * radii.sum() * axis
-            # The total stays: a ball of the opposite sign makes the split one stronger.
-            strengths = np.append(rows[:, 0], splits.sign * share * row[0])
-            strengths[ball] -= splits.sign * share * row[0]
-            centres = np.vstack([rows[:, ROW_CENTRE], row[ROW_CENTRE] + (1 - share) * step])
-            centres[ball] -= share * step
-            yield model, np.concatenate([grown.parameters(p[: LAYOUT.n_common], strengths, centres), tissue])
+        for share, distance, axis in _share_distance_axis(way):
+            common, strengths, centres = _with_ball(
+                p[: LAYOUT.n_common], state.rows, ball, way, share, distance * axis
+            )
+            source = grown.parameters(common, strengths, centres)
+            if way.splits:
+                yield model, np.concatenate([source, tissue])
+            else:
+                # The tissue has taken what the missing ball explains: it is fitted anew.
+                plain = model.parameters_with_fitted_tissue(np.concatenate([source, tissue]))
+                yield model, model.with_zero_processes(plain)
 
 
-def _share_distance_axis(splits: Splits) -> Iterator[tuple[float, float, FloatArray]]:
-    """Yield share, distance and direction of each split; two equal halves need half of the directions."""
-    for share in splits.shares:
-        directions: Sequence[FloatArray] = [*AXES] if share == 0.5 and splits.sign == 1 else [*AXES, *-AXES]
-        for distance in splits.distances:
+def _with_ball(common, rows, ball, way, share, step):
+    """Return common parameters, strengths and centres with a ball more beside ball number `ball`."""
+    row, strengths, centres = rows[ball], rows[:, 0].copy(), rows[:, ROW_CENTRE].copy()
+    kept = 1 - share if way.splits else 1.0
+    radii = row[ROW_RADIUS] * np.array([kept, share]) ** (1 / 3)
+    step = step * radii.sum()
+    strengths[ball] *= kept
+    if way.splits:
+        centres[ball] -= share * step
+    centre = centres[ball] + step
+    common = common.copy()
+    if not way.splits:
+        # The volume grows by that of the new ball.
+        volume = (rows[:, ROW_RADIUS] ** 3).sum()
+        common[LAYOUT.log_radius] += np.log1p(radii[1] ** 3 / volume) / 3
+    return common, np.append(strengths, way.sign * share * row[0]), np.vstack([centres, centre])
+
+
+def _share_distance_axis(way: Growth) -> Iterator[tuple[float, float, FloatArray]]:
+    """Yield share, distance and direction of each new ball; two equal halves need half of the directions."""
+    for share in way.shares:
+        directions: Sequence[FloatArray] = [*AXES] if share == 0.5 and way.splits else [*AXES, *-AXES]
+        for distance in way.distances:
             for axis in directions:
                 yield share, distance, axis

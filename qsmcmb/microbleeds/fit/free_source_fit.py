@@ -37,16 +37,28 @@ MIN_THOROUGH_CORE_RESIDUAL = 0.5
 """Core residual, SDs, above which the costly ways of splitting are tried, too."""
 MIN_PRESENT_SD = 3.0
 """Least ratio of total susceptibility to sandwich SD for a shape to be looked for: noise has none."""
-MAX_BALLS = 6
-"""Largest number of balls: each costs time, and a sixth changed no total susceptibility by more than 2 %."""
+MAX_BALLS = 8
+"""Largest number of balls: it bounds the time; most lesions are described by two to six."""
 MIN_BALL_COST_DROP = 20.0
 """Least drop of the cost for one more ball, squared SDs: the evidence that four more parameters must bring."""
-MAX_CORE_RATIO = 0.98
+MAX_CORE_RATIO = 0.96
 """Largest ratio of the core residual after a ball to that before: what lowers the cost elsewhere is no part of it."""
 START_REACH_RATIO = 1.5
 """Ratio of the reach of the divided cells to the radius of the volume's ball: the core of a body that is not round."""
 FIRST_STEPS, FURTHER_STEPS = 2, 5
 """Number of steps in which splits are compared, and in which the best is fitted further."""
+
+
+MIN_LAYOUT_CORE_RESIDUAL = 0.8
+"""Core residual, SDs, above which lines and discs are tried in place of the ball: of them it is no part."""
+LINE = 2.0 * np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+"""Centres of three touching balls in a line along the first axis, over their radius."""
+DISC = np.array([[0.0, 1.0, 1.0], [0.0, 1.0, -1.0], [0.0, -1.0, 1.0], [0.0, -1.0, -1.0]])
+"""Centres of four touching balls in a disc across the first axis, over their radius."""
+LAYOUT_TOTAL_RATIOS = (1.0, 1.7)
+"""Total susceptibility of lines and discs over that of the ball: a ball reads long bodies as half of themselves."""
+N_LAYOUTS_FITTED = 4
+"""Number of the best lines and discs that are fitted."""
 
 
 class Growth(NamedTuple):
@@ -161,13 +173,16 @@ def _grown(state: FitState) -> FitState | None:
         return _best_growth(state, [QUICK_SPLITS])
     if len(state.rows) == 1:
         # The first step decides in which minimum the others end.
-        return _best_growth(state, [QUICK_SPLITS, BESIDE, OPPOSITE]) or _best_growth(state, [THOROUGH_SPLITS])
+        ways = [QUICK_SPLITS, BESIDE, OPPOSITE]
+        if state.core_residual() > MIN_LAYOUT_CORE_RESIDUAL:
+            ways.append(None)
+        return _best_growth(state, ways) or _best_growth(state, [THOROUGH_SPLITS])
     ways = (QUICK_SPLITS, BESIDE, THOROUGH_SPLITS, OPPOSITE)
     return next((found for way in ways if (found := _best_growth(state, [way])) is not None), None)
 
 
-def _best_growth(state: FitState, ways: Sequence[Growth]) -> FitState | None:
-    """Return the best fit of one ball more by some ways; None where none explains more of the core."""
+def _best_growth(state: FitState, ways: Sequence[Growth | None]) -> FitState | None:
+    """Return the best fit of more balls by some ways; None where none explains more of the core."""
     fits = [fit for way in ways if _is_better(fit := _fit_growth(state, way), state)]
     return min(fits, key=lambda fit: fit.objective.cost, default=None)
 
@@ -194,16 +209,15 @@ def _first_fit(state: FitState) -> FitState:
     return minimise(*model.with_gp_prior(model.parameters_with_fitted_tissue(p, slopes=True)))
 
 
-def _fit_growth(state: FitState, way: Growth) -> FitState:
-    """Return the best fit of one ball more by one way."""
+def _fit_growth(state: FitState, way: Growth | None) -> FitState:
+    """Return the best fit of more balls by one way; None stands for lines and discs."""
+    made = _layout_starts(state) if way is None else _growth_starts(state, way)
     starts = sorted(
-        (
-            (evaluate_objective(model, p).cost, number, model, p)
-            for number, (model, p) in enumerate(_growth_starts(state, way))
-        ),
+        ((evaluate_objective(model, p).cost, number, model, p) for number, (model, p) in enumerate(made)),
         key=lambda start: start[:2],
     )
-    fitted = [minimise(model, p, max_iterations=FIRST_STEPS) for _, _, model, p in starts[: way.n_fitted]]
+    n_fitted = N_LAYOUTS_FITTED if way is None else way.n_fitted
+    fitted = [minimise(model, p, max_iterations=FIRST_STEPS) for _, _, model, p in starts[:n_fitted]]
     best = min(fitted, key=lambda fit: fit.objective.cost)
     return minimise(best.model, best.parameters, max_iterations=FURTHER_STEPS)
 
@@ -227,6 +241,33 @@ def _growth_starts(state: FitState, way: Growth) -> Iterator[tuple[LesionModel, 
                 # The tissue has taken what the missing ball explains: it is fitted anew.
                 plain = model.parameters_with_fitted_tissue(np.concatenate([source, tissue]))
                 yield model, model.with_zero_processes(plain)
+
+
+def _layout_starts(state: FitState) -> Iterator[tuple[LesionModel, FloatArray]]:
+    """Yield lines of three balls and discs of four of one size, in place of one ball, in all directions."""
+    p, row = state.parameters, state.rows[0]
+    for unit in (LINE, DISC):
+        shape = FreeSource((1,) * len(unit))
+        model = state.model.with_shape(shape)
+        for axis in AXES:
+            turned = unit @ _frame(axis)
+            for total_ratio in LAYOUT_TOTAL_RATIOS:
+                common = p[: LAYOUT.n_common].copy()
+                common[LAYOUT.log_radius] += np.log(total_ratio) / 3
+                radius = float(np.exp(common[LAYOUT.log_radius])) * len(unit) ** (-1 / 3)
+                strengths = np.full(len(unit), row[0] * total_ratio / len(unit))
+                source = shape.parameters(common, strengths, row[ROW_CENTRE] + radius * turned)
+                tissue = p[state.model.n_source_parameters :]
+                plain = model.parameters_with_fitted_tissue(np.concatenate([source, tissue]))
+                yield model, model.with_zero_processes(plain)
+
+
+def _frame(axis: FloatArray) -> FloatArray:
+    """Return three unit vectors at right angles, the first along an axis."""
+    other = np.eye(3)[np.argmin(np.abs(axis))]
+    second = np.cross(axis, other)
+    second /= np.linalg.norm(second)
+    return np.stack([axis, second, np.cross(axis, second)])
 
 
 def _with_ball(common, rows, ball, way, share, step):

@@ -40,6 +40,7 @@ from qsmcmb.microbleeds.fit.shape_selection import (
     LARGE_PAIR_RADIUS_MM,
     MAX_CORE_RESIDUAL_RATIO,
     MAX_PAIR_CORE_RESIDUAL,
+    MODEL_SELECTION_SD_FRACTION,
     large_pair,
     residual_ratio,
     select_shape,
@@ -220,6 +221,9 @@ def describe_by_free_source(found: FitState) -> FitState:
     )
     changes = np.array([state.parameters[LAYOUT.total] - best.parameters[LAYOUT.total] for state in path])
     sd = float(np.sqrt((weight * changes**2).sum() / weight.sum()))
+    if not is_described(free):
+        change = float(free.parameters[LAYOUT.total] - found.parameters[LAYOUT.total])
+        sd = float(np.hypot(sd, MODEL_SELECTION_SD_FRACTION * change))
     return replace(free, model_selection_sd_ppm_mm3=sd, candidates=candidates)
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "LARGE_PAIR_RADIUS_MM",
     "MAX_CORE_RESIDUAL_RATIO",
     "MAX_PAIR_CORE_RESIDUAL",
+    "MODEL_SELECTION_SD_FRACTION",
     "large_pair",
     "residual_ratio",
     "select_shape",

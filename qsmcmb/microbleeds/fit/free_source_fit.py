@@ -169,15 +169,16 @@ def grow_free_source(state: FitState) -> list[FitState]:
 
 def _grown(state: FitState) -> FitState | None:
     """Return the best fit of one ball more; None where none explains more of the core."""
-    if state.core_residual() <= MIN_THOROUGH_CORE_RESIDUAL or is_described(state):
+    if state.core_residual() <= MIN_THOROUGH_CORE_RESIDUAL:
         return _best_growth(state, [QUICK_SPLITS])
     if len(state.rows) == 1:
-        # The first step decides in which minimum the others end.
+        # The first step decides in which minimum the others end. A half-described strong lesion spoils its own
+        # surroundings, which then are no measure for its core.
         ways = [QUICK_SPLITS, BESIDE, OPPOSITE]
         if state.core_residual() > MIN_LAYOUT_CORE_RESIDUAL:
             ways.append(None)
         return _best_growth(state, ways) or _best_growth(state, [THOROUGH_SPLITS])
-    ways = (QUICK_SPLITS, BESIDE, THOROUGH_SPLITS, OPPOSITE)
+    ways = [QUICK_SPLITS] if is_described(state) else [QUICK_SPLITS, BESIDE, THOROUGH_SPLITS, OPPOSITE]
     return next((found for way in ways if (found := _best_growth(state, [way])) is not None), None)
 
 

@@ -28,9 +28,11 @@ __all__ = ["asks_for_free_source", "grow_free_source", "is_described", "is_free"
 
 MAX_DESCRIBED_CORE_RESIDUAL = 0.45
 """Core residual, SDs, up to which a shape describes a lesion: balls described as balls leave 0.3 to 0.45."""
-MAX_CORE_TO_SURROUNDINGS = 1.15
+MAX_CORE_TO_SURROUNDINGS = 1.1
 """Ratio of the core residual to that of the surroundings up to which a shape describes a lesion, too: in poor tissue
 the core is no better described than what is around it."""
+STRONG_PPM_MM3 = 40.0
+"""Total susceptibility, ppm mm3, from which a lesion's field fills its patch."""
 MAX_SURROUNDINGS_RESIDUAL = 0.7
 """Residual of the surroundings, SDs, above which they are no measure for the core."""
 MIN_THOROUGH_CORE_RESIDUAL = 0.5
@@ -39,6 +41,8 @@ MIN_PRESENT_SD = 3.0
 """Least ratio of total susceptibility to sandwich SD for a shape to be looked for: noise has none."""
 MAX_BALLS = 8
 """Largest number of balls: it bounds the time; most lesions are described by two to six."""
+MAX_THOROUGH_BALLS = 4
+"""Largest number of balls to which another is added at any cost: of more, seven in ten such attempts failed."""
 MIN_BALL_COST_DROP = 20.0
 """Least drop of the cost for one more ball, squared SDs: the evidence that four more parameters must bring."""
 MAX_CORE_RATIO = 0.96
@@ -133,11 +137,15 @@ def asks_for_free_source(state: FitState) -> bool:
     bool
         Whether `grow_free_source` may find a better one.
     """
-    if state.core_residual() <= MAX_DESCRIBED_CORE_RESIDUAL or state.left_mask:
+    core, total = state.core_residual(), abs(float(state.parameters[LAYOUT.total]))
+    if core <= MAX_DESCRIBED_CORE_RESIDUAL or state.left_mask:
+        return False
+    # A strong lesion that is half described spoils its surroundings, too.
+    if is_described(state) and total < STRONG_PPM_MM3:
         return False
     if state.model.core_decay == SIGNAL_RETAINING_CORE:
         return False
-    return bool(abs(state.parameters[LAYOUT.total]) > MIN_PRESENT_SD * state.sandwich_sd())
+    return bool(total > MIN_PRESENT_SD * state.sandwich_sd())
 
 
 def grow_free_source(state: FitState) -> list[FitState]:
@@ -178,8 +186,10 @@ def _grown(state: FitState) -> FitState | None:
         if state.core_residual() > MIN_LAYOUT_CORE_RESIDUAL:
             ways.append(None)
         return _best_growth(state, ways) or _best_growth(state, [THOROUGH_SPLITS])
-    ways = [QUICK_SPLITS] if is_described(state) else [QUICK_SPLITS, BESIDE, THOROUGH_SPLITS, OPPOSITE]
-    return next((found for way in ways if (found := _best_growth(state, [way])) is not None), None)
+    better = _best_growth(state, [QUICK_SPLITS])
+    if better is None and len(state.rows) <= MAX_THOROUGH_BALLS and not is_described(state):
+        better = _best_growth(state, [THOROUGH_SPLITS])
+    return better
 
 
 def _best_growth(state: FitState, ways: Sequence[Growth | None]) -> FitState | None:
@@ -220,7 +230,7 @@ def _fit_growth(state: FitState, way: Growth | None) -> FitState:
     n_fitted = N_LAYOUTS_FITTED if way is None else way.n_fitted
     fitted = [minimise(model, p, max_iterations=FIRST_STEPS) for _, _, model, p in starts[:n_fitted]]
     best = min(fitted, key=lambda fit: fit.objective.cost)
-    return minimise(best.model, best.parameters, max_iterations=FURTHER_STEPS)
+    return minimise(best.model, best.parameters, max_cost=state.objective.cost, max_iterations=FURTHER_STEPS)
 
 
 def _growth_starts(state: FitState, way: Growth) -> Iterator[tuple[LesionModel, FloatArray]]:

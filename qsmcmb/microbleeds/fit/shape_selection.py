@@ -106,12 +106,6 @@ def select_shape(
         return ball
     tried = _fit_along_spheroid(ball, start)
     best = _best_shape(ball, tried)
-    if best is ball or best.core_residual() > MAX_PAIR_CORE_RESIDUAL:
-        tried += _fit_pairs(ball)
-        best = _best_shape(ball, tried)
-    if best.core_residual() > MAX_PAIR_CORE_RESIDUAL:
-        tried.append(_fit_large_pair(ball))
-        best = _best_shape(ball, tried)
     return ball.with_model_selection_sd(shape_choice_sd(ball, tried)) if best is ball else best
 
 

@@ -78,7 +78,11 @@ def print_claims(title: str, claims: list[Claim], note: str) -> None:
 
     Examples
     --------
-    >>> print_claims("Validation", claims, "Page: index.html")  # doctest: +SKIP
+    >>> from qsmcmb.validation.acceptance_criteria import Claim
+    >>> claim = Claim(source="goal", quantity="error (%)", published="2", here=1.5, low=0.0, high=2.0)
+    >>> print_claims("Validation", [claim], "Page: index.html")  # doctest: +NORMALIZE_WHITESPACE
+    source  quantity   published  here  limit   pass
+    goal    error (%)  2          1.5   0 to 2  yes
     """
     from qsmcmb.cli.console import print_table
 

@@ -134,6 +134,16 @@ class PhantomLesion(NamedTuple):
         return sum(largest.values())
 
     @property
+    def radius_mm(self) -> float:
+        """Radius of its largest body, mm."""
+        return max(b.radius_mm for b in self.balls)
+
+    @property
+    def dchi_ppm(self) -> float:
+        """Contrast, ppm: that of its first body, of an irregular shape the mean of the absolute one."""
+        return self.total_abs_ppm_mm3 / self.volume_mm3 if self.form else self.balls[0].dchi_ppm
+
+    @property
     def length_mm(self) -> float:
         """Largest distance of two points of its bodies, mm."""
         reach = [(np.array(b.centre_mm), b.radius_mm * b.stretch) for b in self.balls]

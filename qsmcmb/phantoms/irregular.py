@@ -7,7 +7,7 @@ cluster    3 to 7 overlapping balls of one radius, each beside an earlier one
 tube       overlapping balls along an arc, 2 to 3 times as long as wide: a stretch of a vessel's wall
 shell      a dark rim of haemosiderin around a paler core that keeps part of its signal
 slit       seven balls in a disc, 2 to 3 times as wide as thick: what a resorbed bleed leaves
-diffuse    susceptibility that falls off smoothly from the centre; the signal is kept, and decays in proportion to it
+diffuse    susceptibility that falls off smoothly from the centre, bright inside, with a decay in proportion to it
 unequal    two balls of different radius, contrast and decay that overlap or touch
 mixed      iron beside calcium: a paramagnetic and a diamagnetic ball that touch
 ========== ============================================================================================================
@@ -34,7 +34,7 @@ MAX_LENGTH_MM = 10.0
 body is made smaller at a higher contrast.
 """
 RELAXIVITY_HZ_PER_T_PPM = (46.0, 108.0)
-"""Range of R2* per field strength and susceptibility where signal is kept, 1/s per T and ppm. Its lower end is that of
+"""Range of R2* per field strength and susceptibility in bright bodies, 1/s per T and ppm. Its lower end is that of
 tissue's iron, 137 1/s per ppm at 3 T (Shin 2021, doi:10.1016/j.neuroimage.2021.118371); its upper end that of static
 dephasing around scattered grains, 2 pi / (9 sqrt 3) of gamma times 2 pi (Yablonskiy and Haacke 1994,
 doi:10.1002/mrm.1910320610): the signal that one small lesion takes away.

@@ -19,8 +19,7 @@ KINDS = ("microbleed", "calcification")
 
 
 def write_validation_page(out: Path, *, title: str = "qsmcmb: validation", lead: str = "") -> Path:
-    """Write OUT/index.html from OUT/claims.tsv, lesions.tsv and, where there are any, classes.tsv, shapes.tsv and
-    study.tsv.
+    """Write OUT/index.html from OUT/claims.tsv, lesions.tsv and, where there are any, classes, shapes and study.
 
     Parameters
     ----------

@@ -260,7 +260,7 @@ def _over_sessions(rows: Rows, values: FloatArray, sessions: tuple[str, ...]) ->
     for row, value in zip(rows, values, strict=True):
         tables.setdefault((row["head"], row["lesion"]), {})[row["session"]] = float(value)
     full = [[t[s] for s in sessions] for t in tables.values() if all(s in t for s in sessions)]
-    return np.array(full, dtype=float).reshape(-1, len(sessions))
+    return np.array(full, dtype=float).reshape(len(full), len(sessions))
 
 
 def cv_over(rows: Rows, name: str, sessions: tuple[str, ...] = ()) -> FloatArray:
@@ -282,9 +282,11 @@ def cv_over(rows: Rows, name: str, sessions: tuple[str, ...] = ()) -> FloatArray
 def total_cv(rows: Rows) -> FloatArray:
     """Return each lesion's coefficient of variation of the total susceptibility over sessions.
 
-    Of iron beside calcium it is relative to the integral of the absolute susceptibility.
+    Of iron beside calcium it is relative to the integral of the absolute susceptibility. One session has no spread.
     """
     names = tuple(dict.fromkeys(r["session"] for r in rows))
+    if len(names) < 2:
+        return np.empty(0)
     fraction = np.abs(column(rows, "truth_ppm_mm3")) / absolute_truth(rows)
     return np.asarray(
         cv_over(rows, "estimate_ppm_mm3", names) * _over_sessions(rows, fraction, names).mean(axis=1)

@@ -1,28 +1,28 @@
 """Fit of a free source: balls are added one by one while they explain more of the lesion's core.
 
 A lesion of no simple shape leaves a residual at its core. There the source becomes a sum of n balls (`FreeSource`).
-From n to n + 1 one ball is split in two: splits of several directions, shares and distances are compared by their
-cost, the best are fitted for a few steps, the best of these to the end (a greedy pursuit of a mixture; Li and Barron
-1999, Mixture density estimation, NIPS 12). A ball stays where the cost falls by MIN_BALL_COST_DROP and the residual
-falls at the core: one that only describes a vein nearby does not. All of it is done with the tissue's Gaussian process
-and coarse cells; the caller refines the result.
+Starts of more balls (`free_source_starts`) are compared by their cost, the best are fitted for a few steps, the best of
+these further (a greedy pursuit of a mixture; Li and Barron 1999, Mixture density estimation, NIPS 12). A ball stays
+where the cost falls by MIN_BALL_COST_DROP and the residual falls at the core: one that only describes a vein nearby
+does not. All of it is done with the tissue's Gaussian process and coarse cells; the caller refines the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from heapq import nsmallest
 from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.microbleeds.fit.free_source_starts import Start, balls_beside, lines_and_discs, splits
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState, minimise
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
 from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE
 from qsmcmb.microbleeds.signal.free_source import FreeSource
-from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.point_spread import COARSE_CELL_MM
-from qsmcmb.microbleeds.signal.source_shapes import AXES, LAYOUT, ROW_CENTRE, ROW_RADIUS, SPHEROID
-from qsmcmb.typing import FloatArray
+from qsmcmb.microbleeds.signal.source_shapes import LAYOUT, ROW_CENTRE, ROW_RADIUS, SPHEROID
 
 __all__ = ["asks_for_free_source", "grow_free_source", "is_described", "is_free"]
 
@@ -55,39 +55,27 @@ FIRST_STEPS, FURTHER_STEPS = 2, 5
 
 MIN_LAYOUT_CORE_RESIDUAL = 0.8
 """Core residual, SDs, above which lines and discs are tried in place of the ball: of them it is no part."""
-LINE = 2.0 * np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
-"""Centres of three touching balls in a line along the first axis, over their radius."""
-DISC = np.array([[0.0, 1.0, 1.0], [0.0, 1.0, -1.0], [0.0, -1.0, 1.0], [0.0, -1.0, -1.0]])
-"""Centres of four touching balls in a disc across the first axis, over their radius."""
-LAYOUT_TOTAL_RATIOS = (1.0, 1.7)
-"""Total susceptibility of lines and discs over that of the ball: a ball reads long bodies as half of themselves."""
-N_LAYOUTS_FITTED = 4
-"""Number of the best lines and discs that are fitted."""
 
 
 class Growth(NamedTuple):
-    """Ways in which a ball gets a neighbour, and how many of the best are fitted."""
+    """Way in which balls are added, and how many of its starts are fitted."""
 
-    shares: tuple[float, ...]
-    """Ratios of the new ball's total susceptibility to that of the ball beside which it is put."""
-    distances: tuple[float, ...]
-    """Distances of the two centres, over the sum of their radii; they touch at 1."""
+    starts: Callable[[FitState], Iterator[Start]]
+    """Starts of more balls from a fit."""
     n_fitted: int
-    """Number of the best that are fitted."""
-    splits: bool = True
-    """Whether the old ball loses what the new one has, so that total and centre of gravity stay; else it stays."""
-    sign: int = 1
-    """Sign of the new ball's susceptibility relative to the old one's."""
+    """Number of the starts of least cost that are fitted."""
 
 
-QUICK_SPLITS = Growth(shares=(0.3,), distances=(0.7, 1.2), n_fitted=2)
-"""Splits that are tried first."""
-THOROUGH_SPLITS = Growth(shares=(0.15, 0.5), distances=(0.6, 1.2), n_fitted=4)
-"""Splits that are tried where the former do not describe the core."""
-BESIDE = Growth(shares=(0.4,), distances=(1.1,), n_fitted=3, splits=False)
+QUICK_SPLITS = Growth(partial(splits, shares=(0.3,), distances=(0.7, 1.2)), n_fitted=2)
+"""Splits that are tried first: a third of a ball, overlapping and apart."""
+THOROUGH_SPLITS = Growth(partial(splits, shares=(0.15, 0.5), distances=(0.6, 1.2)), n_fitted=4)
+"""Splits that are tried where the former do not describe the core: a smaller part, and halves."""
+BESIDE = Growth(partial(balls_beside, sign=1), n_fitted=3)
 """Balls beside the fitted ones: where the fit has found a part of the lesion, the other part is no split of it."""
-OPPOSITE = Growth(shares=(0.4,), distances=(1.1,), n_fitted=3, splits=False, sign=-1)
+OPPOSITE = Growth(partial(balls_beside, sign=-1), n_fitted=3)
 """Balls of the opposite sign beside the fitted ones, such as calcium beside iron."""
+LINES_AND_DISCS = Growth(lines_and_discs, n_fitted=4)
+"""Several balls at once: what is long or flat is not reached ball by ball."""
 
 
 def is_free(state: FitState) -> bool:
@@ -176,15 +164,14 @@ def grow_free_source(state: FitState) -> list[FitState]:
 
 
 def _grown(state: FitState) -> FitState | None:
-    """Return the best fit of one ball more; None where none explains more of the core."""
+    """Return the best fit of more balls; None where none explains more of the core."""
     if state.core_residual() <= MIN_THOROUGH_CORE_RESIDUAL:
         return _best_growth(state, [QUICK_SPLITS])
     if len(state.rows) == 1:
-        # The first step decides in which minimum the others end. A half-described strong lesion spoils its own
-        # surroundings, which then are no measure for its core.
+        # The first step decides in which minimum the others end.
         ways = [QUICK_SPLITS, BESIDE, OPPOSITE]
         if state.core_residual() > MIN_LAYOUT_CORE_RESIDUAL:
-            ways.append(None)
+            ways.append(LINES_AND_DISCS)
         return _best_growth(state, ways) or _best_growth(state, [THOROUGH_SPLITS])
     better = _best_growth(state, [QUICK_SPLITS])
     if better is None and len(state.rows) <= MAX_THOROUGH_BALLS and not is_described(state):
@@ -192,7 +179,7 @@ def _grown(state: FitState) -> FitState | None:
     return better
 
 
-def _best_growth(state: FitState, ways: Sequence[Growth | None]) -> FitState | None:
+def _best_growth(state: FitState, ways: Sequence[Growth]) -> FitState | None:
     """Return the best fit of more balls by some ways; None where none explains more of the core."""
     fits = [fit for way in ways if _is_better(fit := _fit_growth(state, way), state)]
     return min(fits, key=lambda fit: fit.objective.cost, default=None)
@@ -220,89 +207,13 @@ def _first_fit(state: FitState) -> FitState:
     return minimise(*model.with_gp_prior(model.parameters_with_fitted_tissue(p, slopes=True)))
 
 
-def _fit_growth(state: FitState, way: Growth | None) -> FitState:
-    """Return the best fit of more balls by one way; None stands for lines and discs."""
-    made = _layout_starts(state) if way is None else _growth_starts(state, way)
-    starts = sorted(
-        ((evaluate_objective(model, p).cost, number, model, p) for number, (model, p) in enumerate(made)),
-        key=lambda start: start[:2],
+def _fit_growth(state: FitState, way: Growth) -> FitState:
+    """Return the best fit of more balls by one way."""
+    costs = (
+        (evaluate_objective(model, p).cost, number, model, p)
+        for number, (model, p) in enumerate(way.starts(state))
     )
-    n_fitted = N_LAYOUTS_FITTED if way is None else way.n_fitted
-    fitted = [minimise(model, p, max_iterations=FIRST_STEPS) for _, _, model, p in starts[:n_fitted]]
+    chosen = nsmallest(way.n_fitted, costs, key=lambda start: start[:2])
+    fitted = [minimise(model, p, max_iterations=FIRST_STEPS) for _, _, model, p in chosen]
     best = min(fitted, key=lambda fit: fit.objective.cost)
     return minimise(best.model, best.parameters, max_cost=state.objective.cost, max_iterations=FURTHER_STEPS)
-
-
-def _growth_starts(state: FitState, way: Growth) -> Iterator[tuple[LesionModel, FloatArray]]:
-    """Yield the models and parameters of one ball more."""
-    shape, p = state.model.shape, state.parameters
-    assert isinstance(shape, FreeSource)
-    tissue = p[shape.n_source_parameters :]
-    for ball in range(len(state.rows)):
-        grown = FreeSource((*shape.signs, way.sign * shape.signs[ball]))
-        model = state.model.with_shape(grown)
-        for share, distance, axis in _share_distance_axis(way):
-            common, strengths, centres = _with_ball(
-                p[: LAYOUT.n_common], state.rows, ball, way, share, distance * axis
-            )
-            source = grown.parameters(common, strengths, centres)
-            if way.splits:
-                yield model, np.concatenate([source, tissue])
-            else:
-                # The tissue has taken what the missing ball explains: it is fitted anew.
-                plain = model.parameters_with_fitted_tissue(np.concatenate([source, tissue]))
-                yield model, model.with_zero_processes(plain)
-
-
-def _layout_starts(state: FitState) -> Iterator[tuple[LesionModel, FloatArray]]:
-    """Yield lines of three balls and discs of four of one size, in place of one ball, in all directions."""
-    p, row = state.parameters, state.rows[0]
-    for unit in (LINE, DISC):
-        shape = FreeSource((1,) * len(unit))
-        model = state.model.with_shape(shape)
-        for axis in AXES:
-            turned = unit @ _frame(axis)
-            for total_ratio in LAYOUT_TOTAL_RATIOS:
-                common = p[: LAYOUT.n_common].copy()
-                common[LAYOUT.log_radius] += np.log(total_ratio) / 3
-                radius = float(np.exp(common[LAYOUT.log_radius])) * len(unit) ** (-1 / 3)
-                strengths = np.full(len(unit), row[0] * total_ratio / len(unit))
-                source = shape.parameters(common, strengths, row[ROW_CENTRE] + radius * turned)
-                tissue = p[state.model.n_source_parameters :]
-                plain = model.parameters_with_fitted_tissue(np.concatenate([source, tissue]))
-                yield model, model.with_zero_processes(plain)
-
-
-def _frame(axis: FloatArray) -> FloatArray:
-    """Return three unit vectors at right angles, the first along an axis."""
-    other = np.eye(3)[np.argmin(np.abs(axis))]
-    second = np.cross(axis, other)
-    second /= np.linalg.norm(second)
-    return np.stack([axis, second, np.cross(axis, second)])
-
-
-def _with_ball(common, rows, ball, way, share, step):
-    """Return common parameters, strengths and centres with a ball more beside ball number `ball`."""
-    row, strengths, centres = rows[ball], rows[:, 0].copy(), rows[:, ROW_CENTRE].copy()
-    kept = 1 - share if way.splits else 1.0
-    radii = row[ROW_RADIUS] * np.array([kept, share]) ** (1 / 3)
-    step = step * radii.sum()
-    strengths[ball] *= kept
-    if way.splits:
-        centres[ball] -= share * step
-    centre = centres[ball] + step
-    common = common.copy()
-    if not way.splits:
-        # The volume grows by that of the new ball.
-        volume = (rows[:, ROW_RADIUS] ** 3).sum()
-        common[LAYOUT.log_radius] += np.log1p(radii[1] ** 3 / volume) / 3
-    return common, np.append(strengths, way.sign * share * row[0]), np.vstack([centres, centre])
-
-
-def _share_distance_axis(way: Growth) -> Iterator[tuple[float, float, FloatArray]]:
-    """Yield share, distance and direction of each new ball; two equal halves need half of the directions."""
-    for share in way.shares:
-        directions: Sequence[FloatArray] = [*AXES] if share == 0.5 and way.splits else [*AXES, *-AXES]
-        for distance in way.distances:
-            for axis in directions:
-                yield share, distance, axis

@@ -31,8 +31,8 @@ def add(app: typer.Typer) -> None:
             list[str] | None, typer.Option(metavar="NAME", help="Only this experiment; may be repeated.")
         ] = None,
         shapes: Annotated[
-            str, typer.Option(metavar="NAME", help="Shapes of the microbleeds: mixed, regular or irregular.")
-        ] = "mixed",
+            str, typer.Option(metavar="NAME", help="Shapes of the microbleeds: all, regular or irregular.")
+        ] = "all",
         bids: Annotated[Path | None, typer.Option(metavar=FOLDER, help="Scans of a real phantom.")] = None,
         truth: Annotated[
             Path | None,

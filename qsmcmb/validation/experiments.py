@@ -49,7 +49,7 @@ deoxygenated blood.
 """
 
 
-SHAPES = {"mixed": 0.4, "regular": 0.0, "irregular": 1.0}
+SHAPES = {"all": 0.4, "regular": 0.0, "irregular": 1.0}
 """Mix of shapes to the fraction of microbleeds that are irregular; with calcifications it is more than a third of all
 lesions.
 """
@@ -147,14 +147,14 @@ QUICK = Size(heads=2, side_heads=1, lesions=10, scale=0.55)
 """Size of a trial run: minutes, and every experiment."""
 
 
-def all_experiments(size: Size, shapes: str = "mixed") -> tuple[Experiment, ...]:
+def all_experiments(size: Size, shapes: str = "all") -> tuple[Experiment, ...]:
     """Return the experiments at a size, the most important first.
 
     Parameters
     ----------
     size : Size
         How much is simulated.
-    shapes : {"mixed", "regular", "irregular"}, optional
+    shapes : {"all", "regular", "irregular"}, optional
         Which microbleeds of the experiments on lesions in heads have an irregular shape: two fifths, none, or all (and
         no lesion is a calcification).
 

@@ -92,7 +92,7 @@ class Validation(NamedTuple):
         return [c for c in self.claims if not c.passed]
 
 
-def choose(only: Sequence[str] = (), *, quick: bool = False, shapes: str = "mixed") -> tuple[Experiment, ...]:
+def choose(only: Sequence[str] = (), *, quick: bool = False, shapes: str = "all") -> tuple[Experiment, ...]:
     """Return the experiments of a run.
 
     Parameters
@@ -101,7 +101,7 @@ def choose(only: Sequence[str] = (), *, quick: bool = False, shapes: str = "mixe
         Names of experiments; all by default.
     quick : bool, optional
         Few, small heads.
-    shapes : {"mixed", "regular", "irregular"}, optional
+    shapes : {"all", "regular", "irregular"}, optional
         Shapes of the microbleeds.
 
     Returns

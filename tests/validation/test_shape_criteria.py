@@ -66,7 +66,7 @@ def test_goals_of_irregular_shapes_do_not_touch_those_of_regular_ones(lesion: Ro
 
 def test_mixes_of_shapes_keep_seeds_and_sizes() -> None:
     for size in (FULL, QUICK):
-        regular, mixed, irregular = (all_experiments(size, s) for s in ("regular", "mixed", "irregular"))
+        regular, mixed, irregular = (all_experiments(size, s) for s in ("regular", "all", "irregular"))
         assert all_experiments(size) == mixed
         for plain, some, whole in zip(regular, mixed, irregular, strict=True):
             assert (plain == some == whole) == (plain.name not in SHAPED)
@@ -82,7 +82,7 @@ def test_mixes_of_shapes_keep_seeds_and_sizes() -> None:
                         0,
                         1,
                     )
-    with pytest.raises(ConfigError, match="shapes 'round'; expected one of: mixed, regular, irregular"):
+    with pytest.raises(ConfigError, match="shapes 'round'; expected one of: all, regular, irregular"):
         choose(shapes="round")
 
 

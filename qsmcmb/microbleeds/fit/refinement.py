@@ -169,12 +169,19 @@ def refine_with_tissue_prior(
     start at the point and are compared near it: further out a sinus has more to say than the lesion.
     """
     found = fit_among_tissue(initial, acquisition)
-    if not is_simple:
+    if is_free(initial):
+        # Made by the calibration: its balls, and what else was compared, stay.
+        found = replace(
+            found,
+            candidates=initial.candidates,
+            model_selection_sd_ppm_mm3=initial.model_selection_sd_ppm_mm3,
+        )
+    elif not is_simple:
         found = describe_by_free_source(found)
+    if not is_free(found):
+        found = found.with_model_selection_sd(initial.model_selection_sd_ppm_mm3)
     if not _is_questionable(found):
-        if is_free(found):
-            return found
-        return found.with_model_selection_sd(initial.model_selection_sd_ppm_mm3)
+        return found
     nearby, small_balls = _fit_near_point(found)
     alternatives = [nearby, *small_balls]
     alternatives = [t for t in alternatives if _ends_near_point(t)] or alternatives
@@ -182,7 +189,7 @@ def refine_with_tissue_prior(
     choice = _choose(alternatives, shape_sd)
     if choice.best is nearby:
         # The same body as before: the fit to the wider ball holds.
-        sd = float(np.hypot(initial.model_selection_sd_ppm_mm3, choice.model_selection_sd_ppm_mm3))
+        sd = float(np.hypot(found.model_selection_sd_ppm_mm3, choice.model_selection_sd_ppm_mm3))
         return found.with_model_selection_sd(sd)
     sd = float(np.hypot(choice.model_selection_sd_ppm_mm3, _change_on_wider_patch(found, choice.best)))
     return choice.best.with_model_selection_sd(sd)

@@ -47,6 +47,9 @@ MIN_BALL_COST_DROP = 20.0
 """Least drop of the cost for one more ball, squared SDs: the evidence that four more parameters must bring."""
 MAX_CORE_RATIO = 0.96
 """Largest ratio of the core residual after a ball to that before: what lowers the cost elsewhere is no part of it."""
+MAX_EXTENT_RATIO = 2.2
+"""Largest distance of a body's furthest point from its centre, over the radius of its volume's ball. A straight rod
+three times as long as wide has 1.8, two touching balls 2^(2/3); what is beyond is another source, such as a vein."""
 START_REACH_RATIO = 1.5
 """Ratio of the reach of the divided cells to the radius of the volume's ball: the core of a body that is not round."""
 FIRST_STEPS, FURTHER_STEPS = 2, 5
@@ -94,13 +97,15 @@ def is_free(state: FitState) -> bool:
     return isinstance(state.model.shape, FreeSource)
 
 
-def is_described(state: FitState) -> bool:
+def is_described(state: FitState, *, max_core_residual: float = MAX_DESCRIBED_CORE_RESIDUAL) -> bool:
     """Return whether a fit's shape describes the lesion's core as well as its surroundings are described.
 
     Parameters
     ----------
     state : FitState
         A fit with the tissue's Gaussian process.
+    max_core_residual : float, optional
+        Core residual, SDs, that is low enough in any surroundings.
 
     Returns
     -------
@@ -108,7 +113,7 @@ def is_described(state: FitState) -> bool:
         False where the core keeps a residual that noise and tissue do not explain.
     """
     surroundings = min(state.surroundings_residual(), MAX_SURROUNDINGS_RESIDUAL)
-    largest = max(MAX_DESCRIBED_CORE_RESIDUAL, MAX_CORE_TO_SURROUNDINGS * surroundings)
+    largest = max(max_core_residual, MAX_CORE_TO_SURROUNDINGS * surroundings)
     return state.core_residual() <= largest
 
 
@@ -189,7 +194,8 @@ def _is_better(new: FitState, old: FitState) -> bool:
     """Whether a fit of one more ball explains more, and more of the core."""
     drop = old.objective.cost - new.objective.cost
     core_ratio = new.core_residual() / max(old.core_residual(), 1e-9)
-    return drop > MIN_BALL_COST_DROP and core_ratio < MAX_CORE_RATIO and not new.left_mask
+    compact = new.extent_mm < MAX_EXTENT_RATIO * new.source.radius_mm
+    return drop > MIN_BALL_COST_DROP and core_ratio < MAX_CORE_RATIO and compact and not new.left_mask
 
 
 def _first_fit(state: FitState) -> FitState:

@@ -66,7 +66,7 @@ outside the mask it is at most 0.04, of each ball of a real pair at the mask's e
 
 
 class Candidate(NamedTuple):
-    """What one shape, of those that were compared, says of a lesion."""
+    """Fit of one shape, of those that were compared."""
 
     shape: str
     """Name of the shape."""

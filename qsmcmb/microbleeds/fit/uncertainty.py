@@ -62,6 +62,9 @@ DESCRIBED_CORE_RESIDUAL = 0.4
 CORE_DISCREPANCY_SD_FRACTION = 0.033
 """Rise of the discrepancy SD with the core residual above that, ratio to the sum of |M_i| per SD: set on these heads,
 too."""
+MAX_UNFLAGGED_CORE_RESIDUAL = 0.6
+"""Core residual, SDs, up to which a lesion counts as described in the table: below it totals of balls, pairs and free
+sources were right within their intervals."""
 MAX_RADIUS_FRACTION = 0.99
 """Fraction of the largest radius from which a fit counts as stopped by it."""
 
@@ -168,7 +171,7 @@ def summarise_fit(state: FitState, reference_patches: Sequence[Patch] = ()) -> L
         discrepancy_sd_ppm_mm3=discrepancy_sd,
         residual=state.residual,
         core_residual=state.core_residual(),
-        is_described=is_described(state),
+        is_described=is_described(state, max_core_residual=MAX_UNFLAGGED_CORE_RESIDUAL),
         psf_width2=state.psf_width2,
         decay_hz=state.decay_hz,
         state=state.without_cache(),

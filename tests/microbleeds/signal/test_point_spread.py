@@ -144,7 +144,8 @@ def test_what_was_asked_for_last_is_not_mixed_up() -> None:
     for question in asked:
         *given, derivatives = question
         found = spread.factor(*given, derivatives=derivatives)
-        np.testing.assert_array_equal(found, fresh(*question))
+        # With derivatives and without the phases of several balls are added in another order, in single precision.
+        np.testing.assert_allclose(found, fresh(*question), atol=2e-6)
         assert len(found) == (8 if derivatives else 1)
     # The same rows are another body in another shape: a pair in the place of a ball is asked for by its rows.
     p = np.array([2.0, *SMALL_BALL.centre_mm, np.log(0.6), 0.2, np.log(90.0), 0.4, 0.0, 0.3])

@@ -62,6 +62,9 @@ DESCRIBED_CORE_RESIDUAL = 0.4
 CORE_DISCREPANCY_SD_FRACTION = 0.033
 """Rise of the discrepancy SD with the core residual above that, ratio to the sum of |M_i| per SD: set on these heads,
 too."""
+MIN_LOST_CORE_RESIDUAL, LOST_SHAPE_SD_FRACTION = 0.8, 0.2
+"""Core residual, SDs, above which a simple shape that no free source could better may have missed a part of the lesion,
+and the discrepancy SD that it then has, ratio to the sum of |M_i|: such lesions read up to 50 % wrong."""
 MAX_UNFLAGGED_CORE_RESIDUAL = 0.6
 """Core residual, SDs, up to which a lesion counts as described in the table: below it totals of balls, pairs and free
 sources were right within their intervals."""
@@ -185,6 +188,8 @@ def _discrepancy_sd(state: FitState) -> float:
     """
     rise = CORE_DISCREPANCY_SD_FRACTION * max(state.core_residual() - DESCRIBED_CORE_RESIDUAL, 0.0)
     own = FREE_SOURCE_SD_FRACTION if is_free(state) else 0.0
+    if not is_free(state) and state.core_residual() > MIN_LOST_CORE_RESIDUAL and not is_described(state):
+        own = LOST_SHAPE_SD_FRACTION
     return float(np.hypot(rise, own) * np.abs(state.rows[:, 0]).sum())
 
 

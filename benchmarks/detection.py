@@ -22,7 +22,7 @@ def main() -> None:
     """Insert, run, fit the curve."""
     from qsmcmb.microbleeds.detection.detection_curve import fit_detection_curve
     from qsmcmb.phantoms.anatomy import make_anatomy
-    from qsmcmb.phantoms.lesions import draw_lesions
+    from qsmcmb.phantoms.draw import draw_lesions
     from qsmcmb.phantoms.recipe import read_recipe
     from qsmcmb.phantoms.tissue_scan import TissueScan
     from qsmcmb.pipeline.subject import run_scan

@@ -79,7 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Examples
     --------
-    >>> main(["methods", "swi", "--json"])  # doctest: +SKIP
+    >>> main(["methods", "nonesuch"])
+    Traceback (most recent call last):
+    SystemExit: 2
     """
     sys.exit(run_command(sys.argv[1:] if arguments is None else arguments))
 

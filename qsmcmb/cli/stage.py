@@ -91,7 +91,13 @@ def write_stage(path: Path, data: AnyArray, grid: Grid, *, units: str, stage: St
 
     Examples
     --------
-    >>> write_stage(Path("chi.nii.gz"), chi_ppm, grid, units="ppm")  # doctest: +SKIP
+    >>> import tempfile
+    >>> import numpy as np
+    >>> grid = Grid.isotropic((4, 4, 4), 1.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_stage(Path(folder) / "chi.nii.gz", np.zeros(grid.shape, np.float32), grid, units="ppm")
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['chi.json', 'chi.nii.gz']
     """
     from qsmcmb.core.software import software_versions
     from qsmcmb.io.derivatives import software_record, write_single

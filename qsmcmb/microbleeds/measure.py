@@ -215,7 +215,10 @@ def _fit_all(
             state = states[i]
             if state is not None:
                 neighbours = _neighbour_factor(i, np.flatnonzero(in_reach[i]), positions_mm, states)
-                fit = _refine(job, state, calibration.acquisition, neighbours)
+                # Neighbours change what a lesion's shape is: only a lone lesion's free source still holds.
+                free = calibration.free_fits.get(i) if neighbours is None else None
+                simple = neighbours is None and i in calibration.free_fits and free is None
+                fit = _refine(job, free or state, calibration.acquisition, neighbours, is_simple=simple)
                 refined[i] = fit
                 # Later lesions of the group see this one as refined.
                 states[i] = fit.fit.state
@@ -232,14 +235,19 @@ def _fit_all(
 
 
 def _refine(
-    job: _Job, state: FitState, acquisition: Acquisition, neighbours: ComplexArray | None
+    job: _Job,
+    state: FitState,
+    acquisition: Acquisition,
+    neighbours: ComplexArray | None,
+    *,
+    is_simple: bool,
 ) -> _RefinedFit:
     """Return the final fit of one lesion beside its neighbours, and the veins that explain the scan better."""
     if neighbours is not None:
         # The initial fit knew no neighbours: the shape is chosen anew with their signal in the model.
         patch = state.model.patch.with_acquisition(acquisition)
         state = select_shape(patch, state.source, neighbours=neighbours, core_decay=state.model.core_decay)
-    refined = refine_with_tissue_prior(state, acquisition)
+    refined = refine_with_tissue_prior(state, acquisition, is_simple=is_simple)
     # By the residual's SD alone: a vein fits poorly as a lesion, and the whole SD would hide it.
     significant = abs(refined.source.total_chi_ppm_mm3) > MIN_SIGNIFICANCE * refined.sandwich_sd()
     vein, adjacent_vein = find_vein(refined) if significant else None, None

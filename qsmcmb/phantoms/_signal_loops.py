@@ -39,15 +39,35 @@ def _field_at(x: Any, y: Any, z: Any, dipoles: Any, b0_dir: Any) -> Any:
 
 
 @compiled
+def _holds(body: Any, x: Any, y: Any, z: Any) -> Any:
+    """Say whether a body holds a point."""
+    dx, dy, dz = x - body[0], y - body[1], z - body[2]
+    along = dx * body[3] + dy * body[4] + dz * body[5]
+    across2 = max(dx * dx + dy * dy + dz * dz - along * along, 0.0)
+    return along * along / body[6] ** 2 + across2 / body[7] ** 2 <= 1
+
+
+@compiled
 def _body_at(x: Any, y: Any, z: Any, bodies: Any) -> Any:
-    """Return the index of the body that holds a point, -1 for none."""
+    """Return the index of the first body that holds a point, -1 for none."""
     for n in range(bodies.shape[0]):
-        dx, dy, dz = x - bodies[n, 0], y - bodies[n, 1], z - bodies[n, 2]
-        along = dx * bodies[n, 3] + dy * bodies[n, 4] + dz * bodies[n, 5]
-        across2 = max(dx * dx + dy * dy + dz * dz - along * along, 0.0)
-        if along * along / bodies[n, 6] ** 2 + across2 / bodies[n, 7] ** 2 <= 1:
+        if _holds(bodies[n], x, y, z):
             return n
     return -1
+
+
+@compiled
+def _field_inside(x: Any, y: Any, z: Any, dipoles: Any, bodies: Any, b0_dir: Any) -> Any:
+    """Return the field (ppm) at a point inside a body: that of the bodies that don't hold it.
+
+    A ball leaves no field in its own inside, the sphere of Lorentz taken out. Columns of `dipoles` are strength, centre
+    and the index of the body.
+    """
+    total = 0.0
+    for n in range(dipoles.shape[0]):
+        if not _holds(bodies[int(dipoles[n, 4])], x, y, z):
+            total += _field_at(x, y, z, dipoles[n : n + 1], b0_dir)
+    return total
 
 
 @compiled(parallel=True)
@@ -64,13 +84,12 @@ def add_dipoles(field: Any, x: Any, y: Any, z: Any, dipoles: Any, b0_dir: Any, i
 
 @compiled
 def _add_point(sums: Any, body: Any, bodies: Any, field_ppm: Any, turns: Any) -> None:
-    """Add the signal of one point, all echoes: that inside a body, or unit signal turned by the field."""
+    """Add the signal of one point, all echoes, turned by the field: that inside a body, or unit signal."""
     for e in range(sums.size):
-        if body >= 0:
-            sums[e] += bodies[body, 8 + e]
-        else:
+        size = bodies[body, 8 + e] if body >= 0 else 1.0
+        if size > 0:
             angle = turns[e] * field_ppm
-            sums[e] += complex(math.cos(angle), math.sin(angle))
+            sums[e] += complex(size * math.cos(angle), size * math.sin(angle))
 
 
 @compiled(parallel=True)
@@ -79,8 +98,9 @@ def lesion_factor(
 ) -> None:
     """Fill `out` (echo, x, y, z) with the lesion's factor on the signal, averaged over points within each voxel.
 
-    `steps` (3, n) are the points' offsets along each axis (mm); `bodies` rows are centre, unit axis, half length along
-    and across it (mm), signal inside at each echo; `geometry` is B0's direction, then each echo's phase (rad) of 1 ppm.
+    `steps` (3, n) are the points' offsets along each axis (mm); `dipoles` rows are strength (ppm mm3), centre and the
+    index of the body; `bodies` rows are centre, unit axis, half length along and across it (mm), signal inside at each
+    echo, from the inside out; `geometry` is B0's direction, then each echo's phase (rad) of 1 ppm.
     """
     count = steps.shape[1]
     for i in prange(x.size):
@@ -93,7 +113,11 @@ def lesion_factor(
                     py = y[j] + steps[1, sub // count % count]
                     pz = z[k] + steps[2, sub % count]
                     body = _body_at(px, py, pz, bodies)
-                    field_ppm = 0.0 if body >= 0 else _field_at(px, py, pz, dipoles, geometry)
+                    field_ppm = 0.0
+                    if body < 0:
+                        field_ppm = _field_at(px, py, pz, dipoles, geometry)
+                    elif bodies[body, 8] > 0:
+                        field_ppm = _field_inside(px, py, pz, dipoles, bodies, geometry)
                     _add_point(sums, body, bodies, field_ppm, geometry[3:])
                 for e in range(out.shape[0]):
                     out[e, i, j, k] = sums[e] / count**3

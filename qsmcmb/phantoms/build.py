@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from qsmcmb.phantoms.anatomy import Anatomy, make_anatomy
-from qsmcmb.phantoms.lesions import PhantomLesion, draw_lesions
+from qsmcmb.phantoms.draw import draw_lesions
+from qsmcmb.phantoms.lesions import PhantomLesion
 from qsmcmb.phantoms.recipe import Recipe
 from qsmcmb.phantoms.scanner import pose_of
 from qsmcmb.phantoms.tissue_scan import TissueScan
@@ -123,6 +124,8 @@ def build_phantom(recipe: Recipe, *, report: Report | None = None) -> list[Phant
 def checksum_of(recipe: Recipe) -> str:
     """Return the checksum of the truth of all sessions, rounded to what the tables show.
 
+    Of lesions of an irregular shape it holds each body, too.
+
     Parameters
     ----------
     recipe : Recipe
@@ -146,6 +149,13 @@ def checksum_of(recipe: Recipe) -> str:
         digest.update(repr(tube).encode())
     for protocol in recipe.sessions:
         for row in truth_rows(lesions, pose_of(recipe, protocol)):
-            cells = (f"{v:.3f}" if isinstance(v, float) else str(v) for v in row)
-            digest.update(("\t".join(cells) + "\n").encode())
+            # The column that was added last follows from the bodies.
+            digest.update(_line(row[:-1]))
+    for ball in (b for lesion in lesions if lesion.form for b in lesion.balls):
+        digest.update(_line((*ball.centre_mm, *ball[1:3], *ball[5:])))
     return digest.hexdigest()
+
+
+def _line(values: tuple[float | str, ...]) -> bytes:
+    """Return values as a line of a table, as they are hashed."""
+    return ("\t".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in values) + "\n").encode()

@@ -1,4 +1,4 @@
-"""Lesions of a phantom: balls, pairs of balls and ellipsoids with the exact field of dipoles outside, and mimics."""
+"""Lesions of a phantom: bodies whose field outside is exactly that of dipoles, and lesions made of them."""
 
 from __future__ import annotations
 
@@ -7,24 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import roots_jacobi
 
-from qsmcmb.errors import ConfigError
-from qsmcmb.phantoms.anatomy import AIR_PPM
-from qsmcmb.phantoms.recipe import GivenLesion, LesionRecipe
 from qsmcmb.typing import FloatArray
 
 __all__ = (
     "Ball",
     "PhantomLesion",
     "ball_field",
-    "draw_lesions",
 )
 
-STRETCH = (1.3, 2.0)
-"""Range of the ratio of length to width of ellipsoids: from hardly longer than a ball to twice as long."""
-IRON_PPM = (0.1, 0.25)
-"""Range of the susceptibility of iron deposits, ppm: that of the deep nuclei and above."""
-IRON_SIGNAL = 0.7
-"""Ratio of the signal inside iron deposits to that of the tissue: they darken little beside their decay."""
+MIXED = "mixed"
+"""Irregular shape with bodies of either sign, which do not overlap."""
 FOCAL_POINTS = 8
 """Dipoles on the focal line of an ellipsoid. Of one twice as long as wide, eight Gauss nodes give the field within 0.4
 % at its tip and within 0.04 % a fifth further out.
@@ -49,7 +41,9 @@ class Ball(NamedTuple):
     signal : float, optional
         Ratio of the signal inside to that of the tissue, at TE 0.
     decay_hz : float, optional
-        R2* inside above the tissue's, 1/s.
+        R2* inside above the tissue's, 1/s, at any field strength.
+    decay_hz_per_tesla : float, optional
+        R2* inside above that, 1/s per T of field strength, as of iron.
 
     Examples
     --------
@@ -64,6 +58,7 @@ class Ball(NamedTuple):
     stretch: float = 1.0
     signal: float = 0.0
     decay_hz: float = 0.0
+    decay_hz_per_tesla: float = 0.0
 
     @property
     def total_chi_ppm_mm3(self) -> float:
@@ -102,7 +97,10 @@ class PhantomLesion(NamedTuple):
     kind : str
         ``microbleed``, ``calcification``, ``iron``, ``air``, ``flow-void`` or ``haematoma``.
     balls : tuple of Ball
-        Its bodies: one, or two that touch.
+        Its bodies: one, two that touch, or those of an irregular shape, which may overlap. Where they do, contrasts
+        add, and the signal is that of the first listed.
+    form : str, optional
+        Name of an irregular shape.
 
     Examples
     --------
@@ -112,11 +110,44 @@ class PhantomLesion(NamedTuple):
 
     kind: str
     balls: tuple[Ball, ...]
+    form: str = ""
 
     @property
     def total_chi_ppm_mm3(self) -> float:
-        """Total susceptibility of all bodies, ppm mm3."""
+        """Total susceptibility of all bodies, of either sign, ppm mm3."""
         return float(sum(b.total_chi_ppm_mm3 for b in self.balls))
+
+    @property
+    def total_abs_ppm_mm3(self) -> float:
+        """Integral of the absolute susceptibility, ppm mm3: more than the total's where iron lies beside calcium."""
+        if self.form == MIXED:
+            return float(sum(abs(b.total_chi_ppm_mm3) for b in self.balls))
+        return abs(self.total_chi_ppm_mm3)
+
+    @property
+    def volume_mm3(self) -> float:
+        """Sum of the bodies' volumes, mm3; of bodies around one centre that of the largest."""
+        largest: dict[tuple[float, float, float], float] = {}
+        for ball in self.balls:
+            volume_mm3 = 4 / 3 * np.pi * ball.radius_mm**3 * ball.stretch
+            largest[ball.centre_mm] = max(largest.get(ball.centre_mm, 0.0), volume_mm3)
+        return sum(largest.values())
+
+    @property
+    def radius_mm(self) -> float:
+        """Radius of its largest body, mm."""
+        return max(b.radius_mm for b in self.balls)
+
+    @property
+    def dchi_ppm(self) -> float:
+        """Contrast, ppm: that of its first body, of an irregular shape the mean of the absolute one."""
+        return self.total_abs_ppm_mm3 / self.volume_mm3 if self.form else self.balls[0].dchi_ppm
+
+    @property
+    def length_mm(self) -> float:
+        """Largest distance of two points of its bodies, mm."""
+        reach = [(np.array(b.centre_mm), b.radius_mm * b.stretch) for b in self.balls]
+        return max(float(np.linalg.norm(c - d)) + r + s for c, r in reach for d, s in reach)
 
     @property
     def centre_mm(self) -> FloatArray:
@@ -127,146 +158,12 @@ class PhantomLesion(NamedTuple):
 
     @property
     def shape(self) -> str:
-        """Shape in the truth table: ``sphere``, ``two`` or ``ellipsoid``."""
+        """Shape in the truth table: ``sphere``, ``two``, ``ellipsoid`` or that of an irregular one."""
+        if self.form:
+            return self.form
         if len(self.balls) > 1:
             return "two"
         return "sphere" if self.balls[0].stretch == 1 else "ellipsoid"
-
-
-def draw_lesions(
-    recipe: LesionRecipe, positions_mm: FloatArray, rng: np.random.Generator
-) -> tuple[PhantomLesion, ...]:
-    """Draw the lesions of a phantom.
-
-    Parameters
-    ----------
-    recipe : LesionRecipe
-        How many, how strong, how far apart.
-    positions_mm : ndarray of shape (n, 3)
-        Where lesions may lie, head mm; taken at random.
-    rng : Generator
-        Seeded.
-
-    Returns
-    -------
-    tuple of PhantomLesion
-        Lesions, head mm.
-
-    Raises
-    ------
-    ConfigError
-        There is no room for so many, or a lesion that is written out lacks a key.
-
-    Examples
-    --------
-    >>> recipe = LesionRecipe(microbleeds=1, distribution="log-uniform", range_ppm_mm3=(2.0, 4.0))
-    >>> lesion, = draw_lesions(recipe, np.zeros((1, 3)), np.random.default_rng(1))
-    >>> 2 <= lesion.total_chi_ppm_mm3 <= 4
-    True
-    """
-    if recipe.distribution == "given":
-        return tuple(_given(row) for row in recipe.given)
-    kinds = [
-        *["microbleed"] * recipe.microbleeds, *["calcification"] * recipe.calcifications, *["iron"] * recipe.iron,
-        *["air"] * recipe.air, *["flow-void"] * recipe.flow_voids,
-    ]  # fmt: skip
-    lesions: list[PhantomLesion] = []
-    order = iter(rng.permutation(len(positions_mm)))
-    for number, kind in enumerate(kinds):
-        while True:
-            index = next(order, None)
-            if index is None:
-                raise ConfigError(
-                    f"lesions: {len(kinds)} do not fit {recipe.apart_mm:g} mm apart; expected fewer or closer"
-                )
-            position = positions_mm[index]
-            if all(np.linalg.norm(position - other.centre_mm) > recipe.apart_mm for other in lesions):
-                break
-        if recipe.jitter_mm:
-            position = position + rng.uniform(-recipe.jitter_mm, recipe.jitter_mm, 3)
-        lesions.append(_draw(kind, position, _total_chi(recipe, number, len(kinds), rng), recipe, rng))
-    return tuple(lesions)
-
-
-def _total_chi(recipe: LesionRecipe, number: int, count: int, rng: np.random.Generator) -> float:
-    """Return the total susceptibility, ppm mm3, of the lesion of a number."""
-    low, high = recipe.range_ppm_mm3
-    if recipe.distribution == "series":
-        return float(low * (high / low) ** (number / max(count - 1, 1)))
-    if recipe.distribution == "log-uniform":
-        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    total_chi = 0.0
-    while not low <= total_chi <= high:
-        total_chi = recipe.median_ppm_mm3 * float(np.exp(recipe.sigma_ln * rng.standard_normal()))
-    return total_chi
-
-
-def _draw(
-    kind: str, position: FloatArray, total_chi: float, recipe: LesionRecipe, rng: np.random.Generator
-) -> PhantomLesion:
-    """Return a lesion of a kind at a position: a ball, two balls or an ellipsoid by chance."""
-    dchi = float(np.exp(rng.uniform(*np.log(recipe.dchi_ppm))))
-    direction = rng.standard_normal(3)
-    direction = direction / np.linalg.norm(direction)
-    chance = rng.random()
-    if kind in ("iron", "air", "flow-void"):
-        return PhantomLesion(kind, (_mimic(kind, position, total_chi, rng),))
-    dchi = dchi if kind == "microbleed" else -dchi
-    if recipe.two_balls <= chance < recipe.two_balls + recipe.ellipsoids:
-        stretch = float(rng.uniform(*STRETCH))
-        radius = _radius(total_chi / stretch, dchi)
-        ball = Ball(
-            centre_mm=_triple(position),
-            radius_mm=radius,
-            dchi_ppm=dchi,
-            axis=_triple(direction),
-            stretch=stretch,
-        )
-        return PhantomLesion(kind, (ball,))
-    two = chance < recipe.two_balls
-    radius = _radius(total_chi / 2 if two else total_chi, dchi)
-    shifts = (-radius, radius) if two else (0.0,)
-    centres = [_triple(position + s * direction) for s in shifts]
-    return PhantomLesion(kind, tuple(Ball(centre_mm=c, radius_mm=radius, dchi_ppm=dchi) for c in centres))
-
-
-def _mimic(kind: str, position: FloatArray, total_chi: float, rng: np.random.Generator) -> Ball:
-    """Return the body of a mimic: an air bubble, an iron deposit, or a void without a field."""
-    centre = _triple(position)
-    if kind == "air":
-        return Ball(centre_mm=centre, radius_mm=_radius(total_chi, AIR_PPM), dchi_ppm=AIR_PPM)
-    if kind == "iron":
-        dchi = float(rng.uniform(*IRON_PPM))
-        return Ball(centre_mm=centre, radius_mm=_radius(total_chi, dchi), dchi_ppm=dchi, signal=IRON_SIGNAL)
-    return Ball(centre_mm=centre, radius_mm=float(rng.uniform(0.8, 2.0)), dchi_ppm=0.0)
-
-
-def _given(row: GivenLesion) -> PhantomLesion:
-    """Return a lesion that a recipe writes out."""
-    try:
-        radius, dchi = float(row["radius_mm"]), float(row["dchi_ppm"])
-        centre = np.asarray(row["centre_mm"], dtype=float)
-    except KeyError as error:
-        raise ConfigError(f"lesions.given: no {error}; expected centre_mm, radius_mm and dchi_ppm") from error
-    shift = 0.5 * float(row.get("apart_mm", 0.0))
-    axis = np.asarray(row.get("axis", (0.0, 0.0, 1.0)), dtype=float)
-    centres = [centre - shift * axis, centre + shift * axis] if shift else [centre]
-    ball = Ball(
-        centre_mm=_triple(centre), radius_mm=radius, dchi_ppm=dchi, signal=float(row.get("signal", 0.0)),
-        decay_hz=float(row.get("decay_hz", 0.0)),
-    )  # fmt: skip
-    kind = row.get("kind", "microbleed" if dchi > 0 else "calcification")
-    return PhantomLesion(kind, tuple(ball._replace(centre_mm=_triple(c)) for c in centres))
-
-
-def _radius(total_chi: float, dchi: float) -> float:
-    """Return the radius, mm, of a ball of a total susceptibility and a contrast."""
-    return float((3 * total_chi / (4 * np.pi * abs(dchi))) ** (1 / 3))
-
-
-def _triple(point: FloatArray) -> tuple[float, float, float]:
-    """Return a point as a tuple."""
-    return float(point[0]), float(point[1]), float(point[2])
 
 
 def ball_field(offset_mm: FloatArray, ball: Ball, b0_dir: FloatArray) -> FloatArray:

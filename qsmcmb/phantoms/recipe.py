@@ -26,6 +26,8 @@ KINDS = ("head", "spheres")
 """Kinds of phantoms."""
 DISTRIBUTIONS = ("lognormal", "log-uniform", "series", "given")
 """Ways to draw total susceptibilities."""
+IRREGULAR_SHAPES = ("cluster", "tube", "shell", "slit", "diffuse", "unequal", "mixed")
+"""Irregular shapes of microbleeds: `qsmcmb.phantoms.irregular` says what each is."""
 FILTERS = ("none", "hamming", "tukey")
 """Filters over the acquired k-space."""
 
@@ -94,6 +96,11 @@ class LesionRecipe:
         Fraction of the lesions that are two touching balls.
     ellipsoids : float, optional
         Fraction of the lesions that are prolate ellipsoids, 1.3 to 2 times as long as wide.
+    irregular : float, optional
+        Fraction of the microbleeds that have an irregular shape, 0 to 1; the others, and where all lie and how strong
+        they are, do not depend on it.
+    irregular_shapes : tuple of str, optional
+        Irregular shapes, each as often as the others; all by default.
     iron : int, optional
         Number of mimics that are iron deposits with most of their signal.
     air : int, optional
@@ -122,6 +129,8 @@ class LesionRecipe:
     dchi_ppm: tuple[float, float] = (0.6, 3.0)
     two_balls: float = 0.25
     ellipsoids: float = 0.0
+    irregular: float = 0.0
+    irregular_shapes: tuple[str, ...] = IRREGULAR_SHAPES
     iron: int = 0
     air: int = 0
     flow_voids: int = 0
@@ -355,6 +364,13 @@ def _build(name: str, tables: dict[str, Any]) -> Recipe:
     recipe = Recipe(name=name, lesions=lesions, sessions=sessions, tubes=tubes, **_tuples(tables))
     _check_word(name, "kind", recipe.kind, KINDS)
     _check_word(name, "lesions.distribution", lesions.distribution, DISTRIBUTIONS)
+    for shape in lesions.irregular_shapes:
+        _check_word(name, "lesions.irregular_shapes", shape, IRREGULAR_SHAPES)
+    if not 0 <= lesions.irregular <= 1 or not lesions.irregular_shapes:
+        raise ConfigError(
+            f"{name}: lesions.irregular = {lesions.irregular:g} of {len(lesions.irregular_shapes)} shapes; "
+            "expected 0 to 1 of at least one"
+        )
     for session in sessions:
         _check_word(name, "sessions.window", session.window, FILTERS)
     return recipe

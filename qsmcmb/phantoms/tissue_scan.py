@@ -203,7 +203,8 @@ class TissueScan:
         inside = _field(np.where(volumes.brain, volumes.chi_ppm, 0), self._fine)
         for lesion in lesions:
             # The phase of a turn that is small everywhere is the field, averaged over the fine voxel.
-            core, factor = self._insert(inside, lesion, np.array([[0.0], [SMALL_TURN_RAD]]), NEGLIGIBLE_PPM)
+            small = np.array([[0.0], [SMALL_TURN_RAD]])
+            core, factor = self._insert(inside, _all_bright(lesion), small, NEGLIGIBLE_PPM)
             inside[core] += factor[0].imag / np.float32(SMALL_TURN_RAD)
             _add_bodies(chi, lesion, self.grid, self.pose)
         brain = sample_mask(volumes.brain, self.grid)
@@ -241,16 +242,19 @@ class TissueScan:
 
         `echoes` (2, n) are echo times (s) and the phase of 1 ppm at each (rad).
         """
-        te_s, turns = echoes
+        turns = echoes[1]
         fine = self._fine
         size = np.array(fine.voxel_size_mm)
         centre = fine.to_voxel(self.pose.to_world(lesion.centre_mm[None]))[0]
-        dipoles, bodies = _in_voxel_axes(lesion, fine, self.pose, te_s)
-        strength = abs(lesion.total_chi_ppm_mm3) / (2 * np.pi)
-        far = (strength / negligible_ppm) ** (1 / 3)
+        dipoles, bodies = _in_voxel_axes(lesion, fine, self.pose, echoes)
+        strength = lesion.total_abs_ppm_mm3 / (2 * np.pi)
+        # Parts of an irregular shape may lie far from its centre.
+        spread = float(np.linalg.norm(bodies[:, :3], axis=1).max()) if lesion.form else 0.0
+        far = (strength / negligible_ppm) ** (1 / 3) + spread
         extent = np.linalg.norm(bodies[:, :3], axis=1) + bodies[:, 6]
         least, most = MIN_NEAR_MM, max(MAX_NEAR_MM, extent.max() + MAX_MARGIN_MM)
-        reach = float(np.clip((3 * strength * max(turns) * size.max() / SMOOTH_RAD) ** 0.25, least, most))
+        smooth = (3 * strength * max(turns) * size.max() / SMOOTH_RAD) ** 0.25
+        reach = float(np.clip(smooth, least, most)) + spread
         reach = max(reach, float(extent.max()) + float(size.max()))
         box, axes = _box(centre, max(far, reach), fine)
         core, core_axes = _box(centre, reach, fine)
@@ -281,20 +285,33 @@ def _box(
 
 
 def _in_voxel_axes(
-    lesion: PhantomLesion, grid: Grid, pose: Pose, te_s: FloatArray
+    lesion: PhantomLesion, grid: Grid, pose: Pose, echoes: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return dipoles (n, 4) and bodies (m, 8 + echoes) of a lesion in mm along the voxel axes, from its centre."""
+    """Return dipoles (n, 5) and bodies (m, 8 + echoes) of a lesion in mm along the voxel axes, from its centre.
+
+    The last column of the dipoles is the index of the body.
+    """
+    te_s, turns = echoes
+    tesla_s = turns / (2 * np.pi * GAMMA_MHZ_PER_T)
     turn = (grid.affine[:3, :3] / grid.voxel_size_mm).T @ pose.rotation
     dipoles, bodies = [], []
-    for ball in lesion.balls:
+    for index, ball in enumerate(lesion.balls):
         position = turn @ (np.array(ball.centre_mm) - lesion.centre_mm)
         rows = ball.dipoles()
         rows[:, 1:] = rows[:, 1:] @ turn.T + position
-        dipoles.append(rows)
+        dipoles.append(np.column_stack([rows, np.full(len(rows), index)]))
         axis = turn @ np.array(ball.axis)
-        signal = ball.signal * np.exp(-ball.decay_hz * te_s)
+        signal = ball.signal * np.exp(-ball.decay_hz * te_s - ball.decay_hz_per_tesla * tesla_s)
         bodies.append([*position, *axis, ball.radius_mm * ball.stretch, ball.radius_mm, *signal])
     return np.concatenate(dipoles), np.array(bodies)
+
+
+def _all_bright(lesion: PhantomLesion) -> PhantomLesion:
+    """Return a lesion of an irregular shape with all its signal, so that its inside shows its field; others as is."""
+    if not lesion.form:
+        return lesion
+    bright = [b._replace(signal=1.0, decay_hz=0.0, decay_hz_per_tesla=0.0) for b in lesion.balls]
+    return lesion._replace(balls=tuple(bright))
 
 
 def _add_bodies(chi_ppm: FloatArray, lesion: PhantomLesion, grid: Grid, pose: Pose) -> None:

@@ -25,24 +25,27 @@ class TruthRow(NamedTuple):
     kind : str
         Kind of the lesion.
     a_mm : float
-        Radius of its first body, mm.
+        Radius of its largest body, mm.
     shape : str
-        ``sphere``, ``two`` or ``ellipsoid``.
+        ``sphere``, ``two``, ``ellipsoid`` or the name of an irregular shape.
     dchi_ppm : float
-        Contrast of its first body, ppm.
+        Contrast of its first body, ppm; of an irregular shape the mean of the absolute contrast.
     S_ppm_mm3 : float
-        Total susceptibility, ppm mm3.
+        Total susceptibility, ppm mm3, of either sign: the sum over its bodies.
     x_mm : float
         Centre, scanner RAS+, mm.
     y_mm : float
         Centre, scanner RAS+, mm.
     z_mm : float
         Centre, scanner RAS+, mm.
+    S_abs_ppm_mm3 : float
+        Integral of the absolute susceptibility, ppm mm3: above the total's where iron lies beside calcium. Errors of
+        such lesions are relative to it.
 
     Examples
     --------
-    >>> centre = {"x_mm": 1.0, "y_mm": 0.0, "z_mm": 0.0}
-    >>> TruthRow(id=1, kind="microbleed", a_mm=1.0, shape="sphere", dchi_ppm=1.0, S_ppm_mm3=4.2, **centre).centre_mm[0]
+    >>> sizes = {"a_mm": 1.0, "dchi_ppm": 1.0, "S_ppm_mm3": 4.2, "S_abs_ppm_mm3": 4.2}
+    >>> TruthRow(id=1, kind="microbleed", shape="sphere", x_mm=1.0, y_mm=0.0, z_mm=0.0, **sizes).centre_mm[0]
     np.float64(1.0)
     """
 
@@ -55,6 +58,7 @@ class TruthRow(NamedTuple):
     x_mm: float
     y_mm: float
     z_mm: float
+    S_abs_ppm_mm3: float
 
     @property
     def centre_mm(self) -> FloatArray:
@@ -127,8 +131,9 @@ def truth_rows(lesions: Sequence[PhantomLesion], pose: Pose) -> tuple[TruthRow, 
     where = pose.to_world(np.array([m.centre_mm for m in lesions]).reshape(-1, 3))
     return tuple(
         TruthRow(
-            id=i + 1, kind=m.kind, a_mm=m.balls[0].radius_mm, shape=m.shape, dchi_ppm=m.balls[0].dchi_ppm,
+            id=i + 1, kind=m.kind, a_mm=m.radius_mm, shape=m.shape, dchi_ppm=m.dchi_ppm,
             S_ppm_mm3=m.total_chi_ppm_mm3, x_mm=float(p[0]), y_mm=float(p[1]), z_mm=float(p[2]),
+            S_abs_ppm_mm3=m.total_abs_ppm_mm3,
         )
         for i, (m, p) in enumerate(zip(lesions, where, strict=True))
     )  # fmt: skip

@@ -81,7 +81,11 @@ def find_map_faults(
 
     Examples
     --------
-    >>> find_map_faults(scan, chi_ppm, None, mask)  # doctest: +SKIP
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> ones = np.ones(grid.shape, np.float32)
+    >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> find_map_faults(scan, 0 * ones, None, ones > 0)
     ()
     """
     if r2star_hz is None or not sign_looks_inverted(chi_ppm, r2star_hz, mask, scan.grid):

@@ -69,8 +69,14 @@ def local_field_of(phase: PhaseToField, scan: GreScan, config: Config) -> LocalF
 
     Examples
     --------
-    >>> local_field_of(phase, scan, make_config()).mask.any()  # doctest: +SKIP
-    True
+    >>> from qsmcmb.pipeline.config import make_config
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> ones = np.ones(grid.shape, np.float32)
+    >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> phase = PhaseToField(mask=ones > 0, offset_rad=0 * ones, total_field_hz=0 * ones, field_sd_hz=ones)
+    >>> local_field_of(phase, scan, make_config()).local_field_hz.shape
+    (8, 8, 8)
     """
     chosen = config["background"]
     return remove_background(
@@ -95,8 +101,14 @@ class Inversion:
 
     Examples
     --------
-    >>> inversion = Inversion(scan, config, phase, local)  # doctest: +SKIP
-    >>> inversion.of_scan().shape == scan.grid.shape  # doctest: +SKIP
+    >>> from qsmcmb.pipeline.config import make_config
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> ones = np.ones(grid.shape, np.float32)
+    >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> phase = PhaseToField(mask=ones > 0, offset_rad=0 * ones, total_field_hz=0 * ones, field_sd_hz=ones)
+    >>> inversion = Inversion(scan, make_config({"invert": {"method": "tkd"}}), phase, None)
+    >>> bool(inversion.mask.all())
     True
     """
 
@@ -117,7 +129,15 @@ class Inversion:
 
         Examples
         --------
-        >>> chi_ppm = inversion.of_scan()  # doctest: +SKIP
+        >>> from qsmcmb.pipeline.config import make_config
+        >>> from qsmcmb.model import Grid
+        >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+        >>> ones = np.ones(grid.shape, np.float32)
+        >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
+        >>> phase = PhaseToField(mask=ones > 0, offset_rad=0 * ones, total_field_hz=0 * ones, field_sd_hz=ones)
+        >>> inversion = Inversion(scan, make_config({"invert": {"method": "tkd"}}), phase, None)
+        >>> float(abs(inversion.of_scan()).max())
+        0.0
         """
         scan, phase = self._scan, self._phase
         if self._start == "wrapped phase":
@@ -143,7 +163,15 @@ class Inversion:
 
         Examples
         --------
-        >>> response_ppm = inversion.of_sources(field_of_lesions_ppm)  # doctest: +SKIP
+        >>> from qsmcmb.pipeline.config import make_config
+        >>> from qsmcmb.model import Grid
+        >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+        >>> ones = np.ones(grid.shape, np.float32)
+        >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
+        >>> phase = PhaseToField(mask=ones > 0, offset_rad=0 * ones, total_field_hz=0 * ones, field_sd_hz=ones)
+        >>> inversion = Inversion(scan, make_config({"invert": {"method": "tkd"}}), phase, None)
+        >>> inversion.of_sources(0.1 * ones).shape
+        (8, 8, 8)
         """
         if self._local is None:
             return self.of_field(np.where(self.mask, field_ppm, 0).astype(np.float32))
@@ -167,7 +195,15 @@ class Inversion:
 
         Examples
         --------
-        >>> response_ppm = inversion.of_field(local_field_ppm)  # doctest: +SKIP
+        >>> from qsmcmb.pipeline.config import make_config
+        >>> from qsmcmb.model import Grid
+        >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+        >>> ones = np.ones(grid.shape, np.float32)
+        >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
+        >>> phase = PhaseToField(mask=ones > 0, offset_rad=0 * ones, total_field_hz=0 * ones, field_sd_hz=ones)
+        >>> inversion = Inversion(scan, make_config({"invert": {"method": "tkd"}}), phase, None)
+        >>> inversion.of_field(0.1 * ones).dtype
+        dtype('float32')
         """
         if self._start == "wrapped phase":
             turns = [2 * np.pi * GAMMA_MHZ_PER_T * self._scan.b0_tesla * te for te in self._scan.te_s]
@@ -196,7 +232,15 @@ class Inversion:
 
         Examples
         --------
-        >>> local_field_hz = inversion.local_field_hz(inversion.of_scan())  # doctest: +SKIP
+        >>> from qsmcmb.pipeline.config import make_config
+        >>> from qsmcmb.model import Grid
+        >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+        >>> ones = np.ones(grid.shape, np.float32)
+        >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
+        >>> phase = PhaseToField(mask=ones > 0, offset_rad=0 * ones, total_field_hz=0 * ones, field_sd_hz=ones)
+        >>> inversion = Inversion(scan, make_config({"invert": {"method": "tkd"}}), phase, None)
+        >>> float(abs(inversion.local_field_hz(inversion.of_scan())).max())
+        0.0
         """
         if self._local is not None:
             return self._local.local_field_hz

@@ -60,8 +60,13 @@ def describe_lesions(
 
     Examples
     --------
-    >>> describe_lesions(measured, scan, brain)[0].territory  # doctest: +SKIP
-    'lobar'
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> ones = np.ones(grid.shape, np.float32)
+    >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> none = MeasuredLesions((), np.zeros(grid.shape, np.int32))
+    >>> describe_lesions(none, scan, ones > 0)
+    ()
     """
     lesions = measured.lesions
     duplicates = {i for group in duplicate_groups(lesions) for i in group}
@@ -110,9 +115,12 @@ def measure_map_sums(
 
     Examples
     --------
-    >>> sums = measure_map_sums(
-    ...     measured.lesions, scan, chi_ppm, response=inversion.of_sources, mask=inversion.mask
-    ... )  # doctest: +SKIP
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> ones = np.ones(grid.shape, np.float32)
+    >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> measure_map_sums([], scan, 0 * ones, response=lambda field_ppm: field_ppm, mask=ones > 0)
+    ()
     """
     fitted = [lesion.total_chi_ppm_mm3 for lesion in lesions]
     known = [i for i, total in enumerate(fitted) if total is not None and total.value != 0]

@@ -57,7 +57,22 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
 
     Examples
     --------
-    >>> write_scan(Place(Path("out")), run_scan(scan))  # doctest: +SKIP
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from qsmcmb.model import GreScan
+    >>> from qsmcmb.pipeline.config import make_config
+    >>> from qsmcmb.pipeline.subject import run_scan
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((16, 16, 16), 1.0)
+    >>> ones = np.ones(grid.shape, np.float32)
+    >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> config = make_config({"invert": {"method": "tkd"}})
+    >>> result = run_scan(scan, config, mask=ones > 0, points_mm=np.zeros((0, 3)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     place = Place(Path(folder))
+    ...     write_scan(place, result)
+    ...     place.path("desc-cmb_burden.json").exists()
+    True
     """
     place.folder.mkdir(parents=True, exist_ok=True)
     place.path("desc-cmb_burden.json").unlink(missing_ok=True)

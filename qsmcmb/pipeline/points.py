@@ -65,7 +65,13 @@ def quantify(
 
     Examples
     --------
-    >>> quantify(scan, [[12.0, -30.5, 8.0]]).to_dataframe()  # doctest: +SKIP
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> ones = np.ones(grid.shape, np.float32)
+    >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> table = quantify(scan, [[12.0, -30.5, 8.0]], mask=ones > 0)
+    >>> table.to_dataframe()["flags"].tolist()
+    ['outside-volume']
     """
     return measure_points(scan, points_mm, kinds=kinds, mask=mask, config=config, report=report)[0]
 
@@ -110,7 +116,13 @@ def measure_points(
 
     Examples
     --------
-    >>> table, fits = measure_points(scan, [[12.0, -30.5, 8.0]])  # doctest: +SKIP
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> ones = np.ones(grid.shape, np.float32)
+    >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> table, fits = measure_points(scan, [[12.0, -30.5, 8.0]], mask=ones > 0)
+    >>> fits
+    (None,)
     """
     points = np.asarray(points_mm, dtype=float)
     if points.ndim != 2 or points.shape[1] != 3:

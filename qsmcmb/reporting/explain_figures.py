@@ -42,7 +42,9 @@ def draw_slices(slices: Slices, te_s: list[float]) -> str:
 
     Examples
     --------
-    >>> draw_slices(explanation.slices, [0.01, 0.02])[:5]  # doctest: +SKIP
+    >>> signal = np.ones((1, 4, 4), np.complex64)
+    >>> slices = Slices(data=signal, model=signal, weight=abs(signal), extent_mm=(-2.0, 2.0, -2.0, 2.0))
+    >>> draw_slices(slices, [0.01])[:5]
     'iVBOR'
     """
     echoes = len(slices.data)
@@ -89,7 +91,10 @@ def draw_estimators(record: LesionRecord) -> str:
 
     Examples
     --------
-    >>> draw_estimators(explanation.record)[:5]  # doctest: +SKIP
+    >>> from qsmcmb.lesion import Microbleed
+    >>> from qsmcmb.microbleeds.results.explanation import explain_lesion
+    >>> record = explain_lesion(Microbleed(1, (12.0, -30.5, 8.0)), None).record
+    >>> draw_estimators(record)[:5]
     'iVBOR'
     """
     figure = Figure(figsize=(11, 3.1), dpi=DPI)

@@ -85,7 +85,10 @@ def lines_of(record: LesionRecord) -> list[Line]:
 
     Examples
     --------
-    >>> lines_of(explanation.record)[0]  # doctest: +SKIP
+    >>> from qsmcmb.lesion import Microbleed
+    >>> from qsmcmb.microbleeds.results.explanation import explain_lesion
+    >>> record = explain_lesion(Microbleed(1, (12.0, -30.5, 8.0)), None).record
+    >>> lines_of(record)[0]
     ('centre, scanner RAS+', '12.0, -30.5, 8.0 mm')
     """
     position = ", ".join(f"{p:.1f}" for p in record["position_mm"])

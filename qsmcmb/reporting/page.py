@@ -36,7 +36,11 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
 
     Examples
     --------
-    >>> write_page(Path("page.html"), "demo.html", title="A page")  # doctest: +SKIP
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = write_page(Path(folder) / "page.html", "base.html", title="A page")
+    ...     "<title>A page</title>" in page.read_text(encoding="utf-8")
+    True
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("qsmcmb.reporting"), autoescape=True, undefined=jinja2.StrictUndefined,

@@ -19,7 +19,7 @@ KINDS = ("microbleed", "calcification")
 
 
 def write_validation_page(out: Path, *, title: str = "qsmcmb: validation", lead: str = "") -> Path:
-    """Write OUT/index.html from OUT/claims.tsv, lesions.tsv and, where there are any, classes.tsv and study.tsv.
+    """Write OUT/index.html from OUT/claims.tsv, lesions.tsv and, where there are any, classes, shapes and study.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def write_validation_page(out: Path, *, title: str = "qsmcmb: validation", lead:
         passed=sum(r["passed"] == "yes" for r in claims), count=len(claims), header=header,
         claims=[{"ok": r["passed"] == "yes", "cells": [_cell(r, names.get(c, c)) for c in header]} for r in claims],
         plot=truth_plot(rows), study=_table(study), study_plot=study_plot(study) if study else "",
-        classes=_table(_optional(out / "classes.tsv")),
+        classes=_table(_optional(out / "classes.tsv")), shapes=_table(_optional(out / "shapes.tsv")),
     )  # fmt: skip
 
 

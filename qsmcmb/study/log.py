@@ -46,7 +46,12 @@ class LogFile:
 
         Examples
         --------
-        >>> log.write("end", exit_code=0)  # doctest: +SKIP
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     log = LogFile(Path(folder))
+        ...     log.write("end", exit_code=0)
+        ...     json.loads(log.path.read_text())["exit_code"]
+        0
         """
         record = {"time": datetime.now(UTC).isoformat(), "event": event, **fields}
         with self.path.open("a", encoding="utf-8") as stream:

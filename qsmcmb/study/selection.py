@@ -33,7 +33,12 @@ def participants_of(out: Path, wanted: Sequence[str] | None) -> list[str]:
 
     Examples
     --------
-    >>> participants_of(Path("derivatives/qsmcmb"), ["sub-01"])  # doctest: +SKIP
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     anat = Path(folder) / "sub-01" / "anat"
+    ...     anat.mkdir(parents=True)
+    ...     (anat / "sub-01_desc-cmb_burden.json").touch()
+    ...     participants_of(Path(folder), ["sub-01"])
     ['01']
     """
     there = [p for p in list_participants(out) if list_results(out, p)]

@@ -7,6 +7,7 @@ from typing import TypedDict
 
 import numpy as np
 
+from qsmcmb.phantoms.recipe import IRREGULAR_SHAPES
 from qsmcmb.typing import BoolArray, FloatArray
 
 __all__ = (
@@ -44,6 +45,8 @@ class ResultRow(TypedDict, total=False):
         Shape of the lesion.
     truth_ppm_mm3 : float
         True total susceptibility, ppm mm3.
+    truth_abs_ppm_mm3 : float
+        Integral of the absolute susceptibility, ppm mm3, to which errors of an irregular shape are relative.
     estimate_ppm_mm3 : float or None
         Total susceptibility by the lesion fit, ppm mm3.
     sd_ppm_mm3 : float or None
@@ -101,6 +104,7 @@ class ResultRow(TypedDict, total=False):
     kind: str
     shape: str
     truth_ppm_mm3: float
+    truth_abs_ppm_mm3: float
     estimate_ppm_mm3: float | None
     sd_ppm_mm3: float | None
     low_ppm_mm3: float | None
@@ -228,6 +232,17 @@ def lesions_in(rows: Rows, *, above: float = 0.0, below: float = np.inf, session
     ]  # fmt: skip
 
 
+def of_shape(rows: Rows, *, irregular: bool) -> Rows:
+    """Return the rows of lesions whose shape is irregular, or of those whose is not."""
+    return [r for r in rows if (r.get("shape") in IRREGULAR_SHAPES) == irregular]
+
+
+def absolute_truth(rows: Rows) -> FloatArray:
+    """Return the integral of the absolute susceptibility (ppm mm3); |truth| where a table does not hold it."""
+    known = column(rows, "truth_abs_ppm_mm3")
+    return np.where(np.isfinite(known), known, np.abs(column(rows, "truth_ppm_mm3")))
+
+
 def absolute_errors(rows: Rows) -> FloatArray:
     """Return |estimate - truth| (ppm mm3); an estimate that is missing errs by the whole truth."""
     truth, estimate = column(rows, "truth_ppm_mm3"), column(rows, "estimate_ppm_mm3")
@@ -236,11 +251,16 @@ def absolute_errors(rows: Rows) -> FloatArray:
 
 def over_sessions(rows: Rows, name: str, sessions: tuple[str, ...]) -> FloatArray:
     """Return a column as (lesion, session), lesions that all sessions hold; missing values as they are."""
+    return _over_sessions(rows, column(rows, name), sessions)
+
+
+def _over_sessions(rows: Rows, values: FloatArray, sessions: tuple[str, ...]) -> FloatArray:
+    """Return a value of each row as (lesion, session)."""
     tables: dict[tuple[str, float], dict[str, float]] = {}
-    for row, value in zip(rows, column(rows, name), strict=True):
+    for row, value in zip(rows, values, strict=True):
         tables.setdefault((row["head"], row["lesion"]), {})[row["session"]] = float(value)
     full = [[t[s] for s in sessions] for t in tables.values() if all(s in t for s in sessions)]
-    return np.array(full, dtype=float).reshape(-1, len(sessions))
+    return np.array(full, dtype=float).reshape(len(full), len(sessions))
 
 
 def cv_over(rows: Rows, name: str, sessions: tuple[str, ...] = ()) -> FloatArray:
@@ -257,6 +277,20 @@ def cv_over(rows: Rows, name: str, sessions: tuple[str, ...] = ()) -> FloatArray
     mean = np.abs(values.mean(axis=1))
     spread = values.std(axis=1, ddof=1) if len(names) > 1 else np.zeros(len(values))
     return np.asarray(spread / np.where(mean > 0, mean, np.nan))
+
+
+def total_cv(rows: Rows) -> FloatArray:
+    """Return each lesion's coefficient of variation of the total susceptibility over sessions.
+
+    Of iron beside calcium it is relative to the integral of the absolute susceptibility. One session has no spread.
+    """
+    names = tuple(dict.fromkeys(r["session"] for r in rows))
+    if len(names) < 2:
+        return np.empty(0)
+    fraction = np.abs(column(rows, "truth_ppm_mm3")) / absolute_truth(rows)
+    return np.asarray(
+        cv_over(rows, "estimate_ppm_mm3", names) * _over_sessions(rows, fraction, names).mean(axis=1)
+    )
 
 
 def covered(rows: Rows) -> BoolArray:

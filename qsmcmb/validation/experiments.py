@@ -19,6 +19,7 @@ from qsmcmb.validation.phantom_dataset import HAEMATOMA
 __all__ = (
     "FULL",
     "QUICK",
+    "SHAPES",
     "Experiment",
     "Size",
     "all_experiments",
@@ -46,6 +47,14 @@ HAEMATOMA_MM, HAEMATOMA_PPM, HAEMATOMA_DECAY_HZ = (9.0, 13.0), (0.6, 1.2), 60.0
 """Range of the radius (mm) and susceptibility (ppm), and R2* above the tissue's (1/s), of acute haematomas:
 deoxygenated blood.
 """
+
+
+SHAPES = {"all": 0.4, "regular": 0.0, "irregular": 1.0}
+"""Mix of shapes to the fraction of microbleeds that are irregular; with calcifications it is more than a third of all
+lesions.
+"""
+SHAPED = ("fields", "te", "voxels", "counts", "repeat")
+"""Experiments with microbleeds of irregular shapes; the others are about balls."""
 
 
 class _Sampling(TypedDict, total=False):
@@ -138,13 +147,16 @@ QUICK = Size(heads=2, side_heads=1, lesions=10, scale=0.55)
 """Size of a trial run: minutes, and every experiment."""
 
 
-def all_experiments(size: Size) -> tuple[Experiment, ...]:
+def all_experiments(size: Size, shapes: str = "all") -> tuple[Experiment, ...]:
     """Return the experiments at a size, the most important first.
 
     Parameters
     ----------
     size : Size
         How much is simulated.
+    shapes : {"all", "regular", "irregular"}, optional
+        Which microbleeds of the experiments on lesions in heads have an irregular shape: two fifths, none, or all (and
+        no lesion is a calcification).
 
     Returns
     -------
@@ -165,7 +177,7 @@ def all_experiments(size: Size) -> tuple[Experiment, ...]:
     small_heads = [_head(n, small) for n in range(size.side_heads)]
     small_voxels = ["iso08"] if size.scale < 1 else ["iso06", "iso08"]
     voxels = [*small_voxels, "iso1", "iso2", "thick", "zerofilled"]
-    return (
+    experiments = (
         Experiment(
             "fields", "Same heads at 1.5, 3 and 7 T, each in its own pose",
             tuple(_sessions(h, [_field(h.seed, name) for name in FIELDS]) for h in heads),
@@ -192,6 +204,19 @@ def all_experiments(size: Size) -> tuple[Experiment, ...]:
         Experiment("water", "Balls in water: no clutter", tuple(_water(n) for n in range(size.side_heads))),
         Experiment("tubes", "Gadolinium in balls at 1.5, 3 and 7 T (Deh 2019)", (_gadolinium(),), maps=True),
     )  # fmt: skip
+    return tuple(_shaped(e, shapes) if e.name in SHAPED else e for e in experiments)
+
+
+def _shaped(experiment: Experiment, shapes: str) -> Experiment:
+    """Return an experiment whose microbleeds are irregular as a mix says; seeds, places and sizes stay."""
+    recipes = []
+    for recipe in experiment.recipes:
+        lesions = dataclasses.replace(recipe.lesions, irregular=SHAPES[shapes])
+        if shapes == "irregular":
+            count = lesions.microbleeds + lesions.calcifications
+            lesions = dataclasses.replace(lesions, microbleeds=count, calcifications=0)
+        recipes.append(dataclasses.replace(recipe, lesions=lesions))
+    return dataclasses.replace(experiment, recipes=tuple(recipes))
 
 
 def _head(number: int, size: Size) -> Recipe:

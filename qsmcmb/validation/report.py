@@ -19,12 +19,14 @@ from qsmcmb.validation.acceptance_criteria import (
     column,
     cv_over,
     lesions_in,
+    of_shape,
     percentile,
 )
 from qsmcmb.validation.accuracy_criteria import accuracy_claims, class_table
-from qsmcmb.validation.experiments import FULL, QUICK, Experiment, all_experiments
+from qsmcmb.validation.experiments import FULL, QUICK, SHAPES, Experiment, all_experiments
 from qsmcmb.validation.literature import literature_claims
 from qsmcmb.validation.run_experiments import run_experiment
+from qsmcmb.validation.shape_criteria import shape_claims, shape_table
 
 __all__ = (
     "Validation",
@@ -90,7 +92,7 @@ class Validation(NamedTuple):
         return [c for c in self.claims if not c.passed]
 
 
-def choose(only: Sequence[str] = (), *, quick: bool = False) -> tuple[Experiment, ...]:
+def choose(only: Sequence[str] = (), *, quick: bool = False, shapes: str = "all") -> tuple[Experiment, ...]:
     """Return the experiments of a run.
 
     Parameters
@@ -99,6 +101,8 @@ def choose(only: Sequence[str] = (), *, quick: bool = False) -> tuple[Experiment
         Names of experiments; all by default.
     quick : bool, optional
         Few, small heads.
+    shapes : {"all", "regular", "irregular"}, optional
+        Shapes of the microbleeds.
 
     Returns
     -------
@@ -108,14 +112,16 @@ def choose(only: Sequence[str] = (), *, quick: bool = False) -> tuple[Experiment
     Raises
     ------
     ConfigError
-        An unknown experiment; the known ones are listed.
+        An unknown experiment or mix of shapes; the known ones are listed.
 
     Examples
     --------
     >>> [e.name for e in choose(["te"], quick=True)]
     ['te']
     """
-    known = all_experiments(QUICK if quick else FULL)
+    if shapes not in SHAPES:
+        raise ConfigError(f"shapes {shapes!r}; expected one of: {', '.join(SHAPES)}")
+    known = all_experiments(QUICK if quick else FULL, shapes)
     names = [e.name for e in known]
     for name in only:
         if name not in names:
@@ -129,7 +135,8 @@ def validate(out: Path, experiments: Sequence[Experiment], *, report: Report | N
     Parameters
     ----------
     out : Path
-        Folder for `tables/`, `lesions.tsv`, `claims.tsv`, `study.tsv`, `classes.tsv` and `validation.json`.
+        Folder for `tables/`, `lesions.tsv`, `claims.tsv`, `study.tsv`, `classes.tsv`, `shapes.tsv` and
+        `validation.json`.
     experiments : sequence of Experiment
         From `choose`.
     report : callable, optional
@@ -158,7 +165,9 @@ def validate(out: Path, experiments: Sequence[Experiment], *, report: Report | N
     for experiment in experiments:
         tables[experiment.name] = run_experiment(experiment, out, report=report)
         # After each, so that a run that is stopped has shown what it had.
-        result = Validation([*accuracy_claims(tables), *literature_claims(tables)], tables)
+        result = Validation(
+            [*accuracy_claims(tables), *shape_claims(tables), *literature_claims(tables)], tables
+        )
         _write_results(out, result)
     return result
 
@@ -170,8 +179,11 @@ def _write_results(out: Path, result: Validation) -> None:
     study = _study_table(result.tables)
     write_tsv(out / "study.tsv", study, STUDY_COLUMNS)
     if "fields" in result.tables:
-        classes = class_table(result.tables["fields"])
+        classes = class_table(of_shape(result.tables["fields"], irregular=False))
         write_tsv(out / "classes.tsv", classes, tuple(classes[0]))
+    by_shape = shape_table(result.tables)
+    if by_shape:
+        write_tsv(out / "shapes.tsv", by_shape, tuple(by_shape[0]))
     record = {
         "passed": len(result.claims) - len(result.missed), "claims": len(result.claims),
         "missed": [f"{c.source}: {c.quantity}" for c in result.missed],

@@ -108,6 +108,7 @@ def _row(session: PhantomSession, truth: TruthRow, lesion: Microbleed) -> Result
         "session": session.label, "b0_tesla": scan.b0_tesla, "te_max_s": scan.te_s[-1],
         "voxel_mm3": scan.grid.voxel_volume_mm3,
         "lesion": truth.id, "kind": truth.kind, "shape": truth.shape, "truth_ppm_mm3": truth.S_ppm_mm3,
+        "truth_abs_ppm_mm3": truth.S_abs_ppm_mm3,
         "estimate_ppm_mm3": total_chi.value if total_chi else None, "sd_ppm_mm3": total_chi.sd if total_chi else None,
         "low_ppm_mm3": total_chi.low if total_chi else None, "high_ppm_mm3": total_chi.high if total_chi else None,
         "sum_ppm_mm3": lesion.total_chi_sum_ppm_mm3, "loss_ppm_mm3": lesion.total_chi_loss_ppm_mm3,

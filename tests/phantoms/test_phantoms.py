@@ -11,7 +11,8 @@ from qsmcmb.errors import ConfigError
 from qsmcmb.model import Grid
 from qsmcmb.phantoms.anatomy import HEAD_CENTRE_MM, make_anatomy
 from qsmcmb.phantoms.build import checksum_of, lesions_of
-from qsmcmb.phantoms.lesions import Ball, ball_field, draw_lesions
+from qsmcmb.phantoms.draw import draw_lesions
+from qsmcmb.phantoms.lesions import Ball, ball_field
 from qsmcmb.phantoms.recipe import LesionRecipe, data_folder, list_recipes, read_recipe
 
 

@@ -145,7 +145,8 @@ def test_loops_do_what_plain_numpy_does(rng: np.random.Generator) -> None:
     factor = np.empty((2, 5, 4, 3), np.complex64)
     inside, turns = np.array([0.0, 0.3]), np.array([9.0, 18.0])
     bodies = np.array([[0, 0, 0, 0, 0, 1.0, 0.7, 0.7, *inside]])
-    lesion_factor(x, y, z, steps, ball.dipoles(), bodies, np.array([0, 0, 1.0, *turns]), factor)
+    dipoles = np.column_stack([ball.dipoles(), [0.0]])
+    lesion_factor(x, y, z, steps, dipoles, bodies, np.array([0, 0, 1.0, *turns]), factor)
     expected = np.zeros((2, 5, 4, 3), complex)
     for shift in np.ndindex(2, 2, 2):
         sub = np.stack(np.meshgrid(x, y, z, indexing="ij")) + steps[0][list(shift)].reshape(3, 1, 1, 1)

@@ -15,6 +15,7 @@ from qsmcmb.microbleeds.calibration.filter_taper import choose_filter_taper
 from qsmcmb.microbleeds.calibration.heterogeneity import tissue_heterogeneity
 from qsmcmb.microbleeds.calibration.psf_width import estimate_psf_width2
 from qsmcmb.microbleeds.calibration.slice_profile_choice import choose_slice_profile
+from qsmcmb.microbleeds.fit.free_source_fit import is_free
 from qsmcmb.microbleeds.fit.initial import initial_fit
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
@@ -33,6 +34,8 @@ class Calibration(NamedTuple):
     """Properties of the scan, calibrated."""
     states: list[FitState | None]
     """Initial fit of each lesion that holds for this acquisition; None where there is no patch."""
+    free_fits: dict[int, FitState | None]
+    """Fits of free sources that the calibration has made, by index of the lesion; None where none was better."""
 
 
 def calibrate(
@@ -66,7 +69,7 @@ def calibrate(
     known = {i: patch for i, patch in enumerate(patches) if patch is not None}
     states: list[FitState | None] = [None] * len(patches)
     if not known:
-        return Calibration(acquisition, states)
+        return Calibration(acquisition, states, {})
     fitted = list(known.values())
     references = run_each(reference_patches, fitted[:N_HETEROGENEITY_LESIONS])
     heterogeneity = tissue_heterogeneity([patch for group in references for patch in group])
@@ -76,7 +79,9 @@ def calibrate(
     missing = [k for k in range(len(fitted)) if k not in fits]
     made = run_each(lambda k: initial_fit(fitted[k].with_acquisition(acquisition)), missing)
     fits |= dict(zip(missing, made, strict=True))
-    psf_width2 = estimate_psf_width2([fits[k] for k in range(len(fitted))], acquisition)
+    psf = estimate_psf_width2([fits[k] for k in range(len(fitted))], acquisition)
     for k, i in enumerate(known):
         states[i] = fits[k]
-    return Calibration(replace(acquisition, psf_width2=psf_width2), states)
+    indices = list(known)
+    free_fits = {indices[k]: fit if is_free(fit) else None for k, fit in psf.fits.items()}
+    return Calibration(replace(acquisition, psf_width2=psf.width2), states, free_fits)

@@ -9,12 +9,14 @@ weights 1 / (1/p_i + b^2) for the spread b between lesions, is combined with the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from qsmcmb.core.workers import run_each
+from qsmcmb.microbleeds.fit.free_source_fit import is_described
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
-from qsmcmb.microbleeds.fit.refinement import fit_among_tissue
+from qsmcmb.microbleeds.fit.refinement import describe_by_free_source, fit_among_tissue
 from qsmcmb.microbleeds.signal.acquisition import PSF_WIDTH2_PRIOR, Acquisition
 from qsmcmb.model import Estimate
 
@@ -30,7 +32,16 @@ MIN_INFORMATION_RATIO = 0.5
 """Least precision of a lesion's own estimate, relative to the prior's, for it to be used."""
 
 
-def estimate_psf_width2(initial: Sequence[FitState], acquisition: Acquisition) -> Estimate:
+class PsfWidth(NamedTuple):
+    """Squared extra width of a scan's point spread, and the fits that have determined it."""
+
+    width2: Estimate
+    """Squared width, mm2, >= 0, with its SD."""
+    fits: dict[int, FitState]
+    """Fits with the tissue's Gaussian process, by index of the initial fit."""
+
+
+def estimate_psf_width2(initial: Sequence[FitState], acquisition: Acquisition) -> PsfWidth:
     """Estimate a scan's squared extra width of the point spread from the lesions that determine it best.
 
     Parameters
@@ -42,13 +53,15 @@ def estimate_psf_width2(initial: Sequence[FitState], acquisition: Acquisition) -
 
     Returns
     -------
-    Estimate
-        Squared width, mm2, >= 0, with its SD.
+    PsfWidth
+        The width, and the fits of the lesions asked.
     """
-    converged = [state for state in initial if state.converged]
-    best_known = sorted(converged, key=lambda state: state.psf_width2.sd)[:N_PSF_LESIONS]
-    # The final fits start anew: from these, they end before they have followed the pooled width.
-    return pool_psf_width2(run_each(lambda state: fit_among_tissue(state, acquisition), best_known))
+    converged = [i for i, state in enumerate(initial) if state.converged]
+    best_known = sorted(converged, key=lambda i: initial[i].psf_width2.sd)[:N_PSF_LESIONS]
+    fits = run_each(lambda i: describe_by_free_source(fit_among_tissue(initial[i], acquisition)), best_known)
+    # A shape that the model lacks looks like a wider point spread.
+    described = [state for state in fits if is_described(state)]
+    return PsfWidth(pool_psf_width2(described), dict(zip(best_known, fits, strict=True)))
 
 
 def pool_psf_width2(states: Sequence[FitState]) -> Estimate:

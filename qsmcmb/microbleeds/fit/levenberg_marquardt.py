@@ -11,6 +11,7 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,11 +27,11 @@ from qsmcmb.microbleeds.fit.objective import (
 )
 from qsmcmb.microbleeds.fit.priors import priors
 from qsmcmb.microbleeds.signal.model import LesionModel
-from qsmcmb.microbleeds.signal.source_shapes import LAYOUT, ROW_CENTRE, Source
+from qsmcmb.microbleeds.signal.source_shapes import LAYOUT, ROW_CENTRE, ROW_RADIUS, Source, SourceShape
 from qsmcmb.model import Estimate
 from qsmcmb.typing import BoolArray, FloatArray
 
-__all__ = ["CORE_MM", "RADII_MM", "TRIAL_STEPS", "FitState", "minimise", "triple"]
+__all__ = ["CORE_MM", "RADII_MM", "TRIAL_STEPS", "Candidate", "FitState", "minimise", "triple"]
 
 MAX_PSF_WIDTH2_MM2 = 9.0
 """Largest squared psf width, mm2: a box of 3 mm. It bounds a fit that fails; others stay far below."""
@@ -38,8 +39,6 @@ DECAY_HZ = (0.5, 3000.0)
 """Range of R2* inside the body above the tissue's, 1/s: from a decay that no echo shows to a core dark at once."""
 MAX_SHIFT_MM = 2.5
 """Largest shift of the centre from its start along each axis, mm: points lie within about 2 mm of their lesion."""
-MAX_HALF_AXIS_MM = 3.5
-"""Largest component of a pair's half axis and a spheroid's focus, mm: both balls still lie within the patch."""
 RADII_MM = (0.3, 6.0)
 """Range of the radius, mm: below it nothing of the core shows, above it the body does not fit into its patch."""
 MAX_ITERATIONS = 15
@@ -66,6 +65,21 @@ MIN_CORE_IN_MASK = 0.15
 outside the mask it is at most 0.04, of each ball of a real pair at the mask's edge 0.5 and more."""
 
 
+class Candidate(NamedTuple):
+    """Fit of one shape, of those that were compared."""
+
+    shape: str
+    """Name of the shape."""
+    n_bodies: int
+    """Number of its bodies."""
+    total_chi_ppm_mm3: float
+    """Total susceptibility, ppm mm3."""
+    cost: float
+    """Objective at its minimum, squared SDs."""
+    core_residual: float
+    """Core residual, SDs."""
+
+
 @dataclass
 class FitState:
     """State in which a fit has ended: the model, its parameters, and the objective there."""
@@ -80,6 +94,8 @@ class FitState:
     """Whether the last step changed nothing that matters."""
     model_selection_sd_ppm_mm3: float = 0.0
     """SD of the total susceptibility for the choice of the model, ppm mm3: what other fits, about as likely, give."""
+    candidates: tuple[Candidate, ...] = ()
+    """Shapes that were compared on the way to this one; empty where the first described the lesion."""
 
     def with_model_selection_sd(self, sd_ppm_mm3: float) -> FitState:
         """Return the same state with another model-selection SD; what has been computed of it stays.
@@ -97,6 +113,22 @@ class FitState:
         out = copy(self)
         out.model_selection_sd_ppm_mm3 = sd_ppm_mm3
         return out
+
+    def as_candidate(self) -> Candidate:
+        """Return what this fit says, for a comparison.
+
+        Returns
+        -------
+        Candidate
+            Shape, total susceptibility (ppm mm3), cost and core residual.
+        """
+        return Candidate(
+            shape=self.model.shape.name,
+            n_bodies=len(self.rows),
+            total_chi_ppm_mm3=float(self.parameters[LAYOUT.total]),
+            cost=self.objective.cost,
+            core_residual=self.core_residual(),
+        )
 
     def without_cache(self) -> FitState:
         """Return the same state without what can be computed again: a third of its memory.
@@ -123,6 +155,14 @@ class FitState:
         """Total susceptibility (ppm mm3), centre (mm from the point) and radius (mm)."""
         p = self.parameters
         return Source(float(p[LAYOUT.total]), triple(p[LAYOUT.centre]), float(np.exp(p[LAYOUT.log_radius])))
+
+    @property
+    def extent_mm(self) -> float:
+        """Distance of the furthest point of any body from the centre, mm."""
+        rows = self.rows
+        return float(
+            (np.linalg.norm(rows[:, ROW_CENTRE] - self.source.centre_mm, axis=1) + rows[:, ROW_RADIUS]).max()
+        )
 
     @property
     def rows(self) -> FloatArray:
@@ -176,6 +216,18 @@ class FitState:
         """
         core = self._core_region(centre_mm or self.source.centre_mm)
         squares = self._squared_residual().reshape(-1, len(core))[:, core]
+        return float(np.sqrt(np.mean(squares))) if squares.size else 0.0
+
+    def surroundings_residual(self) -> float:
+        """Return the root mean square of the weighted residual beyond CORE_MM of the centre.
+
+        Returns
+        -------
+        float
+            SDs; 0 where no voxel is that far.
+        """
+        beyond = ~self._core_region(self.source.centre_mm)
+        squares = self._squared_residual().reshape(-1, len(beyond))[:, beyond]
         return float(np.sqrt(np.mean(squares))) if squares.size else 0.0
 
     def _core_region(self, centre_mm: tuple[float, float, float]) -> BoolArray:
@@ -250,7 +302,9 @@ class FitState:
         return np.asarray(0.5 * error2 * objective.robust**2 / self.model.patch.independent_per_voxel)
 
 
-def minimise(model: LesionModel, p: FloatArray, *, max_cost: float = np.inf) -> FitState:
+def minimise(
+    model: LesionModel, p: FloatArray, *, max_cost: float = np.inf, max_iterations: int = MAX_ITERATIONS
+) -> FitState:
     """Minimise the objective by Levenberg-Marquardt.
 
     Parameters
@@ -262,11 +316,13 @@ def minimise(model: LesionModel, p: FloatArray, *, max_cost: float = np.inf) -> 
     max_cost : float, optional
         Cost that the fit has to undercut, squared SDs: it is given up where it is above it after TRIAL_STEPS steps, or
         further above it than MAX_GAP_TO_DROP_RATIO times the last drop.
+    max_iterations : int, optional
+        Largest number of steps, >= 1.
 
     Returns
     -------
     FitState
-        `converged` is False where the fit was given up, or ended after MAX_ITERATIONS steps.
+        `converged` is False where the fit was given up, or ended after the largest number of steps.
 
     References
     ----------
@@ -278,11 +334,11 @@ def minimise(model: LesionModel, p: FloatArray, *, max_cost: float = np.inf) -> 
     objective = evaluate_objective(model, p, slopes=True)
     normal, gradient = _normal_equations(model, p, objective)
     converged, drop = False, np.inf
-    for iteration in range(MAX_ITERATIONS):
+    for iteration in range(max_iterations):
         if _out_of_reach(iteration, objective.cost - max_cost, drop):
             break
         step = solve_normal_equations(model, normal, gradient, damping=damping)
-        trial = _clip_to_ranges(p - step, start_centre, model.n_source_parameters)
+        trial = _clip_to_ranges(p - step, start_centre, model.shape)
         new = evaluate_objective(model, trial, slopes=True)
         # A cost that rises a little is no sign of convergence: damped more, the step may lead down.
         converged = _parameters_converged(p, trial) or 0 <= objective.cost - new.cost < CONVERGED_COST_DROP
@@ -313,7 +369,7 @@ def _normal_equations(
     return linear.normal, gradient_of(model, p, objective, linear)
 
 
-def _clip_to_ranges(trial: FloatArray, start_centre: FloatArray, n_source_parameters: int) -> FloatArray:
+def _clip_to_ranges(trial: FloatArray, start_centre: FloatArray, shape: SourceShape) -> FloatArray:
     """Return parameters with those of the source clipped to their ranges, in place."""
     trial[LAYOUT.centre] = start_centre + np.clip(
         trial[LAYOUT.centre] - start_centre, -MAX_SHIFT_MM, MAX_SHIFT_MM
@@ -321,9 +377,8 @@ def _clip_to_ranges(trial: FloatArray, start_centre: FloatArray, n_source_parame
     trial[LAYOUT.log_radius] = np.clip(trial[LAYOUT.log_radius], np.log(RADII_MM[0]), np.log(RADII_MM[1]))
     trial[LAYOUT.psf_width2] = np.clip(trial[LAYOUT.psf_width2], 0.0, MAX_PSF_WIDTH2_MM2)
     trial[LAYOUT.log_decay] = np.clip(trial[LAYOUT.log_decay], np.log(DECAY_HZ[0]), np.log(DECAY_HZ[1]))
-    trial[LAYOUT.n_common : n_source_parameters] = np.clip(
-        trial[LAYOUT.n_common : n_source_parameters], -MAX_HALF_AXIS_MM, MAX_HALF_AXIS_MM
-    )
+    own, largest = slice(LAYOUT.n_common, shape.n_source_parameters), shape.max_own_parameter
+    trial[own] = np.clip(trial[own], -largest, largest)
     return trial
 
 

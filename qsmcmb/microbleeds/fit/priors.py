@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from qsmcmb.microbleeds.signal.model import LesionModel
-from qsmcmb.microbleeds.signal.source_shapes import BALL, LAYOUT, MIN_STRENGTH, CoreDecay, Source
+from qsmcmb.microbleeds.signal.source_shapes import BALL, LAYOUT, CoreDecay, Source
 from qsmcmb.typing import FloatArray
 
 __all__ = [
@@ -33,6 +33,8 @@ SIGNAL_RETAINING_CORE = CoreDecay(3.0, 1.5)
 """R2* inside a lesion that retains its signal above the tissue's, 1/s, within a factor of 4.5: iron, a solution."""
 MIN_EXPECTED_TOTAL_PPM_MM3 = 0.2
 """Least total susceptibility, ppm mm3, for an expected radius: 0.36 mm, just above the smallest that a fit may have."""
+N_COMMON_PRIORS = 6
+"""Number of priors that every shape has."""
 LESION_PRIORS = (0, 1, 2, 3, 5)
 """Entries of `priors` that say whether it is a lesion at the point: the psf width (4) belongs to the scan."""
 
@@ -49,9 +51,8 @@ def priors(model: LesionModel, p: FloatArray) -> FloatArray:
 
     Returns
     -------
-    ndarray of shape (6,) or (7,)
-        In SDs: centre (3), susceptibility difference, squared psf width, core decay, and the shape's own prior where
-        it has one.
+    ndarray of shape (6 + n,)
+        In SDs: centre (3), susceptibility difference, squared psf width, core decay, and the shape's own n.
     """
     log_decay = p[LAYOUT.log_decay] - np.log(model.core_decay.decay_hz)
     known = [
@@ -62,7 +63,7 @@ def priors(model: LesionModel, p: FloatArray) -> FloatArray:
         log_decay / model.core_decay.log_sd,
     ]
     own = model.shape.shape_prior(p)
-    return np.array(known if own is None else [*known, own[0]])
+    return np.array(known if own is None else [*known, *own[0]])
 
 
 def prior_slopes(model: LesionModel, p: FloatArray) -> FloatArray:
@@ -77,21 +78,16 @@ def prior_slopes(model: LesionModel, p: FloatArray) -> FloatArray:
 
     Returns
     -------
-    ndarray of shape (6 or 7, model.n_source_parameters)
+    ndarray of shape (6 + n, model.n_source_parameters)
         SDs per unit of each parameter.
     """
     own = model.shape.shape_prior(p)
-    slopes = np.zeros((6 if own is None else 7, model.n_source_parameters))
+    slopes = np.zeros((N_COMMON_PRIORS, model.n_source_parameters))
     slopes[:3, LAYOUT.centre] = np.diag(1 / model.patch.point_sd_mm)
-    # d ln|M| / dM = sign(M) / |M|, bounded where M passes 0.
-    slopes[3, LAYOUT.total] = np.sign(p[LAYOUT.total]) / max(abs(p[LAYOUT.total]), MIN_STRENGTH) / DCHI_LOG_SD
-    # dchi falls with the volume: the third power of the radius, of a cylinder the second.
-    slopes[3, LAYOUT.log_radius] = -model.shape.size[1] / DCHI_LOG_SD
+    slopes[3] = model.shape.log_susceptibility_slopes(p) / DCHI_LOG_SD
     slopes[4, LAYOUT.psf_width2] = 1 / model.patch.acquisition.psf_width2.sd
     slopes[5, LAYOUT.log_decay] = 1 / model.core_decay.log_sd
-    if own is not None:
-        slopes[6] = own[1]
-    return slopes
+    return slopes if own is None else np.vstack([slopes, own[1]])
 
 
 def dark_core(b0_tesla: float) -> CoreDecay:

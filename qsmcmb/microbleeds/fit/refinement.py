@@ -15,10 +15,18 @@ alternative describes the core, since its cost cannot choose well then.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.microbleeds.fit.free_source_fit import (
+    MIN_BALL_COST_DROP,
+    asks_for_free_source,
+    grow_free_source,
+    is_described,
+    is_free,
+)
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState, minimise
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
 from qsmcmb.microbleeds.fit.priors import (
@@ -32,6 +40,7 @@ from qsmcmb.microbleeds.fit.shape_selection import (
     LARGE_PAIR_RADIUS_MM,
     MAX_CORE_RESIDUAL_RATIO,
     MAX_PAIR_CORE_RESIDUAL,
+    MODEL_SELECTION_SD_FRACTION,
     large_pair,
     residual_ratio,
     select_shape,
@@ -135,7 +144,9 @@ def fit_lesion(
     return summarise_fit(refine_with_tissue_prior(initial, patch.acquisition))
 
 
-def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> FitState:
+def refine_with_tissue_prior(
+    initial: FitState, acquisition: Acquisition, *, is_simple: bool = False
+) -> FitState:
     """Refine an initial fit with the tissue's Gaussian process prior.
 
     Parameters
@@ -144,6 +155,8 @@ def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> Fit
         Initial fit, tissue described by polynomials.
     acquisition : Acquisition
         The calibrated scan: its psf width, heterogeneity, windows.
+    is_simple : bool, optional
+        Whether a free source is known to be no better.
 
     Returns
     -------
@@ -156,8 +169,19 @@ def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> Fit
     start at the point and are compared near it: further out a sinus has more to say than the lesion.
     """
     found = fit_among_tissue(initial, acquisition)
+    if is_free(initial):
+        # Made by the calibration: its balls, and what else was compared, stay.
+        found = replace(
+            found,
+            candidates=initial.candidates,
+            model_selection_sd_ppm_mm3=initial.model_selection_sd_ppm_mm3,
+        )
+    elif not is_simple:
+        found = describe_by_free_source(found)
+    if not is_free(found):
+        found = found.with_model_selection_sd(initial.model_selection_sd_ppm_mm3)
     if not _is_questionable(found):
-        return found.with_model_selection_sd(initial.model_selection_sd_ppm_mm3)
+        return found
     nearby, small_balls = _fit_near_point(found)
     alternatives = [nearby, *small_balls]
     alternatives = [t for t in alternatives if _ends_near_point(t)] or alternatives
@@ -165,10 +189,49 @@ def refine_with_tissue_prior(initial: FitState, acquisition: Acquisition) -> Fit
     choice = _choose(alternatives, shape_sd)
     if choice.best is nearby:
         # The same body as before: the fit to the wider ball holds.
-        sd = float(np.hypot(initial.model_selection_sd_ppm_mm3, choice.model_selection_sd_ppm_mm3))
+        sd = float(np.hypot(found.model_selection_sd_ppm_mm3, choice.model_selection_sd_ppm_mm3))
         return found.with_model_selection_sd(sd)
     sd = float(np.hypot(choice.model_selection_sd_ppm_mm3, _change_on_wider_patch(found, choice.best)))
     return choice.best.with_model_selection_sd(sd)
+
+
+def describe_by_free_source(found: FitState) -> FitState:
+    """Return the fit of a free source where a lesion has no simple shape; else the given fit.
+
+    Parameters
+    ----------
+    found : FitState
+        Fit with the tissue's Gaussian process.
+
+    Returns
+    -------
+    FitState
+        The fit that describes the core best; its model-selection SD holds the spread of the numbers of balls.
+
+    Notes
+    -----
+    With the fits i of 1, 2, ... balls, SD^2 = sum q_i (M_i - M)^2 / sum q_i, q_i = exp(-a (C_i - C) / 2), C the cost.
+    """
+    if not asks_for_free_source(found):
+        return found
+    path = grow_free_source(found)
+    best = path[-1]
+    model = best.model.on_patch(best.model.patch, best.source._replace(radius_mm=best.extent_mm))
+    free = _minimise_with_gp_prior(model, model.parameters_with_fitted_tissue(best.parameters, slopes=True))
+    candidates = tuple(state.as_candidate() for state in (found, *path, free))
+    if free.objective.cost > found.objective.cost - MIN_BALL_COST_DROP or residual_ratio(free, found) > 1:
+        return replace(found, candidates=candidates)
+    # Where nothing describes the core its cost cannot choose well; errors of all echoes count as one elsewhere.
+    cost_weight = 1 / len(model.patch.acquisition.te_s) if is_described(free) else POOR_FIT_COST_WEIGHT
+    weight = np.exp(
+        -0.5 * cost_weight * np.array([state.objective.cost - best.objective.cost for state in path])
+    )
+    changes = np.array([state.parameters[LAYOUT.total] - best.parameters[LAYOUT.total] for state in path])
+    sd = float(np.sqrt((weight * changes**2).sum() / weight.sum()))
+    if not is_described(free):
+        change = float(free.parameters[LAYOUT.total] - found.parameters[LAYOUT.total])
+        sd = float(np.hypot(sd, MODEL_SELECTION_SD_FRACTION * change))
+    return replace(free, model_selection_sd_ppm_mm3=sd, candidates=candidates)
 
 
 def _fit_near_point(found: FitState) -> tuple[FitState, list[FitState]]:

@@ -2,11 +2,10 @@
 
 A ball is fitted from several radii. Where its core residual is high, or a spheroid of the same volume, not yet fitted,
 costs less, a spheroid is fitted along the best of 13 axes and a second ball is tried along the spheroid's axis (a pair
-of equal balls); where neither describes the core, pairs in all directions, in place of the ball and beside it, and
-last a large pair of weak contrast. Another shape wins where the cost falls by MIN_SHAPE_COST_DROP and the residual
-falls around the ball and around each of its own bodies: a body that describes a sinus nearby lowers only the cost.
-Shapes that lower the cost without winning widen the SD (model averaging in a rough form, see Kass and Raftery 1995,
-doi:10.1080/01621459.1995.10476572).
+of equal balls). What none of them describes becomes a free source later (`free_source_fit`). Another shape wins where
+the cost falls by MIN_SHAPE_COST_DROP and the residual falls around the ball and around each of its own bodies: a body
+that describes a sinus nearby lowers only the cost. Shapes that lower the cost without winning widen the SD (model
+averaging in a rough form, see Kass and Raftery 1995, doi:10.1080/01621459.1995.10476572).
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ __all__ = [
     "LARGE_PAIR_RADIUS_MM",
     "MAX_CORE_RESIDUAL_RATIO",
     "MAX_PAIR_CORE_RESIDUAL",
+    "MODEL_SELECTION_SD_FRACTION",
     "large_pair",
     "residual_ratio",
     "select_shape",
@@ -47,7 +47,7 @@ RADIUS_STARTS = (0.75, 1.0, 1.3)
 MAX_BALL_CORE_RESIDUAL = 0.6
 """Core residual, SDs, above which one ball does not describe the lesion: with 0.95 errors of pairs reached 51 %."""
 MAX_PAIR_CORE_RESIDUAL = 1.0
-"""Core residual, SDs, above which a shape does not describe the lesion and pairs are tried in all directions."""
+"""Core residual, SDs, above which a shape does not describe the lesion at all."""
 MIN_PRESENT_SD = 3.0
 """Least ratio of a ball's total susceptibility to its sandwich SD at which other shapes are tried: below it the fit may
 be noise, which has no shape."""
@@ -105,12 +105,6 @@ def select_shape(
         return ball
     tried = _fit_along_spheroid(ball, start)
     best = _best_shape(ball, tried)
-    if best is ball or best.core_residual() > MAX_PAIR_CORE_RESIDUAL:
-        tried += _fit_pairs(ball)
-        best = _best_shape(ball, tried)
-    if best.core_residual() > MAX_PAIR_CORE_RESIDUAL:
-        tried.append(_fit_large_pair(ball))
-        best = _best_shape(ball, tried)
     return ball.with_model_selection_sd(shape_choice_sd(ball, tried)) if best is ball else best
 
 
@@ -244,34 +238,6 @@ def _fit_pair_along(spheroid: FitState) -> FitState:
     )
     start = _pair_start(np.delete(p, LAYOUT.axis), half_axis, p[LAYOUT.total], centre=p[LAYOUT.centre])
     return minimise(spheroid.model.with_shape(BALL_PAIR), start, max_cost=spheroid.objective.cost)
-
-
-def _fit_pairs(ball: FitState) -> list[FitState]:
-    """Fit two equal balls beside the ball, which may be half of the lesion, and in its place, in all directions."""
-    model, p = ball.model.with_shape(BALL_PAIR), ball.parameters
-    # The fitted ball is half of the pair, or the pair has its volume.
-    radius = np.exp(p[LAYOUT.log_radius])
-    split_radius = PAIR_RADIUS_RATIO * np.exp(p[LAYOUT.log_radius])
-    beside = [
-        _pair_start(p, radius * u, 2 * p[LAYOUT.total], centre=p[LAYOUT.centre] + sign * radius * u)
-        for u in AXES
-        for sign in (1, -1)
-    ]
-    in_place = [_pair_start(p, split_radius * u, p[LAYOUT.total], centre=p[LAYOUT.centre]) for u in AXES]
-    best = [_best_start(model, starts) for starts in (beside, in_place)]
-    return [minimise(model, start, max_cost=ball.objective.cost) for start in best]
-
-
-def _fit_large_pair(ball: FitState) -> FitState:
-    """Fit a large pair of weak contrast: of so long and weak a body the fit of one ball shows neither size nor sign."""
-    model, p = ball.model.with_shape(BALL_PAIR), ball.parameters
-    totals = [large_pair(LARGE_PAIR_RADIUS_MM, sign).total_chi_ppm_mm3 for sign in (1, -1)]
-    starts = [
-        _pair_start(p, LARGE_PAIR_RADIUS_MM * u, total, centre=p[LAYOUT.centre])
-        for u in AXES
-        for total in totals
-    ]
-    return minimise(model, _best_start(model, starts), max_cost=ball.objective.cost)
 
 
 def _spheroid_start(ball: FitState) -> tuple[FloatArray, float]:

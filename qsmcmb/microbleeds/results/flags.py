@@ -39,6 +39,10 @@ class Flag(StrEnum):
         "poor-fit",
         "The residual is larger than noise and tissue explain: the model does not describe what is there.",
     )
+    IRREGULAR = (
+        "irregular",
+        "No shape that was tried describes the lesion's core: the interval holds the spread of what they say.",
+    )
     VEIN_LIKE = (
         "vein-like",
         "An infinite cylinder explains the scan better than a lesion (BIC): the interval reaches 0.",

@@ -306,6 +306,7 @@ def _flags(fitted: FittedLesion, context: SceneContext) -> tuple[str, ...]:
         Flag.SINGLE_ECHO: len(patch.acquisition.te_s) == 1,
         Flag.NOT_CONVERGED: not fit.converged,
         Flag.POOR_FIT: max(fit.residual, fit.core_residual) > POOR_FIT,
+        Flag.IRREGULAR: fitted.is_found and fitted.vein is None and not fit.is_described,
         Flag.VEIN_LIKE: fitted.vein is not None,
         Flag.NOT_ABOVE_NOISE: not fitted.is_found,
         Flag.MAP_SUM_UNRELIABLE: map_sum is not None and map_sum.corrected is None,

@@ -159,11 +159,83 @@ def _product_of_others(seen: Any, but: Any, out: Any) -> None:
             _multiply_complex(out, seen[b])
 
 
+@compiled(fused=True)
+def _field_and_edge(ball: Any, xyz: Any, b0_dir: Any, edge: Any, field: Any, outside: Any) -> None:
+    """Fill field and fraction outside (point) of a ball, as `_ball_field_and_edge` without derivatives."""
+    total, cx, cy, cz, radius = ball[0], ball[1], ball[2], ball[3], ball[4]
+    bx, by, bz = b0_dir[0], b0_dir[1], b0_dir[2]
+    inv_edge = ONE / edge
+    for i in range(xyz.shape[1]):
+        dx, dy, dz = xyz[0, i] - cx, xyz[1, i] - cy, xyz[2, i] - cz
+        r2 = max(dx * dx + dy * dy + dz * dz, MIN_DISTANCE2)
+        r = np.float32(math.sqrt(r2))
+        ramp = (r - radius) * inv_edge + HALF
+        shown = ONE if ramp > ZERO else ZERO
+        u = dx * bx + dy * by + dz * bz
+        inv = ONE / r
+        inv2 = inv * inv
+        inv3 = shown * inv2 * inv
+        field[i] = total * (THREE * u * u * inv3 * inv2 - inv3)
+        outside[i] = min(max(ramp, ZERO), ONE)
+
+
+@compiled(fused=True)
+def _weighted_phase_factor(field: Any, weight: Any, constant: Any, out: Any) -> None:
+    """Fill `out` (2, point) with the weighted phase factor - 1 of a field at one echo."""
+    for i in range(weight.size):
+        phase = wrap(constant * field[i])
+        out[0, i] = weight[i] * (cosine(phase) - ONE)
+        out[1, i] = weight[i] * (phase * sinc(phase))
+
+
+@compiled
+def _fill_values(
+    balls: Any, points: Any, weight: Any, b0_dir: Any, constants: Any, core: Any, edge: Any, out: Any
+) -> None:
+    """Fill `out` (2, echo, point) for one chunk of points with each echo's factor alone.
+
+    Where a point lies outside all balls their phases add; elsewhere the balls' factors are multiplied one by one.
+    """
+    n_balls, n = balls.shape[0], points.shape[0]
+    fields, outside = np.empty((n_balls, n), np.float32), np.empty((n_balls, n), np.float32)
+    xyz, total = np.empty((3, n), np.float32), np.zeros(n, np.float32)
+    for axis in range(3):
+        xyz[axis] = points[:, axis]
+    for b in range(n_balls):
+        _field_and_edge(balls[b], xyz, b0_dir, edge, fields[b], outside[b])
+        for i in range(n):
+            total[i] += fields[b, i]
+    for e in range(constants.size):
+        _weighted_phase_factor(total, weight, constants[e], out[:, e])
+    for i in range(n):
+        shown = ONE
+        for b in range(n_balls):
+            shown = min(shown, outside[b, i])
+        if shown < ONE:
+            for e in range(constants.size):
+                _multiply_at_point(
+                    fields[:, i], outside[:, i], weight[i], constants[e], core[0, e], out[:, e, i]
+                )
+
+
+@compiled(fused=True)
+def _multiply_at_point(fields: Any, outside: Any, weight: Any, constant: Any, core: Any, out: Any) -> None:
+    """Fill `out` (2,) with the weighted product of the balls' factors less 1 at one point and echo."""
+    real, imaginary = ONE, ZERO
+    for b in range(fields.size):
+        phase = wrap(constant * fields[b])
+        by_real = outside[b] * cosine(phase) + (ONE - outside[b]) * core
+        by_imaginary = outside[b] * (phase * sinc(phase))
+        real, imaginary = real * by_real - imaginary * by_imaginary, real * by_imaginary + imaginary * by_real
+    out[0] = weight * (real - ONE)
+    out[1] = weight * imaginary
+
+
 @compiled
 def _fill_chunk(
     balls: Any, points: Any, weight: Any, b0_dir: Any, constants: Any, core: Any, edge: Any, out: Any
 ) -> None:
-    """Fill `out` for one chunk of points: each echo's factor and, if there is room, its derivatives."""
+    """Fill `out` for one chunk of points: each echo's factor and its derivatives."""
     n_balls, n = balls.shape[0], points.shape[0]
     quantities = np.empty((n_balls, N_QUANTITIES, n), np.float32)
     phasor, seen = np.empty((n_balls, 2, n), np.float32), np.empty((n_balls, 2, n), np.float32)
@@ -177,14 +249,13 @@ def _fill_chunk(
             body_signal(quantities[b], constants[e], core[0, e], phasor[b], seen[b])
         _product_of_others(seen, n_balls, others)
         weighted_factor(others, weight, out[:, 0, e])
-        if out.shape[1] > 1:
-            by_core = out[:, 1 + PER_BALL * n_balls, e]
-            by_core[:] = ZERO
-            for b in range(n_balls):
-                _product_of_others(seen, b, others)
-                add_decay_derivative(quantities[b], others, weight, core[1, e], by_core)
-                slopes = out[:, 1 + PER_BALL * b : 1 + PER_BALL * (b + 1), e]
-                _ball_derivatives(quantities[b], phasor[b], others, weight, constants[e], core[0, e], slopes)
+        by_core = out[:, 1 + PER_BALL * n_balls, e]
+        by_core[:] = ZERO
+        for b in range(n_balls):
+            _product_of_others(seen, b, others)
+            add_decay_derivative(quantities[b], others, weight, core[1, e], by_core)
+            slopes = out[:, 1 + PER_BALL * b : 1 + PER_BALL * (b + 1), e]
+            _ball_derivatives(quantities[b], phasor[b], others, weight, constants[e], core[0, e], slopes)
 
 
 @compiled
@@ -246,4 +317,9 @@ def ball_factor(
         seen = out[:, :, :, start:stop]
         if zero_if_unweighted(weight[start:stop], seen):
             continue
-        _fill_chunk(balls, points[start:stop], weight[start:stop], b0_dir, constants, core, edge, seen)
+        if seen.shape[1] == 1:
+            _fill_values(
+                balls, points[start:stop], weight[start:stop], b0_dir, constants, core, edge, seen[:, 0]
+            )
+        else:
+            _fill_chunk(balls, points[start:stop], weight[start:stop], b0_dir, constants, core, edge, seen)

@@ -219,12 +219,28 @@ class LesionModel:
         """
         out = copy(self)
         out.tissue = tissue_around(self.patch, gp_prior=True)
+        return out, out.with_zero_processes(p)
+
+    def with_zero_processes(self, p: FloatArray) -> FloatArray:
+        """Return the parameters of this model from those with polynomials alone.
+
+        Parameters
+        ----------
+        p : ndarray
+            Source and polynomials.
+
+        Returns
+        -------
+        ndarray
+            The same, with all coefficients of the tissue's Gaussian processes at 0.
+        """
+        phase, amplitude = np.split(p[self.n_source_parameters :], [self.polynomial.phase.size])
         # The processes are the last terms of phase and log magnitude.
-        phase, amplitude = (
-            np.pad(plain, (0, extended.size - len(plain)))
-            for plain, extended in zip(self._split(p), (out.tissue.phase, out.tissue.amplitude), strict=True)
+        extended = (
+            np.pad(plain, (0, full.size - len(plain)))
+            for plain, full in ((phase, self.tissue.phase), (amplitude, self.tissue.amplitude))
         )
-        return out, np.concatenate([p[: self.n_source_parameters], phase, amplitude])
+        return np.concatenate([p[: self.n_source_parameters], *extended])
 
     def _split(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the coefficients of phase and log magnitude in a parameter vector."""

@@ -69,6 +69,8 @@ must stay finite where a fit crosses 0; weak against the smallest lesions measur
 PAIR_DISTANCE_LOG_SD = 0.4
 """SD of the logarithm of the distance between two balls over that at which they touch: within a factor of 1.5, so that
 neither ball runs away to another source nearby."""
+MAX_HALF_AXIS_MM = 3.5
+"""Largest component of a pair's half axis and a spheroid's focus, mm: both balls still lie within the patch."""
 MIN_HALF_AXIS_MM = 0.05
 """Smallest half axis in the pair's prior, mm: the prior is of a logarithm, too; closer balls are one."""
 FOCUS_SD = 1.2
@@ -109,6 +111,8 @@ class SourceShape(ABC):
     """Volume (of a cylinder: cross-section) by the radius."""
     dchi_ppm: ClassVar[float]
     """Susceptibility difference expected, ppm: ties the radius to the strength."""
+    max_own_parameter: ClassVar[float] = MAX_HALF_AXIS_MM
+    """Largest size of a parameter beyond the common ones."""
     is_infinite: ClassVar[bool] = False
     """Whether the body leaves the patch on both sides."""
 
@@ -149,8 +153,8 @@ class SourceShape(ABC):
             Derivatives in the order of `ParameterLayout`.
         """
 
-    def shape_prior(self, p: FloatArray) -> tuple[float, FloatArray] | None:  # noqa: ARG002
-        """Return the deviation of the shape from what is expected.
+    def shape_prior(self, p: FloatArray) -> tuple[FloatArray, FloatArray] | None:  # noqa: ARG002
+        """Return the deviations of the shape from what is expected.
 
         Parameters
         ----------
@@ -159,8 +163,8 @@ class SourceShape(ABC):
 
         Returns
         -------
-        tuple of (float, ndarray of shape (n_source_parameters,)) or None
-            Deviation in SDs and its derivatives by the parameters; None where nothing is expected.
+        tuple of (ndarray of shape (n,), ndarray of shape (n, n_source_parameters)) or None
+            Deviations in SDs and their derivatives by the parameters; None where nothing is expected.
         """
         return None
 
@@ -180,6 +184,26 @@ class SourceShape(ABC):
         volume, power = self.size
         strength = max(abs(float(p[LAYOUT.total])), MIN_STRENGTH)
         return float(np.log(strength / (volume * self.dchi_ppm)) - power * p[LAYOUT.log_radius])
+
+    def log_susceptibility_slopes(self, p: FloatArray) -> FloatArray:
+        """Return the derivatives of `log_susceptibility_ratio`.
+
+        Parameters
+        ----------
+        p : ndarray
+            Parameters as in `ParameterLayout`.
+
+        Returns
+        -------
+        ndarray of shape (n_source_parameters,)
+            Derivative by each parameter.
+        """
+        out = np.zeros(self.n_source_parameters)
+        # d ln|M| / dM = sign(M) / |M|, bounded where M passes 0.
+        out[LAYOUT.total] = np.sign(p[LAYOUT.total]) / max(abs(p[LAYOUT.total]), MIN_STRENGTH)
+        # The susceptibility falls with the volume: the third power of the radius, of a cylinder the second.
+        out[LAYOUT.log_radius] = -self.size.exponent
+        return out
 
 
 class Ball(SourceShape):
@@ -230,13 +254,14 @@ class BallPair(SourceShape):
         # The last two rows backwards: squared width before log decay.
         return np.concatenate([both[:1] / 2, both[ROW_CENTRE], by_radius, by_row[:-3:-1], by_axis])
 
-    def shape_prior(self, p: FloatArray) -> tuple[float, FloatArray]:
+    def shape_prior(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return how far the balls are from touching: log(half axis / radius) over its SD."""
         slopes, axis = np.zeros(self.n_source_parameters), p[LAYOUT.axis]
         slopes[LAYOUT.axis] = axis / max(float(axis @ axis), MIN_HALF_AXIS_MM**2) / PAIR_DISTANCE_LOG_SD
         slopes[LAYOUT.log_radius] = -1 / PAIR_DISTANCE_LOG_SD
         distance = np.log(max(float(np.linalg.norm(axis)), MIN_HALF_AXIS_MM))
-        return float((distance - p[LAYOUT.log_radius]) / PAIR_DISTANCE_LOG_SD), slopes
+        deviation = (distance - p[LAYOUT.log_radius]) / PAIR_DISTANCE_LOG_SD
+        return np.array([deviation]), slopes[None]
 
 
 class Spheroid(SourceShape):
@@ -264,13 +289,13 @@ class Spheroid(SourceShape):
         by_focus = by_row[5:8] - np.multiply.outer(2 * square**2 * slope * focus, by_row[4])
         return np.concatenate([by_row[:4], by_radius, by_row[:-3:-1], by_focus])
 
-    def shape_prior(self, p: FloatArray) -> tuple[float, FloatArray]:
+    def shape_prior(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return how far it is from a ball: focal distance over radius, over its SD."""
         focus = max(float(np.linalg.norm(p[LAYOUT.axis])), MIN_FOCUS_MM)
         size = FOCUS_SD * np.exp(p[LAYOUT.log_radius])
         slopes = np.zeros(self.n_source_parameters)
         slopes[LAYOUT.log_radius], slopes[LAYOUT.axis] = -focus / size, p[LAYOUT.axis] / focus / size
-        return focus / size, slopes
+        return np.array([focus / size]), slopes[None]
 
 
 def _across2(p: FloatArray) -> float:
@@ -319,12 +344,12 @@ class Cylinder(SourceShape):
             [by_row[:4], by_row[4:5] * np.exp(p[LAYOUT.log_radius]), by_row[:-3:-1], turned]
         )
 
-    def shape_prior(self, p: FloatArray) -> tuple[float, FloatArray]:
+    def shape_prior(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return how far the direction vector's length is from 1."""
         slopes = np.zeros(self.n_source_parameters)
         length = float(np.linalg.norm(p[LAYOUT.axis]))
         slopes[LAYOUT.axis] = p[LAYOUT.axis] / length / DIRECTION_LENGTH_SD
-        return (length - 1) / DIRECTION_LENGTH_SD, slopes
+        return np.array([(length - 1) / DIRECTION_LENGTH_SD]), slopes[None]
 
 
 _HALF_CUBE = np.array([d for d in np.ndindex(3, 3, 3) if d > (1, 1, 1)], dtype=float) - 1.0

@@ -10,13 +10,20 @@ import pytest
 
 import qsmcmb.microbleeds.calibration.calibrate as module
 from qsmcmb.microbleeds.calibration.calibrate import calibrate
+from qsmcmb.microbleeds.calibration.psf_width import PsfWidth
 from qsmcmb.microbleeds.signal.acquisition import Acquisition, KSpaceWindow, SliceProfile
+from qsmcmb.microbleeds.signal.free_source import FreeSource
 from qsmcmb.microbleeds.signal.patch import Patch
+from qsmcmb.microbleeds.signal.source_shapes import BALL
 from qsmcmb.model import Estimate
 from tests.scenes.patches import small_patch
 
 BEFORE = Acquisition(te_s=(0.006, 0.014), b0_tesla=3.0, noise_sd=0.01)
 PROFILE, WINDOW, WIDTH2 = SliceProfile(2, 0.9), KSpaceWindow(0.8, 0.5, 0.0), Estimate(0.3, 0.05, "mm2")
+
+
+FREE, SIMPLE = (SimpleNamespace(model=SimpleNamespace(shape=shape)) for shape in (FreeSource((1, 1)), BALL))
+"""Fits that the width's step hands on."""
 
 
 @pytest.fixture
@@ -36,9 +43,9 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         seen.append(("taper", list(patches), acquisition, dict(fits)))
         return replace(acquisition, windows=(WINDOW, WINDOW, WINDOW)), fits
 
-    def width(states: list[Any], acquisition: Acquisition) -> Estimate:
+    def width(states: list[Any], acquisition: Acquisition) -> PsfWidth:
         seen.append(("width", list(states), acquisition))
-        return WIDTH2
+        return PsfWidth(WIDTH2, {1: FREE, 2: SIMPLE})
 
     def initial(patch: Patch) -> Any:
         seen.append(("fit", patch))
@@ -75,6 +82,8 @@ def test_each_step_knows_what_those_before_have_found(steps: list[Any]) -> None:
     assert states[1].patch.radius_mm == 4.0  # type: ignore[union-attr]
     assert states[4].patch.radius_mm == 4.2  # type: ignore[union-attr]
     assert steps[-1] == ("width", [states[1], states[2], states[4]], third)
+    # By the index of the point: a free source, and a lesion that is none.
+    assert made.free_fits == {2: FREE, 4: None}
 
 
 def test_six_lesions_are_enough_for_the_heterogeneity(steps: list[Any]) -> None:
@@ -84,5 +93,5 @@ def test_six_lesions_are_enough_for_the_heterogeneity(steps: list[Any]) -> None:
 
 def test_without_a_patch_nothing_is_looked_for(steps: list[Any]) -> None:
     made = calibrate([None, None], BEFORE, lambda patch: [])
-    assert made == (BEFORE, [None, None])
+    assert made == (BEFORE, [None, None], {})
     assert steps == []

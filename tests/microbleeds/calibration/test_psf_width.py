@@ -83,13 +83,18 @@ def test_the_six_lesions_that_know_most_are_fitted_among_tissue(monkeypatch: pyt
     states = [lesion(0.2, sd, converged=sd > 0.008) for sd in sds]
     acquisition = small_patch().acquisition
     fitted: list[Any] = []
+    narrow, undescribed = lesion(0.3, 0.02), lesion(0.9, 0.02)
 
     def among_tissue(state: Any, given: Any) -> Any:
         assert given is acquisition
         fitted.append(state)
-        return lesion(0.3, 0.02)
+        return undescribed if state is states[1] else narrow
 
     monkeypatch.setattr(module, "fit_among_tissue", among_tissue)
-    pooled = estimate_psf_width2(states, acquisition)
+    monkeypatch.setattr(module, "describe_by_free_source", lambda state: state)
+    monkeypatch.setattr(module, "is_described", lambda state: state is narrow)
+    found = estimate_psf_width2(states, acquisition)
     assert sorted(sds[states.index(s)] for s in fitted) == [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]
-    assert pooled == pool_psf_width2([lesion(0.3, 0.02)] * 6)
+    # A lesion that its shape does not describe says nothing of the width.
+    assert found.width2 == pool_psf_width2([narrow] * 5)
+    assert found.fits == {1: undescribed, **dict.fromkeys((0, 3, 4, 5, 6), narrow)}

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import qsmcmb.microbleeds.crosscheck.signal_loss as module
 from qsmcmb.microbleeds.crosscheck.signal_loss import lost_volume, measure_signal_loss
 from qsmcmb.units import GAMMA_MHZ_PER_T, dipole_phase_constant
 from tests.scenes.patches import surroundings, true_source
@@ -104,3 +105,14 @@ def test_the_sum_reaches_to_where_the_phase_is_small(total: float, radius_mm: fl
     loss = measure_signal_loss(surroundings(total), true_source(total))
     assert loss is not None
     assert loss.radius_mm == pytest.approx(radius_mm)
+
+
+def test_a_background_without_sources_has_nine_harmonics(rng: np.random.Generator) -> None:
+    """Sums over the six neighbours are six times the value: of polynomials up to the second order exactly."""
+    at = rng.uniform(-1, 1, (3, 40))
+    values = module._harmonics(at)
+    steps = [sign * 0.1 * np.eye(3)[:, axis, None] for axis in range(3) for sign in (-1, 1)]
+    around = sum(module._harmonics(at + step) for step in steps)
+    assert values.shape == (40, 9)
+    assert np.linalg.matrix_rank(values) == 9
+    np.testing.assert_allclose(around, 6 * values, atol=1e-12)

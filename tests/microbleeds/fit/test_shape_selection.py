@@ -149,47 +149,6 @@ def test_a_spheroid_starts_along_the_best_of_thirteen_axes(starts: list[Any]) ->
     np.testing.assert_array_equal(start, starts[int(np.argmin(costs))][1])
 
 
-def test_pairs_start_in_place_of_the_ball_and_beside_it(starts: list[Any]) -> None:
-    ball = fitted_ball()
-    beside, in_place = module._fit_pairs(ball)
-    assert len(starts) == 26 + 13
-    centre = np.array(SMALL_BALL.centre_mm)
-    for number, (model, p) in enumerate(starts):
-        assert model.shape is BALL_PAIR
-        rows = model.shape.rows(p)
-        # Touching balls.
-        assert np.linalg.norm(rows[0, 1:4] - rows[1, 1:4]) == pytest.approx(2 * rows[0, 4])
-        if number < 26:
-            # One of them is the ball.
-            same = np.linalg.norm(rows[:, 1:4] - centre, axis=1) < 1e-9
-            assert same.sum() == 1
-            np.testing.assert_allclose(rows[same][0], [2.0, *centre, 0.8])
-        else:
-            np.testing.assert_allclose(rows[:, 1:4].mean(axis=0), centre)
-            assert p[0] == pytest.approx(2.0)
-            assert rows[0, 4] == pytest.approx(0.8 * 0.8)
-        np.testing.assert_array_equal(p[5:7], ball.parameters[5:7])
-        np.testing.assert_array_equal(p[10:], ball.parameters[7:])
-    assert len({tuple(np.round(p[7:10] * np.sign(p[1] - centre[0] + 1e-12), 6)) for _, p in starts[:26]}) > 13
-    for found, some in ((beside, starts[:26]), (in_place, starts[26:])):
-        costs = [module.evaluate_objective(model, p).cost for model, p in list(some)]
-        np.testing.assert_array_equal(found.parameters, some[int(np.argmin(costs))][1])
-        assert found.max_cost == 12.0
-
-
-def test_a_large_pair_starts_with_either_sign(starts: list[Any]) -> None:
-    found = module._fit_large_pair(fitted_ball())
-    totals = [p[0] for _, p in starts]
-    large = large_pair(2.2, 1).total_chi_ppm_mm3
-    assert sorted(set(np.round(totals, 6))) == pytest.approx([-large, large])
-    assert len(starts) == 26
-    for _, p in starts:
-        assert np.linalg.norm(p[7:10]) == pytest.approx(2.2)
-        np.testing.assert_allclose(p[1:4], SMALL_BALL.centre_mm)
-    costs = [module.evaluate_objective(model, p).cost for model, p in list(starts)]
-    np.testing.assert_array_equal(found.parameters, starts[int(np.argmin(costs))][1])
-
-
 def test_a_pair_starts_along_the_spheroid(starts: list[Any]) -> None:
     ball = fitted_ball()
     focus = np.array([0.3, -0.4, 1.2])
@@ -220,34 +179,14 @@ def test_a_dark_ball_starts_at_the_radius_of_one_ppm_and_a_bright_one_at_its_own
     np.testing.assert_array_equal(found.parameters, starts[int(np.argmin(costs))][1])
 
 
-@pytest.mark.parametrize(
-    ("along", "pairs", "large", "expected"),
-    [
-        # What describes the core ends the search; else pairs in all directions, then a large pair are tried.
-        ((-30.0, 0.8), None, None, "along"),
-        ((-30.0, 1.1), (-40.0, 0.5), None, "pairs"),
-        ((-10.0, 0.8), (-40.0, 0.5), None, "pairs"),
-        ((-10.0, 1.5), (-10.0, 1.5), (-50.0, 0.4), "large"),
-        ((-10.0, 1.5), (-10.0, 1.5), (-10.0, 1.5), "ball"),
-    ],
-)
-def test_shapes_are_tried_until_one_describes_the_core(
-    monkeypatch: pytest.MonkeyPatch, along: Any, pairs: Any, large: Any, expected: str
+@pytest.mark.parametrize(("along", "expected"), [((-30.0, 0.8), "along"), ((-10.0, 0.8), "ball")])
+def test_shapes_along_the_spheroid_are_tried(
+    monkeypatch: pytest.MonkeyPatch, along: Any, expected: str
 ) -> None:
-    made = {"ball": state(0.0, residuals={HERE: 2.0})}
-    tried: list[str] = []
-
-    def give(name: str, numbers: Any) -> Any:
-        assert numbers is not None, f"{name} must not be tried"
-        tried.append(name)
-        made[name] = state(numbers[0], residuals={HERE: numbers[1]})
-        return made[name]
-
-    made["ball"].with_model_selection_sd = lambda sd: made["ball"]
-    monkeypatch.setattr(module, "_fit_ball", lambda *a: made["ball"])
+    ball = state(0.0, residuals={HERE: 2.0})
+    made = {"ball": ball, "along": state(along[0], residuals={HERE: along[1]})}
+    ball.with_model_selection_sd = lambda sd: ball
+    monkeypatch.setattr(module, "_fit_ball", lambda *a: ball)
     monkeypatch.setattr(module, "_spheroid_start", lambda ball: (None, -1.0))
-    monkeypatch.setattr(module, "_fit_along_spheroid", lambda ball, start: [give("along", along)])
-    monkeypatch.setattr(module, "_fit_pairs", lambda ball: [give("pairs", pairs)])
-    monkeypatch.setattr(module, "_fit_large_pair", lambda ball: give("large", large))
+    monkeypatch.setattr(module, "_fit_along_spheroid", lambda ball, start: [made["along"]])
     assert select_shape(small_patch(), SMALL_BALL) is made[expected]
-    assert tried == ["along", "pairs", "large"][: 1 + (pairs is not None) + (large is not None)]

@@ -38,8 +38,10 @@ def fit(
     core_residual: float = 0.7,
     converged: bool = True,
     retaining: bool = False,
+    described: bool = True,
 ) -> Any:
     return SimpleNamespace(
+        is_described=described,
         source=Source(total, (0.5, -0.25, 1.0), 0.9),
         sd_ppm_mm3=sd,
         noise_sd_ppm_mm3=0.2,
@@ -201,6 +203,10 @@ def test_certainty(lesion: FittedLesion, source: str, score: float | None, expec
         (fitted(in_mask=0.9), SceneContext(), set()),
         (fitted(te_s=(0.02,)), SceneContext(), {"single-echo"}),
         (fitted(converged=False), SceneContext(), {"not-converged"}),
+        (fitted(described=False), SceneContext(), {"irregular"}),
+        # Nothing has no shape, and a vein is none of a lesion.
+        (fitted(0.5, loss=None, described=False), SceneContext(), {"not-above-noise"}),
+        (fitted(vein=VEIN, described=False), SceneContext(), {"vein-like"}),
         (fitted(residual=1.01), SceneContext(), {"poor-fit"}),
         (fitted(core_residual=1.01), SceneContext(), {"poor-fit"}),
         (fitted(core_residual=1.0, residual=1.0), SceneContext(), set()),

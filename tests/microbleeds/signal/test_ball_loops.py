@@ -74,7 +74,8 @@ def test_derivatives_are_differences(n_balls: int, rng: np.random.Generator) -> 
         return looped(ball_factor, balls, points, weight, B0_DIR, constants, core, 0.5, n=n)
 
     made = factor(balls, decay, 2 + PER_BALL * n_balls)
-    np.testing.assert_array_equal(made[0], factor(balls, decay)[0])
+    # Without derivatives the phases of several balls are added before the sine, in single precision.
+    np.testing.assert_allclose(made[0], factor(balls, decay)[0], atol=2e-6)
     for b in range(n_balls):
         for i in range(PER_BALL):
             step = np.zeros_like(balls)

@@ -70,14 +70,15 @@ def test_the_chain_rule_is_that_of_the_rows(shape: SourceShape) -> None:
 def test_what_a_shape_knows_has_its_slopes(shape: SourceShape) -> None:
     known = shape.shape_prior(P)
     assert known is not None
-    assert known[1].shape == (shape.n_source_parameters,)
+    assert known[0].shape == (1,)
+    assert known[1].shape == (1, shape.n_source_parameters)
     for i in range(shape.n_source_parameters):
         step = np.zeros(10)
         step[i] = 1e-5
         above, below = shape.shape_prior(P + step), shape.shape_prior(P - step)
         assert above is not None
         assert below is not None
-        assert (above[0] - below[0]) / 2e-5 == pytest.approx(known[1][i], abs=1e-4)
+        assert (above[0] - below[0]) / 2e-5 == pytest.approx(known[1][:, i], abs=1e-4)
 
 
 def with_axis(length: float) -> FloatArray:
@@ -95,7 +96,7 @@ def test_what_each_shape_expects_of_itself() -> None:
     # No nearer than 0.05 mm: the logarithm stays finite.
     near = BALL_PAIR.shape_prior(with_axis(1e-9))
     assert near[0] == pytest.approx(np.log(0.05 / 0.8) / 0.4)
-    np.testing.assert_allclose(near[1][LAYOUT.axis], 0.0, atol=1e-5)
+    np.testing.assert_allclose(near[1][0, LAYOUT.axis], 0.0, atol=1e-5)
     # A focus at 1.2 radii is one SD from a ball.
     assert SPHEROID.shape_prior(with_axis(1.2 * 0.8))[0] == pytest.approx(1.0)
     assert SPHEROID.shape_prior(with_axis(1e-9))[0] == pytest.approx(1e-3 / (1.2 * 0.8))

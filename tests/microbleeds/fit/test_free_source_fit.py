@@ -1,0 +1,146 @@
+"""A free source reads lesions of no simple shape, made by other code, and leaves simple ones alone."""
+
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import qsmcmb.microbleeds.fit.free_source_fit as module
+from qsmcmb.microbleeds.fit.free_source_fit import asks_for_free_source, grow_free_source, is_described
+from qsmcmb.microbleeds.fit.free_source_starts import balls_beside, lines_and_discs, splits
+from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
+from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE, dark_core
+from qsmcmb.microbleeds.fit.refinement import describe_by_free_source, fit_among_tissue
+from qsmcmb.microbleeds.fit.shape_selection import select_shape
+from qsmcmb.microbleeds.fit.uncertainty import summarise_fit
+from qsmcmb.microbleeds.signal.patch import Patch
+from qsmcmb.microbleeds.signal.source_shapes import Source
+from qsmcmb.typing import FloatArray
+from tests.scenes.patches import scanned, with_acquisition
+
+BENT = np.array([[3.0, -1.4, -0.8, 0.3, 0.9], [3.0, 0.1, 0.2, 0.1, 0.9], [3.0, 1.2, 1.5, -0.5, 0.9]])
+"""Three balls around a corner: total (ppm mm3), centre (mm, 3), radius (mm) of each."""
+MIXED = np.array([[8.0, -0.4, 0.1, 0.2, 1.1], [-3.0, 1.3, 0.4, -0.6, 0.9]])
+"""Iron beside calcium."""
+BALL = np.array([[8.0, 0.2, -0.1, 0.3, 1.1]])
+"""One ball."""
+
+
+def fitted(balls: FloatArray) -> FitState:
+    """Return the fit of the simple shapes, with the tissue's process, of a scan of some balls."""
+    patch: Patch = with_acquisition(scanned(balls), noise_sd=0.005)
+    total = float(balls[:, 0].sum())
+    state = select_shape(patch, Source(0.8 * total, (0.0, 0.0, 0.0), 1.0))
+    return fit_among_tissue(state, patch.acquisition)
+
+
+@pytest.fixture(scope="module")
+def bent() -> FitState:
+    return fitted(BENT)
+
+
+@pytest.mark.parametrize("balls", [BENT, MIXED], ids=["bent", "mixed"])
+def test_irregular_lesions_are_read_within_two_per_cent(balls: FloatArray) -> None:
+    simple = fitted(balls)
+    assert asks_for_free_source(simple)
+    free = describe_by_free_source(simple)
+    truth, size = balls[:, 0].sum(), np.abs(balls[:, 0]).sum()
+    assert free.model.shape.name == "free"
+    assert free.source.total_chi_ppm_mm3 == pytest.approx(truth, abs=0.02 * size)
+    assert abs(simple.source.total_chi_ppm_mm3 - truth) > 2 * abs(free.source.total_chi_ppm_mm3 - truth)
+    assert free.core_residual() < 0.7 * simple.core_residual()
+    # All that was compared is kept for the explanation, the simple shape first.
+    assert free.candidates[0].total_chi_ppm_mm3 == simple.source.total_chi_ppm_mm3
+    assert free.candidates[-1] == free.as_candidate()
+
+
+def test_a_ball_stays_a_ball() -> None:
+    state = fitted(BALL)
+    assert is_described(state)
+    assert describe_by_free_source(state) is state
+    assert state.candidates == ()
+
+
+def test_each_ball_lowers_cost_and_core_residual(bent: FitState) -> None:
+    path = grow_free_source(bent)
+    assert len(path) > 1
+    for old, new in itertools.pairwise(path):
+        assert old.objective.cost - new.objective.cost > 20
+        assert new.core_residual() < 0.96 * old.core_residual()
+        assert len(new.rows) > len(old.rows)
+
+
+def test_splits_keep_total_and_centre_and_the_rest_does_not(bent: FitState) -> None:
+    one = module._first_fit(bent)
+    p, row = one.parameters, one.rows[0]
+    for model, start in splits(one, (0.3,), (1.0,)):
+        rows = model.shape.rows(start)
+        assert rows[:, 0].sum() == pytest.approx(row[0])
+        np.testing.assert_allclose((rows[:, :1] * rows[:, 1:4]).sum(axis=0) / row[0], row[1:4], atol=1e-9)
+        assert np.linalg.norm(rows[1, 1:4] - rows[0, 1:4]) == pytest.approx(rows[:, 4].sum())
+        np.testing.assert_array_equal(start[model.n_source_parameters :], p[7:])
+    for sign in (1, -1):
+        made = [model.shape.rows(start) for model, start in balls_beside(one, sign)]
+        assert len(made) == 26
+        for rows in made:
+            np.testing.assert_allclose(rows[0], row)
+            assert rows[1, 0] == pytest.approx(0.4 * sign * row[0])
+            assert np.linalg.norm(rows[1, 1:4] - row[1:4]) == pytest.approx(1.1 * rows[:, 4].sum())
+    counts = [len(model.shape.rows(start)) for model, start in lines_and_discs(one)]
+    assert counts == [3] * 26 + [4] * 26
+
+
+def test_halves_are_split_in_half_of_the_directions(bent: FitState) -> None:
+    one = module._first_fit(bent)
+    assert len(list(splits(one, (0.5,), (1.0,)))) == 13
+    assert len(list(splits(one, (0.3,), (1.0, 2.0)))) == 52
+
+
+def state(core: float, surroundings: float, **changes: Any) -> Any:
+    """Return a stand-in for a fit."""
+    values: dict[str, Any] = {
+        "core_residual": lambda: core,
+        "surroundings_residual": lambda: surroundings,
+        "left_mask": False,
+        "model": SimpleNamespace(core_decay=dark_core(3.0)),
+        "parameters": np.array([5.0]),
+        "sandwich_sd": lambda: 0.1,
+    }
+    return SimpleNamespace(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    ("core", "surroundings", "expected"),
+    # A low core is described; a poor one where its surroundings are as poor, but not worse than 0.7.
+    [(0.45, 0.1, True), (0.46, 0.1, False), (0.65, 0.6, True), (0.67, 0.6, False), (0.78, 2.0, False)],
+)
+def test_what_counts_as_described(core: float, surroundings: float, expected: bool) -> None:
+    assert is_described(state(core, surroundings)) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (state(0.6, 0.3), True),
+        (state(0.4, 0.3), False),
+        (state(0.6, 0.3, left_mask=True), False),
+        (state(0.6, 0.3, model=SimpleNamespace(core_decay=SIGNAL_RETAINING_CORE)), False),
+        (state(0.6, 0.3, sandwich_sd=lambda: 2.0), False),
+        # In surroundings as poor nothing is missing, unless the lesion itself may have spoilt them.
+        (state(0.6, 0.6), False),
+        (state(0.6, 0.6, parameters=np.array([-41.0])), True),
+    ],
+)
+def test_when_a_free_source_is_looked_for(found: Any, expected: bool) -> None:
+    assert asks_for_free_source(found) == expected
+
+
+def test_what_the_shape_does_not_describe_is_in_the_sd(bent: FitState) -> None:
+    simple, free = summarise_fit(bent), summarise_fit(describe_by_free_source(bent))
+    assert not simple.is_described
+    rise = 0.033 * (bent.core_residual() - 0.4) * abs(bent.source.total_chi_ppm_mm3)
+    assert simple.discrepancy_sd_ppm_mm3 == pytest.approx(rise)
+    assert free.discrepancy_sd_ppm_mm3 >= 0.006 * abs(free.source.total_chi_ppm_mm3)
+    assert free.sd_ppm_mm3 > free.discrepancy_sd_ppm_mm3

@@ -140,7 +140,9 @@ def test_when_a_free_source_is_looked_for(found: Any, expected: bool) -> None:
 def test_what_the_shape_does_not_describe_is_in_the_sd(bent: FitState) -> None:
     simple, free = summarise_fit(bent), summarise_fit(describe_by_free_source(bent))
     assert not simple.is_described
-    rise = 0.033 * (bent.core_residual() - 0.4) * abs(bent.source.total_chi_ppm_mm3)
-    assert simple.discrepancy_sd_ppm_mm3 == pytest.approx(rise)
+    # A simple shape with a core as poor as this may have missed a part of the lesion.
+    lost = 0.2 if bent.core_residual() > 0.8 else 0.0
+    fraction = np.hypot(0.033 * (bent.core_residual() - 0.4), lost)
+    assert simple.discrepancy_sd_ppm_mm3 == pytest.approx(fraction * abs(bent.source.total_chi_ppm_mm3))
     assert free.discrepancy_sd_ppm_mm3 >= 0.006 * abs(free.source.total_chi_ppm_mm3)
     assert free.sd_ppm_mm3 > free.discrepancy_sd_ppm_mm3

@@ -257,6 +257,8 @@ class Provenance:
         Step, and its method with all options, defaults written out.
     software : dict, optional
         Name and version of the software that computed.
+    field_strength : (float, str), optional
+        Field strength as used, T, and what states it.
 
     Examples
     --------
@@ -268,6 +270,7 @@ class Provenance:
     steps: tuple[tuple[str, dict[str, Any]], ...] = ()
     software: dict[str, str] = field(default_factory=dict)
     """(name: version) of qsmcmb, Python and every library that computes."""
+    field_strength: tuple[float, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -292,6 +295,8 @@ class GreScan:
         Input files and their sha256.
     warnings : tuple of str, optional
         What the reader noticed.
+    b0_source : str, optional
+        What states the field strength: ImagingFrequency, MagneticFieldStrength, --b0, or this argument.
 
     Raises
     ------
@@ -315,6 +320,7 @@ class GreScan:
     name: str = "scan"
     sources: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    b0_source: str = "b0_tesla"
 
     def __post_init__(self) -> None:
         expected = (len(self.te_s), *self.grid.shape)

@@ -37,10 +37,14 @@ MaybeMagnitude = Annotated[
 EchoTimes = Annotated[
     str, typer.Option("--te", metavar=TIMES, help="Echo times with their unit: 4,8,12ms or 0.004,0.008s.")
 ]
-FieldStrength = Annotated[float, typer.Option("--b0", metavar=TESLA, help="Field strength in tesla.")]
+B0_HELP = (
+    'Field strength in tesla: ImagingFrequency in MHz / 42.5775. A "3 T" Siemens has 123.2 MHz, so 2.894.'
+)
+"""Help of --b0: the number on the magnet is rounded."""
+FieldStrength = Annotated[float, typer.Option("--b0", metavar=TESLA, help=B0_HELP)]
 MaybeFieldStrength = Annotated[
     Optional[float],  # noqa: UP045
-    typer.Option("--b0", metavar=TESLA, help="Field strength in tesla."),
+    typer.Option("--b0", metavar=TESLA, help=B0_HELP),
 ]
 Mask = Annotated[Path, typer.Option("--mask", metavar=FILE, help="Brain mask on the same grid.")]
 MaybeMask = Annotated[

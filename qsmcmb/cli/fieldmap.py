@@ -54,6 +54,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.field_mapping.head import map_field
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.derivatives import check_image_name
+        from qsmcmb.io.field_strength import check_tesla
         from qsmcmb.io.plain import load_stack
         from qsmcmb.units import hz_to_ppm
         from qsmcmb.unwrapping.head import unwrap
@@ -62,6 +63,7 @@ def add(app: typer.Typer) -> None:
             check_image_name(path)
         stage = bind_stage("fieldmap", method, settings)
         te_s = parse_te(te)
+        check_tesla(b0, "--b0", field="b0")
         phase_rad, grid = load_stack(phase, radians=True)
         mag, _ = load_stack(magnitude)
         inside = mask_or_made(mask, mag, phase_rad, grid)

@@ -62,12 +62,15 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.dipole_inversion.head import is_nonlinear, starting_point
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.derivatives import check_image_name
+        from qsmcmb.io.field_strength import check_tesla
         from qsmcmb.io.masks import load_mask, load_sd
         from qsmcmb.io.plain import load_stack
 
         check_image_name(out)
         stage = bind_stage("invert", method, settings)
         te_s = parse_te(te) if te else None
+        if b0 is not None:
+            check_tesla(b0, "--b0", field="b0")
         wrapped = starting_point(stage.method) == "wrapped phase"
         if is_nonlinear(stage.method) and (te_s is None or b0 is None):
             say(

@@ -59,7 +59,7 @@ def add(app: typer.Typer) -> None:
 
         Each is fitted on the complex signal; the table gives its total susceptibility with a 95 % interval.
         """
-        from qsmcmb.cli.console import progress
+        from qsmcmb.cli.console import progress, say
         from qsmcmb.errors import ConfigError
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.atomic import make_folder
@@ -97,8 +97,11 @@ def add(app: typer.Typer) -> None:
                 scan, given.points_mm, kinds=given.kinds, mask=brain, report=bar.report
             )
         write_table(
-            Place(out.parent), out.stem, table.rows(), columns=column_sidecar(), provenance=table.provenance
-        )
+            Place(out.parent), out.stem, table.rows(), columns=column_sidecar(), provenance=table.provenance,
+            warnings=scan.warnings,
+        )  # fmt: skip
+        for warning in scan.warnings:
+            say(f"WARNING {warning}")
         if explain is not None:
             from qsmcmb.microbleeds.results.explanation import explain_lesion
             from qsmcmb.reporting.explain_page import write_explanations

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.agreement import check_phase_scaling
+from qsmcmb.io.field_strength import FieldStrength
 from qsmcmb.io.nifti import Volume
 from qsmcmb.io.phase_scaling import phase_scale, to_radians
 from qsmcmb.model import GreScan, Grid
@@ -36,7 +38,7 @@ def assemble(
     phase: Sequence[Volume],
     magnitude: Sequence[Volume],
     te_s: Sequence[float],
-    b0_tesla: float,
+    b0: FieldStrength,
     *,
     name: str,
     units: object,
@@ -53,7 +55,9 @@ def assemble(
             fix="pass --phase-sign -1 for phase that falls with a paramagnetic field",
         )  # fmt: skip
     grid = common_grid([*phase, *magnitude], b0_dir)
-    notes = [*warnings, *dict.fromkeys(w for v in (*phase, *magnitude) for w in v.warnings)]
+    notes = [*warnings, *b0.notes, *dict.fromkeys(w for v in (*phase, *magnitude) for w in v.warnings)]
+    if units != "rad":
+        check_phase_scaling(phase)
     scale = phase_scale(phase, units=units, phase_range=phase_range, strict=strict_units)
     if units != "rad":
         notes.append(f"phase read as {scale.why}")
@@ -70,8 +74,8 @@ def assemble(
         mag[i] = np.maximum(m_values, 0)
     sources = tuple(dict.fromkeys((v.path.as_posix(), v.sha256) for v in (*phase, *magnitude)))
     return GreScan(
-        phase_rad=phase_rad, magnitude=mag, te_s=tuple(float(t) for t in te_s), b0_tesla=b0_tesla, grid=grid, name=name,
-        sources=sources, warnings=tuple(notes),
+        phase_rad=phase_rad, magnitude=mag, te_s=tuple(float(t) for t in te_s), b0_tesla=b0.tesla,
+        b0_source=b0.source, grid=grid, name=name, sources=sources, warnings=tuple(notes),
     )  # fmt: skip
 
 

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from qsmcmb.errors import InvalidInputError, MissingMetadataError, NothingMatchedError
+from qsmcmb.io.agreement import check_scan_agreement
 from qsmcmb.io.assemble import assemble, combine_real_imaginary
-from qsmcmb.io.metadata import check_echo_times, echo_time_s, field_strength_tesla, read_sidecar
+from qsmcmb.io.field_strength import FieldStrength, find_field_strength
+from qsmcmb.io.metadata import check_echo_times, echo_time_s, read_sidecar
 from qsmcmb.io.nifti import Volume, read_volume
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.model import GreScan
@@ -268,13 +270,12 @@ def load_scan(
     numbers = [int(e["phase" if "phase" in e else "imag"].entities.get("echo", 1)) for e in echoes]
     if sorted(numbers) != list(range(1, len(numbers) + 1)) and len(numbers) > 1:
         warnings.append(f"echoes {numbers} are there; the missing ones are left out")
-    units, meta = _units(metas), next(iter(metas[0].values()))
-    b0_tesla = field_strength_tesla(meta, paths[0])
+    units, b0 = _units(metas), _field_strength(echoes, metas)
     magnitude, phase = _read(echoes)
     if units == "rad (computed)":
         units = "rad"
     scan = assemble(
-        phase, magnitude, te_s, b0_tesla, name=files.name, units=units, strict_units=True,
+        phase, magnitude, te_s, b0, name=files.name, units=units, strict_units=True,
         phase_sign=phase_sign, warnings=warnings,
     )  # fmt: skip
     root = files.root.as_posix().rstrip("/")
@@ -336,6 +337,20 @@ def _echo_time(echo: dict[str, Image], meta: dict[str, dict[str, Any]]) -> float
             expected="one echo time for both parts", fix="correct the sidecars",
         )  # fmt: skip
     return te
+
+
+def _field_strength(
+    echoes: Sequence[dict[str, Image]], metas: Sequence[dict[str, dict[str, Any]]]
+) -> FieldStrength:
+    """Return the field strength, once all sidecars of the scan agree on it and on what else is the scan's."""
+    images = [
+        (part, image.path, meta[part])
+        for echo, meta in zip(echoes, metas, strict=True)
+        for part, image in echo.items()
+    ]
+    found = find_field_strength([meta for _, _, meta in images], [path for _, path, _ in images])
+    check_scan_agreement(images)
+    return found
 
 
 def _units(metas: Sequence[dict[str, dict[str, Any]]]) -> object:

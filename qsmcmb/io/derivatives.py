@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,12 +128,15 @@ def provenance_record(provenance: Provenance) -> ProvenanceRecord:
     >>> provenance_record(Provenance(sources=(("a.nii", "6b86"),)))["SourceChecksums"]
     {'a.nii': 'sha256:6b86'}
     """
-    return {
+    record: ProvenanceRecord = {
         **software_record(provenance.software or software_versions()),
         "Sources": [name for name, _ in provenance.sources],
         "SourceChecksums": {name: f"sha256:{digest}" for name, digest in provenance.sources},
         "Steps": {step: dict(options) for step, options in provenance.steps},
     }
+    if provenance.field_strength:
+        record["MagneticFieldStrength"], record["MagneticFieldStrengthSource"] = provenance.field_strength
+    return record
 
 
 def software_record(software: Mapping[str, str]) -> SoftwareRecord:
@@ -274,6 +277,7 @@ def write_table(
     *,
     columns: Mapping[str, Any],
     provenance: Provenance,
+    warnings: Sequence[str] = (),
 ) -> Path:
     """Write a table, then the JSON that describes its columns, with provenance.
 
@@ -289,6 +293,8 @@ def write_table(
         Column, in the table's order, to its description.
     provenance : Provenance
         Goes into the JSON, too.
+    warnings : sequence of str, optional
+        What the user must know of the numbers; goes into the JSON where there is any.
 
     Returns
     -------
@@ -306,7 +312,8 @@ def write_table(
     """
     path = place.path(f"{ending}.tsv")
     write_tsv(path, rows, list(columns))
-    write_json(place.path(f"{ending}.json"), {**columns, **provenance_record(provenance)})
+    said = {"Warnings": list(warnings)} if warnings else {}
+    write_json(place.path(f"{ending}.json"), {**columns, **said, **provenance_record(provenance)})
     return path
 
 

@@ -1,4 +1,4 @@
-"""Sidecar values through their gates: echo times in seconds, field strength in tesla."""
+"""Sidecars and their echo times in seconds, through their gates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from qsmcmb.errors import InvalidInputError, MissingMetadataError
-from qsmcmb.units import GAMMA_MHZ_PER_T
 
 __all__: tuple[str, ...] = ()
 
@@ -106,27 +105,3 @@ def check_echo_times(te_s: Sequence[float], where: Sequence[Path]) -> None:
                 "TE-ORDER", path, field="EchoTime", found=f"{te} s among {[round(t, 5) for t in te_s]}",
                 expected=f"gradient-echo times below {MAX_TE_S} s", fix="correct EchoTime (seconds)",
             )  # fmt: skip
-
-
-def field_strength_tesla(meta: Mapping[str, Any], where: Path) -> float:
-    """Return `MagneticFieldStrength` in T, held against `ImagingFrequency` where that is stated.
-
-    Raises
-    ------
-    InvalidInputError
-        B0.
-    """
-    b0 = meta.get("MagneticFieldStrength")
-    plausible = isinstance(b0, int | float) and not isinstance(b0, bool) and 0.01 <= b0 <= 25
-    frequency = meta.get("ImagingFrequency")
-    hint = "MagneticFieldStrength in tesla in the sidecar"
-    if isinstance(frequency, int | float) and not isinstance(frequency, bool) and frequency > 1:
-        implied = frequency / GAMMA_MHZ_PER_T
-        hint += f" (ImagingFrequency {frequency:g} MHz means {implied:.3g} T)"
-        plausible = plausible and abs(b0 - implied) <= 0.1 * implied  # type: ignore[operator]
-    if not plausible:
-        raise MissingMetadataError(
-            "B0", where, field="MagneticFieldStrength", found=b0 if b0 is not None else "nothing",
-            expected="the field strength in tesla", fix=f"write {hint}",
-        )  # fmt: skip
-    return float(b0)  # type: ignore[arg-type]

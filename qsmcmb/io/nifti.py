@@ -94,6 +94,26 @@ class Volume(NamedTuple):
             scaled = scaled * np.float32(self.slope) + np.float32(self.inter)
         return np.ascontiguousarray(scaled)
 
+    def value_range(self) -> tuple[float, float]:
+        """Return the least and the largest scaled value that is finite; 0 and 0 where none is.
+
+        Returns
+        -------
+        tuple of float
+            Ends of `values()`.
+
+        Examples
+        --------
+        >>> file = {"path": Path("a.nii"), "sha256": "", "affine": np.eye(4), "oriented": True, "warnings": ()}
+        >>> Volume(data=np.array([[[1, 2]]]), slope=-2.0, inter=0.0, **file).value_range()
+        (-4.0, -2.0)
+        """
+        stored = self.data if self.data.dtype.kind != "f" else self.data[np.isfinite(self.data)]
+        if not stored.size:
+            return 0.0, 0.0
+        one, two = (float(v) * self.slope + self.inter for v in (stored.min(), stored.max()))
+        return min(one, two), max(one, two)
+
 
 def _fail(code: str, path: Path, field: str, found: object, *, expected: str, fix: str) -> InvalidInputError:
     """Return the error of a gate."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.assemble import assemble, common_grid, paths_of, split_echoes
+from qsmcmb.io.field_strength import check_given
 from qsmcmb.io.nifti import read_volume
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import FloatArray
@@ -41,7 +42,7 @@ def load_files(
     te_s : sequence of float
         Echo times, s, ascending.
     b0_tesla : float
-        Field strength, T.
+        Field strength, T: the proton's frequency over 42.5775 MHz/T; magnets are named in round numbers.
     phase_range : tuple of float, optional
         Stored values that stand for -pi and pi, where the file does not say.
     phase_sign : {1, -1}, optional
@@ -59,7 +60,8 @@ def load_files(
     Raises
     ------
     InvalidInputError
-        TE-MISMATCH when the files hold another number of echoes than `te_s`; every gate of `read_volume`.
+        TE-MISMATCH when the files hold another number of echoes than `te_s`; B0 when the field strength is no tesla
+        or a JSON beside a file contradicts it; every gate of `read_volume`.
 
     Examples
     --------
@@ -73,6 +75,7 @@ def load_files(
     ...     load_files([phase], [magnitude], te_s=[0.02], b0_tesla=3.0).n_echoes
     1
     """
+    b0 = check_given(b0_tesla, paths_of([*phase, *magnitude]))
     phases = split_echoes([read_volume(p) for p in paths_of(phase)])
     magnitudes = split_echoes([read_volume(p) for p in paths_of(magnitude)])
     for kind, volumes in (("phase", phases), ("magnitude", magnitudes)):
@@ -82,7 +85,7 @@ def load_files(
                 expected=f"{len(te_s)}, one for each echo time", fix="give as many volumes as echo times",
             )  # fmt: skip
     return assemble(
-        phases, magnitudes, te_s, b0_tesla, name=name, units=None, strict_units=False,
+        phases, magnitudes, te_s, b0, name=name, units=None, strict_units=False,
         phase_range=phase_range, phase_sign=phase_sign, b0_dir=b0_dir,
     )  # fmt: skip
 

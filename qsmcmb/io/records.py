@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 __all__ = ("B0Record", "ColumnDescription", "ProvenanceRecord", "Software", "SoftwareRecord")
 
@@ -62,6 +62,10 @@ class ProvenanceRecord(SoftwareRecord):
         Input file to its checksum, ``sha256:`` and 64 hexadecimal digits.
     Steps : dict
         Step to its method and all options, defaults written out.
+    MagneticFieldStrength : float
+        Field strength as used, T; left out where the result rests on none.
+    MagneticFieldStrengthSource : str
+        ImagingFrequency or MagneticFieldStrength of the sidecars, --b0, or b0_tesla of a call.
 
     Examples
     --------
@@ -72,6 +76,8 @@ class ProvenanceRecord(SoftwareRecord):
     Sources: list[str]
     SourceChecksums: dict[str, str]
     Steps: dict[str, dict[str, Any]]
+    MagneticFieldStrength: NotRequired[float]
+    MagneticFieldStrengthSource: NotRequired[str]
 
 
 class ColumnDescription(TypedDict, total=False):

@@ -25,7 +25,6 @@ MIN_R2STAR_HZ = 1.0
 class _Acquisition(TypedDict, total=False):
     """Acquisition in the burden record, in BIDS' words; its time only where it is known."""
 
-    MagneticFieldStrength: float
     EchoTime: list[float]
     AcquisitionTime: str
     VoxelSize: list[float]
@@ -91,7 +90,7 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
 def _burden_record(result: ScanResult, acquired: datetime | None = None) -> dict[str, Any]:
     """Return the burden of a scan with acquisition, warnings and provenance."""
     scan = result.scan
-    acquisition: _Acquisition = {"MagneticFieldStrength": scan.b0_tesla, "EchoTime": list(scan.te_s)}
+    acquisition: _Acquisition = {"EchoTime": list(scan.te_s)}
     if acquired:
         acquisition["AcquisitionTime"] = acquired.isoformat()
     acquisition["VoxelSize"] = list(scan.grid.voxel_size_mm)

@@ -67,4 +67,7 @@ def provenance_of(
             steps.append((stage.name, config.record(stage.name)))
         else:
             steps.append((stage.name, {"method": stage.default}))
-    return Provenance(scan.sources, tuple(steps), software_versions())
+    return Provenance(
+        sources=scan.sources, steps=tuple(steps), software=software_versions(),
+        field_strength=(scan.b0_tesla, scan.b0_source),
+    )  # fmt: skip

@@ -30,6 +30,8 @@ PROTOCOL = {
     "VoxelSize": "voxel-size-differs",
 }
 """Flag of a change by the field of the records in which the two scans differ."""
+DRIFT = 1e-3
+"""Fraction by which a number of two scans may differ: a magnet's frequency drifts by less."""
 
 
 class Comparison(NamedTuple):
@@ -169,7 +171,14 @@ def _pair_record(before: SessionResults, after: SessionResults, times: dict[str,
 
 def _protocol_flags(before: SessionResults, after: SessionResults) -> list[str]:
     one, two = (s.record("desc-cmb_burden") for s in (before, after))
-    return [flag for field, flag in PROTOCOL.items() if one.get(field) != two.get(field)]
+    return [flag for field, flag in PROTOCOL.items() if _differ(one.get(field), two.get(field))]
+
+
+def _differ(one: Any, two: Any) -> bool:
+    """Say whether two values differ; numbers by more than the drift of a magnet."""
+    if isinstance(one, float) and isinstance(two, float):
+        return abs(one - two) > DRIFT * max(one, two)
+    return bool(one != two)
 
 
 def _sources(sessions: Sequence[SessionResults], out: Path) -> tuple[tuple[str, str], ...]:

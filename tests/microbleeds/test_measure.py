@@ -350,20 +350,26 @@ def test_lesions_within_fourteen_mm_are_fitted_one_after_the_other(monkeypatch: 
     job = job_of(scan, field_hz, voxels)
     states = [SimpleNamespace(name=f"initial {i}", core_residual=lambda: 1.0) for i in range(4)]
     seen: dict[int, Any] = {}
+    simple: list[bool] = []
 
     def factor(i: int, in_reach: Any, positions: FloatArray, now: list[Any]) -> Any:
         seen[i] = [now[j] and now[j].name for j in in_reach]
         np.testing.assert_array_equal(positions, voxels)
         return None
 
-    def refine(job: Any, state: Any, acquisition: Any, neighbours: Any) -> Any:
+    def refine(job: Any, state: Any, acquisition: Any, neighbours: Any, *, is_simple: bool) -> Any:
         assert acquisition == "calibrated"
+        simple.append(is_simple)
         done = SimpleNamespace(name=state.name.replace("initial", "refined"))
         return SimpleNamespace(fit=SimpleNamespace(state=done))
 
     monkeypatch.setattr(module, "_neighbour_factor", factor)
     monkeypatch.setattr(module, "_refine", refine)
-    calibration = SimpleNamespace(states=[*states, None], acquisition="calibrated")
+    # The calibration has found that lesion 1 is as well described without a free source, and has one of lesion 3.
+    free = SimpleNamespace(name="free 3")
+    calibration = SimpleNamespace(
+        states=[*states, None], acquisition="calibrated", free_fits={1: None, 3: free}
+    )
     done: list[tuple[int, int]] = []
     found = module._fit_all(job, calibration, lambda i, n: done.append((i, n)))
     assert seen == {
@@ -372,7 +378,8 @@ def test_lesions_within_fourteen_mm_are_fitted_one_after_the_other(monkeypatch: 
         2: ["refined 1", "initial 2"],
         3: ["initial 3"],
     }
-    assert [f and f.fit.state.name for f in found] == [f"refined {i}" for i in range(4)] + [None]
+    assert [f and f.fit.state.name for f in found] == ["refined 0", "refined 1", "refined 2", "free 3", None]
+    assert simple == [False, True, False, False]
     assert sorted(done) == [(i, 5) for i in range(1, 6)]
     assert [s and s.name for s in calibration.states] == [f"initial {i}" for i in range(4)] + [None]
 
@@ -406,13 +413,15 @@ def test_veins_are_looked_for_in_turn(
 
     monkeypatch.setattr(module, "select_shape", select)
     monkeypatch.setattr(
-        module, "refine_with_tissue_prior", lambda state, given: state if given is acquisition else None
+        module,
+        "refine_with_tissue_prior",
+        lambda state, given, *, is_simple: state if given is acquisition and is_simple else None,
     )
     monkeypatch.setattr(module, "find_vein", lambda state: vein)
     monkeypatch.setattr(module, "fit_adjacent_vein", lambda state: (beside, "beside"))
     monkeypatch.setattr(module, "summarise_fit", lambda state, patches: (state, patches))
     job = SimpleNamespace(reference_patches=lambda patch: ["around", patch])
-    found = module._refine(job, state, acquisition, neighbours)
+    found = module._refine(job, state, acquisition, neighbours, is_simple=True)
     assert (found.vein, found.adjacent_vein) == expected
     ends = beside if expected[1] else (selected if has_neighbours else state)
     assert found.fit[0] is ends

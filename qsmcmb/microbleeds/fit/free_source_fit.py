@@ -131,7 +131,7 @@ def asks_for_free_source(state: FitState) -> bool:
         Whether `grow_free_source` may find a better one.
     """
     core, total = state.core_residual(), abs(float(state.parameters[LAYOUT.total]))
-    if core <= MAX_DESCRIBED_CORE_RESIDUAL or state.left_mask:
+    if core <= MAX_DESCRIBED_CORE_RESIDUAL or state.left_mask or state.exceeds_patch:
         return False
     # A strong lesion that is half described spoils its surroundings, too.
     if is_described(state) and total < STRONG_PPM_MM3:

@@ -31,7 +31,16 @@ from qsmcmb.microbleeds.signal.source_shapes import LAYOUT, ROW_CENTRE, ROW_RADI
 from qsmcmb.model import Estimate
 from qsmcmb.typing import BoolArray, FloatArray
 
-__all__ = ["CORE_MM", "RADII_MM", "TRIAL_STEPS", "Candidate", "FitState", "minimise", "triple"]
+__all__ = [
+    "CORE_MM",
+    "LARGE_BODY_RADIUS_MM",
+    "RADII_MM",
+    "TRIAL_STEPS",
+    "Candidate",
+    "FitState",
+    "minimise",
+    "triple",
+]
 
 MAX_PSF_WIDTH2_MM2 = 9.0
 """Largest squared psf width, mm2: a box of 3 mm. It bounds a fit that fails; others stay far below."""
@@ -41,6 +50,10 @@ MAX_SHIFT_MM = 2.5
 """Largest shift of the centre from its start along each axis, mm: points lie within about 2 mm of their lesion."""
 RADII_MM = (0.3, 6.0)
 """Range of the radius, mm: below it nothing of the core shows, above it the body does not fit into its patch."""
+MAX_RADIUS_FRACTION = 0.99
+"""Fraction of the largest radius from which a fit counts as stopped by it."""
+LARGE_BODY_RADIUS_MM = 5.0
+"""Radius, mm, from which a body leaves little tissue around it in its patch of 8 mm."""
 MAX_ITERATIONS = 15
 """Number of steps after which a fit ends without having converged: bounds the time of a lesion."""
 START_DAMPING, MIN_DAMPING = 1e-3, 1e-7
@@ -155,6 +168,13 @@ class FitState:
         """Total susceptibility (ppm mm3), centre (mm from the point) and radius (mm)."""
         p = self.parameters
         return Source(float(p[LAYOUT.total]), triple(p[LAYOUT.centre]), float(np.exp(p[LAYOUT.log_radius])))
+
+    @property
+    def exceeds_patch(self) -> bool:
+        """Whether the body is larger than what fits into its patch: nothing is known of it."""
+        radius = self.source.radius_mm
+        stopped = radius > MAX_RADIUS_FRACTION * RADII_MM[1]
+        return stopped or (radius > LARGE_BODY_RADIUS_MM and not self.converged)
 
     @property
     def extent_mm(self) -> float:

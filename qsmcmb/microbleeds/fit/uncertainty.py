@@ -22,7 +22,7 @@ import numpy as np
 
 from qsmcmb.microbleeds.fit.free_source_fit import is_described, is_free
 from qsmcmb.microbleeds.fit.influence import cramer_rao_bound, reference_patch_sd
-from qsmcmb.microbleeds.fit.levenberg_marquardt import RADII_MM, FitState
+from qsmcmb.microbleeds.fit.levenberg_marquardt import LARGE_BODY_RADIUS_MM, FitState
 from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.source_shapes import Source
@@ -46,8 +46,6 @@ REFERENCE_FIELD_TESLA = 3.0
 """Field strength at which the factors were set, T."""
 ANISOTROPY_EXPONENT = 0.75
 """Exponent of the rise of the SD with the ratio of a voxel's longest to its shortest edge: measured, unexplained."""
-LARGE_BODY_RADIUS_MM = 5.0
-"""Radius, mm, from which a body leaves little tissue around it in its patch of 8 mm."""
 LARGE_BODY_SD_FRACTION = 0.02
 """Ratio to the total susceptibility of the SD that a body above LARGE_BODY_RADIUS_MM has in addition, because little
 tissue tells its field from the background."""
@@ -68,8 +66,6 @@ and the discrepancy SD that it then has, ratio to the sum of |M_i|: such lesions
 MAX_UNFLAGGED_CORE_RESIDUAL = 0.6
 """Core residual, SDs, up to which a lesion counts as described in the table: below it totals of balls, pairs and free
 sources were right within their intervals."""
-MAX_RADIUS_FRACTION = 0.99
-"""Fraction of the largest radius from which a fit counts as stopped by it."""
 
 
 class LesionFit(NamedTuple):
@@ -119,10 +115,7 @@ class LesionFit(NamedTuple):
     @property
     def exceeds_patch(self) -> bool:
         """Whether the body is larger than what fits into its patch: nothing is known of it."""
-        radius = self.source.radius_mm
-        return radius > MAX_RADIUS_FRACTION * RADII_MM[1] or (
-            radius > LARGE_BODY_RADIUS_MM and not self.converged
-        )
+        return self.state.exceeds_patch
 
     @property
     def converged(self) -> bool:

@@ -104,6 +104,7 @@ def state(core: float, surroundings: float, **changes: Any) -> Any:
         "core_residual": lambda: core,
         "surroundings_residual": lambda: surroundings,
         "left_mask": False,
+        "exceeds_patch": False,
         "model": SimpleNamespace(core_decay=dark_core(3.0)),
         "parameters": np.array([5.0]),
         "sandwich_sd": lambda: 0.1,
@@ -126,6 +127,7 @@ def test_what_counts_as_described(core: float, surroundings: float, expected: bo
         (state(0.6, 0.3), True),
         (state(0.4, 0.3), False),
         (state(0.6, 0.3, left_mask=True), False),
+        (state(0.6, 0.3, exceeds_patch=True), False),
         (state(0.6, 0.3, model=SimpleNamespace(core_decay=SIGNAL_RETAINING_CORE)), False),
         (state(0.6, 0.3, sandwich_sd=lambda: 2.0), False),
         # In surroundings as poor nothing is missing, unless the lesion itself may have spoilt them.

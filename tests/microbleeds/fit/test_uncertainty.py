@@ -12,7 +12,7 @@ from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE
 from qsmcmb.microbleeds.fit.uncertainty import LesionFit, summarise_fit
 from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.patch import Patch
-from qsmcmb.microbleeds.signal.source_shapes import Source
+from qsmcmb.microbleeds.signal.source_shapes import LAYOUT, Source
 from tests.scenes.patches import SMALL_BALL, SMALL_BALL_DECAY, small_patch, with_acquisition
 
 TOTAL = 1.9
@@ -126,8 +126,10 @@ def test_a_body_that_nearly_fills_its_patch_has_two_percent_more(state: FitState
     [(4.9, False, False), (5.1, True, False), (5.1, False, True), (5.93, True, False), (5.95, True, True)],
 )
 def test_what_exceeds_the_patch(fit: LesionFit, radius_mm: float, converged: bool, exceeds: bool) -> None:
-    source, state = fit.source._replace(radius_mm=radius_mm), replace(fit.state, converged=converged)
-    assert fit._replace(source=source, state=state).exceeds_patch == exceeds
+    parameters = fit.state.parameters.copy()
+    parameters[LAYOUT.log_radius] = np.log(radius_mm)
+    state = replace(fit.state, parameters=parameters, converged=converged)
+    assert state.exceeds_patch == fit._replace(state=state).exceeds_patch == exceeds
 
 
 def test_a_core_that_retains_its_signal_is_known_as_one(state: FitState, fit: LesionFit) -> None:

@@ -259,6 +259,8 @@ class Provenance:
         Name and version of the software that computed.
     field_strength : (float, str), optional
         Field strength as used, T, and what states it.
+    read_as : dict, optional
+        How the input files were read: what they state, what was assumed, what the user stated.
 
     Examples
     --------
@@ -271,6 +273,7 @@ class Provenance:
     software: dict[str, str] = field(default_factory=dict)
     """(name: version) of qsmcmb, Python and every library that computes."""
     field_strength: tuple[float, str] | None = None
+    read_as: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -297,6 +300,8 @@ class GreScan:
         What the reader noticed.
     b0_source : str, optional
         What states the field strength: ImagingFrequency, MagneticFieldStrength, --b0, or this argument.
+    read_as : dict, optional
+        How the files were read: what they state, what was assumed, what the user stated.
 
     Raises
     ------
@@ -321,6 +326,7 @@ class GreScan:
     sources: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
     b0_source: str = "b0_tesla"
+    read_as: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         expected = (len(self.te_s), *self.grid.shape)

@@ -72,9 +72,21 @@ PhaseRange = Annotated[
     ),
 ]
 PhaseSign = Annotated[
-    int,
+    Optional[int],  # noqa: UP045
     typer.Option(
-        "--phase-sign", metavar="N", help="-1 for phase that falls with a paramagnetic field.", min=-1, max=1
+        "--phase-sign",
+        metavar="N",
+        help="-1 for phase that falls with a paramagnetic field.",
+        min=-1,
+        max=1,
+    ),
+]
+PhaseUnits = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--phase-units",
+        metavar="UNIT",
+        help="Unit of the phase, rad or arbitrary, where the files lack or misstate it.",
     ),
 ]
 ConfigFile = Annotated[

@@ -19,6 +19,7 @@ from qsmcmb.cli.arguments import (
     Phase,
     PhaseRange,
     PhaseSign,
+    PhaseUnits,
     Points,
 )  # fmt: skip
 from qsmcmb.cli.command import command
@@ -47,8 +48,9 @@ def add(app: typer.Typer) -> None:
             Path | None, typer.Option("--labels", metavar=FILE, help="Label image: one lesion per label.")
         ] = None,
         mask: MaybeMask = None,
+        phase_units: PhaseUnits = None,
         phase_range: PhaseRange = None,
-        phase_sign: PhaseSign = 1,
+        phase_sign: PhaseSign = None,
         b0_dir: Direction = None,
         explain: Annotated[
             Path | None,
@@ -60,6 +62,7 @@ def add(app: typer.Typer) -> None:
         Each is fitted on the complex signal; the table gives its total susceptibility with a 95 % interval.
         """
         from qsmcmb.cli.console import progress, say
+        from qsmcmb.cli.stage import stated_input
         from qsmcmb.errors import ConfigError
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.atomic import make_folder
@@ -76,14 +79,16 @@ def add(app: typer.Typer) -> None:
         if out.suffix != ".tsv":
             raise ConfigError(f"-o {out}; expected a name ending in .tsv")
         te_s = parse_te(te)
+        stated = stated_input(phase_units, phase_range, phase_sign)
         given = read_points(points) if points else None
         scan = load_files(
             phase,
             magnitude,
             te_s,
             b0,
-            phase_range=phase_range,
-            phase_sign=phase_sign,
+            phase_units=stated.phase_units,
+            phase_range=stated.phase_range,
+            phase_sign=stated.phase_sign,
             b0_dir=b0_dir,
             name=out.stem,
         )
@@ -115,8 +120,9 @@ def add(app: typer.Typer) -> None:
                     "--points": points,
                     "--labels": labels,
                     "--mask": mask,
+                    "--phase-units": phase_units,
                     "--phase-range": phase_range,
-                    "--phase-sign": phase_sign if phase_sign != 1 else None,
+                    "--phase-sign": phase_sign,
                     "--b0-dir": b0_dir,
                     "-o": out,
                 },

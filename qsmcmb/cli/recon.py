@@ -19,6 +19,7 @@ from qsmcmb.cli.arguments import (
     Phase,
     PhaseRange,
     PhaseSign,
+    PhaseUnits,
     Points,
 )  # fmt: skip
 from qsmcmb.cli.command import command
@@ -42,14 +43,16 @@ def add(app: typer.Typer) -> None:
         mask: MaybeMask = None,
         points: Points = None,
         detect: Detect = False,
+        phase_units: PhaseUnits = None,
         phase_range: PhaseRange = None,
-        phase_sign: PhaseSign = 1,
+        phase_sign: PhaseSign = None,
         b0_dir: Direction = None,
         config_file: ConfigFile = None,
     ) -> None:
         """Make maps, lesion table and report from one scan."""
         from qsmcmb import __version__
         from qsmcmb.cli.console import progress, say
+        from qsmcmb.cli.stage import stated_input
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.io.derivatives import Place, write_dataset_description
@@ -64,14 +67,16 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.study.log import LogFile
 
         config, te_s = read_config(config_file), parse_te(te)
+        stated = config.input.updated(stated_input(phase_units, phase_range, phase_sign))
         given = read_points(points) if points else None
         scan = load_files(
             phase,
             magnitude,
             te_s,
             b0,
-            phase_range=phase_range,
-            phase_sign=phase_sign,
+            phase_units=stated.phase_units,
+            phase_range=stated.phase_range,
+            phase_sign=stated.phase_sign,
             b0_dir=b0_dir,
             name=out.name,
         )

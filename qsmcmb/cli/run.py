@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qsmcmb.cli.arguments import LABELS, ConfigFile, Detect, Participants, Points
+from qsmcmb.cli.arguments import (
+    LABELS,
+    ConfigFile,
+    Detect,
+    Participants,
+    PhaseRange,
+    PhaseSign,
+    PhaseUnits,
+    Points,
+)  # fmt: skip
 from qsmcmb.cli.command import command
 
 if TYPE_CHECKING:
@@ -22,7 +32,7 @@ def add(app: typer.Typer) -> None:
     """Add the command."""
 
     @command(app, example="run bids derivatives/qsmcmb participant --participant-label 01 02")
-    def run(
+    def run(  # noqa: PLR0913 (one argument for each option)
         context: typer.Context,
         bids: Annotated[Path, typer.Argument(metavar="BIDS", help="Data set.")],
         out: Annotated[Path, typer.Argument(metavar="OUT", help="Derivatives folder.")],
@@ -46,6 +56,9 @@ def add(app: typer.Typer) -> None:
         ] = None,
         points: Points = None,
         detect: Detect = False,
+        phase_units: PhaseUnits = None,
+        phase_range: PhaseRange = None,
+        phase_sign: PhaseSign = None,
         nprocs: Annotated[int, typer.Option(metavar="N", min=1, help="Sessions at the same time.")] = 1,
         config_file: ConfigFile = None,
         dry_run: Annotated[
@@ -58,6 +71,7 @@ def add(app: typer.Typer) -> None:
         """
         from qsmcmb import __version__
         from qsmcmb.cli.console import say
+        from qsmcmb.cli.stage import stated_input
         from qsmcmb.errors import ConfigError
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.io.tables import read_filter
@@ -67,8 +81,10 @@ def add(app: typer.Typer) -> None:
 
         if level != "participant":
             raise ConfigError(f"LEVEL {level!r}; expected participant")
+        config = read_config(config_file)
+        stated = config.input.updated(stated_input(phase_units, phase_range, phase_sign))
         options = StudyOptions(
-            config=read_config(config_file),
+            config=replace(config, input=stated),
             participants=tuple(participant_label or ()),
             sessions=tuple(session_label or ()),
             filters=read_filter(bids_filter_file) if bids_filter_file else {},

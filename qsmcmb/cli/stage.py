@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qsmcmb.model import Grid
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
 
-__all__ = ("Stage", "bind_stage", "mask_or_made", "relative_sd", "write_stage")
+if TYPE_CHECKING:
+    from qsmcmb.io.input_options import InputOptions
+
+__all__ = ("Stage", "bind_stage", "mask_or_made", "relative_sd", "stated_input", "write_stage")
 
 
 class Stage(NamedTuple):
@@ -34,6 +37,42 @@ class Stage(NamedTuple):
     method: str
     options: dict[str, Any]
     record: dict[str, Any]
+
+
+def stated_input(
+    phase_units: str | None, phase_range: tuple[float, float] | None, phase_sign: int | None
+) -> InputOptions:
+    """Return what the command line states about the phase.
+
+    Parameters
+    ----------
+    phase_units : str or None
+        Value of `--phase-units`; None where the option is not given.
+    phase_range : tuple of float or None
+        Values of `--phase-range`.
+    phase_sign : int or None
+        Value of `--phase-sign`.
+
+    Returns
+    -------
+    InputOptions
+        The same, checked.
+
+    Raises
+    ------
+    ConfigError
+        A value that is none of its legal ones.
+
+    Examples
+    --------
+    >>> stated_input("rad", None, None).record()
+    {'phase_units': 'rad'}
+    """
+    from qsmcmb.io.input_options import make_input_options
+
+    return make_input_options(
+        {"phase_units": phase_units, "phase_range": phase_range, "phase_sign": phase_sign}
+    )
 
 
 def bind_stage(name: str, method: str, settings: Sequence[str] | None) -> Stage:

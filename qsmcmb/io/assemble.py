@@ -6,14 +6,16 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.agreement import check_phase_scaling
 from qsmcmb.io.field_strength import FieldStrength
+from qsmcmb.io.input_options import InputOptions
 from qsmcmb.io.nifti import Volume
-from qsmcmb.io.phase_scaling import phase_scale, to_radians
+from qsmcmb.io.phase_scaling import PhaseData, phase_scale, to_radians
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import FloatArray
 
@@ -43,23 +45,24 @@ def assemble(
     name: str,
     units: object,
     strict_units: bool,
-    phase_range: tuple[float, float] | None = None,
-    phase_sign: int = 1,
+    options: InputOptions | None = None,
     b0_dir: tuple[float, float, float] | None = None,
     warnings: Sequence[str] = (),
 ) -> GreScan:
     """Return the scan; all arguments are in the order of the echoes, ascending."""
-    if phase_sign not in (1, -1):
+    options = options or InputOptions()
+    if options.sign not in (1, -1):
         raise InvalidInputError(
-            "PHASE-SIGN", name, field="phase_sign", found=phase_sign, expected="1 or -1",
+            "PHASE-SIGN", name, field="phase_sign", found=options.sign, expected="1 or -1",
             fix="pass --phase-sign -1 for phase that falls with a paramagnetic field",
         )  # fmt: skip
     grid = common_grid([*phase, *magnitude], b0_dir)
     notes = [*warnings, *b0.notes, *dict.fromkeys(w for v in (*phase, *magnitude) for w in v.warnings)]
     if units != "rad":
         check_phase_scaling(phase)
-    scale = phase_scale(phase, units=units, phase_range=phase_range, strict=strict_units)
-    if units != "rad":
+    data = PhaseData(phase, magnitude, te_s, b0.tesla)
+    scale = phase_scale(data, units=units, options=options, strict=strict_units)
+    if scale.is_noted:
         notes.append(f"phase read as {scale.why}")
     phase_rad = np.empty((len(phase), *grid.shape), np.float32)
     mag = np.empty_like(phase_rad)
@@ -69,14 +72,22 @@ def assemble(
         if bad.any():
             notes.append(f"{p.path.name}: {int(bad.sum())} voxels are not finite; taken as without signal")
             p_values, m_values = np.where(bad, 0, p_values), np.where(bad, 0, m_values)
-        phase_rad[i] = to_radians(p_values, scale, phase_sign)
+        phase_rad[i] = to_radians(p_values, scale, options.sign)
         phase_rad[i][bad] = 0
         mag[i] = np.maximum(m_values, 0)
     sources = tuple(dict.fromkeys((v.path.as_posix(), v.sha256) for v in (*phase, *magnitude)))
     return GreScan(
         phase_rad=phase_rad, magnitude=mag, te_s=tuple(float(t) for t in te_s), b0_tesla=b0.tesla,
         b0_source=b0.source, grid=grid, name=name, sources=sources, warnings=tuple(notes),
+        read_as=_phase_record(units, options, scale.why),
     )  # fmt: skip
+
+
+def _phase_record(units: object, options: InputOptions, why: str) -> dict[str, Any]:
+    """Return how the phase was read, by the keys of the JSON files."""
+    record: dict[str, Any] = {"PhaseUnits": units, "PhaseScale": why, "PhaseSign": options.sign}
+    stated = options.record()
+    return {**record, "Options": stated} if stated else record
 
 
 def common_grid(volumes: Sequence[Volume], b0_dir: tuple[float, float, float] | None) -> Grid:

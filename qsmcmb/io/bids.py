@@ -18,6 +18,7 @@ from qsmcmb.errors import InvalidInputError, MissingMetadataError, NothingMatche
 from qsmcmb.io.agreement import check_scan_agreement
 from qsmcmb.io.assemble import assemble, combine_real_imaginary
 from qsmcmb.io.field_strength import FieldStrength, find_field_strength
+from qsmcmb.io.input_options import InputOptions
 from qsmcmb.io.metadata import check_echo_times, echo_time_s, read_sidecar
 from qsmcmb.io.nifti import Volume, read_volume
 from qsmcmb.io.tables import read_tsv
@@ -35,6 +36,8 @@ SUFFIXES = ("MEGRE", "T2starw")
 """BIDS suffixes of images that are read: multi-echo and T2*-weighted gradient echo."""
 PARTS = ("mag", "phase", "real", "imag")
 """Values of the BIDS entity `part` that are read."""
+COMPUTED = "rad (computed)"
+"""Unit of phase that is computed from real and imaginary parts."""
 EXTENSIONS = (".nii", ".nii.gz")
 """Endings of image files that are read."""
 
@@ -213,7 +216,9 @@ def load_scan(
     participant: str | None = None,
     session: str | None = None,
     filters: Mapping[str, str] | None = None,
-    phase_sign: int = 1,
+    phase_units: str | None = None,
+    phase_range: tuple[float, float] | None = None,
+    phase_sign: int | None = None,
 ) -> GreScan:
     """Load one scan of a BIDS data set.
 
@@ -227,8 +232,12 @@ def load_scan(
         Label without `ses-`; needed where the participant has several.
     filters : mapping, optional
         Entities that must match exactly, e.g. ``{"run": "1", "suffix": "MEGRE"}``.
+    phase_units : {"rad", "arbitrary"}, optional
+        Unit of the stored phase, in place of the sidecars' `Units`.
+    phase_range : tuple of float, optional
+        Stored values that stand for -pi and pi.
     phase_sign : {1, -1}, optional
-        -1 for phase that falls with a paramagnetic field.
+        -1 for phase that falls with a paramagnetic field; 1 by default.
 
     Returns
     -------
@@ -272,15 +281,22 @@ def load_scan(
         warnings.append(f"echoes {numbers} are there; the missing ones are left out")
     units, b0 = _units(metas), _field_strength(echoes, metas)
     magnitude, phase = _read(echoes)
-    if units == "rad (computed)":
-        units = "rad"
     scan = assemble(
         phase, magnitude, te_s, b0, name=files.name, units=units, strict_units=True,
-        phase_sign=phase_sign, warnings=warnings,
+        options=_options(units, phase_units, phase_range, phase_sign), warnings=warnings,
     )  # fmt: skip
     root = files.root.as_posix().rstrip("/")
     sources = tuple(("bids::" + name.removeprefix(root + "/"), digest) for name, digest in scan.sources)
     return dataclasses.replace(scan, sources=sources)
+
+
+def _options(
+    units: object, phase_units: str | None, phase_range: tuple[float, float] | None, phase_sign: int | None
+) -> InputOptions:
+    """Return the user's word on the phase; of phase computed from real and imaginary part only the sign is open."""
+    if units == COMPUTED:
+        return InputOptions("rad", None, phase_sign)
+    return InputOptions(phase_units, phase_range, phase_sign)
 
 
 def _select(
@@ -356,7 +372,7 @@ def _field_strength(
 def _units(metas: Sequence[dict[str, dict[str, Any]]]) -> object:
     """Return the unit of phase that the sidecars state, None where they state none."""
     if "phase" not in metas[0]:
-        return "rad (computed)"
+        return COMPUTED
     return next((m["phase"]["Units"] for m in metas if "Units" in m["phase"]), None)
 
 

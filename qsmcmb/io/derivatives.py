@@ -132,6 +132,7 @@ def provenance_record(provenance: Provenance) -> ProvenanceRecord:
         **software_record(provenance.software or software_versions()),
         "Sources": [name for name, _ in provenance.sources],
         "SourceChecksums": {name: f"sha256:{digest}" for name, digest in provenance.sources},
+        "Input": dict(provenance.read_as),
         "Steps": {step: dict(options) for step, options in provenance.steps},
     }
     if provenance.field_strength:

@@ -10,6 +10,7 @@ import numpy as np
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.assemble import assemble, common_grid, paths_of, split_echoes
 from qsmcmb.io.field_strength import check_given
+from qsmcmb.io.input_options import InputOptions
 from qsmcmb.io.nifti import read_volume
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import FloatArray
@@ -26,8 +27,9 @@ def load_files(
     te_s: Sequence[float],
     b0_tesla: float,
     *,
+    phase_units: str | None = None,
     phase_range: tuple[float, float] | None = None,
-    phase_sign: int = 1,
+    phase_sign: int | None = None,
     b0_dir: tuple[float, float, float] | None = None,
     name: str = "scan",
 ) -> GreScan:
@@ -43,10 +45,12 @@ def load_files(
         Echo times, s, ascending.
     b0_tesla : float
         Field strength, T: the proton's frequency over 42.5775 MHz/T; magnets are named in round numbers.
+    phase_units : {"rad", "arbitrary"}, optional
+        Unit of the stored phase; by header and range without it.
     phase_range : tuple of float, optional
         Stored values that stand for -pi and pi, where the file does not say.
     phase_sign : {1, -1}, optional
-        -1 for phase that falls with a paramagnetic field.
+        -1 for phase that falls with a paramagnetic field; 1 by default.
     b0_dir : tuple of float, optional
         Unit vector of B0 in voxel axes; the affine says it by default.
     name : str, optional
@@ -86,7 +90,7 @@ def load_files(
             )  # fmt: skip
     return assemble(
         phases, magnitudes, te_s, b0, name=name, units=None, strict_units=False,
-        phase_range=phase_range, phase_sign=phase_sign, b0_dir=b0_dir,
+        options=InputOptions(phase_units, phase_range, phase_sign), b0_dir=b0_dir,
     )  # fmt: skip
 
 

@@ -60,6 +60,8 @@ class ProvenanceRecord(SoftwareRecord):
         Input files.
     SourceChecksums : dict
         Input file to its checksum, ``sha256:`` and 64 hexadecimal digits.
+    Input : dict
+        How the files were read: what they state, what was assumed, what the user stated.
     Steps : dict
         Step to its method and all options, defaults written out.
     MagneticFieldStrength : float
@@ -69,12 +71,13 @@ class ProvenanceRecord(SoftwareRecord):
 
     Examples
     --------
-    >>> ProvenanceRecord(GeneratedBy=[], Software={}, Sources=[], SourceChecksums={}, Steps={})["Sources"]
+    >>> ProvenanceRecord(GeneratedBy=[], Software={}, Sources=[], SourceChecksums={}, Input={}, Steps={})["Sources"]
     []
     """
 
     Sources: list[str]
     SourceChecksums: dict[str, str]
+    Input: dict[str, Any]
     Steps: dict[str, dict[str, Any]]
     MagneticFieldStrength: NotRequired[float]
     MagneticFieldStrengthSource: NotRequired[str]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from qsmcmb.core.methods import bound_options, option_names, resolve
 from qsmcmb.dipole_inversion import STARTS_FROM
 from qsmcmb.errors import ConfigError
+from qsmcmb.io.input_options import InputOptions, make_input_options
 from qsmcmb.stages import SCAN_STAGES
 
 __all__ = ["STAGES", "SUPPLIED", "Config", "StageConfig", "Table", "make_config", "parse_set", "read_config"]
@@ -79,6 +80,8 @@ class Config:
     ----------
     stages : dict
         Method and options by stage, one entry for each of `STAGES`.
+    input : InputOptions, optional
+        What the user states about the stored phase: the table `[input]`.
 
     Examples
     --------
@@ -87,6 +90,7 @@ class Config:
     """
 
     stages: dict[str, StageConfig]
+    input: InputOptions = field(default_factory=InputOptions)
 
     def __getitem__(self, stage: str) -> StageConfig:
         return self.stages[stage]
@@ -191,7 +195,8 @@ class Config:
         >>> make_config().to_toml().startswith('[prepare]\\nmethod = "checks"')
         True
         """
-        lines = []
+        stated = self.input.record()
+        lines = ["[input]", *[f"{k} = {_toml(v)}" for k, v in stated.items()], ""] if stated else []
         for stage in STAGES:
             lines.append(f"[{stage}]")
             lines += [f"{k} = {_toml(v)}" for k, v in self.bound(stage).items() if v is not None]
@@ -223,9 +228,10 @@ def make_config(tables: Mapping[str, Mapping[str, Any]] | None = None) -> Config
     'pdf'
     """
     tables = dict(tables or {})
+    stated = make_input_options(tables.pop("input", {}))
     unknown = set(tables) - set(STAGES)
     if unknown:
-        raise ConfigError(f"unknown table [{sorted(unknown)[0]}]; the tables are: {', '.join(STAGES)}")
+        raise ConfigError(f"unknown table [{sorted(unknown)[0]}]; the tables are: input, {', '.join(STAGES)}")
     stages = {}
     for stage, (methods, default) in STAGES.items():
         options = dict(tables.get(stage, {}))
@@ -238,7 +244,7 @@ def make_config(tables: Mapping[str, Mapping[str, Any]] | None = None) -> Config
                     f"its options are: {', '.join(allowed) or 'none'}"
                 )
         stages[stage] = StageConfig(method, options)
-    return Config(stages)
+    return Config(stages, stated)
 
 
 def read_config(path: Path | None) -> Config:

@@ -69,5 +69,5 @@ def provenance_of(
             steps.append((stage.name, {"method": stage.default}))
     return Provenance(
         sources=scan.sources, steps=tuple(steps), software=software_versions(),
-        field_strength=(scan.b0_tesla, scan.b0_source),
+        field_strength=(scan.b0_tesla, scan.b0_source), read_as=dict(scan.read_as),
     )  # fmt: skip

@@ -257,7 +257,13 @@ def _run_session(
 ) -> Outcome:
     """Run one session from files to files; errors become part of the outcome."""
     try:
-        scan = load_scan(session)
+        stated = options.config.input
+        scan = load_scan(
+            session,
+            phase_units=stated.phase_units,
+            phase_range=stated.phase_range,
+            phase_sign=stated.phase_sign,
+        )
         points = _points_of(session, options)
         mask = None
         if options.mask_root is not None:

@@ -17,9 +17,10 @@ from typing import Any
 from qsmcmb.errors import InvalidInputError, MissingMetadataError, NothingMatchedError
 from qsmcmb.io.agreement import check_scan_agreement
 from qsmcmb.io.assemble import assemble, combine_real_imaginary
+from qsmcmb.io.echo_times import EchoTime, check_echo_times, check_parts, phase_echo_times
 from qsmcmb.io.field_strength import FieldStrength, find_field_strength
 from qsmcmb.io.input_options import InputOptions
-from qsmcmb.io.metadata import check_echo_times, echo_time_s, read_sidecar
+from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.nifti import Volume, read_volume
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.model import GreScan
@@ -268,9 +269,10 @@ def load_scan(
     files = bids if isinstance(bids, SessionFiles) else _select(bids, participant, session, filters)
     echoes = _by_echo(files)
     metas = [{part: _sidecar(image, files.root) for part, image in echo.items()} for echo in echoes]
-    te_s = [_echo_time(echo, meta) for echo, meta in zip(echoes, metas, strict=True)]
+    times = _echo_times(echoes, metas)
+    te_s = [t.te_s for t in times]
     order = sorted(range(len(te_s)), key=lambda i: te_s[i])
-    warnings = []
+    warnings = [t.note for t in times if t.note]
     if order != list(range(len(te_s))):
         warnings.append("echo numbers and echo times disagree; sorted by echo time")
     echoes, metas, te_s = [echoes[i] for i in order], [metas[i] for i in order], [te_s[i] for i in order]
@@ -343,16 +345,19 @@ def _by_echo(files: SessionFiles) -> list[dict[str, Image]]:
     return echoes
 
 
-def _echo_time(echo: dict[str, Image], meta: dict[str, dict[str, Any]]) -> float:
-    """Return the echo time of an echo, s, on which both of its images must agree."""
-    times = {part: echo_time_s(meta[part], image.path) for part, image in echo.items()}
-    (first, te), (second, other) = times.items()
-    if abs(te - other) > 1e-6:
-        raise InvalidInputError(
-            "TE-MISMATCH", echo[first].path, field="EchoTime", found=f"{te} s, {other} s in {echo[second].path.name}",
-            expected="one echo time for both parts", fix="correct the sidecars",
-        )  # fmt: skip
-    return te
+def _echo_times(
+    echoes: Sequence[dict[str, Image]], metas: Sequence[dict[str, dict[str, Any]]]
+) -> list[EchoTime]:
+    """Return the echo times, on which both images of an echo must agree."""
+    # The first image is the phase, or one that becomes part of it.
+    parts = [list(echo) for echo in echoes]
+    times = phase_echo_times(
+        [meta[part[0]] for meta, part in zip(metas, parts, strict=True)],
+        [echo[part[0]].path for echo, part in zip(echoes, parts, strict=True)],
+    )
+    for time, echo, meta, (first, second) in zip(times, echoes, metas, parts, strict=True):
+        check_parts(time, meta[second], echo[second].path, echo[first].path, meta[first])
+    return times
 
 
 def _field_strength(

@@ -42,9 +42,9 @@ def add(app: typer.Typer) -> None:
         Data are weighted by --noise, or by --mag where no SD is given.
         """
         from qsmcmb.background_removal.head import remove_background
-        from qsmcmb.cli.stage import bind_stage, relative_sd, write_stage
+        from qsmcmb.cli.stage import bind_stage, given_mask, relative_sd, write_stage
         from qsmcmb.io.derivatives import check_image_name
-        from qsmcmb.io.masks import load_mask, load_sd
+        from qsmcmb.io.masks import load_sd
         from qsmcmb.io.plain import load_stack
 
         check_image_name(out)
@@ -55,7 +55,7 @@ def add(app: typer.Typer) -> None:
         if magnitude and sd is None:
             sd = relative_sd(load_stack(magnitude)[0])
         local = remove_background(
-            stack[0], load_mask(mask, grid), grid, method=stage.method, field_sd_hz=sd, options=stage.options
+            stack[0], given_mask(mask, grid), grid, method=stage.method, field_sd_hz=sd, options=stage.options
         )
         write_stage(out, local.local_field_hz, grid, units="as the input", stage=stage)
         write_stage(out_mask, local.mask, grid, units="", stage=stage)

@@ -57,13 +57,13 @@ def add(app: typer.Typer) -> None:
         Nonlinear methods take the phase of 1 ppm from --te and --b0, else from 3 T and 20 ms.
         """
         from qsmcmb.cli.console import say
-        from qsmcmb.cli.stage import bind_stage, write_stage
+        from qsmcmb.cli.stage import bind_stage, given_mask, write_stage
         from qsmcmb.dipole_inversion.head import invert as invert_field
         from qsmcmb.dipole_inversion.head import is_nonlinear, starting_point
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.derivatives import check_image_name
         from qsmcmb.io.field_strength import check_tesla
-        from qsmcmb.io.masks import load_mask, load_sd
+        from qsmcmb.io.masks import load_sd
         from qsmcmb.io.plain import load_stack
 
         check_image_name(out)
@@ -80,7 +80,7 @@ def add(app: typer.Typer) -> None:
         sd = load_sd(noise, grid) if noise else None
         chi_ppm = invert_field(
             stack if wrapped else stack[0],
-            load_mask(mask, grid),
+            given_mask(mask, grid),
             grid,
             method=stage.method,
             field_sd_ppm=sd,

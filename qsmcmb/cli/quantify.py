@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,7 +68,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.io.derivatives import Place, write_table
-        from qsmcmb.io.masks import load_mask
+        from qsmcmb.io.masks import read_mask
         from qsmcmb.io.plain import load_files
         from qsmcmb.io.tables import read_points
         from qsmcmb.microbleeds.results.table import column_sidecar
@@ -96,10 +97,16 @@ def add(app: typer.Typer) -> None:
             given = _centres(labels, scan.grid)
         assert given is not None
         make_folder(out.parent)
-        brain = load_mask(mask, scan.grid) if mask else None
+        brain = read_mask(mask, scan.grid) if mask else None
+        if brain is not None:
+            scan = replace(scan, warnings=(*scan.warnings, *brain.notes))
         with progress(POINT_STAGES) as bar:
             table, details = measure_points(
-                scan, given.points_mm, kinds=given.kinds, mask=brain, report=bar.report
+                scan,
+                given.points_mm,
+                kinds=given.kinds,
+                mask=brain.inside if brain else None,
+                report=bar.report,
             )
         write_table(
             Place(out.parent), out.stem, table.rows(), columns=column_sidecar(), provenance=table.provenance,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +57,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.io.derivatives import Place, write_dataset_description
-        from qsmcmb.io.masks import load_mask
+        from qsmcmb.io.masks import read_mask
         from qsmcmb.io.plain import load_files
         from qsmcmb.io.tables import read_points
         from qsmcmb.pipeline.clock import Clock
@@ -80,13 +81,15 @@ def add(app: typer.Typer) -> None:
             b0_dir=b0_dir,
             name=out.name,
         )
-        brain = load_mask(mask, scan.grid) if mask else None
+        brain = read_mask(mask, scan.grid) if mask else None
+        if brain is not None:
+            scan = replace(scan, warnings=(*scan.warnings, *brain.notes))
         make_folder(out)
         write_dataset_description(out, name="qsmcmb: one scan", version=__version__)
         stages = config.scan_stages(detect=detect or given is None)
         with progress([*stages, "report"]) as bar:
             result = run_scan(
-                scan, config, mask=brain, points_mm=given.points_mm if given else None,
+                scan, config, mask=brain.inside if brain else None, points_mm=given.points_mm if given else None,
                 kinds=given.kinds if given else None, detect=detect, report=bar.report,
             )  # fmt: skip
             write_scan(Place(out), result)

@@ -12,7 +12,7 @@ from qsmcmb.typing import AnyArray, BoolArray, FloatArray
 if TYPE_CHECKING:
     from qsmcmb.io.input_options import InputOptions
 
-__all__ = ("Stage", "bind_stage", "mask_or_made", "relative_sd", "stated_input", "write_stage")
+__all__ = ("Stage", "bind_stage", "given_mask", "mask_or_made", "relative_sd", "stated_input", "write_stage")
 
 
 class Stage(NamedTuple):
@@ -147,6 +147,40 @@ def write_stage(path: Path, data: AnyArray, grid: Grid, *, units: str, stage: St
     write_single(path, data, grid, {**record, **software_record(software_versions())})
 
 
+def given_mask(path: Path, grid: Grid) -> BoolArray:
+    """Return the user's mask; how its voxels were found is said.
+
+    Parameters
+    ----------
+    path : Path
+        File of the mask.
+    grid : Grid
+        Geometry.
+
+    Returns
+    -------
+    ndarray of bool
+        The mask.
+
+    Raises
+    ------
+    InvalidInputError
+        The mask cannot be read, is on another grid, or is none.
+
+    Examples
+    --------
+    >>> given_mask(Path("mask.nii.gz"), grid).any()  # doctest: +SKIP
+    True
+    """
+    from qsmcmb.cli.console import say
+    from qsmcmb.io.masks import read_mask
+
+    found = read_mask(path, grid)
+    for note in found.notes:
+        say(f"WARNING {note}")
+    return found.inside
+
+
 def mask_or_made(mask: Path | None, magnitude: FloatArray, phase_rad: FloatArray, grid: Grid) -> BoolArray:
     """Return the user's mask, or one made from the scan.
 
@@ -174,10 +208,9 @@ def mask_or_made(mask: Path | None, magnitude: FloatArray, phase_rad: FloatArray
     >>> mask_or_made(None, magnitude, phase_rad, grid).any()  # doctest: +SKIP
     True
     """
-    from qsmcmb.io.masks import load_mask
     from qsmcmb.masking.brain import mask_brain
 
-    return load_mask(mask, grid) if mask else mask_brain(magnitude, phase_rad, grid)
+    return given_mask(mask, grid) if mask else mask_brain(magnitude, phase_rad, grid)
 
 
 def relative_sd(magnitude: FloatArray) -> FloatArray:

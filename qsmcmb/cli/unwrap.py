@@ -34,10 +34,9 @@ def add(app: typer.Typer) -> None:
         """
         import numpy as np
 
-        from qsmcmb.cli.stage import bind_stage, mask_or_made, write_stage
+        from qsmcmb.cli.stage import bind_stage, given_mask, mask_or_made, write_stage
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.derivatives import check_image_name
-        from qsmcmb.io.masks import load_mask
         from qsmcmb.io.plain import load_stack
         from qsmcmb.unwrapping.head import unwrap as unwrap_phase
 
@@ -49,7 +48,7 @@ def add(app: typer.Typer) -> None:
         if mag is not None:
             inside = mask_or_made(mask, mag, phase_rad, grid)
         else:
-            inside = load_mask(mask, grid) if mask else np.ones(grid.shape, bool)
+            inside = given_mask(mask, grid) if mask else np.ones(grid.shape, bool)
         unwrapped = unwrap_phase(
             phase_rad, inside, grid, method=stage.method, magnitude=mag, te_s=te_s, options=stage.options
         )

@@ -8,6 +8,7 @@ import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.assemble import AFFINE_TOLERANCE_MM
+from qsmcmb.io.mask_values import Membership, membership
 from qsmcmb.io.nifti import read_volume
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
@@ -16,6 +17,7 @@ __all__ = (
     "load_mask",
     "load_on_grid",
     "load_sd",
+    "read_mask",
 )
 
 MIN_VOLUME_MM3 = 1000.0
@@ -102,7 +104,7 @@ def load_sd(path: str | Path, grid: Grid) -> FloatArray:
 
 
 def load_mask(path: str | Path, grid: Grid) -> BoolArray:
-    """Read a mask: every voxel above zero belongs to it.
+    """Read a mask; `read_mask` also says how its voxels were found.
 
     Parameters
     ----------
@@ -119,7 +121,7 @@ def load_mask(path: str | Path, grid: Grid) -> BoolArray:
     Raises
     ------
     InvalidInputError
-        SHAPE, AFFINE, or MASK-EMPTY for less than 1 mL; every gate of `read_volume`.
+        SHAPE, AFFINE, MASK-VALUES, or MASK-EMPTY for less than 1 mL; every gate of `read_volume`.
 
     Examples
     --------
@@ -131,11 +133,47 @@ def load_mask(path: str | Path, grid: Grid) -> BoolArray:
     ...     int(load_mask(Path(folder) / "mask.nii", grid).sum())
     1728
     """
-    mask = load_on_grid(path, grid) > 0
-    volume = float(mask.sum()) * grid.voxel_volume_mm3
+    return read_mask(path, grid).inside
+
+
+def read_mask(path: str | Path, grid: Grid) -> Membership:
+    """Read a mask of 0 and one value, of probabilities (cut at half) or of labels (each above 0 belongs to it).
+
+    Parameters
+    ----------
+    path : path
+        `.nii` or `.nii.gz`.
+    grid : Grid
+        The scan's geometry.
+
+    Returns
+    -------
+    Membership
+        Voxels of the mask, at least 1 mL, and what the user must know of how they were found.
+
+    Raises
+    ------
+    InvalidInputError
+        SHAPE, AFFINE, MASK-VALUES, or MASK-EMPTY for less than 1 mL; every gate of `read_volume`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from qsmcmb.io.nifti import save_volume
+    >>> grid = Grid.isotropic((12, 12, 12), 1.0)
+    >>> soft = np.ones(grid.shape)
+    >>> soft[0] = 0.2
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_volume(Path(folder) / "mask.nii", soft, grid.affine)
+    ...     found = read_mask(Path(folder) / "mask.nii", grid)
+    >>> int(found.inside.sum()), len(found.notes)
+    (1584, 1)
+    """
+    found = membership(load_on_grid(path, grid), Path(path))
+    volume = float(found.inside.sum()) * grid.voxel_volume_mm3
     if volume < MIN_VOLUME_MM3:
         raise InvalidInputError(
             "MASK-EMPTY", path, field="volume", found=f"{volume:.4g} mm3", expected="a mask of at least 1 mL",
             fix="give a mask that covers the brain",
         )  # fmt: skip
-    return mask
+    return found

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
+from qsmcmb.errors import InvalidInputError
 from qsmcmb.field_mapping.phase_sign import sign_looks_inverted
 from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.unwrapping.singularities import find_singularities
 
-__all__ = ["find_field_faults", "find_map_faults"]
+__all__ = ["check_given_mask", "find_field_faults", "find_map_faults"]
 
 MAX_BRAIN_LITRES = 2.1
 """Volume, L, of the largest brains: a larger mask has scalp or neck in it."""
 MIN_SIGNAL_FRACTION = 0.3
 """Fraction of the brain's median magnitude below which phase is noise."""
+AIR_FRACTION = 0.1
+"""Fraction of the bright tissue's magnitude below which a voxel is dark as air."""
+MAX_DARK_FRACTION = 0.2
+"""Fraction of a mask up to which it may be dark: bleeds and vessels are far less."""
+MIN_BRIGHTNESS = 0.5
+"""Least ratio of the median magnitude inside a mask to that outside: a brain is the brighter one."""
 ECHO_WARNINGS = {
     1: ("one echo: R2* is n/a, the receive phase is not removed",),
     2: ("two echoes: R2* and field SD have no residual to check them",),
@@ -22,9 +29,7 @@ ECHO_WARNINGS = {
 """Warnings by the number of echoes."""
 
 
-def find_field_faults(
-    scan: GreScan, phase_rad: FloatArray, brain: BoolArray, *, mask_made: bool
-) -> tuple[str, ...]:
+def find_field_faults(scan: GreScan, phase_rad: FloatArray, brain: BoolArray) -> tuple[str, ...]:
     """Return warnings about the echoes, the mask and the phase.
 
     Parameters
@@ -35,8 +40,6 @@ def find_field_faults(
         Wrapped phase of the first echo without the receive phase, rad.
     brain : ndarray of bool
         Brain mask.
-    mask_made : bool
-        Whether the mask was made from the scan; the user's own is not judged.
 
     Returns
     -------
@@ -49,12 +52,13 @@ def find_field_faults(
     >>> grid = Grid.isotropic((8, 8, 8), 1.0)
     >>> volume = np.ones((1, *grid.shape), np.float32)
     >>> scan = GreScan(phase_rad=0 * volume, magnitude=volume, te_s=(0.02,), b0_tesla=3.0, grid=grid)
-    >>> find_field_faults(scan, scan.phase_rad[0], np.ones(grid.shape, bool), mask_made=True)
+    >>> find_field_faults(scan, scan.phase_rad[0], np.ones(grid.shape, bool))
     ('one echo: R2* is n/a, the receive phase is not removed',)
     """
-    mask_warnings = _mask_warnings(brain, scan) if mask_made else ()
     return (
-        ECHO_WARNINGS.get(scan.n_echoes, ()) + mask_warnings + _singularity_warnings(phase_rad, brain, scan)
+        ECHO_WARNINGS.get(scan.n_echoes, ())
+        + _mask_warnings(brain, scan)
+        + _singularity_warnings(phase_rad, brain, scan)
     )
 
 
@@ -95,13 +99,53 @@ def find_map_faults(
     )
 
 
+def check_given_mask(brain: BoolArray, scan: GreScan) -> None:
+    """Raise where a user's mask holds what is dark and leaves out what is bright.
+
+    Parameters
+    ----------
+    brain : ndarray of shape scan.grid.shape, bool
+        The user's mask.
+    scan : GreScan
+        The scan.
+
+    Raises
+    ------
+    InvalidInputError
+        MASK-INVERTED.
+
+    Examples
+    --------
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> volume = np.ones((1, *grid.shape), np.float32)
+    >>> scan = GreScan(phase_rad=0 * volume, magnitude=volume, te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> check_given_mask(np.ones(grid.shape, bool), scan)
+    """
+    magnitude = scan.magnitude[0]
+    if brain.all() or not brain.any():
+        return
+    inside, outside = float(np.median(magnitude[brain])), float(np.median(magnitude[~brain]))
+    if inside < MIN_BRIGHTNESS * outside:
+        raise InvalidInputError(
+            "MASK-INVERTED", scan.name, field="mask",
+            found=f"median magnitude {inside:.3g} inside, {outside:.3g} outside",
+            expected="a mask of the brain, which is brighter than air", fix="exchange inside and outside of the mask",
+        )  # fmt: skip
+
+
 def _mask_warnings(brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
     litres = float(brain.sum()) * scan.grid.voxel_volume_mm3 / 1e6
-    if litres <= MAX_BRAIN_LITRES:
-        return ()
-    return (
-        f"the mask holds {litres:.1f} L, more than a brain: scalp or neck is in it; give a mask (--mask)",
-    )
+    inside = scan.magnitude[0][brain]
+    dark = float((inside < AIR_FRACTION * np.percentile(inside, 90)).mean()) if inside.size else 0.0
+    warnings = []
+    if litres > MAX_BRAIN_LITRES:
+        warnings.append(
+            f"the mask holds {litres:.1f} L, more than a brain: scalp or neck is in it; give a mask of the brain"
+        )
+    if dark > MAX_DARK_FRACTION:
+        warnings.append(f"{100 * dark:.0f} % of the mask are dark: air is in it; give a mask of the brain")
+    return tuple(warnings)
 
 
 def _singularity_warnings(phase_rad: FloatArray, brain: BoolArray, scan: GreScan) -> tuple[str, ...]:

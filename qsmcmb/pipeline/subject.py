@@ -23,7 +23,7 @@ from qsmcmb.microbleeds.results.explanation import explain_lesion
 from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.microbleeds.signal.patch import ScanFields
 from qsmcmb.model import GreScan, Provenance
-from qsmcmb.pipeline.checks import find_field_faults, find_map_faults
+from qsmcmb.pipeline.checks import check_given_mask, find_field_faults, find_map_faults
 from qsmcmb.pipeline.clock import Clock
 from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
@@ -286,14 +286,15 @@ def _prepared(scan: GreScan, config: Config, clock: Clock) -> GreScan:
 
 def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
     scan, config, clock = job
-    made = mask is None
     with clock.stage("mask"):
         if mask is None:
             chosen = config["mask"]
             mask = mask_brain(
                 scan.magnitude, scan.phase_rad, scan.grid, method=chosen.method, options=chosen.options
             )
-        check_mask(mask, scan.grid)
+        else:
+            check_mask(mask, scan.grid)
+            check_given_mask(mask, scan)
         brain = mask
     with clock.stage("unwrap"):
         clean = remove_phase_offset(
@@ -316,7 +317,7 @@ def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
         offset_rad=clean.offset_rad,
         total_field_hz=fitted.total_field_hz,
         field_sd_hz=fitted.field_sd_hz,
-        warnings=find_field_faults(scan, clean.phase_rad[0], brain, mask_made=made),
+        warnings=find_field_faults(scan, clean.phase_rad[0], brain),
     )
 
 

@@ -6,7 +6,7 @@ import multiprocessing
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qsmcmb.errors import (
@@ -21,7 +21,7 @@ from qsmcmb.errors import (
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.bids import SessionFiles, acquisition_times, list_sessions, load_scan
 from qsmcmb.io.derivatives import Place, write_dataset_description
-from qsmcmb.io.masks import load_mask
+from qsmcmb.io.masks import read_mask
 from qsmcmb.io.tables import Points, read_points
 from qsmcmb.pipeline.config import Config
 from qsmcmb.pipeline.outputs import write_scan
@@ -267,7 +267,8 @@ def _run_session(
         points = _points_of(session, options)
         mask = None
         if options.mask_root is not None:
-            mask = load_mask(_find_mask(options.mask_root, session), scan.grid)
+            given = read_mask(_find_mask(options.mask_root, session), scan.grid)
+            scan, mask = replace(scan, warnings=(*scan.warnings, *given.notes)), given.inside
         result = run_scan(
             scan, options.config, mask=mask, points_mm=points.points_mm if points else None,
             kinds=points.kinds if points else None, detect=options.detect, report=report,

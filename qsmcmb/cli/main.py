@@ -14,6 +14,7 @@ from qsmcmb.cli import (
     background,
     demo,
     detect,
+    explain,
     fieldmap,
     invert,
     longitudinal,
@@ -44,7 +45,7 @@ app = typer.Typer(
 # In the order in which a user meets them.
 for module in (
     demo, run, recon, quantify, phantom, validate, selftest, mask, unwrap, fieldmap, background, invert, r2star, swi,
-    detect, longitudinal, report, methods,
+    detect, longitudinal, report, methods, explain,
 ):  # fmt: skip
     module.add(app)
 

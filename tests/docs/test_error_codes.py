@@ -24,6 +24,9 @@ def raised_codes() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and {k.arg for k in node.keywords} & FIELDS:
                 yield from (literal for argument in node.args[:1] for literal in literals(argument))
+            elif isinstance(node, ast.Call):
+                found = (literal for argument in node.args for literal in literals(argument))
+                yield from (literal for literal in found if re.fullmatch("[A-Z]+(-[A-Z]+)+", literal))
             elif isinstance(node, ast.Assign) and "code" in [
                 getattr(t, "id", "") for target in node.targets for t in ast.walk(target)
             ]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import qsmcmb as qc
+from qsmcmb.core.validate import check_finite
 from qsmcmb.dipole_inversion.tikhonov import invert_tikhonov
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import make_folder
@@ -49,6 +50,7 @@ def load_without_units(folder: Path) -> None:
         ("FILTER", lambda folder: read_filter(write(folder / "filter.json", '{"run": [1]}'))),
         ("HEADER", lambda folder: read_volume(write(folder / "a.nii", "no header"))),
         ("NO-MATCH", lambda folder: list_sessions(folder)),
+        ("NOT-FINITE", lambda folder: check_finite("field_ppm", np.array([np.nan]))),
         ("OUT", lambda folder: make_folder(write(folder / "file", "") / "out")),
         ("RESULT", lambda folder: SessionResults(Place(folder), "", "").record("Chimap")),
         ("TSV", lambda folder: read_tsv(write(folder / "a.tsv", "x_mm\ty_mm\n1\n"))),

@@ -302,6 +302,8 @@ class GreScan:
         What states the field strength: ImagingFrequency, MagneticFieldStrength, --b0, or this argument.
     read_as : dict, optional
         How the files were read: what they state, what was assumed, what the user stated.
+    b0_dir_source : str, optional
+        What states the direction of B0: the form of the header with its code, --b0-dir, or the grid.
 
     Raises
     ------
@@ -327,6 +329,7 @@ class GreScan:
     warnings: tuple[str, ...] = ()
     b0_source: str = "b0_tesla"
     read_as: dict[str, Any] = field(default_factory=dict)
+    b0_dir_source: str = "grid"
 
     def __post_init__(self) -> None:
         expected = (len(self.te_s), *self.grid.shape)

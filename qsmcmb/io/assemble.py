@@ -13,6 +13,7 @@ import numpy as np
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.agreement import check_phase_scaling
 from qsmcmb.io.field_strength import FieldStrength
+from qsmcmb.io.frame import compare_frames
 from qsmcmb.io.input_options import InputOptions
 from qsmcmb.io.nifti import Volume
 from qsmcmb.io.phase_scaling import PhaseData, phase_scale, to_radians
@@ -20,9 +21,6 @@ from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import FloatArray
 
 __all__ = ("parse_te",)
-
-AFFINE_TOLERANCE_MM = 0.01
-"""Largest difference of two affines that count as one, mm: more than float32 headers lose, little beside any voxel."""
 
 
 def split_echoes(volumes: Sequence[Volume]) -> list[Volume]:
@@ -56,8 +54,13 @@ def assemble(
             "PHASE-SIGN", name, field="phase_sign", found=options.sign, expected="1 or -1",
             fix="pass --phase-sign -1 for phase that falls with a paramagnetic field",
         )  # fmt: skip
-    grid = common_grid([*phase, *magnitude], b0_dir)
-    notes = [*warnings, *b0.notes, *dict.fromkeys(w for v in (*phase, *magnitude) for w in v.warnings)]
+    grid, frame_notes = common_grid([*phase, *magnitude], b0_dir)
+    notes = [
+        *warnings,
+        *b0.notes,
+        *frame_notes,
+        *dict.fromkeys(w for v in (*phase, *magnitude) for w in v.warnings),
+    ]
     if units != "rad":
         check_phase_scaling(phase)
     data = PhaseData(phase, magnitude, te_s, b0.tesla)
@@ -78,7 +81,8 @@ def assemble(
     sources = tuple(dict.fromkeys((v.path.as_posix(), v.sha256) for v in (*phase, *magnitude)))
     return GreScan(
         phase_rad=phase_rad, magnitude=mag, te_s=tuple(float(t) for t in te_s), b0_tesla=b0.tesla,
-        b0_source=b0.source, grid=grid, name=name, sources=sources, warnings=tuple(notes),
+        b0_source=b0.source, b0_dir_source="--b0-dir" if b0_dir else phase[0].frame, grid=grid, name=name,
+        sources=sources, warnings=tuple(notes),
         read_as=_phase_record(units, options, scale.why),
     )  # fmt: skip
 
@@ -90,15 +94,23 @@ def _phase_record(units: object, options: InputOptions, why: str) -> dict[str, A
     return {**record, "Options": stated} if stated else record
 
 
-def common_grid(volumes: Sequence[Volume], b0_dir: tuple[float, float, float] | None) -> Grid:
-    """Return the grid that all volumes share; another shape, affine or a missing orientation is refused."""
+def common_grid(
+    volumes: Sequence[Volume], b0_dir: tuple[float, float, float] | None
+) -> tuple[Grid, tuple[str, ...]]:
+    """Return the grid that all volumes share, that of the first, and what must be said of it.
+
+    Raises
+    ------
+    InvalidInputError
+        ORIENT or FRAME without an orientation in the scanner, unless `b0_dir` states it; SHAPE or AFFINE where the
+        volumes lie apart.
+    """
     first = volumes[0]
     for volume in volumes:
-        if not volume.oriented and b0_dir is None:
-            raise InvalidInputError(
-                "ORIENT", volume.path, field="qform_code, sform_code", found="0, 0", expected="an orientation",
-                fix="correct the header, or pass --b0-dir X Y Z",
-            )  # fmt: skip
+        if b0_dir is None:
+            _check_oriented(volume)
+    notes = () if b0_dir is None else _notes_of_positions(first)
+    distances = [0.0]
     for other in volumes[1:]:
         if other.data.shape != first.data.shape:
             raise InvalidInputError(
@@ -106,15 +118,46 @@ def common_grid(volumes: Sequence[Volume], b0_dir: tuple[float, float, float] | 
                 found=f"{other.data.shape}, {first.data.shape} in {first.path.name}",
                 expected="the same shape for phase and magnitude of all echoes", fix="export the images again",
             )  # fmt: skip
-        distance = float(np.abs(other.affine - first.affine).max())
-        if distance > AFFINE_TOLERANCE_MM:
-            raise InvalidInputError(
-                "AFFINE", other.path, field="affine", found=f"{distance:.3g} mm away from that of {first.path.name}",
-                expected="the same affine for phase and magnitude of all echoes", fix="export the images again",
-            )  # fmt: skip
+        distance = compare_frames(
+            other.path, other.affine, first.affine, shape=first.data.shape, whose=first.path.name,
+            fix="export the images again: phase and magnitude of all echoes share one affine",
+        )  # fmt: skip
+        distances.append(distance)
+    if any(distances):
+        notes += (
+            f"headers lie up to {max(distances):.2g} mm apart at the corners ({sum(d > 0 for d in distances)} images); "
+            f"that of {first.path.name} is used",
+        )
     nx, ny, nz = first.data.shape
     grid = Grid.from_affine((nx, ny, nz), first.affine)
-    return grid if b0_dir is None else dataclasses.replace(grid, b0_dir=b0_dir)
+    return (grid if b0_dir is None else dataclasses.replace(grid, b0_dir=b0_dir)), notes
+
+
+def _check_oriented(volume: Volume) -> None:
+    """Raise where the header doesn't say how the image lies in the scanner."""
+    known = "or pass --b0-dir X Y Z, the direction of B0 in voxel axes, to the commands that take it"
+    if not volume.oriented:
+        raise InvalidInputError(
+            "ORIENT", volume.path, field="qform_code, sform_code", found="0, 0", expected="an orientation",
+            fix=f"correct the header, {known}",
+        )  # fmt: skip
+    if volume.is_template:
+        raise InvalidInputError(
+            "FRAME", volume.path, field="frame", found=volume.frame, expected="the scanner's frame (code 1)",
+            fix="give the image as the scanner wrote it; if the affine is the scanner's, set its code to 1 (nibabel: "
+            f"image.set_sform(image.affine, 1)); {known}",
+        )  # fmt: skip
+
+
+def _notes_of_positions(volume: Volume) -> tuple[str, ...]:
+    """Return what positions mean where the header has no frame of the scanner."""
+    if not volume.oriented:
+        return (
+            f"{volume.path.name}: no orientation in the header; positions are mm from the volume's centre",
+        )
+    if volume.is_template:
+        return (f"{volume.path.name}: positions are in the coordinates of {volume.frame}, not the scanner's",)
+    return ()
 
 
 def combine_real_imaginary(real: Volume, imaginary: Volume) -> tuple[Volume, Volume]:

@@ -352,22 +352,28 @@ def write_dataset_description(out: Path, *, name: str, version: str, source: str
     write_json(out / "dataset_description.json", record)
 
 
-def b0_record(grid: Grid) -> B0Record:
+def b0_record(grid: Grid, source: str) -> B0Record:
     """Return the direction of B0 as written into sidecars.
 
     Parameters
     ----------
     grid : Grid
         Geometry.
+    source : str
+        What states it.
 
     Returns
     -------
     B0Record
-        Unit vector, rounded to seven digits, and the axes that it is given in.
+        Unit vector, rounded to seven digits, the axes that it is given in, and what states it.
 
     Examples
     --------
-    >>> b0_record(Grid.isotropic((8, 8, 8), 1.0))["B0Direction"]
+    >>> b0_record(Grid.isotropic((8, 8, 8), 1.0), "--b0-dir")["B0Direction"]
     [0.0, 0.0, 1.0]
     """
-    return {"B0Direction": [float(np.round(b, 7)) for b in grid.b0_dir], "B0DirectionFrame": "voxel axes"}
+    return {
+        "B0Direction": [float(np.round(b, 7)) for b in grid.b0_dir],
+        "B0DirectionFrame": "voxel axes",
+        "B0DirectionSource": source,
+    }

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.io.assemble import AFFINE_TOLERANCE_MM
+from qsmcmb.io.frame import compare_frames
 from qsmcmb.io.mask_values import Membership, membership
 from qsmcmb.io.nifti import read_volume
 from qsmcmb.model import Grid
@@ -60,11 +60,10 @@ def load_on_grid(path: str | Path, grid: Grid) -> FloatArray:
             "SHAPE", path, field="shape", found=volume.data.shape, expected=f"{grid.shape}, the scan's shape",
             fix="resample the image to the scan's grid",
         )  # fmt: skip
-    distance = float(np.abs(volume.affine - grid.affine).max())
-    if volume.oriented and distance > AFFINE_TOLERANCE_MM:
-        raise InvalidInputError(
-            "AFFINE", path, field="affine", found=f"{distance:.3g} mm away from the scan's",
-            expected="the scan's affine", fix="resample the image to the scan's grid",
+    if volume.oriented:
+        compare_frames(
+            volume.path, volume.affine, grid.affine, shape=grid.shape, whose="the scan",
+            fix="resample the image to the scan's grid",
         )  # fmt: skip
     return volume.values()
 

@@ -137,7 +137,7 @@ def load_stack(
     (1, 8, 8, 8)
     """
     volumes = split_echoes([read_volume(p) for p in paths_of(paths)])
-    grid = common_grid(volumes, b0_dir)
+    grid, _ = common_grid(volumes, b0_dir)
     for volume in volumes:
         if radians and volume.data.dtype.kind in "iu" and volume.slope == 1.0:
             raise InvalidInputError(

@@ -115,12 +115,16 @@ class B0Record(TypedDict):
         Unit vector.
     B0DirectionFrame : str
         Axes that the vector is given in.
+    B0DirectionSource : str
+        Form of the image's header with its code, --b0-dir, or the grid of a call.
 
     Examples
     --------
-    >>> B0Record(B0Direction=[0.0, 0.0, 1.0], B0DirectionFrame="voxel axes")["B0Direction"]
-    [0.0, 0.0, 1.0]
+    >>> record = B0Record(B0Direction=[0, 0, 1], B0DirectionFrame="voxel axes", B0DirectionSource="--b0-dir")
+    >>> record["B0Direction"]
+    [0, 0, 1]
     """
 
     B0Direction: list[float]
     B0DirectionFrame: str
+    B0DirectionSource: str

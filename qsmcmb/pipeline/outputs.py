@@ -99,7 +99,7 @@ def _burden_record(result: ScanResult, acquired: datetime | None = None) -> dict
             result.lesions, detection_limit=summarise_detection_limit(result.detection_limit_ppm_mm3)
         ),
         **acquisition,
-        **b0_record(scan.grid),
+        **b0_record(scan.grid, scan.b0_dir_source),
         "Warnings": list(result.warnings),
         **provenance_record(result.provenance),
     }
@@ -124,7 +124,7 @@ def _images(result: ScanResult) -> dict[str, _Image]:
                 "Units": "ppm",
                 "ReferenceRegion": "mean over the brain where the map is defined",
                 "ReferenceValue": 0.0,
-                **b0_record(result.scan.grid),
+                **b0_record(result.scan.grid, result.scan.b0_dir_source),
                 **steps["invert"],
             },
         ),

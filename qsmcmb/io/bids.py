@@ -1,23 +1,20 @@
-"""Scans of a BIDS data set: multi-echo GRE under sub-*/[ses-*/]anat and nowhere else.
-
-The index is one pass over the named folders: `derivatives/`, `sourcedata/`, `code/` and dot-folders are never
-entered, and an entity matches exactly (`rec-adapt` is not `rec-adaptSoS`).
-"""
+"""One scan of a BIDS data set from its images and sidecars."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from qsmcmb.errors import InvalidInputError, MissingMetadataError, NothingMatchedError
+from qsmcmb.errors import InvalidInputError, MissingMetadataError
 from qsmcmb.io.agreement import check_scan_agreement
 from qsmcmb.io.assemble import assemble, combine_real_imaginary
+from qsmcmb.io.bids_index import Image, SessionFiles, list_sessions
 from qsmcmb.io.echo_times import EchoTime, check_echo_times, check_parts, phase_echo_times
+from qsmcmb.io.entities import natural_key, same_value
 from qsmcmb.io.field_strength import FieldStrength, find_field_strength
 from qsmcmb.io.input_options import InputOptions
 from qsmcmb.io.metadata import read_sidecar
@@ -25,178 +22,12 @@ from qsmcmb.io.nifti import Volume, read_volume
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.model import GreScan
 
-__all__ = (
-    "Image",
-    "SessionFiles",
-    "acquisition_times",
-    "list_sessions",
-    "load_scan",
-)
+__all__ = ("Combine", "acquisition_times", "load_scan")
 
-SUFFIXES = ("MEGRE", "T2starw")
-"""BIDS suffixes of images that are read: multi-echo and T2*-weighted gradient echo."""
-PARTS = ("mag", "phase", "real", "imag")
-"""Values of the BIDS entity `part` that are read."""
 COMPUTED = "rad (computed)"
 """Unit of phase that is computed from real and imaginary parts."""
-EXTENSIONS = (".nii", ".nii.gz")
-"""Endings of image files that are read."""
-
-
-@dataclass(frozen=True)
-class Image:
-    """One image file of a BIDS data set with the entities of its name.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    entities : dict
-        BIDS entity to its value, e.g. ``{"sub": "01", "echo": "1", "part": "phase"}``.
-    suffix : str
-        BIDS suffix, ``MEGRE`` or ``T2starw``.
-
-    Examples
-    --------
-    >>> Image(Path("sub-01_part-mag_MEGRE.nii"), {"sub": "01", "part": "mag"}, "MEGRE").entities["part"]
-    'mag'
-    """
-
-    path: Path
-    entities: dict[str, str]
-    suffix: str
-
-
-@dataclass(frozen=True)
-class SessionFiles:
-    """The images of one scan: one subject, session, run and suffix.
-
-    Parameters
-    ----------
-    root : Path
-        Folder of the data set.
-    participant : str
-        Label without `sub-`.
-    session : str or None
-        Label without `ses-`; None without sessions.
-    images : tuple of Image
-        Every part of every echo.
-
-    Examples
-    --------
-    >>> SessionFiles(Path("bids"), "01", "1", ()).prefix
-    'sub-01_ses-1'
-    """
-
-    root: Path
-    participant: str
-    session: str | None
-    images: tuple[Image, ...] = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        """Name in messages: `sub-01/ses-1`, or `sub-01` without sessions."""
-        return f"sub-{self.participant}" + (f"/ses-{self.session}" if self.session else "")
-
-    @property
-    def label(self) -> str:
-        """Session with its key: `ses-1`, or an empty string without sessions."""
-        return f"ses-{self.session}" if self.session else ""
-
-    @property
-    def prefix(self) -> str:
-        """Beginning of file names: `sub-01_ses-1`, or `sub-01` without sessions."""
-        return self.name.replace("/", "_")
-
-
-def list_sessions(
-    bids: str | Path,
-    *,
-    participants: Sequence[str] = (),
-    sessions: Sequence[str] = (),
-    filters: Mapping[str, str] | None = None,
-) -> list[SessionFiles]:
-    """Return the scans of a data set, sorted, after exact selection by labels and entities.
-
-    Parameters
-    ----------
-    bids : path
-        Folder of the data set.
-    participants : sequence of str, optional
-        Labels, with or without `sub-`; all by default.
-    sessions : sequence of str, optional
-        Labels, with or without `ses-`; all by default.
-    filters : mapping, optional
-        Entities that must match exactly, e.g. ``{"run": "1", "suffix": "MEGRE"}``.
-
-    Returns
-    -------
-    list of SessionFiles
-        One for each scan, by participant, then session.
-
-    Raises
-    ------
-    InvalidInputError
-        BIDS: there is no such folder.
-    NothingMatchedError
-        NO-MATCH: the message lists the labels that there are.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import numpy as np
-    >>> from qsmcmb.io.bids_writer import write_raw_scan
-    >>> from qsmcmb.model import Grid
-    >>> volume = np.zeros((1, 8, 8, 8), np.float32)
-    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
-    >>> scan = GreScan(phase_rad=volume, magnitude=volume, te_s=(0.02,), b0_tesla=3.0, grid=grid)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = write_raw_scan(Path(folder), scan, "01", "1")
-    ...     [files.name for files in list_sessions(folder, participants=["sub-01"])]
-    ['sub-01/ses-1']
-    """
-    root = Path(bids)
-    if not root.is_dir():
-        raise InvalidInputError(
-            "BIDS", root, field="folder", found="nothing", expected="a BIDS data set", fix="check the path"
-        )
-    wanted = {p.removeprefix("sub-") for p in participants}
-    wanted_sessions = {s.removeprefix("ses-") for s in sessions}
-    found, labels = [], []
-    for subject in sorted(p for p in root.glob("sub-*") if p.is_dir()):
-        for anat in sorted([subject / "anat", *subject.glob("ses-*/anat")]):
-            images = _images(anat, filters or {}) if anat.is_dir() else []
-            if not images:
-                continue
-            label = subject.name.removeprefix("sub-")
-            session = anat.parent.name.removeprefix("ses-") if anat.parent != subject else None
-            labels.append(f"sub-{label}" + (f"/ses-{session}" if session else ""))
-            if (not wanted or label in wanted) and (not wanted_sessions or session in wanted_sessions):
-                found.append(SessionFiles(root, label, session, tuple(images)))
-    if not found:
-        raise NothingMatchedError(
-            "NO-MATCH", root, field="selection",
-            found=f"participants {sorted(wanted) or 'all'}, sessions {sorted(wanted_sessions) or 'all'}, "
-            f"filters {dict(filters or {})}",
-            expected=f"one of: {', '.join(labels) or 'no MEGRE or T2starw image was found'}",
-            fix="correct the labels or the filter",
-        )  # fmt: skip
-    return found
-
-
-def _images(anat: Path, filters: Mapping[str, str]) -> list[Image]:
-    """Return the images of an anat folder that match the filters."""
-    from bids2table import parse_bids_entities
-
-    images = []
-    for path in sorted(anat.iterdir()):
-        entities = parse_bids_entities(path)
-        wanted = entities.get("suffix") in SUFFIXES and entities.get("part") in PARTS
-        if wanted and entities.get("ext") in EXTENSIONS and all(
-            entities.get(name) == value for name, value in filters.items()
-        ):  # fmt: skip
-            images.append(Image(path, entities, entities["suffix"]))
-    return images
+Combine = Callable[[Sequence[GreScan]], GreScan]
+"""Function that makes one scan of those of its receive channels."""
 
 
 def _sidecar(image: Image, root: Path) -> dict[str, Any]:
@@ -206,7 +37,8 @@ def _sidecar(image: Image, root: Path) -> dict[str, Any]:
     for folder in folders:
         for path in sorted(folder.glob(f"*{image.suffix}.json"), key=lambda p: len(p.name)):
             tokens = path.name.removesuffix(".json").split("_")[:-1]
-            if all("-" in t and image.entities.get(t.split("-", 1)[0]) == t.split("-", 1)[1] for t in tokens):
+            pairs = [t.partition("-") for t in tokens]
+            if all(dash and same_value(key, image.entities.get(key), value) for key, dash, value in pairs):
                 merged.update(read_sidecar(path))
     return merged
 
@@ -220,6 +52,7 @@ def load_scan(
     phase_units: str | None = None,
     phase_range: tuple[float, float] | None = None,
     phase_sign: int | None = None,
+    combine: Combine | None = None,
 ) -> GreScan:
     """Load one scan of a BIDS data set.
 
@@ -232,13 +65,15 @@ def load_scan(
     session : str, optional
         Label without `ses-`; needed where the participant has several.
     filters : mapping, optional
-        Entities that must match exactly, e.g. ``{"run": "1", "suffix": "MEGRE"}``.
+        Entities that must match, e.g. ``{"run": "1", "suffix": "MEGRE"}``: indices as numbers, labels exactly.
     phase_units : {"rad", "arbitrary"}, optional
         Unit of the stored phase, in place of the sidecars' `Units`.
     phase_range : tuple of float, optional
         Stored values that stand for -pi and pi.
     phase_sign : {1, -1}, optional
         -1 for phase that falls with a paramagnetic field; 1 by default.
+    combine : callable, optional
+        Combination of uncombined receive channels; without it they are refused.
 
     Returns
     -------
@@ -248,7 +83,8 @@ def load_scan(
     Raises
     ------
     InvalidInputError
-        The code names the gate: DUP, SIDECAR, TE-*, TUNITS, B0, SHAPE, AFFINE, PHASUNITS, UNITS-MISSING ...
+        The code names the gate: DUP, PART, COILS, ECHO-RUNS, SIDECAR, TE-*, TUNITS, B0, SHAPE, AFFINE, PHASUNITS,
+        UNITS-MISSING ...
     NothingMatchedError
         NO-MATCH: the labels or filters select nothing.
 
@@ -267,38 +103,56 @@ def load_scan(
     (0.02,)
     """
     files = bids if isinstance(bids, SessionFiles) else _select(bids, participant, session, filters)
+    stated = InputOptions(phase_units, phase_range, phase_sign)
+    _check_runs(files)
+    channels = sorted({i.channel for i in files.images if i.channel is not None}, key=natural_key)
+    if len(channels) < 2:
+        alone = [f"channel {c} is the only one and stands for the scan" for c in channels]
+        return _load(files, stated, [*files.notes, *alone])
+    if combine is None:
+        raise InvalidInputError(
+            "COILS", files.images[0].path, field="coil", found=", ".join(channels), expected="combined images",
+            fix="load the scan by qsmcmb.load_scan, which combines channels",
+        )  # fmt: skip
+    scans = []
+    for channel in channels:
+        images = tuple(i for i in files.images if i.channel == channel)
+        scans.append(_load(dataclasses.replace(files, images=images), stated, files.notes))
+    return combine(scans)
+
+
+def _load(files: SessionFiles, stated: InputOptions, notes: Sequence[str]) -> GreScan:
+    """Return a scan from combined images, or from those of one channel."""
     echoes = _by_echo(files)
     metas = [{part: _sidecar(image, files.root) for part, image in echo.items()} for echo in echoes]
     times = _echo_times(echoes, metas)
     te_s = [t.te_s for t in times]
     order = sorted(range(len(te_s)), key=lambda i: te_s[i])
-    warnings = [t.note for t in times if t.note]
+    warnings = [*notes, *(t.note for t in times if t.note)]
     if order != list(range(len(te_s))):
         warnings.append("echo numbers and echo times disagree; sorted by echo time")
     echoes, metas, te_s = [echoes[i] for i in order], [metas[i] for i in order], [te_s[i] for i in order]
     paths = [next(iter(echo.values())).path for echo in echoes]
     check_echo_times(te_s, paths)
-    numbers = [int(e["phase" if "phase" in e else "imag"].entities.get("echo", 1)) for e in echoes]
+    numbers = [next(iter(echo.values())).echo for echo in echoes]
     if sorted(numbers) != list(range(1, len(numbers) + 1)) and len(numbers) > 1:
         warnings.append(f"echoes {numbers} are there; the missing ones are left out")
     units, b0 = _units(metas), _field_strength(echoes, metas)
     magnitude, phase = _read(echoes)
     scan = assemble(
         phase, magnitude, te_s, b0, name=files.name, units=units, strict_units=True,
-        options=_options(units, phase_units, phase_range, phase_sign), warnings=warnings,
+        options=_options(units, stated), warnings=warnings,
     )  # fmt: skip
     root = files.root.as_posix().rstrip("/")
     sources = tuple(("bids::" + name.removeprefix(root + "/"), digest) for name, digest in scan.sources)
     return dataclasses.replace(scan, sources=sources)
 
 
-def _options(
-    units: object, phase_units: str | None, phase_range: tuple[float, float] | None, phase_sign: int | None
-) -> InputOptions:
+def _options(units: object, stated: InputOptions) -> InputOptions:
     """Return the user's word on the phase; of phase computed from real and imaginary part only the sign is open."""
     if units == COMPUTED:
-        return InputOptions("rad", None, phase_sign)
-    return InputOptions(phase_units, phase_range, phase_sign)
+        return InputOptions("rad", None, stated.phase_sign)
+    return stated
 
 
 def _select(
@@ -312,21 +166,39 @@ def _select(
     if len(found) > 1:
         raise InvalidInputError(
             "DUP", bids, field="selection", found=", ".join(f.name for f in found), expected="one scan",
-            fix="name participant and session",
+            fix="name participant and session, and choose by filters (run, acq, rec, suffix) among several scans",
         )  # fmt: skip
     return found[0]
+
+
+def _check_runs(files: SessionFiles) -> None:
+    """Raise where runs of one echo each differ in their echo time: a converter has numbered echoes as runs."""
+    if not files.other_runs or len({image.echo for image in files.images}) > 1:
+        return
+    first = files.images[0]
+    images = sorted([first, *files.other_runs], key=lambda i: natural_key(i.entities.get("run", "")))
+    times = [_sidecar(image, files.root).get("EchoTime") for image in images]
+    if any(not isinstance(t, int | float) for t in times) or len({round(float(t), 6) for t in times}) == 1:
+        return
+    runs = [image.entities.get("run", "none") for image in images]
+    pairs = ", ".join(f"run-{run} to echo-{n}" for n, run in enumerate(runs, start=1))
+    raise InvalidInputError(
+        "ECHO-RUNS", first.path, field="run", found=f"{', '.join(runs)} with EchoTime {', '.join(map(str, times))} s",
+        expected="runs that repeat one echo time",
+        fix=f"echoes: rename images and JSON files, {pairs}; scans of their own: give each an acq- label",
+    )  # fmt: skip
 
 
 def _by_echo(files: SessionFiles) -> list[dict[str, Image]]:
     """Return part -> image for each echo; anything that makes two scans of one is refused."""
     table: dict[tuple[int, str], Image] = {}
     for image in files.images:
-        key = (int(image.entities.get("echo", "1")), image.entities["part"])
+        key = (image.echo, image.part)
         if key in table:
             raise InvalidInputError(
                 "DUP", image.path, field="echo and part", found=f"also in {table[key].path.name}",
                 expected="one image for each echo and part",
-                fix="remove one, or choose with --bids-filter-file (run, rec, acq, suffix)",
+                fix="remove one, or give it another run, rec or acq in its name",
             )  # fmt: skip
         table[key] = image
     echoes = []

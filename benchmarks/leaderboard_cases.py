@@ -129,8 +129,8 @@ def _bench_regions(info: dict[str, Any], shape: tuple[int, ...]) -> Any:
 
 
 def _head(_name: str, work: Path) -> None:
-    from qsmcmb.io.bids import load_scan
     from qsmcmb.phantoms.recipe import read_recipe
+    from qsmcmb.pipeline.load import load_scan
     from qsmcmb.validation.phantom_dataset import truth_folder, write_phantom
 
     recipe = read_recipe("head")
@@ -145,7 +145,7 @@ def _head(_name: str, work: Path) -> None:
 
 
 def _dev(_name: str, work: Path) -> None:
-    from qsmcmb.io.bids import load_scan
+    from qsmcmb.pipeline.load import load_scan
 
     bids = SHARED / "data" / "heads"
     if not bids.is_dir():

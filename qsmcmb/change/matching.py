@@ -24,6 +24,7 @@ __all__ = (
     "SessionLesions",
     "compare_sessions",
     "match_points",
+    "without_order",
 )
 
 MAX_MATCH_DISTANCE_MM = 5.0
@@ -32,6 +33,9 @@ lesions further apart are different ones.
 """
 NORMAL_QUANTILE = 1.96
 """Quantile of the normal distribution that leaves 2.5 % above it: limits of change hold in 95 % of stable lesions."""
+
+ORDER_UNKNOWN = "session-order-unknown"
+"""Flag of a change between sessions without dates, which are taken in the order of their labels."""
 
 COLUMNS: dict[str, ColumnDescription] = {
     "lesion": {"Description": "Number of the lesion, the same in all sessions of the subject"},
@@ -43,7 +47,7 @@ COLUMNS: dict[str, ColumnDescription] = {
             "resolved": "not in the follow-up, and the baseline exceeds what the follow-up allows there",
             "increased": "change above its detection limit",
             "decreased": "change below the negative of its detection limit",
-            "not_evaluable": "one session does not show the position",
+            "not_evaluable": "one session does not show the position, or nobody knows which session came first",
         },
     },
     "baseline_session": {"Description": "Earlier session"},
@@ -234,6 +238,29 @@ class Change:
             if self.status != "incident" and self.baseline.value != 0:
                 row["change_percent"] = 100 * change.value / abs(self.baseline.value)
         return row
+
+
+def without_order(change: Change) -> Change:
+    """Return a change between sessions of unknown order: whether a lesion came or went is not known.
+
+    Parameters
+    ----------
+    change : Change
+        Change in the order that was assumed.
+
+    Returns
+    -------
+    Change
+        Flag `session-order-unknown`; `incident` and `resolved` become `not_evaluable`.
+
+    Examples
+    --------
+    >>> new = Change(lesion=1, status="incident", position_mm=(0.0, 0.0, 0.0), baseline=None, followup=None)
+    >>> without_order(new).status, without_order(new).flags
+    ('not_evaluable', ('session-order-unknown',))
+    """
+    status = "not_evaluable" if change.status in ("incident", "resolved") else change.status
+    return replace(change, status=status, flags=(*change.flags, ORDER_UNKNOWN))
 
 
 def compare_sessions(

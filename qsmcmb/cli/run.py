@@ -21,7 +21,7 @@ from qsmcmb.cli.arguments import (
 from qsmcmb.cli.command import command
 
 if TYPE_CHECKING:
-    from qsmcmb.io.bids import SessionFiles
+    from qsmcmb.io.bids_index import SessionFiles
     from qsmcmb.study.log import LogFile
     from qsmcmb.study.sessions import Outcome, StudyOptions
 

@@ -173,12 +173,14 @@ def _select(
 
 def _check_runs(files: SessionFiles) -> None:
     """Raise where runs of one echo each differ in their echo time: a converter has numbered echoes as runs."""
-    if not files.other_runs or len({image.echo for image in files.images}) > 1:
-        return
     first = files.images[0]
-    images = sorted([first, *files.other_runs], key=lambda i: natural_key(i.entities.get("run", "")))
-    times = [_sidecar(image, files.root).get("EchoTime") for image in images]
-    if any(not isinstance(t, int | float) for t in times) or len({round(float(t), 6) for t in times}) == 1:
+    others = [image for image in files.other_runs if image.echo == first.echo]
+    if not others or len({image.echo for image in files.images}) > 1:
+        return
+    images = sorted([first, *others], key=lambda i: natural_key(i.entities.get("run", "")))
+    stated = [_sidecar(image, files.root).get("EchoTime") for image in images]
+    times = [float(t) for t in stated if isinstance(t, int | float)]
+    if len(times) < len(stated) or len({round(t, 6) for t in times}) == 1:
         return
     runs = [image.entities.get("run", "none") for image in images]
     pairs = ", ".join(f"run-{run} to echo-{n}" for n, run in enumerate(runs, start=1))

@@ -229,9 +229,7 @@ def _shown(names: Iterable[str]) -> str:
 
 def _filtered(scan: SessionFiles, filters: Mapping[str, str]) -> SessionFiles:
     """Return a scan with the images that a filter leaves."""
-    images = tuple(i for i in scan.images if matches(i.entities, filters))
-    runs = tuple(i for i in scan.other_runs if matches(i.entities, filters))
-    return replace(scan, images=images, other_runs=runs)
+    return replace(scan, images=tuple(i for i in scan.images if matches(i.entities, filters)))
 
 
 def _scans_of_subject(root: Path, subject: Path) -> list[SessionFiles]:

@@ -84,8 +84,10 @@ class Place:
         return self.folder / (f"{self.prefix}_{ending}" if self.prefix else ending)
 
     @classmethod
-    def of_session(cls, out: Path, participant: str, session: str | None) -> Place:
-        """Return the folder and prefix of a session in a derivatives folder.
+    def of_session(
+        cls, out: Path, participant: str, session: str | None, entities: Mapping[str, str] | None = None
+    ) -> Place:
+        """Return the folder and prefix of a scan in a derivatives folder.
 
         Parameters
         ----------
@@ -95,6 +97,8 @@ class Place:
             Label without `sub-`.
         session : str or None
             Label without `ses-`; None without sessions.
+        entities : mapping, optional
+            Entities that tell the scan from others of its session, in BIDS' order.
 
         Returns
         -------
@@ -103,11 +107,12 @@ class Place:
 
         Examples
         --------
-        >>> Place.of_session(Path("out"), "01", None).path("Chimap.nii.gz").as_posix()
-        'out/sub-01/anat/sub-01_Chimap.nii.gz'
+        >>> Place.of_session(Path("out"), "01", None, {"acq": "qsm"}).path("Chimap.nii.gz").as_posix()
+        'out/sub-01/anat/sub-01_acq-qsm_Chimap.nii.gz'
         """
         parts = [f"sub-{participant}"] + ([f"ses-{session}"] if session else [])
-        return cls(out.joinpath(*parts, "anat"), "_".join(parts))
+        of_scan = [f"{name}-{value}" for name, value in (entities or {}).items()]
+        return cls(out.joinpath(*parts, "anat"), "_".join([*parts, *of_scan]))
 
 
 def provenance_record(provenance: Provenance) -> ProvenanceRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-__all__ = ("entity_values", "matches", "natural_key", "output_entities", "same_value")
+__all__ = ("agreement", "entity_values", "matches", "natural_key", "output_entities", "same_value")
 
 INDICES = ("run", "echo", "flip", "inv", "split", "chunk")
 """Entities whose values are numbers: run-01 is run-1."""
@@ -109,6 +109,33 @@ def scan_key(entities: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     left_out = (*OF_IMAGE, *(CHANNELS if channel_of(entities) else ()))
     values = {name: _normal(name, value) or "" for name, value in entities.items() if name not in left_out}
     return tuple(sorted(values.items()))
+
+
+def agreement(name: str, entities: Mapping[str, str]) -> int | None:
+    """Return how many of a scan's entities a file of derivatives has in its name; None where it has others.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file, e.g. a mask's.
+    entities : mapping
+        Entities that tell the scan from others of its session.
+
+    Returns
+    -------
+    int or None
+        Number of entities that agree. A name may lack some: then the file is for several scans.
+
+    Examples
+    --------
+    >>> [agreement(f"sub-01_{of}mask.nii.gz", {"acq": "qsm"}) for of in ("acq-qsm_", "", "acq-swi_")]
+    [1, 0, None]
+    """
+    pairs = [token.partition("-") for token in name.split("_")]
+    stated = {key: value for key, dash, value in pairs if dash and key in OUTPUT}
+    if any(not same_value(key, entities.get(key), value) for key, value in stated.items()):
+        return None
+    return len(stated)
 
 
 def output_entities(entities: Mapping[str, str], suffix: str = "") -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.derivatives import Place
+from qsmcmb.io.entities import natural_key
 from qsmcmb.io.nifti import read_volume
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.lesion import LESION_COLUMNS
@@ -26,7 +27,7 @@ __all__ = (
 
 @dataclass(frozen=True)
 class SessionResults:
-    """The results of one session on disk.
+    """The results of one scan on disk.
 
     Parameters
     ----------
@@ -36,6 +37,8 @@ class SessionResults:
         Label without `sub-`; empty for `recon`.
     session : str
         Label without `ses-`; empty without sessions.
+    entities : dict, optional
+        Entities that tell the scan from others of its session, e.g. ``{"acq": "qsm", "run": "1"}``.
 
     Examples
     --------
@@ -46,10 +49,11 @@ class SessionResults:
     place: Place
     participant: str
     session: str
+    entities: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """Name in tables and on pages: `ses-1`, `sub-01` without sessions, or `scan` without a participant."""
+        """Name in tables: `ses-1`, `sub-01` without sessions, or `scan` without a participant."""
         return (
             f"ses-{self.session}"
             if self.session
@@ -57,6 +61,11 @@ class SessionResults:
             if self.participant
             else "scan"
         )
+
+    @property
+    def heading(self) -> str:
+        """Name on pages: that of tables, with the scan's entities: `ses-1, acq-qsm, run-1`."""
+        return ", ".join([self.name, *(f"{name}-{value}" for name, value in self.entities.items())])
 
     def image(self, ending: str) -> tuple[FloatArray, Grid]:
         """Return an image by the end of its name.
@@ -222,7 +231,7 @@ def list_participants(out: Path) -> list[str]:
     Returns
     -------
     list of str
-        Labels without `sub-`, sorted.
+        Labels without `sub-`, in natural order.
 
     Examples
     --------
@@ -232,11 +241,12 @@ def list_participants(out: Path) -> list[str]:
     ...     list_participants(Path(folder))
     ['01']
     """
-    return sorted(p.name.removeprefix("sub-") for p in out.glob("sub-*") if p.is_dir())
+    labels = (p.name.removeprefix("sub-") for p in out.glob("sub-*") if p.is_dir())
+    return sorted(labels, key=natural_key)
 
 
 def list_results(out: Path, participant: str) -> list[SessionResults]:
-    """Return the finished sessions of a participant: those whose burden record, written last, is there.
+    """Return the finished scans of a participant: those whose burden record, written last, is there.
 
     Parameters
     ----------
@@ -248,7 +258,7 @@ def list_results(out: Path, participant: str) -> list[SessionResults]:
     Returns
     -------
     list of SessionResults
-        Finished sessions, by label.
+        Finished scans, by session and name, in natural order.
 
     Examples
     --------
@@ -256,10 +266,15 @@ def list_results(out: Path, participant: str) -> list[SessionResults]:
     []
     """
     subject = out / f"sub-{participant}"
+    sessions = sorted(subject.glob("ses-*/anat"), key=lambda p: natural_key(p.parent.name))
     found = []
-    for anat in sorted([subject / "anat", *subject.glob("ses-*/anat")]):
+    for anat in (subject / "anat", *sessions):
         session = anat.parent.name.removeprefix("ses-") if anat.parent != subject else ""
-        place = Place.of_session(out, participant, session or None)
-        if place.path("desc-cmb_burden.json").exists():
-            found.append(SessionResults(place, participant, session))
+        whole = Place.of_session(out, participant, session or None)
+        burdens = anat.glob(f"{whole.prefix}_*desc-cmb_burden.json")
+        for path in sorted(burdens, key=lambda p: natural_key(p.name)):
+            prefix = path.name.removesuffix("_desc-cmb_burden.json")
+            pairs = [token.partition("-") for token in prefix.split("_")]
+            entities = {name: value for name, _, value in pairs if name not in ("sub", "ses")}
+            found.append(SessionResults(Place(anat, prefix), participant, session, entities))
     return found

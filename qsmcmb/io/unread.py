@@ -50,9 +50,7 @@ def describe_unread(root: Path) -> NothingMatchedError:
     kinds = sorted({image.datatype for image in images})
     shown = [_kind(kind, [i for i in images if i.datatype == kind]) for kind in kinds]
     found = f"none; there is {'; '.join(shown)}" if shown else "none, and no other image in sub-*/[ses-*/]*/"
-    return NothingMatchedError(
-        "NO-MATCH", root, field="scans", found=found, expected=READ, fix=_fix(images)
-    )
+    return NothingMatchedError("NO-MATCH", root, field="scans", found=found, expected=READ, fix=_fix(images))
 
 
 def _images(root: Path) -> list[_Found]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from qsmcmb.io.derivatives import Place
+from qsmcmb.io.entities import natural_key
 from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.results import SessionResults, list_results
 from qsmcmb.io.tables import read_tsv
@@ -63,16 +64,12 @@ def write_subject_page(out: Path, participant: str, *, notes: Sequence[str] = ()
     --------
     >>> write_subject_page(Path("derivatives/qsmcmb"), "01")  # doctest: +SKIP
     """
-    table = Place(out / f"sub-{participant}", f"sub-{participant}").path("desc-cmb_longitudinal.tsv")
-    changes = read_tsv(table) if table.exists() else []
-    beside = table.with_suffix(".json")
-    record = read_sidecar(beside) if changes and beside.exists() else {}
+    tables = (out / f"sub-{participant}").glob(f"sub-{participant}*_desc-cmb_longitudinal.tsv")
     return write_page(
         out / f"sub-{participant}.html", "subject.html", title=f"sub-{participant}", notes=notes,
         sessions=[_session(s) for s in list_results(out, participant)],
-        changes=[[_change_cell(row.get(c)) for c in CHANGE_COLUMNS] for row in changes],
+        comparisons=[_comparison(t, participant) for t in sorted(tables, key=lambda p: natural_key(p.name))],
         change_header=[c.replace("_", " ").replace("ppm mm3", "(ppm mm3)") for c in CHANGE_COLUMNS],
-        change_methods=describe_comparison(record),
     )  # fmt: skip
 
 
@@ -101,8 +98,19 @@ def write_scan_page(out: Path) -> Path:
     session = SessionResults(Place(out), "", "")
     return write_page(
         out / "report.html", "subject.html", title=out.resolve().name, notes=(), sessions=[_session(session)],
-        changes=[], change_header=[], change_methods=describe_comparison({}),
+        comparisons=[], change_header=[],
     )  # fmt: skip
+
+
+def _comparison(table: Path, participant: str) -> dict[str, Any]:
+    """Return the changes of one longitudinal table, and which scans it compares."""
+    entities = table.name.removeprefix(f"sub-{participant}_").removesuffix("desc-cmb_longitudinal.tsv")
+    beside = table.with_suffix(".json")
+    return {
+        "name": entities.rstrip("_").replace("_", ", "),
+        "rows": [[_change_cell(row.get(c)) for c in CHANGE_COLUMNS] for row in read_tsv(table)],
+        "methods": describe_comparison(read_sidecar(beside) if beside.exists() else {}),
+    }
 
 
 def _session(session: SessionResults) -> dict[str, Any]:
@@ -114,7 +122,7 @@ def _session(session: SessionResults) -> dict[str, Any]:
     sums = record.get("SourceChecksums", {})
     explanations = _explanations(session)
     return {
-        "name": session.name,
+        "name": session.heading,
         "burden": f"{show(record['burden_ppm_mm3'])} ppm mm3 ({show(record['burden_low_ppm_mm3'])} to "
         f"{show(record['burden_high_ppm_mm3'])})",
         "n_definite": record["n_definite"],

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
-from qsmcmb.change.matching import COLUMNS, Change, SessionLesions, compare_sessions
+from qsmcmb.change.matching import COLUMNS, Change, SessionLesions, compare_sessions, without_order
 from qsmcmb.core.software import software_versions
 from qsmcmb.io.derivatives import Place, write_table
+from qsmcmb.io.entities import natural_key, scan_key
 from qsmcmb.io.nifti import sha256_of
 from qsmcmb.io.results import SessionResults, list_results
 from qsmcmb.microbleeds.crosscheck.forced_dipole import estimate_forced_dipole
@@ -20,7 +21,7 @@ from qsmcmb.registration.rigid import Image, RigidTransform, register_rigid
 from qsmcmb.typing import FloatArray
 from qsmcmb.units import hz_to_ppm
 
-__all__ = ["Comparison", "run_longitudinal"]
+__all__ = ["Comparison", "comparable_scans", "compare_scans"]
 
 YEAR_DAYS = 365.25
 """Mean length of a year, days."""
@@ -62,8 +63,8 @@ class _Pair(TypedDict):
     interval_years: float | None
 
 
-def run_longitudinal(out: Path, participant: str) -> Comparison | None:
-    """Compare each session of a participant with the one before it; write the longitudinal table.
+def comparable_scans(out: Path, participant: str) -> list[list[SessionResults]]:
+    """Return the scans of a participant that are compared: those of several sessions with the same entities.
 
     Parameters
     ----------
@@ -74,8 +75,34 @@ def run_longitudinal(out: Path, participant: str) -> Comparison | None:
 
     Returns
     -------
-    Comparison or None
-        None with fewer than two sessions.
+    list of list of SessionResults
+        Scans of two sessions or more, those with the same acquisition, reconstruction and run together.
+
+    Examples
+    --------
+    >>> comparable_scans(Path("nowhere"), "01")
+    []
+    """
+    groups: dict[object, list[SessionResults]] = {}
+    for scan in list_results(out, participant):
+        groups.setdefault(scan_key(scan.entities), []).append(scan)
+    return [scans for scans in groups.values() if len(scans) > 1]
+
+
+def compare_scans(out: Path, scans: Sequence[SessionResults]) -> Comparison:
+    """Compare each of a participant's scans with the one before it; write the longitudinal table.
+
+    Parameters
+    ----------
+    out : path
+        Derivatives folder.
+    scans : sequence of SessionResults
+        Scans of two sessions or more, as `comparable_scans` returns them.
+
+    Returns
+    -------
+    Comparison
+        The table's rows, and messages.
 
     Raises
     ------
@@ -84,13 +111,9 @@ def run_longitudinal(out: Path, participant: str) -> Comparison | None:
 
     Examples
     --------
-    >>> run_longitudinal(Path("nowhere"), "01") is None
-    True
+    >>> compare_scans(Path("out"), comparable_scans(Path("out"), "01")[0])  # doctest: +SKIP
     """
-    sessions = list_results(out, participant)
-    if len(sessions) < 2:
-        return None
-    sessions, times, warnings = _in_order(sessions)
+    sessions, times, warnings = _in_order(scans)
     rows: list[dict[str, Any]] = []
     numbers: dict[int, int] = {}
     free, transforms = 1, {}
@@ -100,34 +123,40 @@ def run_longitudinal(out: Path, participant: str) -> Comparison | None:
             "matrix": transform.matrix.tolist(), "dice": transform.dice
         }  # fmt: skip
         changes = _compare(before, after, transform, numbers, free)
+        changes = changes if times else [without_order(c) for c in changes]
         free = max([free, *(c.lesion + 1 for c in changes)])
         numbers = {c.followup_label: c.lesion for c in changes if c.followup_label is not None}
         shared, flags = _pair_record(before, after, times), _protocol_flags(before, after)
         rows += [{**c.row(), **shared, "flags": ";".join((*c.flags, *flags)) or None} for c in changes]
     steps = (("longitudinal", {"method": "rigid", "transforms": transforms}),)
     provenance = Provenance(_sources(sessions, out), steps, software_versions())
-    place = Place(out / f"sub-{participant}", f"sub-{participant}")
-    columns: dict[str, Any] = {**COLUMNS}
-    write_table(place, "desc-cmb_longitudinal", rows, columns=columns, provenance=provenance)
+    first = sessions[0]
+    entities = [f"{name}-{value}" for name, value in first.entities.items()]
+    place = Place(out / f"sub-{first.participant}", "_".join([f"sub-{first.participant}", *entities]))
+    write_table(
+        place, "desc-cmb_longitudinal", rows, columns={**COLUMNS}, provenance=provenance, warnings=warnings
+    )
     return Comparison(rows, warnings)
 
 
 def _in_order(
     sessions: Sequence[SessionResults],
 ) -> tuple[list[SessionResults], dict[str, datetime], tuple[str, ...]]:
-    """Return the sessions by acquisition time, the times, and a warning where labels had to do."""
+    """Return the sessions by acquisition time and the times; without times by label, and a warning."""
     times = {}
     for session in sessions:
         stated = session.record("desc-cmb_burden").get("AcquisitionTime")
         if stated:
-            times[session.session] = datetime.fromisoformat(stated)
-    if len(times) == len(sessions):
+            time = datetime.fromisoformat(stated)
+            # Times with and without a zone do not compare.
+            times[session.session] = time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+    if len(times) == len(set(times.values())) == len(sessions):
         return sorted(sessions, key=lambda s: times[s.session]), times, ()
     warning = (
-        f"sub-{sessions[0].participant}: no acq_time for every session in sessions.tsv or scans.tsv; "
-        "sessions are ordered by label"
+        f"sub-{sessions[0].participant}: no acq_time of its own for every session in sessions.tsv or scans.tsv; "
+        "sessions are in the order of their labels, and no lesion is called new or resolved"
     )
-    return sorted(sessions, key=lambda s: s.session), {}, (warning,)
+    return sorted(sessions, key=lambda s: natural_key(s.session)), {}, (warning,)
 
 
 def _image(session: SessionResults) -> Image:

@@ -8,7 +8,7 @@ from pathlib import Path
 from qsmcmb.errors import QsmcmbError
 from qsmcmb.pipeline.clock import Clock
 from qsmcmb.reporting.subject_page import write_subject_page
-from qsmcmb.study.longitudinal import run_longitudinal
+from qsmcmb.study.longitudinal import comparable_scans, compare_scans
 from qsmcmb.typing import Report
 
 __all__ = ("compare_and_report",)
@@ -52,14 +52,15 @@ def compare_and_report(
         notes = list((failures or {}).get(participant, ()))
         clock = Clock(f"sub-{participant}", report)
         with clock.stage("longitudinal"):
-            try:
-                comparison = run_longitudinal(out, participant)
-                warnings = comparison.warnings if comparison else ()
-            except QsmcmbError as error:
-                failed, warnings = True, ()
-                notes.append(str(error))
-                say(str(error))
-        for warning in warnings:
+            warnings: list[str] = []
+            for scans in comparable_scans(out, participant):
+                try:
+                    warnings += compare_scans(out, scans).warnings
+                except QsmcmbError as error:
+                    failed = True
+                    notes.append(str(error))
+                    say(str(error))
+        for warning in dict.fromkeys(warnings):
             notes.append(warning)
             say(f"WARNING {warning}")
         with clock.stage("report"):

@@ -19,11 +19,14 @@ from qsmcmb.errors import (
     QsmcmbError,
 )  # fmt: skip
 from qsmcmb.io.atomic import make_folder
-from qsmcmb.io.bids import SessionFiles, acquisition_times, list_sessions, load_scan
+from qsmcmb.io.bids import acquisition_times
+from qsmcmb.io.bids_index import SessionFiles, list_sessions
 from qsmcmb.io.derivatives import Place, write_dataset_description
+from qsmcmb.io.entities import agreement
 from qsmcmb.io.masks import read_mask
 from qsmcmb.io.tables import Points, read_points
 from qsmcmb.pipeline.config import Config
+from qsmcmb.pipeline.load import load_scan
 from qsmcmb.pipeline.outputs import write_scan
 from qsmcmb.pipeline.subject import run_scan
 from qsmcmb.typing import Report
@@ -274,7 +277,8 @@ def _run_session(
             kinds=points.kinds if points else None, detect=options.detect, report=report,
         )  # fmt: skip
         acquired = acquisition_times(session.root, session.participant).get(session.session or "")
-        write_scan(Place.of_session(out, session.participant, session.session), result, acquired=acquired)
+        place = Place.of_session(out, session.participant, session.session, session.entities)
+        write_scan(place, result, acquired=acquired)
     except QsmcmbError as error:
         return _failed(session, error.exit_code, str(error))
     except MemoryError as error:
@@ -307,12 +311,16 @@ def _find_mask(root: Path, session: SessionFiles) -> Path:
     InvalidInputError
         MASK when there is none or more than one.
     """
-    folder = Place.of_session(root, session.participant, session.session).folder
-    found = sorted(folder.glob(f"{session.prefix}_*mask.nii*"))
+    whole = Place.of_session(root, session.participant, session.session)
+    there = sorted(whole.folder.glob(f"{whole.prefix}_*mask.nii*"))
+    fitting = {p: agreement(p.name, session.entities) for p in there}
+    best = max((n for n in fitting.values() if n is not None), default=None)
+    found = [p for p, n in fitting.items() if n is not None and n == best]
     brain = [p for p in found if "_desc-brain_" in p.name] or found
     if len(brain) != 1:
         raise InvalidInputError(
-            "MASK", folder, field="masks", found=", ".join(p.name for p in brain) or "none",
-            expected="one *_mask.nii.gz (or one *_desc-brain_mask.nii.gz)", fix="add or remove masks",
+            "MASK", whole.folder, field="masks", found=", ".join(p.name for p in brain or there) or "none",
+            expected=f"one {session.prefix}_mask.nii.gz (or one {session.prefix}_desc-brain_mask.nii.gz)",
+            fix="add the mask, or remove the others",
         )  # fmt: skip
     return brain[0]

@@ -10,9 +10,10 @@ import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import make_folder
-from qsmcmb.io.bids import SessionFiles, list_sessions, load_scan
+from qsmcmb.io.bids_index import SessionFiles, list_sessions
 from qsmcmb.io.tables import read_tsv, write_json, write_tsv
 from qsmcmb.model import GreScan
+from qsmcmb.pipeline.load import load_scan
 from qsmcmb.pipeline.points import quantify
 from qsmcmb.validation.acceptance_criteria import (
     COLUMNS,
@@ -107,9 +108,7 @@ def measure_phantom(bids: Path, truth: Path) -> Rows:
     for files in list_sessions(bids):
         mine = [r for r in table if _fits(r, files.participant, files.session)]
         if mine:
-            rows += _measure(
-                load_scan(bids, participant=files.participant, session=files.session), files, mine
-            )
+            rows += _measure(load_scan(files), files, mine)
     if not rows:
         raise InvalidInputError(
             "TRUTH", truth, field="participant_id, session_id", found="no row for any scan",

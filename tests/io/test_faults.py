@@ -14,7 +14,8 @@ import pytest
 
 from qsmcmb.errors import InvalidInputError, NothingMatchedError
 from qsmcmb.io.assemble import parse_te
-from qsmcmb.io.bids import acquisition_times, list_sessions, load_scan
+from qsmcmb.io.bids import acquisition_times, load_scan
+from qsmcmb.io.bids_index import list_sessions
 from qsmcmb.io.bids_writer import write_raw_dataset, write_raw_scan
 from qsmcmb.io.masks import load_mask
 from qsmcmb.io.tables import read_points

@@ -76,7 +76,7 @@ def session_of(count: int, tmp_path: Path, **burden: Any) -> Any:
     }  # fmt: skip
     records = {"desc-cmb_burden": record, "Chimap": {"ReferenceRegion": "brain mean"}}
     return SimpleNamespace(
-        name=f"ses-{EVIL}", record=records.__getitem__, lesion_rows=lambda: rows_of(count),
+        heading=f"ses-{EVIL}", record=records.__getitem__, lesion_rows=lambda: rows_of(count),
         canonical=lambda ending: (volume, grid), has=lambda ending: False,
         place=SimpleNamespace(path=lambda ending: tmp_path / ending),
     )  # fmt: skip

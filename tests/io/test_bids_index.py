@@ -1,0 +1,239 @@
+"""Images of a data set become scans: entities, indices, channels, and what is said when nothing is found."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import qsmcmb as qc
+from qsmcmb.errors import InvalidInputError, NothingMatchedError
+from qsmcmb.io.bids import load_scan
+from qsmcmb.io.bids_index import list_sessions
+from qsmcmb.io.nifti import save_volume
+
+TE_S = (0.005, 0.010, 0.015)
+SHAPE = (12, 13, 14)
+
+
+def write_scan(
+    bids: Path,
+    entities: str = "",
+    *,
+    suffix: str = "MEGRE",
+    folder: str = "anat",
+    parts: tuple[str, ...] = ("mag", "phase"),
+    te_s: tuple[float, ...] = TE_S,
+    receive: complex = 1.0,
+) -> None:
+    """Write a tiny scan of participant 01; a part "" is a magnitude whose name lacks the entity."""
+    x, y, z = (np.arange(n) - n / 2 for n in SHAPE)
+    turns = 2 * np.pi * (3.0 * x[:, None, None] + 2.0 * y[:, None] + z)
+    brain = (x[:, None, None] ** 2 + y[:, None] ** 2 + z**2) < 5.5**2
+    (bids / "sub-01" / folder).mkdir(parents=True, exist_ok=True)
+    for number, te in enumerate(te_s, start=1):
+        signal = receive * np.where(brain, 1.0, 0.01) * np.exp(1j * te * turns)
+        echo = f"_echo-{number}" if len(te_s) > 1 else ""
+        session = "_" + folder.split("/")[0] if "/" in folder else ""
+        for part in parts:
+            named = f"_part-{part}" if part else ""
+            stem = bids / "sub-01" / folder / f"sub-01{session}{entities}{echo}{named}_{suffix}"
+            data = np.angle(signal) if part == "phase" else np.abs(signal)
+            save_volume(stem.with_suffix(".nii.gz"), data.astype(np.float32), np.eye(4))
+            record = {"EchoTime": te, "MagneticFieldStrength": 3.0, "Units": "rad"}
+            stem.with_suffix(".json").write_text(json.dumps(record))
+
+
+def names(bids: Path, **options: object) -> list[str]:
+    return [files.name for files in list_sessions(bids, **options)]  # type: ignore[arg-type]
+
+
+def test_an_image_without_part_is_magnitude(tmp_path: Path) -> None:
+    write_scan(tmp_path / "plain")
+    write_scan(tmp_path / "short", parts=("", "phase"))
+    plain, short = (load_scan(tmp_path / name) for name in ("plain", "short"))
+    np.testing.assert_array_equal(short.magnitude, plain.magnitude)
+    np.testing.assert_array_equal(short.phase_rad, plain.phase_rad)
+
+
+def test_every_set_of_entities_is_a_scan_with_names_of_its_own(tmp_path: Path) -> None:
+    for entities in (
+        "_acq-qsm_run-01",
+        "_acq-qsm_run-02",
+        "_acq-qsm_rec-norm_run-01",
+        "_flip-2",
+        "_acq-a_flip-1",
+    ):
+        write_scan(tmp_path, entities)
+    write_scan(tmp_path, "_acq-swi", suffix="T2starw", te_s=(0.02,))
+    found = list_sessions(tmp_path)
+    assert {f.prefix for f in found} == {
+        "sub-01_acq-qsm_run-01", "sub-01_acq-qsm_run-02", "sub-01_acq-qsm_rec-norm_run-01", "sub-01_acq-flip2",
+        "sub-01_acq-aFlip1", "sub-01_acq-swi",
+    }  # fmt: skip
+    assert all(len(f.images) in (2, 6) for f in found)
+
+
+def test_two_suffixes_do_not_share_their_names(tmp_path: Path) -> None:
+    write_scan(tmp_path, folder="ses-1/anat")
+    write_scan(tmp_path, folder="ses-1/anat", suffix="T2starw", te_s=(0.02,))
+    write_scan(tmp_path, folder="ses-2/anat", suffix="T2starw", te_s=(0.02,))
+    # The same in both sessions, and whatever is selected: scans of one kind are compared.
+    expected = ["sub-01/ses-1", "sub-01/ses-1/acq-T2starw", "sub-01/ses-2/acq-T2starw"]
+    assert names(tmp_path) == expected
+    assert names(tmp_path, filters={"suffix": "T2starw"}) == expected[1:]
+
+
+def test_indices_are_numbers_and_labels_are_exact(tmp_path: Path) -> None:
+    for entities in ("_run-01", "_run-02", "_rec-adapt", "_rec-adaptSoS", "_acq-01"):
+        write_scan(tmp_path, entities)
+    for run in ("1", "01"):
+        assert names(tmp_path, filters={"run": run}) == ["sub-01/run-01"]
+    assert names(tmp_path, filters={"reconstruction": "adapt"}) == ["sub-01/rec-adapt"]
+    with pytest.raises(
+        NothingMatchedError, match=r"acq 01; echo 1, 2, 3; part mag, phase; rec adapt, adaptSoS; run 01, 02"
+    ):
+        list_sessions(tmp_path, filters={"acq": "1"})
+
+
+def test_padded_echoes_and_their_sidecars_are_found(tmp_path: Path) -> None:
+    write_scan(tmp_path)
+    before = load_scan(tmp_path)
+    for path in (tmp_path / "sub-01/anat").glob("*.nii.gz"):
+        path.rename(path.with_name(path.name.replace("_echo-", "_echo-0")))
+    after = load_scan(tmp_path)
+    np.testing.assert_array_equal(after.phase_rad, before.phase_rad)
+    (path,) = (tmp_path / "sub-01/anat").glob("*_echo-01_part-mag_MEGRE.nii.gz")
+    path.rename(path.with_name(path.name.replace("_echo-01", "_echo-one")))
+    with pytest.raises(InvalidInputError, match=r"ENTITY .*_echo-one_.*echo = one; expected a number"):
+        load_scan(tmp_path)
+
+
+def test_labels_are_in_natural_order_and_each_must_match(tmp_path: Path) -> None:
+    for session in ("10", "2", "b", "1"):
+        write_scan(tmp_path, folder=f"ses-{session}/anat")
+    assert names(tmp_path) == ["sub-01/ses-1", "sub-01/ses-2", "sub-01/ses-10", "sub-01/ses-b"]
+    with pytest.raises(NothingMatchedError, match=r"no image of ses-3; expected one of: sub-01/ses-1, "):
+        list_sessions(tmp_path, sessions=["2", "3"])
+    with pytest.raises(NothingMatchedError, match=r"no image of sub-02"):
+        list_sessions(tmp_path, participants=["01", "02"])
+
+
+def test_magnitude_without_phase_is_left_out_beside_a_scan_and_said(tmp_path: Path) -> None:
+    write_scan(tmp_path, "_acq-old", suffix="T2starw", parts=("",), te_s=(0.02,))
+    with pytest.raises(InvalidInputError, match="PART"):
+        load_scan(tmp_path)
+    write_scan(tmp_path)
+    assert names(tmp_path) == ["sub-01"]
+    assert any("acq-old_T2starw.nii.gz: magnitude without phase" in w for w in load_scan(tmp_path).warnings)
+
+
+def test_echoes_that_are_called_runs_are_told_from_repeats(tmp_path: Path) -> None:
+    for run, te in enumerate(TE_S, start=1):
+        write_scan(tmp_path, f"_run-{run}", te_s=(te,))
+    with pytest.raises(InvalidInputError, match="ECHO-RUNS") as caught:
+        load_scan(tmp_path, filters={"run": "2"})
+    anat = tmp_path / "sub-01/anat"
+    pairs = re.findall(r"(run-\d) to (echo-\d)", caught.value.fix)
+    assert len(pairs) == 3
+    for old, new in pairs:
+        for path in anat.glob(f"*{old}*"):
+            path.rename(path.with_name(path.name.replace(old, new)))
+    assert load_scan(tmp_path).te_s == TE_S
+    shutil.rmtree(anat)
+    for run in (1, 2):
+        write_scan(tmp_path, f"_run-{run}", te_s=(0.02,))
+    assert load_scan(tmp_path, filters={"run": "2"}).n_echoes == 1
+
+
+def test_channels_are_combined_and_said(tmp_path: Path) -> None:
+    write_scan(tmp_path / "plain")
+    for channel, receive in (("1", 1.0 * np.exp(0.7j)), ("2", 0.6 * np.exp(-2j)), ("10", 0.8 * np.exp(3j))):
+        write_scan(tmp_path / "coils", f"_coil-{channel}", receive=complex(receive))
+    plain, scan = qc.load_scan(tmp_path / "plain"), qc.load_scan(tmp_path / "coils")
+    assert any("3 receive channels are combined" in w for w in scan.warnings)
+    assert scan.read_as["Channels"] == 3
+    assert len(scan.sources) == 18
+    assert list_sessions(tmp_path / "coils")[0].prefix == "sub-01"
+    np.testing.assert_allclose(scan.magnitude, np.sqrt(2.0) * plain.magnitude, rtol=1e-5)
+    inside = plain.magnitude[0] > 0.5
+    left = np.angle(np.exp(1j * (scan.phase_rad - plain.phase_rad)))[:, inside]
+    # All that may differ is one phase for all voxels and echoes.
+    assert np.abs(left - left.mean()).max() < 0.02
+    with pytest.raises(InvalidInputError, match="COILS"):
+        load_scan(tmp_path / "coils")
+    one = qc.load_scan(tmp_path / "coils", filters={"coil": "2"})
+    assert any("channel 2 is the only one" in w for w in one.warnings)
+
+
+def test_channels_of_one_echo_are_refused_with_a_way_out(tmp_path: Path) -> None:
+    for channel in ("1", "2"):
+        write_scan(tmp_path, f"_coil-{channel}", te_s=(0.02,))
+    with pytest.raises(InvalidInputError, match=r'COILS .*choose one channel, \{"coil": "1"\}'):
+        qc.load_scan(tmp_path)
+    assert qc.load_scan(tmp_path, filters={"coil": "1"}).n_echoes == 1
+
+
+def test_combined_images_win_over_their_channels(tmp_path: Path) -> None:
+    write_scan(tmp_path)
+    for channel in ("1", "2"):
+        write_scan(tmp_path, f"_coil-{channel}")
+    scan = load_scan(tmp_path)
+    assert len(scan.sources) == 6
+    assert "single channels are left out: the combined images are there" in scan.warnings
+    # A coil's type is no channel.
+    write_scan(tmp_path / "types", "_coil-8ch")
+    write_scan(tmp_path / "types", "_coil-32ch")
+    assert names(tmp_path / "types") == ["sub-01/acq-coil8ch", "sub-01/acq-coil32ch"]
+
+
+def test_func_is_named_and_the_fix_leads_to_a_scan(tmp_path: Path) -> None:
+    write_scan(tmp_path, "_task-rest", suffix="bold", folder="func")
+    with pytest.raises(
+        NothingMatchedError, match=r"there is func/ \(6 images: suffix bold; .*which is not read"
+    ) as caught:
+        list_sessions(tmp_path)
+    old, new = re.findall(r"(\S+)\.nii\.gz as (\S+)\.nii\.gz", caught.value.fix)[0]
+    assert (old, new) == ("sub-01_task-rest_echo-1_part-phase_bold", "sub-01_echo-1_part-phase_MEGRE")
+    (tmp_path / "sub-01/anat").mkdir()
+    for path in (tmp_path / "sub-01/func").iterdir():
+        shutil.copy(
+            path, tmp_path / "sub-01/anat" / path.name.replace("_task-rest", "").replace("bold", "MEGRE")
+        )
+    assert load_scan(tmp_path).n_echoes == 3
+
+
+@pytest.mark.parametrize(
+    "suffixes", [("phasediff", "magnitude1", "magnitude2"), ("phase1", "phase2", "magnitude1", "magnitude2")]
+)
+def test_field_maps_are_named_and_the_fix_leads_to_a_scan(tmp_path: Path, suffixes: tuple[str, ...]) -> None:
+    for suffix in suffixes:
+        part = "phase" if suffix.startswith("phase") else "mag"
+        write_scan(
+            tmp_path,
+            suffix=suffix,
+            folder="fmap",
+            parts=(part,),
+            te_s=(0.01 if suffix[-1] == "2" else 0.005,),
+        )
+    for path in (tmp_path / "sub-01/fmap").iterdir():
+        path.rename(path.with_name(re.sub("_part-[a-z]+", "", path.name)))
+    if "phasediff" in suffixes:
+        edited = tmp_path / "sub-01/fmap/sub-01_phasediff.json"
+        edited.write_text(edited.read_text().replace("0.005", "0.01"))
+    with pytest.raises(NothingMatchedError, match=r"there is fmap/") as caught:
+        list_sessions(tmp_path)
+    (tmp_path / "sub-01/anat").mkdir()
+    for old, new in re.findall(r"(\S+)\.nii\.gz as (\S+)\.nii\.gz", caught.value.fix):
+        for ending in (".nii.gz", ".json"):
+            shutil.copy(tmp_path / "sub-01/fmap" / (old + ending), tmp_path / "sub-01/anat" / (new + ending))
+    assert load_scan(tmp_path).n_echoes == (1 if "phasediff" in suffixes else 2)
+
+
+def test_a_folder_without_images_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NothingMatchedError, match="no other image"):
+        list_sessions(tmp_path)

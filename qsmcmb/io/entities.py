@@ -164,10 +164,10 @@ def output_entities(entities: Mapping[str, str], suffix: str = "") -> dict[str, 
     rest = [name.capitalize() + entities[name] for name in sorted(named - set(OUTPUT))]
     words = [entities.get("acq", ""), *rest, suffix]
     acq = "".join(words) if words[0] or not rest else "".join(words)[0].lower() + "".join(words)[1:]
-    kept = {name: entities[name] for name in OUTPUT if name in entities}
+    held = {name: entities[name] for name in OUTPUT if name in entities}
     if acq:
-        kept["acq"] = acq
-    return {name: kept[name] for name in OUTPUT if name in kept}
+        held["acq"] = acq
+    return {name: held[name] for name in OUTPUT if name in held}
 
 
 def entity_values(images: Iterable[Mapping[str, str]]) -> str:

@@ -1,4 +1,4 @@
-"""What a data set holds in place of scans that are read, and how to name it: the message when nothing is found."""
+"""Images that a data set holds in place of scans that are read: the message when no scan is found."""
 
 from __future__ import annotations
 
@@ -98,5 +98,5 @@ def _fix(images: Sequence[_Found]) -> str:
 
 def _name(image: _Found, end: str) -> str:
     """Return a name with an image's participant, session, acquisition and run, and its ending."""
-    kept = [f"{n}-{image.entities[n]}" for n in ("sub", "ses", "acq", "rec", "run") if n in image.entities]
-    return "_".join([*kept, end]) + image.entities["ext"]
+    held = [f"{n}-{image.entities[n]}" for n in ("sub", "ses", "acq", "rec", "run") if n in image.entities]
+    return "_".join([*held, end]) + image.entities["ext"]

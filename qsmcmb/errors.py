@@ -19,6 +19,7 @@ __all__ = (
     "ConfigError",
     "InvalidInputError",
     "MissingMetadataError",
+    "MissingPackageError",
     "NothingMatchedError",
     "OutputError",
     "QsmcmbError",
@@ -170,6 +171,31 @@ class NothingMatchedError(InvalidInputError):
     """
 
     exit_code = EXIT_NOTHING_MATCHED
+
+
+class MissingPackageError(QsmcmbError, ImportError):
+    """An optional package that is not installed.
+
+    Parameters
+    ----------
+    package : str
+        Name of the package, or names separated by commas.
+    extra : str
+        Optional dependency of qsmcmb that brings it.
+
+    Examples
+    --------
+    >>> error = MissingPackageError("pydicom", extra="dicom")
+    >>> print(error, error.exit_code)
+    ERROR PACKAGE pydicom: installed = no; expected yes. Fix: pip install "qsmcmb[dicom]" 69
+    """
+
+    exit_code = EXIT_MISSING_PACKAGE
+
+    def __init__(self, package: str, *, extra: str) -> None:
+        super().__init__(
+            f'ERROR PACKAGE {package}: installed = no; expected yes. Fix: pip install "qsmcmb[{extra}]"'
+        )
 
 
 class OutputError(InvalidInputError):

@@ -33,8 +33,8 @@ class _Command(TyperCommand):
                     formatter.write_dl(records)
 
 
-def command(app: typer.Typer, *, example: str) -> Callable[[Function], Function]:
-    """Register a function as a command under its own name.
+def command(app: typer.Typer, *, example: str, name: str | None = None) -> Callable[[Function], Function]:
+    """Register a function as a command under its own name, or another where that is a word of Python.
 
     Parameters
     ----------
@@ -42,6 +42,8 @@ def command(app: typer.Typer, *, example: str) -> Callable[[Function], Function]
         Application that gets the command.
     example : str
         Arguments of a call that runs once its paths exist, with the command's name first.
+    name : str, optional
+        Name of the command; the function's by default.
 
     Returns
     -------
@@ -62,6 +64,6 @@ def command(app: typer.Typer, *, example: str) -> Callable[[Function], Function]
         summary = (function.__doc__ or "").strip().partition("\n")[0]
         # The first character keeps the example on one line, so that it can be copied.
         epilog = f"\b\nExample: qsmcmb {example}"
-        return app.command(cls=_Command, short_help=summary, epilog=epilog)(function)
+        return app.command(name, cls=_Command, short_help=summary, epilog=epilog)(function)
 
     return register

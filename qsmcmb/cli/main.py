@@ -16,6 +16,7 @@ from qsmcmb.cli import (
     detect,
     explain,
     fieldmap,
+    import_,
     invert,
     longitudinal,
     mask,
@@ -44,8 +45,8 @@ app = typer.Typer(
 )  # fmt: skip
 # In the order in which a user meets them.
 for module in (
-    demo, run, recon, quantify, phantom, validate, selftest, mask, unwrap, fieldmap, background, invert, r2star, swi,
-    detect, longitudinal, report, methods, explain,
+    demo, import_, run, recon, quantify, phantom, validate, selftest, mask, unwrap, fieldmap, background, invert,
+    r2star, swi, detect, longitudinal, report, methods, explain,
 ):  # fmt: skip
     module.add(app)
 

@@ -63,11 +63,11 @@ def test_help_shows_no_types_of_the_language(name: str) -> None:
     for parameter in COMMANDS[name].params:
         assert parameter.help, parameter.name
         if not getattr(parameter, "is_flag", False):
-            assert re.fullmatch(r"[A-Z]+(=[A-Z]+)?(\.\.\.)?( [A-Z]+)*", parameter.metavar or ""), (
+            assert re.fullmatch(r"[A-Z_]+(=[A-Z]+)?(\.\.\.)?( [A-Z]+)*", parameter.metavar or ""), (
                 parameter.name
             )
         # What may be repeated or listed says so.
-        if set(parameter.opts) & set(LIST_OPTIONS) - {"--set"}:
+        if getattr(parameter, "multiple", False) and set(parameter.opts) & set(LIST_OPTIONS) - {"--set"}:
             assert parameter.metavar.endswith("...")
 
 

@@ -1,0 +1,60 @@
+"""`qsmcmb import`: a folder of DICOM files as a BIDS data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qsmcmb.cli.command import command
+
+__all__: tuple[str, ...] = ()
+
+HEADER = ("series", "echo time", "values", "file")
+"""Columns of the plan."""
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(app, example="import dicom bids --yes", name="import")
+    def import_(
+        dicom: Annotated[Path, typer.Argument(metavar="DICOM_DIR", help="Folder of the scanner's files.")],
+        bids: Annotated[Path, typer.Argument(metavar="BIDS", help="Data set to write into.")],
+        yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
+        participant: Annotated[
+            str | None,
+            typer.Option(
+                "--participant-label", metavar="LABEL", help="Label; the next free number by default."
+            ),
+        ] = None,
+        session: Annotated[
+            str | None,
+            typer.Option("--session-label", metavar="LABEL", help="Label; numbered by date by default."),
+        ] = None,
+        dates: Annotated[
+            bool,
+            typer.Option("--dates", help="Write the time of each scan, too; it may tell who was scanned."),
+        ] = False,
+    ) -> None:
+        """Bring gradient echoes with phase from DICOM into BIDS.
+
+        Shows what goes where, and writes after a yes. Names and numbers of patients are not written.
+        """
+        import sys
+        import tempfile
+
+        from qsmcmb.cli.console import print_table, say
+        from qsmcmb.dicom.study import plan_import
+        from qsmcmb.dicom.write_bids import write_import
+
+        with tempfile.TemporaryDirectory(prefix="qsmcmb-import-") as work:
+            plan = plan_import(dicom, bids, Path(work), participant=participant, session=session)
+            left_out = [f"left out: {line}" for line in plan.left_out]
+            print_table(f"into {bids}", HEADER, [file.row for file in plan.files], notes=left_out)
+            if not yes and not (sys.stdin.isatty() and typer.confirm("Write these files?", err=True)):
+                say("nothing was written; --yes writes without asking")
+                return
+            write_import(plan, dates=dates)
+        say(f"{len(plan.files)} images in {bids}; next: qsmcmb run {bids} OUT participant")

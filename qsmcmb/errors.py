@@ -173,29 +173,31 @@ class NothingMatchedError(InvalidInputError):
     exit_code = EXIT_NOTHING_MATCHED
 
 
-class MissingPackageError(QsmcmbError, ImportError):
+class MissingPackageError(InvalidInputError):
     """An optional package that is not installed.
 
     Parameters
     ----------
-    package : str
+    code : str
+        Short fixed code, ``"PACKAGE"``.
+    where : object
         Name of the package, or names separated by commas.
-    extra : str
-        Optional dependency of qsmcmb that brings it.
+    field : str
+        What about it is at fault.
+    found : object
+        What was found; shown as text.
+    expected : str
+        What was expected.
+    fix : str
+        What to do, in the imperative.
 
     Examples
     --------
-    >>> error = MissingPackageError("pydicom", extra="dicom")
-    >>> print(error, error.exit_code)
-    ERROR PACKAGE pydicom: installed = no; expected yes. Fix: pip install "qsmcmb[dicom]" 69
+    >>> MissingPackageError("PACKAGE", "x", field="installed", found="no", expected="yes", fix="pip ...").exit_code
+    69
     """
 
     exit_code = EXIT_MISSING_PACKAGE
-
-    def __init__(self, package: str, *, extra: str) -> None:
-        super().__init__(
-            f'ERROR PACKAGE {package}: installed = no; expected yes. Fix: pip install "qsmcmb[{extra}]"'
-        )
 
 
 class OutputError(InvalidInputError):

@@ -23,7 +23,10 @@ def require(*names: str) -> None:
     """
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
-        raise MissingPackageError(", ".join(missing), extra=EXTRA)
+        raise MissingPackageError(
+            "PACKAGE", ", ".join(missing), field="installed", found="no", expected="yes",
+            fix=f'pip install "qsmcmb[{EXTRA}]"',
+        )  # fmt: skip
 
 
 def dcm2niix_program() -> Path:

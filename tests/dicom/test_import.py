@@ -17,6 +17,10 @@ pytest.importorskip("pydicom", reason="the extra qsmcmb[dicom] is not installed:
 pytest.importorskip("dcm2niix", reason="the extra qsmcmb[dicom] is not installed: DICOM is not tested")
 
 from qsmcmb.cli.main import run_command
+from qsmcmb.dicom.convert import convert_image
+from qsmcmb.dicom.headers import read_folder
+from qsmcmb.dicom.images import sort_into_images
+from qsmcmb.errors import InvalidInputError
 from tests.scenes.dicom_files import AXIAL, ROOT, slice_position, write_enhanced, write_volume
 
 PHASE = ["ORIGINAL", "PRIMARY", "P", "ND"]
@@ -357,14 +361,19 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, stored: np.ndarray, fault:
             for path in (folder / "ph").glob("*.dcm"):
                 path.write_bytes(path.read_bytes()[:180])
     assert run_command(["import", str(folder), str(tmp_path / "bids"), "--yes"]) == 66
-    assert why in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "ERROR NO-DICOM" in said
+    assert why in said
     assert not (tmp_path / "bids").exists()
 
 
 def test_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert run_command(["import", str(tmp_path), str(tmp_path / "bids")]) == 69
-    assert 'pip install "qsmcmb[dicom]"' in capfd.readouterr().err
+    assert (
+        'ERROR PACKAGE pydicom, dcm2niix: installed = no; expected yes. Fix: pip install "qsmcmb[dicom]"'
+        in capfd.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("script", ["sleep 60", "head -c 50000000 /dev/zero > image.nii", "exit 3", "true"])
@@ -378,8 +387,17 @@ def test_converter_that_breaks_a_limit_leaves_nothing(
     monkeypatch.setattr("qsmcmb.dicom.convert.TIME_LIMIT_S", 1)
     siemens(tmp_path / "in", stored, te_ms=(5.0,))
     assert run_command(["import", str(tmp_path / "in"), str(tmp_path / "bids"), "--yes"]) == 66
-    assert "dcm2niix" in capfd.readouterr().err
+    assert "of dcm2niix" in capfd.readouterr().err
     assert not (tmp_path / "bids").exists()
+
+
+def test_another_position_than_the_headers_state_is_refused(tmp_path: Path, stored: np.ndarray) -> None:
+    paths = write_volume(tmp_path / "in", stored)
+    image = sort_into_images(read_folder(tmp_path / "in").frames)[0]
+    for k, path in enumerate(paths):
+        _set(path, ImagePositionPatient=[0.0, 0.0, 2.0 * k])
+    with pytest.raises(InvalidInputError, match=r"ERROR CONVERT .*corners of dcm2niix = .* mm off"):
+        convert_image(image, tmp_path / "work")
 
 
 @pytest.mark.shared

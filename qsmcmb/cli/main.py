@@ -15,6 +15,7 @@ from qsmcmb.cli import (
     demo,
     detect,
     explain,
+    export,
     fieldmap,
     import_,
     invert,
@@ -46,7 +47,7 @@ app = typer.Typer(
 # In the order in which a user meets them.
 for module in (
     demo, import_, run, recon, quantify, phantom, validate, selftest, mask, unwrap, fieldmap, background, invert,
-    r2star, swi, detect, longitudinal, report, methods, explain,
+    r2star, swi, detect, longitudinal, report, export, methods, explain,
 ):  # fmt: skip
     module.add(app)
 

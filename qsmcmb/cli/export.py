@@ -1,0 +1,62 @@
+"""`qsmcmb export`: results as DICOM series."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qsmcmb.cli.arguments import FOLDER, Participants
+from qsmcmb.cli.command import command
+
+__all__: tuple[str, ...] = ()
+
+
+class Unit(StrEnum):
+    """Units of the map."""
+
+    PPM = "ppm"
+    PPB = "ppb"
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(app, example="export derivatives/qsmcmb dicom-out --source dicom")
+    def export(
+        out: Annotated[Path, typer.Argument(metavar="OUT", help="Results of `run` or `recon`.")],
+        dicom: Annotated[Path, typer.Argument(metavar="DICOM_DIR", help="Where the DICOM files go.")],
+        source: Annotated[
+            Path | None,
+            typer.Option(
+                "--source", metavar=FOLDER,
+                help="DICOM files of the scan: patient, study and frame of reference are theirs.",
+            ),
+        ] = None,
+        participant_label: Participants = None,
+        unit: Annotated[
+            Unit,
+            typer.Option(
+                "--unit", metavar="UNIT", help="Unit of the map: ppm, or ppb for viewers with whole-number windows.",
+            ),
+        ] = Unit.PPM,
+    ) -> None:  # fmt: skip
+        """Write susceptibility map and lesions as DICOM.
+
+        Two series for each scan: the map, and an image with a ring around each microbleed.
+        """
+        from qsmcmb.cli.console import say
+        from qsmcmb.dicom.export import export_scans
+        from qsmcmb.io.derivatives import Place
+        from qsmcmb.io.results import SessionResults, list_results
+        from qsmcmb.study.selection import participants_of
+
+        single = SessionResults(Place(out), "", "")
+        if single.has("Chimap"):
+            scans = [single]
+        else:
+            scans = [s for p in participants_of(out, participant_label) for s in list_results(out, p)]
+        for done in export_scans(scans, dicom, source=source, unit=unit.value):
+            say(f"{done.folder}: map and lesions, {done.n_slices} slices each, {done.n_lesions} microbleeds")

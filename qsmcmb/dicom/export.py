@@ -1,0 +1,204 @@
+"""Results as DICOM: the susceptibility map in ppm, and the lesions drawn into an image."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from qsmcmb.dicom.overlay import Mark, draw_marks, to_grey
+from qsmcmb.dicom.packages import require
+from qsmcmb.dicom.series import Series, StudyOf, round_step, write_series
+from qsmcmb.dicom.slices import SliceOrder, slice_order
+from qsmcmb.dicom.source import Source, read_source_images, source_of
+from qsmcmb.errors import OutputError
+from qsmcmb.io.atomic import make_folder
+from qsmcmb.io.nifti import sha256_of
+from qsmcmb.io.results import SessionResults
+from qsmcmb.model import Grid
+
+__all__ = ("Exported", "export_scans")
+
+WINDOW_PPM = 0.4
+"""Width of the map's window about 0, ppm: veins and nuclei keep their contrast, microbleeds are white."""
+FIRST_NUMBER = 9001
+"""Number of the first exported series: scanners count from 1."""
+UNITS = {"ppm": 1.0, "ppb": 1000.0}
+"""Units of the map, and what 1 ppm is in them."""
+
+
+class Exported(NamedTuple):
+    """What was written for one scan.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder that holds the series `map` and `lesions`.
+    n_slices : int
+        Slices of each.
+    n_lesions : int
+        Lesions drawn.
+
+    Examples
+    --------
+    >>> Exported(Path("dicom/sub-01"), 53, 4).n_lesions
+    4
+    """
+
+    folder: Path
+    n_slices: int
+    n_lesions: int
+
+
+def export_scans(
+    scans: list[SessionResults], target: Path, *, source: Path | None = None, unit: str = "ppm"
+) -> list[Exported]:
+    """Write map and lesions of scans as DICOM series.
+
+    Parameters
+    ----------
+    scans : list of SessionResults
+        Finished scans.
+    target : Path
+        Folder of the DICOM files; each scan gets a folder in it.
+    source : Path, optional
+        DICOM files that the scans were made from: patient, study and frame of reference are theirs.
+    unit : {"ppm", "ppb"}, optional
+        Unit of the map's rescaled values.
+
+    Returns
+    -------
+    list of Exported
+        One for each scan.
+
+    Raises
+    ------
+    MissingPackageError
+        PACKAGE: pydicom is not installed.
+    OutputError
+        OUT: the folder cannot be written, or a scan's folder is there already.
+    InvalidInputError
+        SOURCE: no study of the source has a scan's voxels, or several have.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     export_scans([], Path(folder) / "dicom")
+    []
+    """
+    require("pydicom")
+    images = read_source_images(source) if source else []
+    made = []
+    for index, scan in enumerate(scans):
+        folder = target / (scan.place.prefix or "scan")
+        if folder.exists():
+            raise OutputError(
+                "OUT", folder, field="folder", found="there already", expected="a name that is free",
+                fix="choose another folder, or remove this one",
+            )  # fmt: skip
+        chi_ppm, grid = scan.image("Chimap")
+        of_study = source_of(images, grid, source) if source else None
+        staged = Path(tempfile.mkdtemp(dir=make_folder(target), prefix=".qsmcmb-export-"))
+        try:
+            done = _write_scan(
+                scan, staged, chi_ppm, grid, source=of_study, number=FIRST_NUMBER + 2 * index, unit=unit
+            )
+            os.chmod(staged, 0o755)
+            os.rename(staged, folder)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        made.append(done._replace(folder=folder))
+    return made
+
+
+def _write_scan(
+    scan: SessionResults, folder: Path, chi_ppm: np.ndarray, grid: Grid, *, source: Source | None, number: int,
+    unit: str,
+) -> Exported:  # fmt: skip
+    """Write both series of a scan."""
+    order = slice_order(grid.shape, np.asarray(grid.affine), like=source.orientation if source else None)
+    study = StudyOf(scan.place.prefix or "scan", sha256_of(scan.place.path("Chimap.nii.gz")), source)
+    write_series(_map_series(chi_ppm, order, number=number, unit=unit), folder / "map", study)
+    lesions, n_lesions = _lesion_series(scan, chi_ppm, grid, order, number=number + 1)
+    write_series(lesions, folder / "lesions", study)
+    return Exported(folder, len(lesions.stored), n_lesions)
+
+
+def _map_series(chi_ppm: np.ndarray, order: SliceOrder, *, number: int, unit: str) -> Series:
+    """Return the map: signed integers, one step and one window for all slices."""
+    from pydicom.dataset import Dataset
+
+    factor = UNITS[unit]
+    values = order.arrange(np.nan_to_num(chi_ppm)) * factor
+    step = round_step(float(np.abs(values).max()))
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator = f"[{unit}]", "UCUM"
+    code.CodeMeaning = "parts per million" if unit == "ppm" else "parts per billion"
+    mapping = Dataset()
+    mapping.add_new(0x00409216, "SS", -(2**15))
+    mapping.add_new(0x00409211, "SS", 2**15 - 1)
+    mapping.RealWorldValueIntercept, mapping.RealWorldValueSlope = 0.0, step
+    mapping.LUTExplanation, mapping.LUTLabel = "Magnetic susceptibility", "CHI"
+    mapping.MeasurementUnitsCodeSequence = [code]
+    shared: dict[str, Any] = {
+        "RescaleSlope": f"{step:.9g}", "RescaleIntercept": "0", "RescaleType": unit, "WindowCenter": "0",
+        "WindowWidth": f"{WINDOW_PPM * factor:g}", "VOILUTFunction": "LINEAR_EXACT",
+        "WindowCenterWidthExplanation": f"+-{WINDOW_PPM / 2 * factor:g} {unit}",
+        "DerivationDescription": f"Magnetic susceptibility in {unit}, from gradient-echo phase",
+        "RealWorldValueMappingSequence": [mapping],
+    }  # fmt: skip
+    return Series(
+        stored=np.rint(values / step).astype(np.int16), order=order, description=f"QSM susceptibility map [{unit}]",
+        number=number, types=("OTHER", "QSM"), shared=shared,
+    )  # fmt: skip
+
+
+def _lesion_series(
+    scan: SessionResults, chi_ppm: np.ndarray, grid: Grid, order: SliceOrder, *, number: int
+) -> tuple[Series, int]:
+    """Return the microbleeds drawn into the weighted image, or into the map where there is none, and their number."""
+    if scan.has("desc-swi_T2starw"):
+        image, base = scan.image("desc-swi_T2starw")[0], "susceptibility-weighted image"
+        low, high = 0.0, float(np.percentile(image[np.isfinite(image)], 99.5))
+    else:
+        image, base, low, high = chi_ppm, "susceptibility map", -WINDOW_PPM / 2, WINDOW_PPM / 2
+    rows = [r for r in scan.lesion_rows() if r["kind"] == "microbleed" and r["certainty"] != "rejected"]
+    labels = scan.image("desc-cmb_dseg")[0] if scan.has("desc-cmb_dseg") else np.zeros(grid.shape)
+    marks = [_mark(row, labels, grid, order) for row in rows]
+    comments = ["" for _ in range(grid.shape[order.axes[0]])]
+    for row, mark in zip(rows, marks, strict=True):
+        for k in np.flatnonzero(mark.voxels.any(axis=(1, 2))):
+            comments[k] += ("; " if comments[k] else "") + _sentence(row)
+    shared = {
+        "WindowCenter": "2048", "WindowWidth": "4096", "WindowCenterWidthExplanation": "whole range",
+        "DerivationDescription": f"Microbleeds drawn into the {base}: rings with the label of the lesion table; "
+        "closed: definite, broken: possible",
+    }  # fmt: skip
+    series = Series(
+        stored=draw_marks(to_grey(order.arrange(image), low=low, high=high), marks), order=order,
+        description="QSM microbleeds (rings)", number=number, types=("OTHER", "QSM_LESIONS"), shared=shared,
+        comments=comments,
+    )  # fmt: skip
+    return series, len(marks)
+
+
+def _mark(row: dict[str, Any], labels: np.ndarray, grid: Grid, order: SliceOrder) -> Mark:
+    """Return the mark of a lesion: its voxels, or the one at its centre where it has none."""
+    voxels = np.rint(labels) == row["label"]
+    if not voxels.any():
+        centre = np.linalg.inv(grid.affine) @ [row["x_mm"], row["y_mm"], row["z_mm"], 1.0]
+        index = np.clip(np.rint(centre[:3]).astype(int), 0, np.array(grid.shape) - 1)
+        voxels[tuple(index)] = True
+    return Mark(int(row["label"]), order.arrange(voxels), row["certainty"] != "definite")
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    """Return a lesion in words."""
+    total, sd = row["total_chi_ppm_mm3"], row["total_chi_sd_ppm_mm3"]
+    size = "" if total is None else f", {total:.3g} ppm mm3" + ("" if sd is None else f" (SD {sd:.2g})")
+    return f"{int(row['label'])}: {row['certainty']}{size}"

@@ -32,7 +32,7 @@ UNITS = {"ppm": 1.0, "ppb": 1000.0}
 
 
 class Exported(NamedTuple):
-    """What was written for one scan.
+    """The series that were written for one scan.
 
     Parameters
     ----------
@@ -136,15 +136,15 @@ def _map_series(chi_ppm: np.ndarray, order: SliceOrder, *, number: int, unit: st
     factor = UNITS[unit]
     values = order.arrange(np.nan_to_num(chi_ppm)) * factor
     step = round_step(float(np.abs(values).max()))
-    code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator = f"[{unit}]", "UCUM"
-    code.CodeMeaning = "parts per million" if unit == "ppm" else "parts per billion"
+    ucum = Dataset()
+    ucum.CodeValue, ucum.CodingSchemeDesignator = f"[{unit}]", "UCUM"
+    ucum.CodeMeaning = "parts per million" if unit == "ppm" else "parts per billion"
     mapping = Dataset()
     mapping.add_new(0x00409216, "SS", -(2**15))
     mapping.add_new(0x00409211, "SS", 2**15 - 1)
     mapping.RealWorldValueIntercept, mapping.RealWorldValueSlope = 0.0, step
     mapping.LUTExplanation, mapping.LUTLabel = "Magnetic susceptibility", "CHI"
-    mapping.MeasurementUnitsCodeSequence = [code]
+    mapping.MeasurementUnitsCodeSequence = [ucum]
     shared: dict[str, Any] = {
         "RescaleSlope": f"{step:.9g}", "RescaleIntercept": "0", "RescaleType": unit, "WindowCenter": "0",
         "WindowWidth": f"{WINDOW_PPM * factor:g}", "VOILUTFunction": "LINEAR_EXACT",

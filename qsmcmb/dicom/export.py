@@ -12,7 +12,7 @@ import numpy as np
 
 from qsmcmb.dicom.overlay import Mark, draw_marks, to_grey
 from qsmcmb.dicom.packages import require
-from qsmcmb.dicom.series import Series, StudyOf, round_step, write_series
+from qsmcmb.dicom.series import Series, Filing, round_step, write_series
 from qsmcmb.dicom.slices import SliceOrder, slice_order
 from qsmcmb.dicom.source import Source, read_source_images, source_of
 from qsmcmb.errors import OutputError
@@ -122,7 +122,7 @@ def _write_scan(
 ) -> Exported:  # fmt: skip
     """Write both series of a scan."""
     order = slice_order(grid.shape, np.asarray(grid.affine), like=source.orientation if source else None)
-    study = StudyOf(scan.place.prefix or "scan", sha256_of(scan.place.path("Chimap.nii.gz")), source)
+    study = Filing(scan.place.prefix or "scan", sha256_of(scan.place.path("Chimap.nii.gz")), source)
     write_series(_map_series(chi_ppm, order, number=number, unit=unit), folder / "map", study)
     lesions, n_lesions = _lesion_series(scan, chi_ppm, grid, order, number=number + 1)
     write_series(lesions, folder / "lesions", study)

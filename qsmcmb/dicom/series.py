@@ -36,8 +36,8 @@ class Series:
     comments: Sequence[str] = ()
 
 
-class StudyOf(NamedTuple):
-    """Where a scan's series are filed: its name and checksum make the identifiers, its source gives the study."""
+class Filing(NamedTuple):
+    """Study and identity of a scan's series: its name and checksum make the identifiers, its source gives the study."""
 
     name: str
     digest: str
@@ -56,7 +56,7 @@ def round_step(largest: float) -> float:
     return next(round(m * power, 15) for m in (1, 2, 5, 10) if m * power >= least * (1 - 1e-12))
 
 
-def write_series(series: Series, folder: Path, study: StudyOf) -> None:
+def write_series(series: Series, folder: Path, study: Filing) -> None:
     """Write one file per slice."""
     folder.mkdir(parents=True)
     for k in range(len(series.stored)):
@@ -66,7 +66,7 @@ def write_series(series: Series, folder: Path, study: StudyOf) -> None:
         atomic_write(folder / f"IM{k + 1:04d}.dcm", stream.getvalue())
 
 
-def _slice(series: Series, k: int, study: StudyOf) -> Any:
+def _slice(series: Series, k: int, study: Filing) -> Any:
     """Return one slice."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
@@ -101,7 +101,7 @@ def _decimals(values: Any) -> list[str]:
     return [f"{v + 0.0:.9g}"[:16] for v in np.asarray(values, dtype=float).ravel()]
 
 
-def _own_study(study: StudyOf) -> dict[str, Any]:
+def _own_study(study: Filing) -> dict[str, Any]:
     """Return patient and study of results without a source: the labels, and identifiers of their own."""
     label = study.name.split("_")[0]
     return {
@@ -120,7 +120,7 @@ def _copied(source: Source | None) -> dict[str, Any]:
     return {keyword: source.header[keyword].value for keyword in COPIED if keyword in source.header}
 
 
-def _series(series: Series, study: StudyOf) -> dict[str, Any]:
+def _series(series: Series, study: Filing) -> dict[str, Any]:
     """Return what the slices of a series share."""
     from qsmcmb.version import version
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from qsmcmb.dicom.overlay import Mark, draw_marks, to_grey
 from qsmcmb.dicom.packages import require
-from qsmcmb.dicom.series import Series, Filing, round_step, write_series
+from qsmcmb.dicom.series import Filing, Series, round_step, write_series
 from qsmcmb.dicom.slices import SliceOrder, slice_order
 from qsmcmb.dicom.source import Source, read_source_images, source_of
 from qsmcmb.errors import OutputError

@@ -56,7 +56,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.cli.stage import stated_input
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.atomic import make_folder
-        from qsmcmb.io.derivatives import Place, write_dataset_description
+        from qsmcmb.io.derivatives import Place
         from qsmcmb.io.masks import read_mask
         from qsmcmb.io.plain import load_files
         from qsmcmb.io.tables import read_points
@@ -85,7 +85,6 @@ def add(app: typer.Typer) -> None:
         if brain is not None:
             scan = replace(scan, warnings=(*scan.warnings, *brain.notes))
         make_folder(out)
-        write_dataset_description(out, name="qsmcmb: one scan", version=__version__)
         stages = config.scan_stages(detect=detect or given is None)
         with progress([*stages, "report"]) as bar:
             result = run_scan(

@@ -76,9 +76,11 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     place.folder.mkdir(parents=True, exist_ok=True)
     place.path("desc-cmb_burden.json").unlink(missing_ok=True)
     for ending, image in _images(result).items():
+        stripped = {} if ending.endswith("mask") else {"SkullStripped": not np.any(image.data[~result.mask])}
         write_image(
-            place, ending, image.data, result.scan.grid, record=image.record, provenance=result.provenance
-        )
+            place, ending, image.data, result.scan.grid, record={**image.record, **stripped},
+            provenance=result.provenance,
+        )  # fmt: skip
     table = MicrobleedTable(result.lesions)
     write_table(
         place, "desc-cmb_lesions", table.rows(), columns=column_sidecar(), provenance=result.provenance

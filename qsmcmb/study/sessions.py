@@ -21,7 +21,7 @@ from qsmcmb.errors import (
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.bids import acquisition_times
 from qsmcmb.io.bids_index import SessionFiles, list_sessions
-from qsmcmb.io.derivatives import Place, write_dataset_description
+from qsmcmb.io.derivatives import Place, raw_sources, write_dataset_description
 from qsmcmb.io.entities import agreement
 from qsmcmb.io.masks import read_mask
 from qsmcmb.io.tables import Points, read_points
@@ -201,7 +201,7 @@ def run_study(
     sessions = plan_study(bids, out, options)
     make_folder(out)
     write_dataset_description(
-        out, name="qsmcmb: susceptibility maps and microbleeds", version=__version__, source="bids::"
+        out, name="qsmcmb: susceptibility maps and microbleeds", version=__version__, raw=bids
     )
     by_name = {}
     for outcome in _outcomes(sessions, out, options, n_processes=n_processes, report=report):
@@ -267,6 +267,7 @@ def _run_session(
             phase_range=stated.phase_range,
             phase_sign=stated.phase_sign,
         )
+        scan = replace(scan, sources=raw_sources(scan.sources))
         points = _points_of(session, options)
         mask = None
         if options.mask_root is not None:

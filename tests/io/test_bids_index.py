@@ -29,14 +29,16 @@ def write_scan(
     parts: tuple[str, ...] = ("mag", "phase"),
     te_s: tuple[float, ...] = TE_S,
     receive: complex = 1.0,
+    shape: tuple[int, int, int] = SHAPE,
 ) -> None:
     """Write a tiny scan of participant 01; a part "" is a magnitude whose name lacks the entity."""
-    x, y, z = (np.arange(n) - n / 2 for n in SHAPE)
-    turns = 2 * np.pi * (3.0 * x[:, None, None] + 2.0 * y[:, None] + z)
-    brain = (x[:, None, None] ** 2 + y[:, None] ** 2 + z**2) < 5.5**2
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    turns = 2 * np.pi * (18.0 * x + 12.0 * y + 6.0 * z)
+    brain = (x / 0.8) ** 2 + (y / 0.9) ** 2 + ((z + 0.1 * x) / 0.7) ** 2 < 1
+    tissue = 1.0 + 0.2 * np.cos(5 * x) * np.sin(4 * y + z) + 0.2 * (z > 0.2 * x)
     (bids / "sub-01" / folder).mkdir(parents=True, exist_ok=True)
     for number, te in enumerate(te_s, start=1):
-        signal = receive * np.where(brain, 1.0, 0.01) * np.exp(1j * te * turns)
+        signal = receive * np.where(brain, tissue, 0.01) * np.exp(1j * te * turns)
         echo = f"_echo-{number}" if len(te_s) > 1 else ""
         session = "_" + folder.split("/")[0] if "/" in folder else ""
         for part in parts:

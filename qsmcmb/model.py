@@ -304,6 +304,8 @@ class GreScan:
         How the files were read: what they state, what was assumed, what the user stated.
     b0_dir_source : str, optional
         What states the direction of B0: the form of the header with its code, --b0-dir, or the grid.
+    phase_filtered : bool, optional
+        Whether the scanner has high-pass filtered the phase: no number has an interval then.
 
     Raises
     ------
@@ -330,6 +332,7 @@ class GreScan:
     b0_source: str = "b0_tesla"
     read_as: dict[str, Any] = field(default_factory=dict)
     b0_dir_source: str = "grid"
+    phase_filtered: bool = False
 
     def __post_init__(self) -> None:
         expected = (len(self.te_s), *self.grid.shape)

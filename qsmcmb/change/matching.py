@@ -200,6 +200,8 @@ class Change:
         if self.baseline is None or self.followup is None:
             return None
         sd = math.hypot(self.baseline.sd, self.followup.sd)
+        if math.isnan(sd):
+            return None
         return Estimate(self.followup.value - self.baseline.value, sd, self.baseline.unit)
 
     def row(self) -> ChangeRow:
@@ -225,9 +227,13 @@ class Change:
             "flags": ";".join(self.flags) or None,
         }  # fmt: skip
         if self.baseline is not None:
-            row["baseline_ppm_mm3"], row["baseline_sd_ppm_mm3"] = self.baseline.value, self.baseline.sd
+            row["baseline_ppm_mm3"] = self.baseline.value
+            if not math.isnan(self.baseline.sd):
+                row["baseline_sd_ppm_mm3"] = self.baseline.sd
         if self.followup is not None:
-            row["followup_ppm_mm3"], row["followup_sd_ppm_mm3"] = self.followup.value, self.followup.sd
+            row["followup_ppm_mm3"] = self.followup.value
+            if not math.isnan(self.followup.sd):
+                row["followup_sd_ppm_mm3"] = self.followup.sd
         change = self.difference
         if change is not None and self.baseline is not None:
             row["change_ppm_mm3"], row["change_sd_ppm_mm3"] = change.value, change.sd
@@ -399,7 +405,8 @@ def _both(number: int, before: Microbleed, after: Microbleed) -> Change:
         flags=flags,
     )
     difference = change.difference
-    assert difference is not None
+    if difference is None:
+        return replace(change, status="not_evaluable")
     if abs(difference.value) <= NORMAL_QUANTILE * difference.sd:
         return change
     status = "increased" if difference.value > 0 else "decreased"

@@ -78,6 +78,7 @@ def add(app: typer.Typer) -> None:
             phase_units=stated.phase_units,
             phase_range=stated.phase_range,
             phase_sign=stated.phase_sign,
+            phase_filtered=stated.phase_filtered,
             b0_dir=b0_dir,
             name=out.name,
         )

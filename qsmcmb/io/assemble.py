@@ -14,6 +14,7 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.agreement import check_phase_scaling
 from qsmcmb.io.field_strength import FieldStrength
 from qsmcmb.io.frame import compare_frames
+from qsmcmb.io.filtered_phase import lacks_low_frequencies, stated_filter
 from qsmcmb.io.input_options import InputOptions
 from qsmcmb.io.nifti import Volume
 from qsmcmb.io.phase_scaling import PhaseData, phase_scale, to_radians
@@ -45,6 +46,7 @@ def assemble(
     strict_units: bool,
     options: InputOptions | None = None,
     b0_dir: tuple[float, float, float] | None = None,
+    image_types: Sequence[object] = (),
     warnings: Sequence[str] = (),
 ) -> GreScan:
     """Return the scan; all arguments are in the order of the echoes, ascending."""
@@ -78,13 +80,30 @@ def assemble(
         phase_rad[i] = to_radians(p_values, scale, options.sign)
         phase_rad[i][bad] = 0
         mag[i] = np.maximum(m_values, 0)
+    word = stated_filter(image_types)
+    filtered = options.phase_filtered
+    if filtered is None:
+        filtered = lacks_low_frequencies(phase_rad, mag, grid, stated=bool(word))
+    if filtered or word:
+        notes.append(_filter_note(word, filtered=filtered))
     sources = tuple(dict.fromkeys((v.path.as_posix(), v.sha256) for v in (*phase, *magnitude)))
     return GreScan(
         phase_rad=phase_rad, magnitude=mag, te_s=tuple(float(t) for t in te_s), b0_tesla=b0.tesla,
         b0_source=b0.source, b0_dir_source="--b0-dir" if b0_dir else phase[0].frame, grid=grid, name=name,
         sources=sources, warnings=tuple(notes),
-        read_as=_phase_record(units, options, scale.why),
+        read_as={**_phase_record(units, options, scale.why), "PhaseFiltered": filtered}, phase_filtered=filtered,
     )  # fmt: skip
+
+
+def _filter_note(word: str, *, filtered: bool) -> str:
+    """Return the sentence on filtered phase."""
+    reason = f"ImageType has {word}" if word else "the phase has no low spatial frequencies"
+    if filtered:
+        return (
+            f"{reason}: the phase was high-pass filtered (by the scanner, for SWI), so that values are too low by an "
+            "unknown amount; nothing has an interval, nothing is definite. Export the phase unfiltered"
+        )
+    return f"{reason}, but the phase has its low spatial frequencies: taken as unfiltered"
 
 
 def _phase_record(units: object, options: InputOptions, why: str) -> dict[str, Any]:

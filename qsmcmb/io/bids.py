@@ -52,6 +52,7 @@ def load_scan(
     phase_units: str | None = None,
     phase_range: tuple[float, float] | None = None,
     phase_sign: int | None = None,
+    phase_filtered: bool | None = None,
     combine: Combine | None = None,
 ) -> GreScan:
     """Load one scan of a BIDS data set.
@@ -72,6 +73,8 @@ def load_scan(
         Stored values that stand for -pi and pi.
     phase_sign : {1, -1}, optional
         -1 for phase that falls with a paramagnetic field; 1 by default.
+    phase_filtered : bool, optional
+        Whether the scanner has high-pass filtered the phase; by default the phase itself says so.
     combine : callable, optional
         Combination of uncombined receive channels; without it they are refused.
 
@@ -103,7 +106,7 @@ def load_scan(
     (0.02,)
     """
     files = bids if isinstance(bids, SessionFiles) else _select(bids, participant, session, filters)
-    stated = InputOptions(phase_units, phase_range, phase_sign)
+    stated = InputOptions(phase_units, phase_range, phase_sign, phase_filtered)
     _check_runs(files)
     channels = sorted({i.channel for i in files.images if i.channel is not None}, key=natural_key)
     if len(channels) < 2:
@@ -142,6 +145,7 @@ def _load(files: SessionFiles, stated: InputOptions, notes: Sequence[str]) -> Gr
     scan = assemble(
         phase, magnitude, te_s, b0, name=files.name, units=units, strict_units=True,
         options=_options(units, stated), warnings=warnings,
+        image_types=[m["phase"].get("ImageType") for m in metas if "phase" in m],
     )  # fmt: skip
     root = files.root.as_posix().rstrip("/")
     sources = tuple(("bids::" + name.removeprefix(root + "/"), digest) for name, digest in scan.sources)
@@ -149,9 +153,9 @@ def _load(files: SessionFiles, stated: InputOptions, notes: Sequence[str]) -> Gr
 
 
 def _options(units: object, stated: InputOptions) -> InputOptions:
-    """Return the user's word on the phase; of phase computed from real and imaginary part only the sign is open."""
+    """Return the user's word on the phase; of phase computed from real and imaginary part the unit is known."""
     if units == COMPUTED:
-        return InputOptions("rad", None, stated.phase_sign)
+        return dataclasses.replace(stated, phase_units="rad", phase_range=None)
     return stated
 
 

@@ -26,6 +26,8 @@ class InputOptions:
         Stored values that stand for -pi and pi.
     phase_sign : {1, -1}, optional
         -1 for phase that falls with a paramagnetic field; 1 without a statement.
+    phase_filtered : bool, optional
+        Whether the scanner has high-pass filtered the phase, in place of what the phase itself shows.
 
     Examples
     --------
@@ -36,6 +38,7 @@ class InputOptions:
     phase_units: str | None = None
     phase_range: tuple[float, float] | None = None
     phase_sign: int | None = None
+    phase_filtered: bool | None = None
 
     @property
     def sign(self) -> int:
@@ -103,7 +106,10 @@ def make_input_options(table: Mapping[str, Any]) -> InputOptions:
         raise ConfigError(f"[input] phase_units = {units!r}; expected one of {', '.join(LEGAL_UNITS)}")
     if sign is not None and (isinstance(sign, bool) or sign not in (1, -1)):
         raise ConfigError(f"[input] phase_sign = {sign!r}; expected 1 or -1")
-    return InputOptions(phase_units=units, phase_range=_pair(span), phase_sign=sign)
+    filtered = table.get("phase_filtered")
+    if filtered is not None and not isinstance(filtered, bool):
+        raise ConfigError(f"[input] phase_filtered = {filtered!r}; expected true or false")
+    return InputOptions(phase_units=units, phase_range=_pair(span), phase_sign=sign, phase_filtered=filtered)
 
 
 def _pair(span: Any) -> tuple[float, float] | None:

@@ -30,6 +30,7 @@ def load_files(
     phase_units: str | None = None,
     phase_range: tuple[float, float] | None = None,
     phase_sign: int | None = None,
+    phase_filtered: bool | None = None,
     b0_dir: tuple[float, float, float] | None = None,
     name: str = "scan",
 ) -> GreScan:
@@ -51,6 +52,8 @@ def load_files(
         Stored values that stand for -pi and pi, where the file does not say.
     phase_sign : {1, -1}, optional
         -1 for phase that falls with a paramagnetic field; 1 by default.
+    phase_filtered : bool, optional
+        Whether the scanner has high-pass filtered the phase; by default the phase itself says so.
     b0_dir : tuple of float, optional
         Unit vector of B0 in voxel axes; the affine says it by default.
     name : str, optional
@@ -90,7 +93,7 @@ def load_files(
             )  # fmt: skip
     return assemble(
         phases, magnitudes, te_s, b0, name=name, units=None, strict_units=False,
-        options=InputOptions(phase_units, phase_range, phase_sign), b0_dir=b0_dir,
+        options=InputOptions(phase_units, phase_range, phase_sign, phase_filtered), b0_dir=b0_dir,
     )  # fmt: skip
 
 

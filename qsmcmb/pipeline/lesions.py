@@ -79,6 +79,7 @@ def describe_lesions(
             side=where[i][0],
             territory=where[i][1],
             is_duplicate=i in duplicates,
+            phase_filtered=scan.phase_filtered,
         )
         for i, lesion in enumerate(lesions)
     ]

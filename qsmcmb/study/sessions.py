@@ -266,6 +266,7 @@ def _run_session(
             phase_units=stated.phase_units,
             phase_range=stated.phase_range,
             phase_sign=stated.phase_sign,
+            phase_filtered=stated.phase_filtered,
         )
         scan = replace(scan, sources=raw_sources(scan.sources))
         points = _points_of(session, options)

@@ -51,11 +51,11 @@ class GroupBurden(TypedDict):
     """Sum of the visible volumes, mm3."""
     burden_ppm_mm3: float
     """Sum of the total susceptibilities, ppm mm3."""
-    burden_sd_ppm_mm3: float
+    burden_sd_ppm_mm3: float | None
     """SD of it, ppm mm3."""
-    burden_low_ppm_mm3: float
+    burden_low_ppm_mm3: float | None
     """Lower end of its 95 % interval, ppm mm3."""
-    burden_high_ppm_mm3: float
+    burden_high_ppm_mm3: float | None
     """Upper end of its 95 % interval, ppm mm3."""
 
 
@@ -83,13 +83,13 @@ class BurdenRecord(TypedDict):
     """Sum of the visible volumes, mm3."""
     burden_ppm_mm3: float
     """Sum of the total susceptibilities, ppm mm3."""
-    burden_sd_ppm_mm3: float
+    burden_sd_ppm_mm3: float | None
     """SD of it, ppm mm3."""
-    burden_low_ppm_mm3: float
+    burden_low_ppm_mm3: float | None
     """Lower end of its 95 % interval, ppm mm3."""
-    burden_high_ppm_mm3: float
+    burden_high_ppm_mm3: float | None
     """Upper end of its 95 % interval, ppm mm3."""
-    burden_sd_independent_ppm_mm3: float
+    burden_sd_independent_ppm_mm3: float | None
     """Part of the SD that is independent between lesions, ppm mm3."""
     burden_sd_shared_ppm_mm3: float
     """Part of the SD that all lesions of the scan share, ppm mm3."""
@@ -191,7 +191,7 @@ def summarise_burden(
         "burden_sd_ppm_mm3": whole["burden_sd_ppm_mm3"],
         "burden_low_ppm_mm3": whole["burden_low_ppm_mm3"],
         "burden_high_ppm_mm3": whole["burden_high_ppm_mm3"],
-        "burden_sd_independent_ppm_mm3": _independent_sd(counted),
+        "burden_sd_independent_ppm_mm3": _finite(_independent_sd(counted)),
         "burden_sd_shared_ppm_mm3": SHARED_RELATIVE_SD * abs(whole["burden_ppm_mm3"]),
         "pattern": _pattern(set(territories)),
         "count_class": _count_class(len(counted)),
@@ -221,9 +221,9 @@ def _summarise_group(lesions: Iterable[Microbleed]) -> GroupBurden:
         "n": len(chosen),
         "volume_mm3": float(sum(m.volume_mm3 or 0.0 for m in chosen)),
         "burden_ppm_mm3": total,
-        "burden_sd_ppm_mm3": sd,
-        "burden_low_ppm_mm3": total - Z95 * sd,
-        "burden_high_ppm_mm3": total + Z95 * sd,
+        "burden_sd_ppm_mm3": _finite(sd),
+        "burden_low_ppm_mm3": _finite(total - Z95 * sd),
+        "burden_high_ppm_mm3": _finite(total + Z95 * sd),
     }
 
 

@@ -62,6 +62,10 @@ class Flag(StrEnum):
         "too-large",
         "A body of 6 mm radius or more, such as a haematoma: too large for the patch that is fitted. No number.",
     )
+    FILTERED_PHASE = (
+        "filtered-phase",
+        "The phase was high-pass filtered before export: the number is too low by an unknown amount. No interval.",
+    )
     OUTSIDE_VOLUME = "outside-volume", "The point lies outside the image: no number."
 
 

@@ -7,7 +7,8 @@ from the significance, the residual and the detector's score.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -132,6 +133,8 @@ class SceneContext(NamedTuple):
     """Lobar, deep or infratentorial."""
     is_duplicate: bool = False
     """Whether another point ended on the same lesion."""
+    phase_filtered: bool = False
+    """Whether the phase was high-pass filtered: the number has no interval, and nothing is definite."""
 
 
 def measure_fitted(
@@ -228,6 +231,9 @@ def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Micro
         )
     loss, total, map_sum = fitted.signal_loss, fitted.total_chi_ppm_mm3, context.map_sum
     certainty, bombs_certainty = _certainty(measured, fitted)
+    if context.phase_filtered:
+        total = replace(total, sd=math.nan, interval=None)
+        certainty, bombs_certainty = "possible" if certainty == "definite" else certainty, "uncertain"
     return Microbleed(
         label=measured.label,
         position_mm=fitted.position_mm,
@@ -312,6 +318,7 @@ def _flags(fitted: FittedLesion, context: SceneContext) -> tuple[str, ...]:
         Flag.MAP_SUM_UNRELIABLE: map_sum is not None and map_sum.corrected is None,
         Flag.ESTIMATORS_DISAGREE: estimators_disagree(fitted.total_chi_ppm_mm3, others),
         Flag.SAME_LESION: context.is_duplicate,
+        Flag.FILTERED_PHASE: context.phase_filtered,
     }
     return tuple(str(flag) for flag, is_raised in raised.items() if is_raised)
 

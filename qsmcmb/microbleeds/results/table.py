@@ -7,6 +7,7 @@ by `SceneContext`, which `qsmcmb.pipeline.lesions` fills. `docs/outputs.md` expl
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +48,9 @@ def lesion_row(lesion: Microbleed) -> dict[str, Any]:
         "y_mm": y,
         "z_mm": z,
         "total_chi_ppm_mm3": total.value if total else None,
-        "total_chi_sd_ppm_mm3": total.sd if total else None,
-        "total_chi_low_ppm_mm3": total.low if total else None,
-        "total_chi_high_ppm_mm3": total.high if total else None,
+        "total_chi_sd_ppm_mm3": _known(total.sd) if total else None,
+        "total_chi_low_ppm_mm3": _known(total.low) if total else None,
+        "total_chi_high_ppm_mm3": _known(total.high) if total else None,
         "flags": ";".join(lesion.flags) or None,
     }
     return {name: given[name] if name in given else getattr(lesion, name) for name in LESION_COLUMNS}
@@ -78,8 +79,11 @@ def lesion_from_row(row: dict[str, Any]) -> Microbleed:
     value = row.get("total_chi_ppm_mm3")
     total = None
     if value is not None:
-        interval = (row["total_chi_low_ppm_mm3"], row["total_chi_high_ppm_mm3"])
-        total = Estimate(value, row["total_chi_sd_ppm_mm3"], PPM_MM3, interval)
+        low, high, sd = (row[f"total_chi_{name}_ppm_mm3"] for name in ("low", "high", "sd"))
+        # Of filtered phase the number alone is known.
+        total = (
+            Estimate(value, math.nan, PPM_MM3) if sd is None else Estimate(value, sd, PPM_MM3, (low, high))
+        )
     plain |= {
         "position_mm": (row["x_mm"], row["y_mm"], row["z_mm"]),
         "total_chi_ppm_mm3": total,
@@ -87,6 +91,11 @@ def lesion_from_row(row: dict[str, Any]) -> Microbleed:
         "flags": tuple((row.get("flags") or "").split(";")) if row.get("flags") else (),
     }
     return Microbleed(**plain)
+
+
+def _known(value: float) -> float | None:
+    """Return a number, or None where it is not one."""
+    return None if math.isnan(value) else value
 
 
 def column_sidecar() -> dict[str, Any]:

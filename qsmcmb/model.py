@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.typing import FloatArray
+from qsmcmb.typing import BoolArray, FloatArray
 
 __all__ = (
     "Estimate",
@@ -306,6 +306,10 @@ class GreScan:
         What states the direction of B0: the form of the header with its code, --b0-dir, or the grid.
     phase_filtered : bool, optional
         Whether the scanner has high-pass filtered the phase: no number has an interval then.
+    decay_known : bool, optional
+        Whether the magnitudes of the echoes show how the signal decays: not where one serves all.
+    not_finite : tuple of (str, ndarray of bool), optional
+        Files with voxels that are not finite, and these voxels; phase and magnitude are 0 there.
 
     Raises
     ------
@@ -333,6 +337,8 @@ class GreScan:
     read_as: dict[str, Any] = field(default_factory=dict)
     b0_dir_source: str = "grid"
     phase_filtered: bool = False
+    decay_known: bool = True
+    not_finite: tuple[tuple[str, BoolArray], ...] = ()
 
     def __post_init__(self) -> None:
         expected = (len(self.te_s), *self.grid.shape)

@@ -110,9 +110,9 @@ def add(app: typer.Typer) -> None:
             )
         write_table(
             Place(out.parent), out.stem, table.rows(), columns=column_sidecar(), provenance=table.provenance,
-            warnings=scan.warnings,
+            warnings=table.warnings,
         )  # fmt: skip
-        for warning in scan.warnings:
+        for warning in table.warnings:
             say(f"WARNING {warning}")
         if explain is not None:
             from qsmcmb.microbleeds.results.explanation import explain_lesion

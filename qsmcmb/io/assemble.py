@@ -13,13 +13,14 @@ import numpy as np
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.agreement import check_phase_scaling
 from qsmcmb.io.field_strength import FieldStrength
-from qsmcmb.io.frame import compare_frames
 from qsmcmb.io.filtered_phase import lacks_low_frequencies, stated_filter
+from qsmcmb.io.frame import compare_frames
 from qsmcmb.io.input_options import InputOptions
+from qsmcmb.io.magnitude_values import check_other_than_phase, magnitude_notes
 from qsmcmb.io.nifti import Volume
 from qsmcmb.io.phase_scaling import PhaseData, phase_scale, to_radians
 from qsmcmb.model import GreScan, Grid
-from qsmcmb.typing import FloatArray
+from qsmcmb.typing import BoolArray, FloatArray
 
 __all__ = ("parse_te",)
 
@@ -47,6 +48,7 @@ def assemble(
     options: InputOptions | None = None,
     b0_dir: tuple[float, float, float] | None = None,
     image_types: Sequence[object] = (),
+    decay_known: bool = True,
     warnings: Sequence[str] = (),
 ) -> GreScan:
     """Return the scan; all arguments are in the order of the echoes, ascending."""
@@ -65,20 +67,28 @@ def assemble(
     ]
     if units != "rad":
         check_phase_scaling(phase)
+    check_other_than_phase(phase, magnitude)
     data = PhaseData(phase, magnitude, te_s, b0.tesla)
     scale = phase_scale(data, units=units, options=options, strict=strict_units)
     if scale.is_noted:
         notes.append(f"phase read as {scale.why}")
     phase_rad = np.empty((len(phase), *grid.shape), np.float32)
     mag = np.empty_like(phase_rad)
+    not_finite: list[tuple[str, BoolArray]] = []
     for i, (p, m) in enumerate(zip(phase, magnitude, strict=True)):
         p_values, m_values = p.values(), m.values()
-        bad = ~(np.isfinite(p_values) & np.isfinite(m_values))
+        missing = [(v.path, ~np.isfinite(values)) for v, values in ((p, p_values), (m, m_values))]
+        not_finite += [(path.name, where) for path, where in missing if where.any()]
+        notes += [
+            f"{path.name}: {int(where.sum())} voxels are not finite; taken as without signal"
+            for path, where in missing if where.any()
+        ]  # fmt: skip
+        bad = missing[0][1] | missing[1][1]
         if bad.any():
-            notes.append(f"{p.path.name}: {int(bad.sum())} voxels are not finite; taken as without signal")
             p_values, m_values = np.where(bad, 0, p_values), np.where(bad, 0, m_values)
         phase_rad[i] = to_radians(p_values, scale, options.sign)
         phase_rad[i][bad] = 0
+        notes += magnitude_notes(m_values, m.path)
         mag[i] = np.maximum(m_values, 0)
     word = stated_filter(image_types)
     filtered = options.phase_filtered
@@ -90,8 +100,9 @@ def assemble(
     return GreScan(
         phase_rad=phase_rad, magnitude=mag, te_s=tuple(float(t) for t in te_s), b0_tesla=b0.tesla,
         b0_source=b0.source, b0_dir_source="--b0-dir" if b0_dir else phase[0].frame, grid=grid, name=name,
-        sources=sources, warnings=tuple(notes),
+        sources=sources, warnings=tuple(dict.fromkeys(notes)),
         read_as={**_phase_record(units, options, scale.why), "PhaseFiltered": filtered}, phase_filtered=filtered,
+        decay_known=decay_known, not_finite=tuple(not_finite),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.unwrapping.singularities import find_singularities
 
-__all__ = ["check_given_mask", "find_field_faults", "find_map_faults"]
+__all__ = ["check_finite", "check_given_mask", "find_field_faults", "find_map_faults"]
 
 MAX_BRAIN_LITRES = 2.1
 """Volume, L, of the largest brains: a larger mask has scalp or neck in it."""
@@ -22,6 +22,8 @@ MAX_DARK_FRACTION = 0.2
 """Fraction of a mask up to which it may be dark: bleeds and vessels are far less."""
 MIN_BRIGHTNESS = 0.5
 """Least ratio of the median magnitude inside a mask to that outside: a brain is the brighter one."""
+MAX_NOT_FINITE = 0.01
+"""Largest fraction of a mask that may be not finite in a file: a few voxels are left out, holes are a fault."""
 ECHO_WARNINGS = {
     1: ("one echo: R2* is n/a, the receive phase is not removed",),
     2: ("two echoes: R2* and field SD have no residual to check them",),
@@ -132,6 +134,39 @@ def check_given_mask(brain: BoolArray, scan: GreScan) -> None:
             found=f"median magnitude {inside:.3g} inside, {outside:.3g} outside",
             expected="a mask of the brain, which is brighter than air", fix="exchange inside and outside of the mask",
         )  # fmt: skip
+
+
+def check_finite(brain: BoolArray, scan: GreScan) -> None:
+    """Raise where more than a hundredth of the mask is not finite in one of the scan's files.
+
+    Parameters
+    ----------
+    brain : ndarray of shape scan.grid.shape, bool
+        Brain mask.
+    scan : GreScan
+        The scan.
+
+    Raises
+    ------
+    InvalidInputError
+        NOT-FINITE, with the file.
+
+    Examples
+    --------
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> volume = np.ones((1, *grid.shape), np.float32)
+    >>> scan = GreScan(phase_rad=0 * volume, magnitude=volume, te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> check_finite(np.ones(grid.shape, bool), scan)
+    """
+    for name, missing in scan.not_finite:
+        share = float(missing[brain].mean()) if brain.any() else 0.0
+        if share > MAX_NOT_FINITE:
+            raise InvalidInputError(
+                "NOT-FINITE", name, field="voxels", found=f"{100 * share:.1f} % of the mask are not finite",
+                expected=f"at most {100 * MAX_NOT_FINITE:g} %",
+                fix="export the image again; or give a mask without these voxels",
+            )  # fmt: skip
 
 
 def _mask_warnings(brain: BoolArray, scan: GreScan) -> tuple[str, ...]:

@@ -44,6 +44,7 @@ SUPPLIED = (
     "echo_magnitude",
     "te_s",
     "b0_tesla",
+    "decay_known",
     "field_sd_hz",
     "field_sd_ppm",
     "radians_per_ppm",

@@ -32,6 +32,7 @@ def load_scan(
     phase_units: str | None = None,
     phase_range: tuple[float, float] | None = None,
     phase_sign: int | None = None,
+    phase_filtered: bool | None = None,
 ) -> GreScan:
     """Load one scan of a BIDS data set.
 
@@ -51,6 +52,8 @@ def load_scan(
         Stored values that stand for -pi and pi.
     phase_sign : {1, -1}, optional
         -1 for phase that falls with a paramagnetic field; 1 by default.
+    phase_filtered : bool, optional
+        Whether the scanner has high-pass filtered the phase; by default the phase itself says so.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def load_scan(
     """
     return files_in.load_scan(
         bids, participant=participant, session=session, filters=filters, phase_units=phase_units,
-        phase_range=phase_range, phase_sign=phase_sign, combine=combine_channels,
+        phase_range=phase_range, phase_sign=phase_sign, phase_filtered=phase_filtered, combine=combine_channels,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from qsmcmb.pipeline.clock import Clock
 from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.lesions import describe_lesions
 from qsmcmb.pipeline.provenance import provenance_of
-from qsmcmb.pipeline.subject import map_scan_field
+from qsmcmb.pipeline.subject import map_scan_field, prepare_scan
 from qsmcmb.stages import POINT_STAGES
 from qsmcmb.typing import BoolArray, FloatArray, Report
 
@@ -133,11 +133,13 @@ def measure_points(
     config = config or make_config()
     provenance = provenance_of(scan, config, POINT_STAGES, mask_given=mask is not None)
     clock = Clock(scan.name, report)
-    phase = map_scan_field(scan, config, mask=mask, report=report)
+    scan = prepare_scan(scan, config, clock)
+    phase = map_scan_field(scan, config, mask=mask, report=report, is_prepared=True)
     with clock.stage("acquisition"):
         acquisition = find_k_space_windows(scan, phase.mask)
     fields = ScanFields(field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask)
     with clock.stage("quantify"):
         measured = measure_lesions(scan, Targets.of_readers(points, kinds), fields, acquisition)
     lesions = describe_lesions(measured, scan, phase.mask)
-    return MicrobleedTable(lesions, measured.labels, provenance), measured.fitted
+    warnings = (*scan.warnings, *phase.warnings)
+    return MicrobleedTable(lesions, measured.labels, provenance, warnings), measured.fitted

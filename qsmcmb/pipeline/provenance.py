@@ -54,7 +54,7 @@ def provenance_of(
     """
     left_out = {
         "mask": "the mask was given" if mask_given else "",
-        "r2star": "one echo shows no decay" if scan.n_echoes < 2 else "",
+        "r2star": _no_decay(scan),
         "detect": "" if detected else "the points were given",
     }
     steps: list[tuple[str, dict[str, Any]]] = []
@@ -71,3 +71,10 @@ def provenance_of(
         sources=scan.sources, steps=tuple(steps), software=software_versions(),
         field_strength=(scan.b0_tesla, scan.b0_source), read_as=dict(scan.read_as),
     )  # fmt: skip
+
+
+def _no_decay(scan: GreScan) -> str:
+    """Return why there is no R2*; empty where there is one."""
+    if scan.n_echoes < 2:
+        return "one echo shows no decay"
+    return "" if scan.decay_known else "the magnitudes of the echoes show no decay"

@@ -23,7 +23,7 @@ from qsmcmb.microbleeds.results.explanation import explain_lesion
 from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.microbleeds.signal.patch import ScanFields
 from qsmcmb.model import GreScan, Provenance
-from qsmcmb.pipeline.checks import check_given_mask, find_field_faults, find_map_faults
+from qsmcmb.pipeline.checks import check_finite, check_given_mask, find_field_faults, find_map_faults
 from qsmcmb.pipeline.clock import Clock
 from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
@@ -37,7 +37,7 @@ from qsmcmb.units import hz_to_ppm
 from qsmcmb.unwrapping.head import unwrap
 from qsmcmb.unwrapping.romeo import unwrap_volume
 
-__all__ = ["ScanResult", "map_scan_field", "run_scan"]
+__all__ = ["ScanResult", "map_scan_field", "prepare_scan", "run_scan"]
 
 UNRELIABLE_SD_HZ = 5.0
 """SD of the field, Hz, from which a voxel is left out of the reliable mask: a tenth of a turn at 20 ms."""
@@ -166,9 +166,9 @@ def run_scan(
     config = config or make_config()
     # First of all: the version is that of the code that starts, whatever is committed meanwhile.
     detected = points_mm is None or detect
-    provenance = provenance_of(scan, config, mask_given=mask is not None, detected=detected)
     clock = Clock(scan.name, report)
-    scan = _prepared(scan, config, clock)
+    scan = prepare_scan(scan, config, clock)
+    provenance = provenance_of(scan, config, mask_given=mask is not None, detected=detected)
     job = _Job(scan, config, clock)
     phase = _map_total_field(job, mask)
     local = None
@@ -239,6 +239,7 @@ def map_scan_field(
     *,
     mask: BoolArray | None = None,
     report: Report | None = None,
+    is_prepared: bool = False,
 ) -> PhaseToField:
     """Return mask and total field of a scan, all that a lesion fit needs.
 
@@ -252,6 +253,8 @@ def map_scan_field(
         The user's mask; wins over masking.
     report : callable, optional
         Progress.
+    is_prepared : bool, optional
+        Whether `prepare_scan` has seen the scan.
 
     Returns
     -------
@@ -273,15 +276,46 @@ def map_scan_field(
     (8, 8, 8)
     """
     config, clock = config or make_config(), Clock(scan.name, report)
-    return _map_total_field(_Job(_prepared(scan, config, clock), config, clock), mask)
+    if not is_prepared:
+        scan = prepare_scan(scan, config, clock)
+    return _map_total_field(_Job(scan, config, clock), mask)
 
 
-def _prepared(scan: GreScan, config: Config, clock: Clock) -> GreScan:
-    """Return the scan with faults of its phase reported, and corrected where the configuration says so."""
+def prepare_scan(scan: GreScan, config: Config, clock: Clock) -> GreScan:
+    """Return the scan with faults of its echoes reported, and corrected where the configuration says so.
+
+    Parameters
+    ----------
+    scan : GreScan
+        Wrapped phase and magnitude.
+    config : Config
+        Methods and options.
+    clock : Clock
+        Takes the time.
+
+    Returns
+    -------
+    GreScan
+        The scan that all further stages start from.
+
+    Examples
+    --------
+    >>> from qsmcmb.model import Grid
+    >>> ones = np.ones((1, 8, 8, 8), np.float32)
+    >>> scan = GreScan(0 * ones, ones, te_s=(0.02,), b0_tesla=3.0, grid=Grid.isotropic((8, 8, 8), 1.0))
+    >>> prepare_scan(scan, make_config(), Clock(scan.name)).warnings
+    ()
+    """
     chosen = config["prepare"].options
     with clock.stage("prepare"):
-        found = prepare_phase(scan.phase_rad, scan.magnitude, te_s=scan.te_s, **chosen)
-    return replace(scan, phase_rad=found.phase_rad, warnings=(*scan.warnings, *found.warnings))
+        found = prepare_phase(
+            scan.phase_rad, scan.magnitude, te_s=scan.te_s, b0_tesla=scan.b0_tesla,
+            decay_known=scan.decay_known, **chosen,
+        )  # fmt: skip
+    return replace(
+        scan, phase_rad=found.phase_rad, magnitude=found.magnitude, decay_known=found.decay_known,
+        warnings=(*scan.warnings, *found.warnings),
+    )  # fmt: skip
 
 
 def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
@@ -296,6 +330,7 @@ def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
             check_mask(mask, scan.grid)
             check_given_mask(mask, scan)
         brain = mask
+        check_finite(brain, scan)
     with clock.stage("unwrap"):
         clean = remove_phase_offset(
             scan.phase_rad, scan.magnitude, brain, scan.grid, te_s=scan.te_s,
@@ -323,7 +358,7 @@ def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
 
 def _map_decay(job: _Job, brain: BoolArray) -> FloatArray | None:
     with job.clock.stage("r2star"):
-        if job.scan.n_echoes < 2:
+        if job.scan.n_echoes < 2 or not job.scan.decay_known:
             return None
         chosen = job.config["r2star"]
         return map_r2star(

@@ -46,7 +46,7 @@ def same_phase(a: FloatArray, b: FloatArray, weight: FloatArray) -> bool:
 
 def test_sound_phase_is_handed_on_without_a_word(rng: np.random.Generator) -> None:
     phase, magnitude = scan(rng)
-    found = prepare_phase(phase, magnitude, te_s=TE_S, slice_flips="correct", bipolar="correct")
+    found = prepare_phase(phase, magnitude, te_s=TE_S, b0_tesla=3.0, slice_flips="correct", bipolar="correct")
     assert found.warnings == ()
     assert found.phase_rad is phase
 
@@ -59,17 +59,17 @@ def test_alternating_slices_are_found_along_any_axis(axis: int, odd: bool, rng: 
     flipped = phase.copy()
     lines = np.moveaxis(flipped, axis + 1, 0)
     lines[1::2] = wrap(lines[1::2] + np.pi)
-    told = prepare_phase(flipped, magnitude, te_s=TE_S)
+    told = prepare_phase(flipped, magnitude, te_s=TE_S, b0_tesla=3.0)
     assert len(told.warnings) == 1
     assert f"along {'xyz'[axis]}" in told.warnings[0]
     assert "not corrected" in told.warnings[0]
     np.testing.assert_array_equal(told.phase_rad, flipped)
-    mended = prepare_phase(flipped, magnitude, te_s=TE_S, slice_flips="correct")
+    mended = prepare_phase(flipped, magnitude, te_s=TE_S, b0_tesla=3.0, slice_flips="correct")
     assert "; corrected" in mended.warnings[0]
     assert same_phase(mended.phase_rad, phase, magnitude)
-    again = prepare_phase(mended.phase_rad, magnitude, te_s=TE_S)
+    again = prepare_phase(mended.phase_rad, magnitude, te_s=TE_S, b0_tesla=3.0)
     assert again.warnings == ()
-    assert prepare_phase(flipped, magnitude, te_s=TE_S, slice_flips="ignore").warnings == ()
+    assert prepare_phase(flipped, magnitude, te_s=TE_S, b0_tesla=3.0, slice_flips="ignore").warnings == ()
 
 
 @pytest.mark.parametrize("axis", [0, 2])
@@ -78,12 +78,12 @@ def test_bipolar_readout_is_found_and_levelled(axis: int, rng: np.random.Generat
     ramp = (0.6 + 0.09 * np.arange(SHAPE[axis])).reshape([-1 if a == axis else 1 for a in range(3)])
     bipolar = phase.copy()
     bipolar[1::2] = wrap(bipolar[1::2] + ramp)
-    told = prepare_phase(bipolar, magnitude, te_s=TE_S)
+    told = prepare_phase(bipolar, magnitude, te_s=TE_S, b0_tesla=3.0)
     assert len(told.warnings) == 1
     assert f"along {'xyz'[axis]}" in told.warnings[0]
     np.testing.assert_array_equal(told.phase_rad, bipolar)
-    mended = prepare_phase(bipolar, magnitude, te_s=TE_S, bipolar="correct").phase_rad
-    assert prepare_phase(mended, magnitude, te_s=TE_S).warnings == ()
+    mended = prepare_phase(bipolar, magnitude, te_s=TE_S, b0_tesla=3.0, bipolar="correct").phase_rad
+    assert prepare_phase(mended, magnitude, te_s=TE_S, b0_tesla=3.0).warnings == ()
     left = wrap(mended[1:] - mended[:-1] - (phase[1:] - phase[:-1]))
     assert np.abs(left[:, magnitude.min(axis=0) > 0.5]).max() < 0.1
 
@@ -95,7 +95,7 @@ def test_bipolar_is_not_judged_where_nothing_can_tell(
     phase, magnitude = scan(rng)
     phase[1] = wrap(phase[1] + 1.0)
     n = len(te_s)
-    assert prepare_phase(phase[:n], magnitude[:n], te_s=te_s).warnings == ()
+    assert prepare_phase(phase[:n], magnitude[:n], te_s=te_s, b0_tesla=3.0).warnings == ()
 
 
 EVEN_TE_S = (0.004, 0.008, 0.012)
@@ -224,7 +224,7 @@ def test_iron_tells_an_inverted_sign(rng: np.random.Generator) -> None:
 def test_choices_are_checked() -> None:
     phase = np.zeros((1, 8, 8, 8), np.float32)
     with pytest.raises(InvalidInputError, match="bipolar"):
-        prepare_phase(phase, phase + 1, te_s=(0.01,), bipolar="maybe")
+        prepare_phase(phase, phase + 1, te_s=(0.01,), b0_tesla=3.0, bipolar="maybe")
     with pytest.raises(ConfigError, match="slice_flips"):
         make_config({"prepare": {"flips": "correct"}})
     assert 'slice_flips = "warn"' in make_config().to_toml()
@@ -234,4 +234,7 @@ def test_choices_are_checked() -> None:
 @pytest.mark.parametrize("session", ["15T", "7T"])
 def test_heads_have_none_of_these_faults(session: str, shared_data: Path) -> None:
     loaded = qc.load_scan(shared_data / "heads", participant="dev01", session=session)
-    assert prepare_phase(loaded.phase_rad, loaded.magnitude, te_s=loaded.te_s).warnings == ()
+    assert (
+        prepare_phase(loaded.phase_rad, loaded.magnitude, te_s=loaded.te_s, b0_tesla=loaded.b0_tesla).warnings
+        == ()
+    )

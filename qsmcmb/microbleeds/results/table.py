@@ -138,6 +138,8 @@ class MicrobleedTable:
     """Label image of the visible lesions on the scan's grid; None where there is none."""
     provenance: Provenance = field(default_factory=Provenance)
     """Inputs, methods and versions behind the numbers."""
+    warnings: tuple[str, ...] = ()
+    """What the user must know of the scan and its reading."""
 
     def __len__(self) -> int:
         """Return the number of candidates."""

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from qsmcmb.core.dipole import forward_field
-from qsmcmb.errors import ConfigError
+from qsmcmb.errors import ConfigError, InvalidInputError
 from qsmcmb.model import Grid
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
@@ -117,6 +117,58 @@ def test_options_from_everywhere_the_last_winning(case, tmp_path, scripts, monke
     assert a == c != b
     with pytest.raises(ConfigError, match="its options are: threshold"):
         stage.main([*call, str(tmp_path / "d"), "--set", "tresh=1"])
+
+
+def with_params(source, **fields):
+    """Give a folder of artifacts a params.json of its own."""
+    about = json.loads((source / "params.json").read_text()) | fields
+    (source / "params.json").unlink()
+    (source / "params.json").write_text(json.dumps({k: v for k, v in about.items() if v is not None}))
+
+
+def test_direction_and_voxel_size_are_those_of_params(case, tmp_path, scripts, capsys):
+    folder, _ = case
+    source = mounted(folder, tmp_path, ("localfield", "mask"))
+    call = ["dipole", "--set", "method=tkd", "--input", str(source), "--output"]
+    stage = scripts[0]
+
+    def run(name, **fields):
+        with_params(source, **fields)
+        stage.main([*call, str(tmp_path / name)])
+        return (tmp_path / name / "chimap.nii.gz").read_bytes(), capsys.readouterr().err
+
+    plain, said = run("plain")
+    assert said == ""
+    longer, said = run("longer", B0_dir=[0, 0, 2.5])
+    assert longer == plain
+    assert "WARNING B0_dir [0, 0, 2.5] has the length 2.5" in said
+    other, said = run("other", B0_dir=[0, 0, 1], voxel_size=[1.0, 1.0, 3.0])
+    assert other != plain
+    assert "voxel_size [1.0, 1.0, 3.0] mm is used; the header of localfield.nii.gz states 1, 1, 1 mm" in said
+    assert run("without", voxel_size=None) == (plain, "")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("B0_dir", [0, 0, 0]), ("B0_dir", [0, 1]), ("B0_dir", None), ("voxel_size", [1, 1, -1]), ("voxel_size", "1 mm"),
+     ("TE", None), ("B0", "three")],
+)  # fmt: skip
+def test_params_that_are_none_are_named(case, tmp_path, scripts, field, value):
+    source = mounted(case[0], tmp_path, ())
+    with_params(source, **{field: value})
+    with pytest.raises(InvalidInputError, match=rf"PARAMS .*{field}"):
+        scripts[0].read_params(source / "params.json")
+
+
+def test_an_error_of_the_input_is_no_traceback(case, tmp_path):
+    source = mounted(case[0], tmp_path, ("localfield", "mask"))
+    with_params(source, B0_dir=[0, 0, 0])
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS / "stage.py"), "dipole", "--input", str(source), "--output", str(tmp_path / "o")],
+        env={**os.environ, "PYTHONPATH": str(SCRIPTS.parents[2])}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 65
+    assert done.stderr.startswith("ERROR PARAMS")
 
 
 def test_parameters_are_the_methods_options(tmp_path, scripts):

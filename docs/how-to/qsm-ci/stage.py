@@ -11,21 +11,24 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from qsmcmb.background_removal.head import LocalField
 from qsmcmb.dipole_inversion.head import starting_point
 from qsmcmb.dipole_inversion.noise import noise_level
-from qsmcmb.errors import ConfigError
+from qsmcmb.errors import ConfigError, InvalidInputError, QsmcmbError
 from qsmcmb.field_mapping.field_map import noise_from_magnitude
 from qsmcmb.io.masks import load_mask
+from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.plain import load_stack
 from qsmcmb.masking.brain import mask_brain
-from qsmcmb.model import GreScan
+from qsmcmb.model import GreScan, Grid
 from qsmcmb.pipeline.config import Config, make_config, parse_set
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
 from qsmcmb.pipeline.subject import map_scan_field
@@ -91,18 +94,80 @@ def tables_of(stage: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]
     return tables
 
 
+class Params(NamedTuple):
+    """Scan as params.json states it: echo times (s), field strength (T), direction of B0, voxel size (mm)."""
+
+    te_s: tuple[float, ...]
+    b0_tesla: float
+    b0_dir: tuple[float, float, float]
+    voxel_size_mm: tuple[float, ...] | None
+
+
+def read_params(path: Path) -> Params:
+    """Return what params.json states; a B0_dir of another length than 1 is scaled, which is said."""
+    about = read_sidecar(path) if path.is_file() else {}
+    te_s, (b0,) = _numbers(about, "TE", path), _numbers(about, "B0", path, 1)
+    direction = np.array(_numbers(about, "B0_dir", path, 3))
+    norm = float(np.linalg.norm(direction))
+    if not norm > 0:
+        raise _wrong(path, "B0_dir", about["B0_dir"], "a direction in voxel axes, such as [0, 0, 1]")
+    if abs(norm - 1) > 1e-3:
+        say(f"B0_dir {about['B0_dir']} has the length {norm:.4g}; its direction is used")
+    bx, by, bz = (float(b) for b in direction / norm)
+    size = _numbers(about, "voxel_size", path, 3) if "voxel_size" in about else None
+    if not min((*te_s, b0, *(size or ()))) > 0:
+        raise _wrong(path, "TE, B0, voxel_size", [te_s, b0, size], "numbers above 0")
+    return Params(te_s, b0, (bx, by, bz), size)
+
+
+def _numbers(about: dict[str, Any], key: str, path: Path, count: int | None = None) -> tuple[float, ...]:
+    """Return the finite numbers of a key."""
+    try:
+        values = tuple(float(v) for v in np.atleast_1d(np.asarray(about[key], float)))
+    except (KeyError, TypeError, ValueError):
+        values = ()
+    if not values or not np.all(np.isfinite(values)) or (count is not None and len(values) != count):
+        raise _wrong(path, key, about.get(key, "nothing"), f"{count or 'one or more'} finite numbers")
+    return values
+
+
+def _wrong(path: Path, key: str, found: object, expected: str) -> InvalidInputError:
+    """Return the error of a key of params.json."""
+    return InvalidInputError(
+        "PARAMS", path, field=key, found=found, expected=expected, fix="correct params.json"
+    )
+
+
+def with_voxel_size(grid: Grid, size_mm: tuple[float, ...] | None, name: str) -> Grid:
+    """Return the grid with the voxel size of params.json, which wins over a header that states another.
+
+    The affine stays: results lie on their inputs.
+    """
+    if size_mm is None or np.allclose(size_mm, grid.voxel_size_mm, rtol=1e-3):
+        return grid
+    header = ", ".join(f"{v:.4g}" for v in grid.voxel_size_mm)
+    say(f"voxel_size {list(size_mm)} mm is used; the header of {name}.nii.gz states {header} mm")
+    x, y, z = size_mm
+    return replace(grid, voxel_size_mm=(x, y, z))
+
+
+def say(message: str) -> None:
+    """Print a message beside the results."""
+    print(f"WARNING {message}", file=sys.stderr)
+
+
 class Job:
     """Artifacts of a folder, and the stages on them."""
 
     def __init__(self, stage: str, folder: Path, config: Config) -> None:
         self.stage, self.folder, self.config = stage, folder, config
-        about = json.loads((folder / "params.json").read_text())
-        self.te_s = tuple(float(t) for t in np.atleast_1d(about["TE"]))
-        self.b0_tesla = float(about["B0"])
-        bx, by, bz = about["B0_dir"]
-        self.b0_dir = (float(bx), float(by), float(bz))
-        first = next(n for n in ("totalfield", "localfield", "magnitude") if self._has(n))
-        _, self.grid = load_stack([self._path(first)], signal=False, b0_dir=self.b0_dir)
+        about = read_params(folder / "params.json")
+        self.te_s, self.b0_tesla, self.b0_dir = about.te_s, about.b0_tesla, about.b0_dir
+        first = next((n for n in ("totalfield", "localfield", "magnitude") if self._has(n)), None)
+        if first is None:
+            raise ConfigError(f"{folder} holds no totalfield, localfield or magnitude; {stage} needs one")
+        _, grid = load_stack([self._path(first)], signal=False, b0_dir=self.b0_dir)
+        self.grid = with_voxel_size(grid, about.voxel_size_mm, first)
 
     def run(self) -> Any:
         """Return what the stage produces."""
@@ -114,11 +179,11 @@ class Job:
 
     def brain(self) -> Any:
         """Return the mask of the brain."""
-        magnitude, grid = load_stack([self._path("magnitude")], b0_dir=self.b0_dir)
+        magnitude, _ = load_stack([self._path("magnitude")], b0_dir=self.b0_dir)
         phase = load_stack([self._path("phase")])[0] if self._has("phase") else np.zeros_like(magnitude)
         chosen = self.config["mask"]
         method = "magnitude" if not self._has("phase") and chosen.method == "combined" else chosen.method
-        return mask_brain(magnitude, phase, grid, method=method, options=chosen.options)
+        return mask_brain(magnitude, phase, self.grid, method=method, options=chosen.options)
 
     def total_field(self) -> Any:
         """Return the total field, ppm."""
@@ -170,8 +235,8 @@ class Job:
 
     def _scan(self) -> Any:
         if self._has("phase"):
-            phase, grid = load_stack([self._path("phase")], radians=True, b0_dir=self.b0_dir)
-            return GreScan(phase, self._magnitude(), self.te_s, self.b0_tesla, grid)
+            phase, _ = load_stack([self._path("phase")], radians=True, b0_dir=self.b0_dir)
+            return GreScan(phase, self._magnitude(), self.te_s, self.b0_tesla, self.grid)
         return _FieldScan(self)
 
     def _has(self, name: str) -> bool:
@@ -191,4 +256,8 @@ class _FieldScan:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except QsmcmbError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)

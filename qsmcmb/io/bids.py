@@ -19,6 +19,7 @@ from qsmcmb.io.field_strength import FieldStrength, find_field_strength
 from qsmcmb.io.input_options import InputOptions
 from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.nifti import Volume, read_volume
+from qsmcmb.io.phase_scaling import sign_notes
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.model import GreScan
 
@@ -131,7 +132,8 @@ def _load(files: SessionFiles, stated: InputOptions, notes: Sequence[str]) -> Gr
     times = _echo_times(echoes, metas)
     te_s = [t.te_s for t in times]
     order = sorted(range(len(te_s)), key=lambda i: te_s[i])
-    warnings = [*notes, *(t.note for t in times if t.note)]
+    makers = [meta.get("Manufacturer") for parts in metas for meta in parts.values()]
+    warnings = [*notes, *(t.note for t in times if t.note), *sign_notes(makers, stated)]
     if order != list(range(len(te_s))):
         warnings.append("echo numbers and echo times disagree; sorted by echo time")
     echoes, metas, te_s = [echoes[i] for i in order], [metas[i] for i in order], [te_s[i] for i in order]
@@ -215,12 +217,28 @@ def _by_echo(files: SessionFiles) -> list[dict[str, Image]]:
                 echoes.append({p: parts[p] for p in pair})
                 break
         else:
-            image = next(iter(parts.values()))
-            raise MissingMetadataError(
-                "PART", image.path, field="part", found=", ".join(sorted(parts)),
-                expected="mag and phase, or real and imag, for each echo", fix="add the missing image",
-            )  # fmt: skip
+            raise _without_partner(table)
     return echoes
+
+
+def _without_partner(table: Mapping[tuple[int, str], Image]) -> MissingMetadataError:
+    """Return the error for echoes that have one of their two images, with all of these echoes."""
+    partners = {"phase": "mag", "mag": "phase", "real": "imag", "imag": "real"}
+    lacking: dict[str, list[int]] = {}
+    for number, part in sorted(table):
+        if (number, partners[part]) not in table:
+            lacking.setdefault(partners[part], []).append(number)
+    found = "; ".join(f"no {part} for echo {', '.join(map(str, n))}" for part, n in lacking.items())
+    is_shared = "mag" in lacking and len(table) > 1
+    more = (
+        "; where the scanner wrote one magnitude for all echoes, `qsmcmb recon` takes it: --phase FILE... --mag FILE"
+        if is_shared else ""
+    )  # fmt: skip
+    first = next(image for (n, part), image in sorted(table.items()) if n in lacking.get(partners[part], []))
+    return MissingMetadataError(
+        "PART", first.path, field="part", found=found, expected="mag and phase, or real and imag, for each echo",
+        fix=f"add the missing images, of the same entities but part{more}",
+    )  # fmt: skip
 
 
 def _echo_times(

@@ -74,6 +74,8 @@ PHASE_RANGES = (
     _integers("16 bits, -32768 to 32767", -32768, 32767),
 )
 """Ranges of stored phase that are recognised, each by its own ends."""
+OTHER_SIGN = "ge"
+"""Beginning of the name of the maker whose scanners often write phase of the other sign, in small letters."""
 MIN_FILLED_FRACTION = 0.97
 """Least fraction of a range that stored values must fill to be taken as phase in it: wrapped phase of a head fills all
 of it, and less is not evidence.
@@ -154,6 +156,16 @@ def phase_scale(data: PhaseData, *, units: object, options: InputOptions, strict
     ):
         return Scale(1.0, 0.0, "radians, unwrapped already: whole turns are taken off again")
     raise _not_stated(data, units, low, high)
+
+
+def sign_notes(makers: Sequence[object], options: InputOptions) -> list[str]:
+    """Return what the user must know of the sign of phase, where the maker has the other one and nothing is stated."""
+    if options.phase_sign is not None or not any(str(m).lower().startswith(OTHER_SIGN) for m in makers):
+        return []
+    return [
+        "Manufacturer GE: its phase often falls where the field is higher. If veins and iron come out diamagnetic, "
+        "pass --phase-sign -1; --phase-sign 1 states that the phase is as it should be"
+    ]
 
 
 def to_radians(values: FloatArray, scale: Scale, sign: int) -> FloatArray:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.field_mapping.phase_sign import sign_looks_inverted
+from qsmcmb.lesion import Microbleed
 from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.unwrapping.singularities import find_singularities
 
-__all__ = ["check_finite", "check_given_mask", "find_field_faults", "find_map_faults"]
+__all__ = ["check_finite", "check_given_mask", "find_field_faults", "find_lesion_faults", "find_map_faults"]
 
 MAX_BRAIN_LITRES = 2.1
 """Volume, L, of the largest brains: a larger mask has scalp or neck in it."""
@@ -24,6 +27,8 @@ MIN_BRIGHTNESS = 0.5
 """Least ratio of the median magnitude inside a mask to that outside: a brain is the brighter one."""
 MAX_NOT_FINITE = 0.01
 """Largest fraction of a mask that may be not finite in a file: a few voxels are left out, holes are a fault."""
+MIN_READER_LESIONS = 2
+"""Lesions of known kind from which on their signs say something of the phase: one may be named wrongly."""
 ECHO_WARNINGS = {
     1: ("one echo: R2* is n/a, the receive phase is not removed",),
     2: ("two echoes: R2* and field SD have no residual to check them",),
@@ -96,9 +101,47 @@ def find_map_faults(
     """
     if r2star_hz is None or not sign_looks_inverted(chi_ppm, r2star_hz, mask, scan.grid):
         return ()
-    return (
-        "where R2* is highest the tissue is diamagnetic: the phase sign may be inverted (--phase-sign -1)",
-    )
+    return (f"where R2* is highest the tissue is diamagnetic: {_other_sign(scan)}",)
+
+
+def find_lesion_faults(lesions: Sequence[Microbleed], scan: GreScan) -> tuple[str, ...]:
+    """Return warnings about the sign of the lesions that a reader has named.
+
+    Parameters
+    ----------
+    lesions : sequence of Microbleed
+        Rows of the lesion table.
+    scan : GreScan
+        The scan.
+
+    Returns
+    -------
+    tuple of str
+        Messages to the user.
+
+    Examples
+    --------
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> ones = np.ones((1, *grid.shape), np.float32)
+    >>> find_lesion_faults((), GreScan(0 * ones, ones, te_s=(0.02,), b0_tesla=3.0, grid=grid))
+    ()
+    """
+    expected = {"microbleed": 1, "calcification": -1}
+    agree = [
+        expected[m.kind] * m.total_chi_ppm_mm3.value > 0
+        for m in lesions
+        if m.source == "reader" and m.kind in expected and m.total_chi_ppm_mm3 and m.certainty == "definite"
+    ]
+    if len(agree) < MIN_READER_LESIONS or 2 * sum(agree) >= len(agree):
+        return ()
+    n_wrong = len(agree) - sum(agree)
+    return (f"{n_wrong} of {len(agree)} lesions have the sign opposite to their kind: {_other_sign(scan)}",)
+
+
+def _other_sign(scan: GreScan) -> str:
+    sign = -int(scan.read_as.get("PhaseSign", 1))
+    return f"the phase sign may be inverted (--phase-sign {sign})"
 
 
 def check_given_mask(brain: BoolArray, scan: GreScan) -> None:

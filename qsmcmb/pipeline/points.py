@@ -16,6 +16,7 @@ from qsmcmb.microbleeds.results.measurement import FittedLesion
 from qsmcmb.microbleeds.results.table import MicrobleedTable
 from qsmcmb.microbleeds.signal.patch import ScanFields
 from qsmcmb.model import GreScan
+from qsmcmb.pipeline.checks import find_lesion_faults
 from qsmcmb.pipeline.clock import Clock
 from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.lesions import describe_lesions
@@ -141,5 +142,5 @@ def measure_points(
     with clock.stage("quantify"):
         measured = measure_lesions(scan, Targets.of_readers(points, kinds), fields, acquisition)
     lesions = describe_lesions(measured, scan, phase.mask)
-    warnings = (*scan.warnings, *phase.warnings)
+    warnings = (*scan.warnings, *phase.warnings, *find_lesion_faults(lesions, scan))
     return MicrobleedTable(lesions, measured.labels, provenance, warnings), measured.fitted

@@ -23,7 +23,13 @@ from qsmcmb.microbleeds.results.explanation import explain_lesion
 from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.microbleeds.signal.patch import ScanFields
 from qsmcmb.model import GreScan, Provenance
-from qsmcmb.pipeline.checks import check_finite, check_given_mask, find_field_faults, find_map_faults
+from qsmcmb.pipeline.checks import (
+    check_finite,
+    check_given_mask,
+    find_field_faults,
+    find_lesion_faults,
+    find_map_faults,
+)
 from qsmcmb.pipeline.clock import Clock
 from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
@@ -204,7 +210,7 @@ def run_scan(
         lesions = describe_lesions(measured, scan, phase.mask, map_sums=sums, limit_ppm_mm3=limit_ppm_mm3)
         rows = zip(lesions, measured.fitted, sums, strict=True)
         explanations = tuple(explain_lesion(m, fitted, total).record for m, fitted, total in rows)
-    faults = find_map_faults(scan, chi_ppm, r2star_hz, inversion.mask)
+    faults = find_map_faults(scan, chi_ppm, r2star_hz, inversion.mask) + find_lesion_faults(lesions, scan)
     return ScanResult(
         scan=scan,
         mask=phase.mask,

@@ -290,6 +290,14 @@ def test_real_and_imaginary_parts_are_the_same_scan(bids: Path) -> None:
     assert np.abs(np.angle(np.exp(1j * (after.phase_rad - before.phase_rad)))).max() < 1e-5
 
 
+def test_all_echoes_without_magnitude_are_named(bids: Path) -> None:
+    for echo in (2, 3):
+        image(bids, echo=echo, part="mag").unlink()
+    with pytest.raises(InvalidInputError, match="no mag for echo 2, 3") as caught:
+        load_scan(bids, participant="01", session="1")
+    assert "qsmcmb recon" in caught.value.fix
+
+
 def test_a_phase_sign_of_zero_is_refused(bids: Path) -> None:
     with pytest.raises(InvalidInputError, match="PHASE-SIGN"):
         load_scan(bids, participant="01", session="1", phase_sign=0)

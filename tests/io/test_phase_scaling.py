@@ -17,8 +17,10 @@ from qsmcmb.errors import ConfigError, InvalidInputError
 from qsmcmb.io.bids_writer import write_raw_dataset, write_raw_scan
 from qsmcmb.io.input_options import InputOptions, make_input_options
 from qsmcmb.io.nifti import Volume
-from qsmcmb.io.phase_scaling import TWO_PI, PhaseData, phase_scale, to_radians
-from qsmcmb.model import GreScan, Grid
+from qsmcmb.io.phase_scaling import TWO_PI, PhaseData, phase_scale, sign_notes, to_radians
+from qsmcmb.lesion import Microbleed
+from qsmcmb.model import Estimate, GreScan, Grid
+from qsmcmb.pipeline.checks import find_lesion_faults
 from qsmcmb.pipeline.config import make_config
 from qsmcmb.typing import AnyArray, FloatArray
 
@@ -154,6 +156,32 @@ def test_values_that_fill_no_known_range_need_a_statement() -> None:
 def test_the_sign_turns_the_phase() -> None:
     phase, _ = read(stored_as(lambda w: w), "rad", phase_sign=-1)
     assert difference(-phase) < 2e-6
+
+
+@pytest.mark.parametrize("maker", ["GE", "GE MEDICAL SYSTEMS", "General Electric"])
+def test_a_maker_of_the_other_sign_is_named_until_the_sign_is_stated(maker: str) -> None:
+    assert "--phase-sign -1" in sign_notes([None, maker], InputOptions())[0]
+    assert sign_notes([maker], InputOptions(phase_sign=1)) == []
+    assert sign_notes(["Siemens", None], InputOptions()) == []
+
+
+def lesion(value: float, kind: str = "microbleed") -> Microbleed:
+    total = Estimate(value, 0.1, "ppm mm3")
+    return Microbleed(
+        1, (0.0, 0.0, 0.0), kind=kind, certainty="definite", total_chi_ppm_mm3=total, source="reader"
+    )
+
+
+@pytest.mark.parametrize(("stated", "cure"), [(1, "--phase-sign -1"), (-1, "--phase-sign 1")])
+def test_lesions_of_the_opposite_sign_to_their_kind_are_said(stated: int, cure: str) -> None:
+    grid = Grid.isotropic((8, 8, 8), 1.0)
+    ones = np.ones((1, *grid.shape), np.float32)
+    scan = GreScan(0 * ones, ones, te_s=(0.02,), b0_tesla=3.0, grid=grid, read_as={"PhaseSign": stated})
+    wrong = [lesion(-4.0), lesion(-2.0), lesion(3.0, "calcification"), lesion(1.0)]
+    assert "3 of 4 lesions" in find_lesion_faults(wrong, scan)[0]
+    assert cure in find_lesion_faults(wrong, scan)[0]
+    assert find_lesion_faults([lesion(4.0), lesion(2.0), lesion(-3.0)], scan) == ()
+    assert find_lesion_faults([lesion(-4.0)], scan) == ()
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,62 @@
 
 from __future__ import annotations
 
-__all__ = ("LESION_COLUMNS", "Column", "LocatedSource", "Microbleed")
+__all__ = ("KINDS", "LESION_COLUMNS", "Column", "LocatedSource", "Microbleed", "read_kind")
 
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple, Protocol
 
+from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Estimate
 from qsmcmb.units import PPM_MM3
+
+KINDS = ("microbleed", "calcification", "vein", "iron", "artefact", "other")
+"""Kinds that a candidate may have."""
+KIND_SYNONYMS = {
+    "microbleed": (
+        "cmb", "cmbs", "mb", "microbleeds", "cerebralmicrobleed", "cerebralmicrobleeds", "microhaemorrhage",
+        "microhemorrhage", "microhaemorrhages", "microhemorrhages",
+    ),
+    "calcification": ("calcifications", "calcium"),
+    "vein": ("veins",),
+    "artefact": ("artifact", "artefacts", "artifacts"),
+}  # fmt: skip
+"""Other words that readers write for a kind, in small letters without signs."""
+
+
+def read_kind(word: str, where: object) -> str:
+    """Return the kind that a reader's word means.
+
+    Parameters
+    ----------
+    word : str
+        Kind, or another word for it; capitals and signs don't count.
+    where : object
+        Where it stands, for messages.
+
+    Returns
+    -------
+    str
+        One of `KINDS`.
+
+    Raises
+    ------
+    InvalidInputError
+        POINTS for any other word.
+
+    Examples
+    --------
+    >>> read_kind("CMB", "a.tsv"), read_kind("micro-bleed", "a.tsv")
+    ('microbleed', 'microbleed')
+    """
+    plain = "".join(c for c in word.lower() if c.isalnum())
+    for kind in KINDS:
+        if plain == kind or plain in KIND_SYNONYMS.get(kind, ()):
+            return kind
+    raise InvalidInputError(
+        "POINTS", where, field="kind", found=repr(word), expected=f"one of {', '.join(KINDS)}, or n/a",
+        fix="correct the kind, or write n/a",
+    )  # fmt: skip
 
 
 class LocatedSource(Protocol):
@@ -78,7 +127,7 @@ class Microbleed:
         default="microbleed",
         metadata=_column(
             "What the candidate is",
-            levels=("microbleed", "calcification", "vein", "iron", "artefact", "other"),
+            levels=KINDS,
         ),
     )
     certainty: str = field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -25,10 +25,6 @@ from qsmcmb.cli.arguments import (
 )  # fmt: skip
 from qsmcmb.cli.command import command
 
-if TYPE_CHECKING:
-    from qsmcmb.io.tables import Points as PointTable
-    from qsmcmb.model import Grid
-
 __all__: tuple[str, ...] = ()
 
 
@@ -46,7 +42,10 @@ def add(app: typer.Typer) -> None:
         out: Output,
         points: Points = None,
         labels: Annotated[
-            Path | None, typer.Option("--labels", metavar=FILE, help="Label image: one lesion per label.")
+            Path | None,
+            typer.Option(
+                "--labels", metavar=FILE, help="Label image: a number for each lesion, or 1 for all."
+            ),
         ] = None,
         mask: MaybeMask = None,
         phase_units: PhaseUnits = None,
@@ -68,9 +67,10 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.io.derivatives import Place, write_table
+        from qsmcmb.io.labels import read_lesion_labels
         from qsmcmb.io.masks import read_mask
         from qsmcmb.io.plain import load_files
-        from qsmcmb.io.tables import read_points
+        from qsmcmb.io.points import read_points
         from qsmcmb.microbleeds.results.table import column_sidecar
         from qsmcmb.pipeline.points import measure_points
         from qsmcmb.stages import POINT_STAGES
@@ -94,12 +94,12 @@ def add(app: typer.Typer) -> None:
             name=out.stem,
         )
         if labels is not None:
-            given = _centres(labels, scan.grid)
+            given = read_lesion_labels(labels, scan.grid)
         assert given is not None
         make_folder(out.parent)
         brain = read_mask(mask, scan.grid) if mask else None
-        if brain is not None:
-            scan = replace(scan, warnings=(*scan.warnings, *brain.notes))
+        notes = [note for read in (brain, given) if read for note in read.notes]
+        scan = replace(scan, warnings=(*scan.warnings, *notes))
         with progress(POINT_STAGES) as bar:
             table, details = measure_points(
                 scan,
@@ -147,16 +147,3 @@ def _command(phase: list[Path], magnitude: list[Path], options: dict[str, object
         if value is not None:
             words += [option, *(map(str, value) if isinstance(value, tuple) else [str(value)])]
     return shlex.join(words)
-
-
-def _centres(path: Path, grid: Grid) -> PointTable:
-    import numpy as np
-    from scipy import ndimage
-
-    from qsmcmb.io.masks import load_on_grid
-    from qsmcmb.io.tables import Points as PointTable
-
-    labels = load_on_grid(path, grid).astype(int)
-    numbers = [n for n in np.unique(labels) if n > 0]
-    centres = np.array(ndimage.center_of_mass(labels > 0, labels, numbers)).reshape(-1, 3)
-    return PointTable(grid.to_world(centres), (None,) * len(numbers))

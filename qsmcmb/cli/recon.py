@@ -59,7 +59,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.derivatives import Place
         from qsmcmb.io.masks import read_mask
         from qsmcmb.io.plain import load_files
-        from qsmcmb.io.tables import read_points
+        from qsmcmb.io.points import read_points
         from qsmcmb.pipeline.clock import Clock
         from qsmcmb.pipeline.config import read_config
         from qsmcmb.pipeline.outputs import write_scan
@@ -83,8 +83,8 @@ def add(app: typer.Typer) -> None:
             name=out.name,
         )
         brain = read_mask(mask, scan.grid) if mask else None
-        if brain is not None:
-            scan = replace(scan, warnings=(*scan.warnings, *brain.notes))
+        notes = [note for read in (brain, given) if read for note in read.notes]
+        scan = replace(scan, warnings=(*scan.warnings, *notes))
         make_folder(out)
         stages = config.scan_stages(detect=detect or given is None)
         with progress([*stages, "report"]) as bar:

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,14 +16,11 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import atomic_write
 from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.records import Software
-from qsmcmb.typing import FloatArray
 from qsmcmb.version import version
 
 __all__ = (
-    "Points",
     "generated_by",
     "read_filter",
-    "read_points",
     "read_tsv",
     "write_json",
     "write_tsv",
@@ -33,26 +30,6 @@ UNKNOWN = "n/a"
 """Cell of a table for a value that is not known, as BIDS wants it."""
 DIGITS = 6
 """Significant digits of numbers in tables and records: about what float32 holds."""
-
-
-class Points(NamedTuple):
-    """Points that a reader gives.
-
-    Parameters
-    ----------
-    points_mm : ndarray of shape (n, 3)
-        Scanner RAS+, mm.
-    kinds : tuple of str or None
-        Kind of each, e.g. ``microbleed``; None where not stated.
-
-    Examples
-    --------
-    >>> Points(np.zeros((1, 3)), ("microbleed",)).kinds
-    ('microbleed',)
-    """
-
-    points_mm: FloatArray
-    kinds: tuple[str | None, ...]
 
 
 def write_tsv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -131,6 +108,11 @@ def read_tsv(path: Path) -> list[dict[str, str | None]]:
     if not lines:
         raise InvalidInputError("TSV", path, field="file", found="no line", expected=expected, fix=fix)
     header, rows = lines[0], lines[1:]
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise InvalidInputError(
+            "TSV", path, field="columns", found=f"{twice!r} twice", expected=expected, fix=fix
+        )
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise InvalidInputError(
@@ -139,72 +121,6 @@ def read_tsv(path: Path) -> list[dict[str, str | None]]:
             )  # fmt: skip
     clean = [[None if c.strip() in ("", UNKNOWN) else c.strip() for c in row] for row in rows]
     return [dict(zip(header, row, strict=True)) for row in clean]
-
-
-def read_points(path: Path, *, participant: str | None = None, session: str | None = None) -> Points:
-    """Read points from a TSV with x_mm, y_mm, z_mm and, optionally, participant_id, session_id, kind.
-
-    Parameters
-    ----------
-    path : Path
-        The table.
-    participant : str, optional
-        Label of the scan without `sub-`; rows that name another one are left out.
-    session : str, optional
-        Label of the scan without `ses-`; rows that name another one are left out.
-
-    Returns
-    -------
-    Points
-        The scan's points, in the table's order.
-
-    Raises
-    ------
-    InvalidInputError
-        POINTS when a column is missing or a coordinate is not a finite number.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_tsv(Path(folder) / "a.tsv", [{"x_mm": 1.5, "y_mm": 2, "z_mm": 3}], ["x_mm", "y_mm", "z_mm"])
-    ...     read_points(Path(folder) / "a.tsv").points_mm.tolist()
-    [[1.5, 2.0, 3.0]]
-    """
-    rows = read_tsv(path)
-    missing = [c for c in ("x_mm", "y_mm", "z_mm") if not rows or c not in rows[0]]
-    if missing:
-        raise InvalidInputError(
-            "POINTS", path, field="columns", found=", ".join(rows[0]) if rows else "no row",
-            expected="x_mm, y_mm, z_mm in scanner RAS+ mm", fix=f"add {', '.join(missing)}",
-        )  # fmt: skip
-    mine = [r for r in rows if _same(r.get("participant_id"), participant, "sub-")]
-    mine = [r for r in mine if _same(r.get("session_id"), session, "ses-")]
-    points = np.array([[_number(path, r, c) for c in ("x_mm", "y_mm", "z_mm")] for r in mine])
-    return Points(points.reshape(-1, 3), tuple(r.get("kind") for r in mine))
-
-
-def _same(cell: str | None, label: str | None, prefix: str) -> bool:
-    """Say whether a row's cell allows a label."""
-    return cell is None or label is None or cell.removeprefix(prefix) == label
-
-
-def _number(path: Path, row: Mapping[str, str | None], column: str) -> float:
-    """Return a coordinate of a row."""
-    try:
-        value = float(row[column] or "")
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InvalidInputError(
-            "POINTS",
-            path,
-            field=column,
-            found=row[column],
-            expected="a number in mm",
-            fix="correct the table",
-        )
-    return value
 
 
 def generated_by(qsmcmb_version: str) -> list[Software]:

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from qsmcmb.core.workers import run_each
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.lesion import read_kind
 from qsmcmb.microbleeds.calibration.calibrate import Calibration, calibrate
 from qsmcmb.microbleeds.crosscheck.visible_void import dark_beyond_ball
 from qsmcmb.microbleeds.fit.adjacent_vein import fit_adjacent_vein
@@ -82,6 +83,11 @@ class Targets(NamedTuple):
         Targets
             The points without scores.
 
+        Raises
+        ------
+        InvalidInputError
+            POINTS for a word that is no kind.
+
         Examples
         --------
         >>> Targets.of_readers([[0.0, 1.0, 2.0]]).points_mm.shape
@@ -89,7 +95,8 @@ class Targets(NamedTuple):
         """
         points = np.asarray(points_mm, dtype=float).reshape(-1, 3) if np.size(points_mm) else np.zeros((0, 3))
         n = len(points)
-        return cls(points_mm=points, kinds=list(kinds or [None] * n), scores=[None] * n, n_reader_points=n)
+        named = [kind and read_kind(kind, "kinds") for kind in (kinds or [None] * n)]
+        return cls(points_mm=points, kinds=named, scores=[None] * n, n_reader_points=n)
 
 
 class MeasuredLesions(NamedTuple):

@@ -24,7 +24,7 @@ from qsmcmb.io.bids_index import SessionFiles, list_sessions
 from qsmcmb.io.derivatives import Place, raw_sources, write_dataset_description
 from qsmcmb.io.entities import agreement
 from qsmcmb.io.masks import read_mask
-from qsmcmb.io.tables import Points, read_points
+from qsmcmb.io.points import Points, check_points_known, read_point_list, read_points
 from qsmcmb.pipeline.config import Config
 from qsmcmb.pipeline.load import load_scan
 from qsmcmb.pipeline.outputs import write_scan
@@ -154,8 +154,19 @@ def plan_study(bids: Path, out: Path, options: StudyOptions) -> list[SessionFile
         bids, participants=options.participants, sessions=options.sessions, filters=options.filters
     )
     if options.points is not None:
-        read_points(options.points)
+        measured = {session.participant for session in found}
+        check_points_known(read_point_list(options.points), _labels(bids), measured)
     return found
+
+
+def _labels(bids: Path) -> list[tuple[str, str | None]]:
+    """Return participant and session of each folder of a data set, also of those without a scan that is read."""
+    labels: list[tuple[str, str | None]] = []
+    for subject in sorted(p for p in bids.glob("sub-*") if p.is_dir()):
+        label = subject.name.removeprefix("sub-")
+        sessions = sorted(p.name.removeprefix("ses-") for p in subject.glob("ses-*") if p.is_dir())
+        labels += [(label, session) for session in sessions] or [(label, None)]
+    return labels
 
 
 def run_study(
@@ -270,6 +281,7 @@ def _run_session(
         )
         scan = replace(scan, sources=raw_sources(scan.sources))
         points = _points_of(session, options)
+        scan = replace(scan, warnings=(*scan.warnings, *(points.notes if points else ())))
         mask = None
         if options.mask_root is not None:
             given = read_mask(_find_mask(options.mask_root, session), scan.grid)

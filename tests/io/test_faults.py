@@ -18,7 +18,7 @@ from qsmcmb.io.bids import acquisition_times, load_scan
 from qsmcmb.io.bids_index import list_sessions
 from qsmcmb.io.bids_writer import write_raw_dataset, write_raw_scan
 from qsmcmb.io.masks import load_mask
-from qsmcmb.io.tables import read_points
+from qsmcmb.io.points import read_points
 from qsmcmb.model import GreScan, Grid
 
 

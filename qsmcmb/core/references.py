@@ -24,6 +24,7 @@ __all__ = (
     "HARRIS_1978",
     "HOLLAND_1977",
     "KAMES_2018",
+    "KENNEDY_2001",
     "KRESSLER_2010",
     "LAMBERT_2022",
     "LANGKAMMER_2015",
@@ -235,6 +236,11 @@ KAMES_2018 = Reference(
     authors="Kames, C. and Wiggermann, V. and Rauscher, A.",
     title="Rapid two-step dipole inversion for susceptibility mapping with sparsity priors",
     journal="NeuroImage", year=2018, doi="10.1016/j.neuroimage.2017.11.018",
+)  # fmt: skip
+KENNEDY_2001 = Reference(
+    authors="Kennedy, M. C. and O'Hagan, A.",
+    title="Bayesian calibration of computer models",
+    journal="Journal of the Royal Statistical Society Series B", year=2001, doi="10.1111/1467-9868.00294",
 )  # fmt: skip
 KRESSLER_2010 = Reference(
     authors="Kressler, B. and de Rochefort, L. and Liu, T. and Spincemaille, P. and Jiang, Q. and Wang, Y.",

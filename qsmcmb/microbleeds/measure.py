@@ -23,6 +23,7 @@ from qsmcmb.lesion import read_kind
 from qsmcmb.microbleeds.calibration.calibrate import Calibration, calibrate
 from qsmcmb.microbleeds.crosscheck.visible_void import dark_beyond_ball
 from qsmcmb.microbleeds.fit.adjacent_vein import fit_adjacent_vein
+from qsmcmb.microbleeds.fit.free_source_fit import is_free
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
 from qsmcmb.microbleeds.fit.refinement import refine_with_tissue_prior
 from qsmcmb.microbleeds.fit.shape_selection import select_shape
@@ -223,9 +224,10 @@ def _fit_all(
             if state is not None:
                 neighbours = _neighbour_factor(i, np.flatnonzero(in_reach[i]), positions_mm, states)
                 # Neighbours change what a lesion's shape is: only a lone lesion's free source still holds.
-                free = calibration.free_fits.get(i) if neighbours is None else None
-                simple = neighbours is None and i in calibration.free_fits and free is None
-                fit = _refine(job, free or state, calibration.acquisition, neighbours, is_simple=simple)
+                known = calibration.fits_among_tissue.get(i) if neighbours is None else None
+                start = state if known is None else _start_from(state, known)
+                is_simple = known is not None and not is_free(known)
+                fit = _refine(job, start, calibration.acquisition, neighbours, is_simple=is_simple)
                 refined[i] = fit
                 # Later lesions of the group see this one as refined.
                 states[i] = fit.fit.state
@@ -239,6 +241,14 @@ def _fit_all(
     effort = [0.0 if state is None else state.core_residual() for state in states]
     run_each(fit_group, sorted(groups, key=lambda group: sum(effort[i] for i in group), reverse=True))
     return refined
+
+
+def _start_from(state: FitState, known: FitState) -> FitState:
+    """Return the fit to refine: the calibration's free source, or the initial fit where none was better.
+
+    Either has the models that the calibration has compared.
+    """
+    return known if is_free(known) else state.with_compared_models(known.compared_models)
 
 
 def _refine(

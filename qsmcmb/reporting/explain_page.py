@@ -19,6 +19,8 @@ from qsmcmb.microbleeds.results.explanation_records import (
     WindowRecord,
 )
 from qsmcmb.reporting.explain_figures import draw_estimators, draw_slices
+from qsmcmb.reporting.explain_interval import draw_interval, interval_words
+from qsmcmb.reporting.explain_source import draw_planes, model_rows, moments_words
 from qsmcmb.reporting.page import show, write_page
 
 __all__ = ["lines_of", "write_explanations"]
@@ -56,12 +58,17 @@ def write_explanations(folder: Path, explanations: Sequence[Explanation]) -> lis
     """
     make_folder(folder)
     pages = []
-    for record, slices in explanations:
+    for record, slices, planes in explanations:
         stem = f"lesion-{record['label']}"
         te_s = [r["te_s"] for r in record.get("per_echo", [])]
+        parts = record.get("sd_parts", [])
         page = write_page(
             folder / f"{stem}.html", "explain.html", title=f"Lesion {record['label']}", lines=lines_of(record),
             flags=record["flags"], command=record["command"],
+            planes=draw_planes(planes) if planes else None,
+            moments=moments_words(record["moments"]) if "moments" in record else [],
+            models=model_rows(record.get("compared_models", [])),
+            interval=draw_interval(parts) if parts else None, interval_words=interval_words(parts) if parts else "",
             slices=draw_slices(slices, te_s) if slices is not None else None,
             numbers=draw_estimators(record) if slices is not None else None,
         )  # fmt: skip

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qsmcmb.microbleeds.results.source_planes import source_planes
 from qsmcmb.model import Grid
-from qsmcmb.reporting import explain_figures, figures, validation_figures
+from qsmcmb.reporting import explain_figures, explain_interval, explain_source, figures, validation_figures
 from qsmcmb.reporting.figures import Panel, percentile_window, to_png
 
 Draw = Callable[..., Any]
@@ -225,3 +226,66 @@ def test_a_figure_becomes_png_of_its_own_size() -> None:
 
     content = base64.b64decode(to_png(Figure(figsize=(2.0, 1.5), dpi=80)))
     assert [int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")] == [160, 120]
+
+
+def test_planes_show_the_source_with_a_scale(drawn: Draw) -> None:
+    rows = np.array([[4.0, 0.4, 0.0, 0.0, 1.0], [-1.0, -0.6, 0.0, 0.0, 0.7]])
+    planes = source_planes(rows, (0.4, 0.0, 0.0), (0.9, 1.0, 2.0))
+    figure = drawn(explain_source, "draw_planes", planes)
+    for axis, plane in zip(figure.axes[:3], planes, strict=True):
+        np.testing.assert_allclose(shown(axis), plane.chi_ppm.T)
+        np.testing.assert_allclose(axis.images[0].get_extent(), plane.extent_mm)
+        # 0 is white: what is less than the tissue has the other colour.
+        low, high = axis.images[0].get_clim()
+        assert high == -low == max(float(np.abs(p.chi_ppm).max()) for p in planes)
+        centre, point, bar = axis.lines
+        assert (centre.get_xdata()[0], centre.get_ydata()[0]) == plane.centre_mm
+        assert (point.get_xdata()[0], point.get_ydata()[0]) == (0, 0)
+        assert np.ptp(bar.get_xdata()) == pytest.approx(1.0)
+        assert "1 mm" in [t.get_text() for t in axis.texts]
+        (voxel,) = axis.patches
+        assert (voxel.get_width(), voxel.get_height()) == plane.voxel_mm
+    assert figure.axes[3].get_ylabel() == "susceptibility (ppm)"
+
+
+def test_models_have_their_cost_above_the_best_of_their_comparison() -> None:
+    models: list[Any] = [
+        {"comparison": c, "shape": s, "n_bodies": n, "total_chi_ppm_mm3": 5.0, "cost": cost, "core_residual": 0.5,
+         "is_chosen": taken}
+        for c, s, n, cost, taken in (("shape", "ball", 1, 40.0, False), ("shape", "pair", 2, 25.5, True),
+                                     ("free source", "free", 1, 900.0, False), ("free source", "free", 4, None, True))
+    ]  # fmt: skip
+    rows = explain_source.model_rows(models)
+    assert [row[1] for row in rows] == ["ball", "pair", "free, 1 ball", "free, 4 balls"]
+    assert [row[3] for row in rows] == ["14.5", "0.0", "0.0", "n/a"]
+    assert [row[5] for row in rows] == ["", "yes", "", "yes"]
+
+
+def test_moments_in_words_say_both_signs_and_what_is_too_near() -> None:
+    moments: Any = {
+        "dipole": 5.0, "absolute": 11.0, "principal_lengths_mm": [4.0, 2.5, 2.0], "elongation": 2.0,
+        "long_axis": [0.0, 1.0, 0.0],
+        "remainder": [{"distance_mm": 3.0, "fraction": None}, {"distance_mm": 5.0, "fraction": 0.123}],
+    }  # fmt: skip
+    dipole, lengths, field = explain_source.moments_words(moments)
+    assert "both signs: 11 ppm mm3" in dipole
+    assert "elongation 2, along (0.00, 1.00, 0.00)" in lengths
+    assert "12.3 % at 5 mm" in field
+    assert "3 mm" not in field
+    moments["remainder"] = moments["remainder"][:1]
+    assert "no dipole's" in explain_source.moments_words(moments)[2]
+    moments["absolute"] = 5.0
+    assert "signs" not in explain_source.moments_words(moments)[0]
+
+
+def test_bars_of_the_sd_add_up(drawn: Draw) -> None:
+    sds = {"clutter": 0.4, "sandwich": 0.3, "centre": 0.01, "decay": 0.0}
+    parts: Any = [{"part": name, "sd": sd} for name, sd in sds.items()]
+    axis = drawn(explain_interval, "draw_interval", parts).axes[0]
+    *drawn_parts, others, total = [bar.get_width() for bar in axis.patches]
+    assert drawn_parts == [0.4, 0.3]
+    assert others == pytest.approx(0.01)
+    assert total == pytest.approx(np.sqrt(sum(v**2 for v in [*drawn_parts, others])))
+    labels = [t.get_text() for t in axis.get_yticklabels()]
+    assert labels[:2] == [explain_interval.PART_WORDS[n] for n in ("clutter", "sandwich")]
+    assert axis.get_xlabel() == "SD (ppm mm3)"

@@ -48,6 +48,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "ball": {},
     "spheroid": {"fit": {"shape": "spheroid"}},
     "pair": {"fit": {"shape": "pair"}},
+    "free": {"fit": {"shape": "free"}},
     "signal_retaining_core": {"fit": {"signal_retaining_core": True}},
     "tissue_prior": {"fit": {"tissue_prior": True}},
     "k_space_window": {"point_spread": {"k_space_windows": [{"edge": 0.8, "taper": 0.0, "height": 1.0}]}},
@@ -104,7 +105,7 @@ def test_every_part_of_the_fit_is_tried_here() -> None:
 @pytest.mark.parametrize("part", CHANGES)
 def test_paragraph_names_the_parts_of_the_fit_used_and_no_other(part: str) -> None:
     record = explanation(**CHANGES[part])
-    shape = part if part in ("ball", "spheroid", "pair") else "ball"
+    shape = part if part in ("ball", "spheroid", "pair", "free") else "ball"
     expected = {*ALWAYS, shape, part}
     unfitted = {"label": 2, "detection_limit": None}
     assert set(parts_used([unfitted, record])) == expected

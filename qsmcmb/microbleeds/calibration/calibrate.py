@@ -15,7 +15,6 @@ from qsmcmb.microbleeds.calibration.filter_taper import choose_filter_taper
 from qsmcmb.microbleeds.calibration.heterogeneity import tissue_heterogeneity
 from qsmcmb.microbleeds.calibration.psf_width import estimate_psf_width2
 from qsmcmb.microbleeds.calibration.slice_profile_choice import choose_slice_profile
-from qsmcmb.microbleeds.fit.free_source_fit import is_free
 from qsmcmb.microbleeds.fit.initial import initial_fit
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
@@ -34,8 +33,9 @@ class Calibration(NamedTuple):
     """Properties of the scan, calibrated."""
     states: list[FitState | None]
     """Initial fit of each lesion that holds for this acquisition; None where there is no patch."""
-    free_fits: dict[int, FitState | None]
-    """Fits of free sources that the calibration has made, by index of the lesion; None where none was better."""
+    fits_among_tissue: dict[int, FitState]
+    """Fits with the tissue's Gaussian process that the calibration has made, by index of the lesion: free sources where
+    these are better, else of the initial fit's shape, with the models that were compared."""
 
 
 def calibrate(
@@ -83,5 +83,5 @@ def calibrate(
     for k, i in enumerate(known):
         states[i] = fits[k]
     indices = list(known)
-    free_fits = {indices[k]: fit if is_free(fit) else None for k, fit in psf.fits.items()}
-    return Calibration(replace(acquisition, psf_width2=psf.width2), states, free_fits)
+    fits_among_tissue = {indices[k]: fit for k, fit in psf.fits.items()}
+    return Calibration(replace(acquisition, psf_width2=psf.width2), states, fits_among_tissue)

@@ -13,6 +13,7 @@ import numpy as np
 
 from qsmcmb.microbleeds.fit.field_fit import detrend_field, voxels_outside_void
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState, minimise
+from qsmcmb.microbleeds.fit.model_comparison import Comparison
 from qsmcmb.microbleeds.fit.vein import STRAIGHT_VEIN_MM, CylinderStart, Vein, candidate_lines, fit_cylinder
 from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.patch import Patch
@@ -57,13 +58,19 @@ def fit_adjacent_vein(state: FitState) -> tuple[FitState, Vein | None]:
     if not lines:
         return state, None
     lesion, vein = _fit_in_turn(state, patch, lines)
-    bic_difference = state.bic() - lesion.bic() - vein.bic_penalty()
+    bic_alone, bic_together = state.bic(), lesion.bic() + vein.bic_penalty()
+    bic_difference = bic_alone - bic_together
     change = lesion.parameters[LAYOUT.total_and_centre] - state.parameters[LAYOUT.total_and_centre]
     moved = np.linalg.norm(change[LAYOUT.centre]) > MAX_CENTRE_SHIFT_MM
     if bic_difference <= 0 or lesion.left_mask or moved:
         return state, None
     sd = float(np.hypot(state.model_selection_sd_ppm_mm3, VEIN_SD_FRACTION * change[LAYOUT.total]))
-    return lesion.with_model_selection_sd(sd), Vein.of(vein, bic_difference)
+    models = [
+        *state.compared_models,
+        state.as_compared(Comparison.ADJACENT_VEIN, is_chosen=False, cost=bic_alone),
+        lesion.as_compared(Comparison.ADJACENT_VEIN, is_chosen=True, cost=bic_together),
+    ]
+    return lesion.with_model_selection_sd(sd).with_compared_models(models), Vein.of(vein, bic_difference)
 
 
 def _paramagnetic_lines(state: FitState, patch: Patch) -> list[CylinderStart]:

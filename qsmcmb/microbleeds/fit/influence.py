@@ -40,8 +40,8 @@ class Influence(NamedTuple):
     """Change of M by a weighted error along the phase, ppm mm3 per SD, (echo and voxel,)."""
     variance: float
     """Variance of M that noise and the Gaussian process leave open, ppm2 mm6."""
-    shape_variance: float
-    """Variance of M by the priors of psf width, centre and shape, ppm2 mm6."""
+    prior_variances: FloatArray
+    """Variance of M by each prior, in the order of `priors.priors`, ppm2 mm6."""
 
 
 def influence_of(model: LesionModel, linear: LinearProblem) -> Influence:
@@ -71,14 +71,14 @@ def influence_of(model: LesionModel, linear: LinearProblem) -> Influence:
     doi:10.1080/01621459.1974.10482962.
     """
     row = inverse_row(model, linear.normal, LAYOUT.total)
-    shape = float(((linear.prior @ row[: model.n_source_parameters]) ** 2).sum())
+    by_prior = np.square(linear.prior @ row[: model.n_source_parameters])
     along_magnitude, along_phase = apply_jacobian(model, linear, row)
     # A difference of two variances may round below 0.
     return Influence(
         along_magnitude=along_magnitude,
         along_phase=along_phase,
-        variance=max(float(row[LAYOUT.total]) - shape, 0.0),
-        shape_variance=shape,
+        variance=max(float(row[LAYOUT.total] - by_prior.sum()), 0.0),
+        prior_variances=by_prior,
     )
 
 

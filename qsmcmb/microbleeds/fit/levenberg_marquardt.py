@@ -8,14 +8,15 @@ to their ranges after each step. A fit that has to undercut another one's cost i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
 from qsmcmb.microbleeds.fit.influence import Influence, influence_of, sandwich_sd_of
+from qsmcmb.microbleeds.fit.model_comparison import ComparedModel, Comparison
 from qsmcmb.microbleeds.fit.objective import (
     LinearProblem,
     Objective,
@@ -27,7 +28,8 @@ from qsmcmb.microbleeds.fit.objective import (
 )
 from qsmcmb.microbleeds.fit.priors import priors
 from qsmcmb.microbleeds.signal.model import LesionModel
-from qsmcmb.microbleeds.signal.source_shapes import LAYOUT, ROW_CENTRE, ROW_RADIUS, Source, SourceShape
+from qsmcmb.microbleeds.signal.source_moments import half_lengths_mm
+from qsmcmb.microbleeds.signal.source_shapes import LAYOUT, ROW_CENTRE, Source, SourceShape
 from qsmcmb.model import Estimate
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -36,7 +38,6 @@ __all__ = [
     "LARGE_BODY_RADIUS_MM",
     "RADII_MM",
     "TRIAL_STEPS",
-    "Candidate",
     "FitState",
     "minimise",
     "triple",
@@ -78,21 +79,6 @@ MIN_CORE_IN_MASK = 0.15
 outside the mask it is at most 0.04, of each ball of a real pair at the mask's edge 0.5 and more."""
 
 
-class Candidate(NamedTuple):
-    """Fit of one shape, of those that were compared."""
-
-    shape: str
-    """Name of the shape."""
-    n_bodies: int
-    """Number of its bodies."""
-    total_chi_ppm_mm3: float
-    """Total susceptibility, ppm mm3."""
-    cost: float
-    """Objective at its minimum, squared SDs."""
-    core_residual: float
-    """Core residual, SDs."""
-
-
 @dataclass
 class FitState:
     """State in which a fit has ended: the model, its parameters, and the objective there."""
@@ -107,8 +93,8 @@ class FitState:
     """Whether the last step changed nothing that matters."""
     model_selection_sd_ppm_mm3: float = 0.0
     """SD of the total susceptibility for the choice of the model, ppm mm3: what other fits, about as likely, give."""
-    candidates: tuple[Candidate, ...] = ()
-    """Shapes that were compared on the way to this one; empty where the first described the lesion."""
+    compared_models: tuple[ComparedModel, ...] = ()
+    """Models that were compared on the way to this one; empty where the first described the lesion."""
 
     def with_model_selection_sd(self, sd_ppm_mm3: float) -> FitState:
         """Return the same state with another model-selection SD; what has been computed of it stays.
@@ -127,20 +113,50 @@ class FitState:
         out.model_selection_sd_ppm_mm3 = sd_ppm_mm3
         return out
 
-    def as_candidate(self) -> Candidate:
-        """Return what this fit says, for a comparison.
+    def with_compared_models(self, models: Iterable[ComparedModel]) -> FitState:
+        """Return the same state with other compared models; what has been computed of it stays.
+
+        Parameters
+        ----------
+        models : iterable of ComparedModel
+            All models that were compared on the way to this fit.
 
         Returns
         -------
-        Candidate
+        FitState
+            The same fit; what is cached of it stays cached.
+        """
+        out = copy(self)
+        out.compared_models = tuple(models)
+        return out
+
+    def as_compared(
+        self, comparison: Comparison, *, is_chosen: bool, cost: float | None = None
+    ) -> ComparedModel:
+        """Return what this fit says, for the record of a comparison.
+
+        Parameters
+        ----------
+        comparison : Comparison
+            Comparison that it is part of.
+        is_chosen : bool
+            Whether it is taken.
+        cost : float, optional
+            What was compared, squared SDs; the objective by default.
+
+        Returns
+        -------
+        ComparedModel
             Shape, total susceptibility (ppm mm3), cost and core residual.
         """
-        return Candidate(
+        return ComparedModel(
+            comparison=comparison,
             shape=self.model.shape.name,
             n_bodies=len(self.rows),
             total_chi_ppm_mm3=float(self.parameters[LAYOUT.total]),
-            cost=self.objective.cost,
+            cost=self.objective.cost if cost is None else cost,
             core_residual=self.core_residual(),
+            is_chosen=is_chosen,
         )
 
     def without_cache(self) -> FitState:
@@ -181,7 +197,9 @@ class FitState:
         """Distance of the furthest point of any body from the centre, mm."""
         rows = self.rows
         return float(
-            (np.linalg.norm(rows[:, ROW_CENTRE] - self.source.centre_mm, axis=1) + rows[:, ROW_RADIUS]).max()
+            (
+                np.linalg.norm(rows[:, ROW_CENTRE] - self.source.centre_mm, axis=1) + half_lengths_mm(rows)
+            ).max()
         )
 
     @property

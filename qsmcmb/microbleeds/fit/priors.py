@@ -17,7 +17,12 @@ from qsmcmb.microbleeds.signal.source_shapes import BALL, LAYOUT, CoreDecay, Sou
 from qsmcmb.typing import FloatArray
 
 __all__ = [
+    "CENTRE_PRIORS",
+    "DCHI_PRIOR",
+    "DECAY_PRIOR",
     "LESION_PRIORS",
+    "N_COMMON_PRIORS",
+    "PSF_WIDTH_PRIOR",
     "SIGNAL_RETAINING_CORE",
     "dark_core",
     "expected_radius_mm",
@@ -33,8 +38,10 @@ SIGNAL_RETAINING_CORE = CoreDecay(3.0, 1.5)
 """R2* inside a lesion that retains its signal above the tissue's, 1/s, within a factor of 4.5: iron, a solution."""
 MIN_EXPECTED_TOTAL_PPM_MM3 = 0.2
 """Least total susceptibility, ppm mm3, for an expected radius: 0.36 mm, just above the smallest that a fit may have."""
+CENTRE_PRIORS, DCHI_PRIOR, PSF_WIDTH_PRIOR, DECAY_PRIOR = slice(0, 3), 3, 4, 5
+"""Entries of `priors` for centre, susceptibility difference, squared psf width and core decay."""
 N_COMMON_PRIORS = 6
-"""Number of priors that every shape has."""
+"""Number of priors that every shape has; those of the shape itself follow them."""
 LESION_PRIORS = (0, 1, 2, 3, 5)
 """Entries of `priors` that say whether it is a lesion at the point: the psf width (4) belongs to the scan."""
 

@@ -15,7 +15,6 @@ alternative describes the core, since its cost cannot choose well then.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +27,7 @@ from qsmcmb.microbleeds.fit.free_source_fit import (
     is_free,
 )
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState, minimise
+from qsmcmb.microbleeds.fit.model_comparison import ComparedModel, Comparison
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
 from qsmcmb.microbleeds.fit.priors import (
     LESION_PRIORS,
@@ -169,16 +169,10 @@ def refine_with_tissue_prior(
     start at the point and are compared near it: further out a sinus has more to say than the lesion.
     """
     found = fit_among_tissue(initial, acquisition)
-    if is_free(initial):
-        # Made by the calibration: its balls, and what else was compared, stay.
-        found = replace(
-            found,
-            candidates=initial.candidates,
-            model_selection_sd_ppm_mm3=initial.model_selection_sd_ppm_mm3,
-        )
-    elif not is_simple:
+    # A free source was made by the calibration: its balls, and what else was compared, stay.
+    if not (is_free(initial) or is_simple):
         found = describe_by_free_source(found)
-    if not is_free(found):
+    if is_free(initial) or not is_free(found):
         found = found.with_model_selection_sd(initial.model_selection_sd_ppm_mm3)
     if not _is_questionable(found):
         return found
@@ -187,12 +181,13 @@ def refine_with_tissue_prior(
     alternatives = [t for t in alternatives if _ends_near_point(t)] or alternatives
     alternatives, shape_sd = _with_large_pair(found, nearby, alternatives)
     choice = _choose(alternatives, shape_sd)
+    models = [*found.compared_models, *_compared_at_point(alternatives, choice.best)]
     if choice.best is nearby:
         # The same body as before: the fit to the wider ball holds.
         sd = float(np.hypot(found.model_selection_sd_ppm_mm3, choice.model_selection_sd_ppm_mm3))
-        return found.with_model_selection_sd(sd)
+        return found.with_model_selection_sd(sd).with_compared_models(models)
     sd = float(np.hypot(choice.model_selection_sd_ppm_mm3, _change_on_wider_patch(found, choice.best)))
-    return choice.best.with_model_selection_sd(sd)
+    return choice.best.with_model_selection_sd(sd).with_compared_models(models)
 
 
 def describe_by_free_source(found: FitState) -> FitState:
@@ -218,9 +213,12 @@ def describe_by_free_source(found: FitState) -> FitState:
     best = path[-1]
     model = best.model.on_patch(best.model.patch, best.source._replace(radius_mm=best.extent_mm))
     free = _minimise_with_gp_prior(model, model.parameters_with_fitted_tissue(best.parameters, slopes=True))
-    candidates = tuple(state.as_candidate() for state in (found, *path, free))
-    if free.objective.cost > found.objective.cost - MIN_BALL_COST_DROP or residual_ratio(free, found) > 1:
-        return replace(found, candidates=candidates)
+    is_better = free.objective.cost <= found.objective.cost - MIN_BALL_COST_DROP
+    chosen = free if is_better and residual_ratio(free, found) <= 1 else found
+    tried = [s.as_compared(Comparison.FREE_SOURCE, is_chosen=s is chosen) for s in (found, *path, free)]
+    models = [*found.compared_models, *tried]
+    if chosen is found:
+        return found.with_compared_models(models)
     # Where nothing describes the core its cost cannot choose well; errors of all echoes count as one elsewhere.
     cost_weight = 1 / len(model.patch.acquisition.te_s) if is_described(free) else POOR_FIT_COST_WEIGHT
     weight = np.exp(
@@ -231,7 +229,7 @@ def describe_by_free_source(found: FitState) -> FitState:
     if not is_described(free):
         change = float(free.parameters[LAYOUT.total] - found.parameters[LAYOUT.total])
         sd = float(np.hypot(sd, MODEL_SELECTION_SD_FRACTION * change))
-    return replace(free, model_selection_sd_ppm_mm3=sd, candidates=candidates)
+    return free.with_model_selection_sd(sd).with_compared_models(models)
 
 
 def _fit_near_point(found: FitState) -> tuple[FitState, list[FitState]]:
@@ -296,6 +294,14 @@ def _choose(alternatives: Sequence[FitState], shape_sd: float) -> _Choice:
     return _Choice(best, sd)
 
 
+def _compared_at_point(alternatives: Sequence[FitState], best: FitState) -> list[ComparedModel]:
+    """Return what the alternatives at the point say, with their BIC as their cost."""
+    return [
+        state.as_compared(Comparison.AT_POINT, is_chosen=state is best, cost=state.bic())
+        for state in alternatives
+    ]
+
+
 def _change_on_wider_patch(found: FitState, best: FitState) -> float:
     """Return by how much tissue further out changes an alternative's total susceptibility, ppm mm3.
 
@@ -358,16 +364,16 @@ def fit_among_tissue(initial: FitState, acquisition: Acquisition) -> FitState:
     Returns
     -------
     FitState
-        The fit within REFINEMENT_RADIUS_MM; in the whole patch for large lesions and in a liquid.
+        The fit within REFINEMENT_RADIUS_MM; in the whole patch for large lesions and in a liquid. The models that
+        were compared before stay.
     """
     patch = initial.model.patch_with_fitted_background(initial.parameters).with_acquisition(acquisition)
     in_tissue = patch.acquisition.heterogeneity > MIN_HETEROGENEITY
     if in_tissue and initial.source.radius_mm < LARGE_LESION_RADIUS_MM:
         patch = patch.restricted_to(REFINEMENT_RADIUS_MM)
     model = initial.model.on_patch(patch, initial.source)
-    return _minimise_with_gp_prior(
-        model, model.parameters_with_fitted_tissue(initial.parameters, slopes=True)
-    )
+    fit = _minimise_with_gp_prior(model, model.parameters_with_fitted_tissue(initial.parameters, slopes=True))
+    return fit.with_compared_models(initial.compared_models)
 
 
 def _is_questionable(state: FitState) -> bool:

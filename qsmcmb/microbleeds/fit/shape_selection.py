@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState, minimise, triple
+from qsmcmb.microbleeds.fit.model_comparison import Comparison
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
 from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE, dark_core, expected_radius_mm
 from qsmcmb.microbleeds.signal.model import LesionModel
@@ -97,7 +98,8 @@ def select_shape(
     Returns
     -------
     FitState
-        A ball, a spheroid or a pair; a ball's model-selection SD holds the shapes that may be right instead.
+        A ball, a spheroid or a pair; a ball's model-selection SD holds the shapes that may be right instead. All
+        that were tried are its compared models.
     """
     ball = _fit_ball(patch, source, neighbours, core_decay or dark_core(patch.acquisition.b0_tesla))
     start, start_cost = _spheroid_start(ball)
@@ -105,7 +107,10 @@ def select_shape(
         return ball
     tried = _fit_along_spheroid(ball, start)
     best = _best_shape(ball, tried)
-    return ball.with_model_selection_sd(shape_choice_sd(ball, tried)) if best is ball else best
+    models = [s.as_compared(Comparison.SHAPE, is_chosen=s is best) for s in (ball, *tried)]
+    if best is ball:
+        best = ball.with_model_selection_sd(shape_choice_sd(ball, tried))
+    return best.with_compared_models(models)
 
 
 def _fit_ball(

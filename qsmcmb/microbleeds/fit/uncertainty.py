@@ -23,10 +23,19 @@ import numpy as np
 from qsmcmb.microbleeds.fit.free_source_fit import is_described, is_free
 from qsmcmb.microbleeds.fit.influence import cramer_rao_bound, reference_patch_sd
 from qsmcmb.microbleeds.fit.levenberg_marquardt import LARGE_BODY_RADIUS_MM, FitState
-from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE
+from qsmcmb.microbleeds.fit.priors import (
+    CENTRE_PRIORS,
+    DCHI_PRIOR,
+    DECAY_PRIOR,
+    N_COMMON_PRIORS,
+    PSF_WIDTH_PRIOR,
+    SIGNAL_RETAINING_CORE,
+)
+from qsmcmb.microbleeds.fit.sd_parts import SdParts
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.source_shapes import Source
 from qsmcmb.model import Estimate
+from qsmcmb.typing import FloatArray
 
 __all__ = ["HIDDEN_TISSUE_SD_FRACTION", "LesionFit", "summarise_fit"]
 
@@ -75,20 +84,14 @@ class LesionFit(NamedTuple):
     """Total susceptibility (ppm mm3), centre (mm from the point), radius (mm)."""
     sd_ppm_mm3: float
     """SD of the total susceptibility, all parts together, ppm mm3."""
-    noise_sd_ppm_mm3: float
-    """SD from noise and clutter alone, without the choice of the model, ppm mm3."""
+    sd_parts: SdParts
+    """Parts of it."""
     cramer_rao_sd_ppm_mm3: float
     """Smallest SD that white noise alone allows for this model, ppm mm3."""
     sandwich_sd_ppm_mm3: float
     """SD by the fit's own residual, ppm mm3."""
     clutter_sd_ppm_mm3: float
     """SD that the reference patches' tissue would have caused, ppm mm3; NaN with too few of them."""
-    shape_sd_ppm_mm3: float
-    """SD by the priors of the scan's psf width and of the lesion's shape, ppm mm3."""
-    hidden_tissue_sd_ppm_mm3: float
-    """SD from the tissue that the lesion hides, ppm mm3."""
-    discrepancy_sd_ppm_mm3: float
-    """SD for what the shape does not describe of the lesion, ppm mm3."""
     residual: float
     """Root mean square of the weighted residual, SDs; about 1 where the model holds."""
     core_residual: float
@@ -101,6 +104,26 @@ class LesionFit(NamedTuple):
     """R2* inside the lesion above the tissue's, 1/s."""
     state: FitState
     """State in which the fit has ended."""
+
+    @property
+    def noise_sd_ppm_mm3(self) -> float:
+        """SD from noise and clutter alone, without the choice of the model, ppm mm3."""
+        return self.sd_parts.noise_and_clutter
+
+    @property
+    def shape_sd_ppm_mm3(self) -> float:
+        """SD by the priors of the scan's psf width and of the lesion's centre and shape, ppm mm3."""
+        return self.sd_parts.priors
+
+    @property
+    def hidden_tissue_sd_ppm_mm3(self) -> float:
+        """SD from the tissue that the lesion hides, ppm mm3."""
+        return self.sd_parts.hidden_tissue
+
+    @property
+    def discrepancy_sd_ppm_mm3(self) -> float:
+        """SD for what the shape does not describe of the lesion, ppm mm3."""
+        return self.sd_parts.discrepancy
 
     @property
     def patch(self) -> Patch:
@@ -140,31 +163,15 @@ def summarise_fit(state: FitState, reference_patches: Sequence[Patch] = ()) -> L
         Source, SD and its parts, residuals.
     """
     model, objective = state.model, state.objective
-    influence, sandwich_sd = state.influence, state.sandwich_sd()
-    clutter_sd = reference_patch_sd(model, objective, influence, reference_patches)
-    process_sd, shape_sd = np.sqrt([influence.variance, influence.shape_variance])
-    # Variances of parts that each miss some errors are added, though they overlap.
-    # Without enough reference patches the clutter is NaN, and left out of the sum.
-    noises = [GP_SD_FRACTION * process_sd, sandwich_sd, clutter_sd, MIN_SD_PPM_MM3]
-    unscaled_sd = float(np.sqrt(np.nansum(np.square(noises))))
-    noise_sd = _scaled_noise_sd(unscaled_sd, state)
-    total = state.source.total_chi_ppm_mm3
-    # A large body leaves little tissue in its patch by which to tell its field from the background.
-    if state.source.radius_mm > LARGE_BODY_RADIUS_MM:
-        shape_sd = np.hypot(shape_sd, LARGE_BODY_SD_FRACTION * total)
-    hidden_tissue_sd = HIDDEN_TISSUE_SD_FRACTION * model.patch.acquisition.heterogeneity * abs(total)
-    discrepancy_sd = _discrepancy_sd(state)
-    parts = [noise_sd, shape_sd, hidden_tissue_sd, state.model_selection_sd_ppm_mm3, discrepancy_sd]
+    clutter_sd = reference_patch_sd(model, objective, state.influence, reference_patches)
+    parts = _sd_parts(state, clutter_sd)
     return LesionFit(
         source=state.source,
-        sd_ppm_mm3=float(np.linalg.norm(parts)),
-        noise_sd_ppm_mm3=noise_sd,
+        sd_ppm_mm3=parts.total,
+        sd_parts=parts,
         cramer_rao_sd_ppm_mm3=cramer_rao_bound(model, objective),
         clutter_sd_ppm_mm3=clutter_sd,
-        sandwich_sd_ppm_mm3=sandwich_sd,
-        shape_sd_ppm_mm3=float(shape_sd),
-        hidden_tissue_sd_ppm_mm3=float(hidden_tissue_sd),
-        discrepancy_sd_ppm_mm3=discrepancy_sd,
+        sandwich_sd_ppm_mm3=state.sandwich_sd(),
         residual=state.residual,
         core_residual=state.core_residual(),
         is_described=is_described(state, max_core_residual=MAX_UNFLAGGED_CORE_RESIDUAL),
@@ -172,6 +179,34 @@ def summarise_fit(state: FitState, reference_patches: Sequence[Patch] = ()) -> L
         decay_hz=state.decay_hz,
         state=state.without_cache(),
     )
+
+
+def _sd_parts(state: FitState, clutter_sd: float) -> SdParts:
+    """Return the parts of the SD; variances of parts that each miss some errors are added, though they overlap."""
+    scale = _noise_scale(state)
+    by_prior = state.influence.prior_variances
+    size = abs(state.source.total_chi_ppm_mm3)
+    is_large = state.source.radius_mm > LARGE_BODY_RADIUS_MM
+    return SdParts(
+        process=scale * GP_SD_FRACTION * float(np.sqrt(state.influence.variance)),
+        sandwich=scale * state.sandwich_sd(),
+        clutter=0.0 if np.isnan(clutter_sd) else scale * clutter_sd,
+        floor=scale * MIN_SD_PPM_MM3,
+        centre=_root_sum(by_prior[CENTRE_PRIORS]),
+        susceptibility_difference=_root_sum(by_prior[DCHI_PRIOR]),
+        psf_width=_root_sum(by_prior[PSF_WIDTH_PRIOR]),
+        decay=_root_sum(by_prior[DECAY_PRIOR]),
+        shape=_root_sum(by_prior[N_COMMON_PRIORS:]),
+        large_body=LARGE_BODY_SD_FRACTION * size if is_large else 0.0,
+        hidden_tissue=HIDDEN_TISSUE_SD_FRACTION * state.model.patch.acquisition.heterogeneity * size,
+        model_selection=state.model_selection_sd_ppm_mm3,
+        discrepancy=_discrepancy_sd(state),
+    )
+
+
+def _root_sum(variances: FloatArray) -> float:
+    """Return the SD that some variances have together."""
+    return float(np.sqrt(np.sum(variances)))
 
 
 def _discrepancy_sd(state: FitState) -> float:
@@ -186,8 +221,8 @@ def _discrepancy_sd(state: FitState) -> float:
     return float(np.hypot(rise, own) * np.abs(state.rows[:, 0]).sum())
 
 
-def _scaled_noise_sd(unscaled_sd: float, state: FitState) -> float:
-    """Return the SD of noise and clutter, ppm mm3, scaled by residual, field, voxel and lack of patch."""
+def _noise_scale(state: FitState) -> float:
+    """Return the factor on the parts of noise and clutter, by residual, field, voxel and lack of patch."""
     patch = state.model.patch
     by_residual = max(
         1.0,
@@ -197,4 +232,4 @@ def _scaled_noise_sd(unscaled_sd: float, state: FitState) -> float:
     by_field = (patch.acquisition.b0_tesla / REFERENCE_FIELD_TESLA) ** FIELD_STRENGTH_EXPONENT
     size = patch.grid.voxel_size_mm
     by_anisotropy = (max(size) / min(size)) ** ANISOTROPY_EXPONENT
-    return unscaled_sd * by_residual * by_field * by_anisotropy / patch.fraction_in_mask
+    return float(by_residual * by_field * by_anisotropy / patch.fraction_in_mask)

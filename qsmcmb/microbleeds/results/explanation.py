@@ -13,20 +13,26 @@ from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.crosscheck.agreement import estimators_disagree
 from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
 from qsmcmb.microbleeds.crosscheck.signal_loss import SignalLoss
+from qsmcmb.microbleeds.fit.model_comparison import ComparedModel
 from qsmcmb.microbleeds.fit.vein import Vein
 from qsmcmb.microbleeds.results.explanation_records import (
+    ComparedModelRecord,
     EstimateRecord,
     FitRecord,
     LesionRecord,
     MapSumRecord,
+    MomentsRecord,
     PointSpreadRecord,
+    SdPartRecord,
     SignalLossRecord,
     VeinRecord,
     VoxelRecord,
 )
 from qsmcmb.microbleeds.results.flags import FLAGS
 from qsmcmb.microbleeds.results.measurement import FittedLesion
+from qsmcmb.microbleeds.results.source_planes import SourcePlane, source_planes
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
+from qsmcmb.microbleeds.signal.source_moments import REMAINDER_DISTANCES_MM, source_moments
 from qsmcmb.microbleeds.signal.source_shapes import LAYOUT
 from qsmcmb.model import Estimate
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
@@ -60,6 +66,8 @@ class Explanation(NamedTuple):
     """Numbers."""
     slices: Slices | None
     """Slices; None where nothing was fitted."""
+    planes: tuple[SourcePlane, ...] = ()
+    """Three planes through the fitted source; none where nothing was fitted."""
 
 
 def explain_lesion(
@@ -81,7 +89,7 @@ def explain_lesion(
     Returns
     -------
     Explanation
-        Record for JSON, and slices of the fit.
+        Record for JSON, slices of the fit, and planes through the fitted source.
 
     Examples
     --------
@@ -106,6 +114,9 @@ def explain_lesion(
         return Explanation(record, None)
     record["voxels"] = _voxel_record(fitted)
     record["fit"] = _fit_record(fitted)
+    record["sd_parts"] = _sd_part_records(fitted)
+    record["compared_models"] = [_compared_model_record(m) for m in fitted.fit.state.compared_models]
+    record["moments"] = _moments_record(fitted)
     record["point_spread"] = _point_spread_record(fitted.fit.patch.acquisition, fitted.fit.psf_width2)
     record["per_echo"] = [
         {"te_s": te, **_estimate_record(m)}
@@ -118,7 +129,9 @@ def explain_lesion(
     if fitted.signal_loss is not None:
         record["signal_loss"] = _signal_loss_record(fitted.signal_loss)
     record["estimators_agree"] = _estimators_agree(lesion, fitted, total)
-    return Explanation(record, _slices(fitted))
+    state, grid = fitted.fit.state, fitted.fit.patch.grid
+    planes = source_planes(state.rows, state.source.centre_mm, grid.voxel_size_mm)
+    return Explanation(record, _slices(fitted), planes)
 
 
 def totals_per_echo(fitted: FittedLesion) -> list[Estimate]:
@@ -193,6 +206,42 @@ def _fit_record(fitted: FittedLesion) -> FitRecord:
         "hidden_tissue_sd": _finite(fit.hidden_tissue_sd_ppm_mm3),
         "cramer_rao_sd": _finite(fit.cramer_rao_sd_ppm_mm3),
         "converged": fit.converged,
+    }
+
+
+def _sd_part_records(fitted: FittedLesion) -> list[SdPartRecord]:
+    """Return the parts of the row's SD, the largest first."""
+    parts = {**fitted.fit.sd_parts._asdict(), "systematic": fitted.systematic_sd_ppm_mm3}
+    return [{"part": part, "sd": float(sd)} for part, sd in sorted(parts.items(), key=lambda item: -item[1])]
+
+
+def _compared_model_record(model: ComparedModel) -> ComparedModelRecord:
+    """Return what one of the compared models says."""
+    return {
+        "comparison": str(model.comparison),
+        "shape": model.shape,
+        "n_bodies": model.n_bodies,
+        "total_chi_ppm_mm3": model.total_chi_ppm_mm3,
+        "cost": _finite(model.cost),
+        "core_residual": _finite(model.core_residual),
+        "is_chosen": model.is_chosen,
+    }
+
+
+def _moments_record(fitted: FittedLesion) -> MomentsRecord:
+    """Return the moments of the fitted source."""
+    state = fitted.fit.state
+    moments = source_moments(state.rows, fitted.fit.patch.grid.b0_dir)
+    return {
+        "dipole": moments.total_chi_ppm_mm3,
+        "absolute": moments.absolute_chi_ppm_mm3,
+        "principal_lengths_mm": list(moments.principal_lengths_mm),
+        "elongation": moments.elongation,
+        "long_axis": list(moments.long_axis),
+        "remainder": [
+            {"distance_mm": distance, "fraction": fraction}
+            for distance, fraction in zip(REMAINDER_DISTANCES_MM, moments.remainder, strict=True)
+        ],
     }
 
 

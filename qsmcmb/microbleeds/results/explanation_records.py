@@ -9,13 +9,17 @@ from __future__ import annotations
 from typing import NotRequired, TypedDict
 
 __all__ = [
+    "ComparedModelRecord",
     "EchoRecord",
     "EstimateRecord",
     "FitRecord",
     "FlagRecord",
     "LesionRecord",
     "MapSumRecord",
+    "MomentsRecord",
     "PointSpreadRecord",
+    "RemainderRecord",
+    "SdPartRecord",
     "SignalLossRecord",
     "SliceProfileRecord",
     "VeinRecord",
@@ -72,7 +76,7 @@ class FitRecord(TypedDict):
     """Refined fit."""
 
     shape: str
-    """Shape that was fitted: ball, spheroid or pair."""
+    """Shape that was fitted: ball, spheroid, pair or free."""
     signal_retaining_core: bool
     """Whether a core that keeps its signal was fitted."""
     tissue_prior: bool
@@ -89,13 +93,67 @@ class FitRecord(TypedDict):
     noise_and_clutter_sd: float | None
     """Part of it from noise and clutter, ppm mm3."""
     psf_and_shape_sd: float | None
-    """Part of it from the point spread's extra width and the lesion's contrast and decay, ppm mm3."""
+    """Part of it from the point spread's extra width and the lesion's centre, contrast, decay and shape, ppm mm3."""
     hidden_tissue_sd: float | None
     """Part of it for the tissue that the lesion covers, ppm mm3."""
     cramer_rao_sd: float | None
     """Cramer-Rao bound of the model that is fitted, for white noise alone, ppm mm3."""
     converged: bool
     """Whether the last step changed nothing that matters."""
+
+
+class SdPartRecord(TypedDict):
+    """Part of the SD of the row's total susceptibility; the squares of all parts add to the square of that SD."""
+
+    part: str
+    """Name of the part: a field of `fit.sd_parts.SdParts`, or `systematic`."""
+    sd: float
+    """SD by this part alone, ppm mm3."""
+
+
+class ComparedModelRecord(TypedDict):
+    """Model that the fit was compared with; costs count within one comparison alone."""
+
+    comparison: str
+    """Comparison: shape, free source, at the point, adjacent vein."""
+    shape: str
+    """Shape: ball, spheroid, pair or free."""
+    n_bodies: int
+    """Number of its bodies."""
+    total_chi_ppm_mm3: float
+    """Total susceptibility, ppm mm3."""
+    cost: float | None
+    """Objective (shape, free source) or BIC (the others) at its minimum, squared SDs; the lower is the better."""
+    core_residual: float | None
+    """Core residual, SDs."""
+    is_chosen: bool
+    """Whether it was taken."""
+
+
+class RemainderRecord(TypedDict):
+    """Field beyond the dipole's at one distance."""
+
+    distance_mm: float
+    """Distance from the source's centre, mm."""
+    fraction: float | None
+    """Root mean square of that field over the dipole's; None within the source."""
+
+
+class MomentsRecord(TypedDict):
+    """Moments of the fitted source."""
+
+    dipole: float
+    """Total susceptibility, ppm mm3."""
+    absolute: float
+    """Sum of the absolute total susceptibilities of its bodies, ppm mm3."""
+    principal_lengths_mm: list[float]
+    """Lengths along the principal axes, the longest first, mm."""
+    elongation: float
+    """Ratio of the longest to the shortest."""
+    long_axis: list[float]
+    """Direction of the longest in voxel axes, a unit vector."""
+    remainder: list[RemainderRecord]
+    """Field beyond the dipole's, by distance."""
 
 
 class WindowRecord(TypedDict):
@@ -203,6 +261,12 @@ class LesionRecord(TypedDict):
     """Voxels of the fit."""
     fit: NotRequired[FitRecord]
     """Refined fit."""
+    sd_parts: NotRequired[list[SdPartRecord]]
+    """Parts of the SD of `total_chi`, the largest first."""
+    compared_models: NotRequired[list[ComparedModelRecord]]
+    """Models compared on the way to the fit, in their order; empty where the first described the lesion."""
+    moments: NotRequired[MomentsRecord]
+    """Moments of the fitted source."""
     point_spread: NotRequired[PointSpreadRecord]
     """Point spread of the scan."""
     per_echo: NotRequired[list[EchoRecord]]

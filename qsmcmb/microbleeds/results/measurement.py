@@ -74,6 +74,8 @@ class FittedLesion(NamedTuple):
     """Voxels of the patch's box that show the lesion."""
     total_chi_ppm_mm3: Estimate
     """Total susceptibility, ppm mm3; its SD holds the systematic SD."""
+    systematic_sd_ppm_mm3: float
+    """Systematic SD: the difference to a model that explains the scan better; 0 where there is none, ppm mm3."""
     position_mm: tuple[float, float, float]
     """Fitted centre, scanner RAS+ mm."""
     r2star_hz: float | None
@@ -177,7 +179,8 @@ def measure_fitted(
     # Without a void the voxels nearest to the point stand for the lesion.
     region = void.mask if void.mask.any() else radius <= max(patch.grid.voxel_size_mm)
     r2star_hz = None if fields.r2star_hz is None else float(np.median(fields.r2star_hz[patch.box][region]))
-    sd = float(np.hypot(fit.sd_ppm_mm3, _systematic_sd(patch, fit, vein)))
+    systematic_sd = _systematic_sd(patch, fit, vein)
+    sd = float(np.hypot(fit.sd_ppm_mm3, systematic_sd))
     return FittedLesion(
         patch=patch,
         fit=fit,
@@ -187,6 +190,7 @@ def measure_fitted(
         void=void,
         region=region,
         total_chi_ppm_mm3=Estimate(fit.source.total_chi_ppm_mm3, sd, PPM_MM3),
+        systematic_sd_ppm_mm3=systematic_sd,
         position_mm=(x, y, z),
         r2star_hz=r2star_hz,
     )

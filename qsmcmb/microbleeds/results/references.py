@@ -125,6 +125,13 @@ PARTS: dict[str, Part] = {
         references=(refs.SCHENCK_1996,),
         used=_has_shape("pair"),
     ),
+    "free": Part(
+        name="free source",
+        sentence="Where none of these described the lesion's core, the lesion was described as a free source, a sum of "
+        "balls, and what it leaves of the core widened the interval.",
+        references=(refs.SCHENCK_1996, refs.KENNEDY_2001),
+        used=_has_shape("free"),
+    ),
     "signal_retaining_core": Part(
         name="signal-retaining core",
         sentence="Where it explained the signal better, the lesion was given a signal-retaining core in place of one "

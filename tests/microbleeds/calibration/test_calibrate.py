@@ -83,7 +83,7 @@ def test_each_step_knows_what_those_before_have_found(steps: list[Any]) -> None:
     assert states[4].patch.radius_mm == 4.2  # type: ignore[union-attr]
     assert steps[-1] == ("width", [states[1], states[2], states[4]], third)
     # By the index of the point: a free source, and a lesion that is none.
-    assert made.free_fits == {2: FREE, 4: None}
+    assert made.fits_among_tissue == {2: FREE, 4: SIMPLE}
 
 
 def test_six_lesions_are_enough_for_the_heterogeneity(steps: list[Any]) -> None:

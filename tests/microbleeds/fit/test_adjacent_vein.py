@@ -12,6 +12,7 @@ import qsmcmb.microbleeds.fit.adjacent_vein as vein_module
 from qsmcmb.core.polynomials import polynomials
 from qsmcmb.microbleeds.fit.adjacent_vein import fit_adjacent_vein
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState, minimise
+from qsmcmb.microbleeds.fit.model_comparison import ComparedModel, Comparison
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
 from qsmcmb.microbleeds.fit.refinement import refine_with_tissue_prior
 from qsmcmb.microbleeds.fit.shape_selection import select_shape
@@ -96,7 +97,8 @@ def test_only_paramagnetic_lines_are_veins(monkeypatch: pytest.MonkeyPatch) -> N
 def test_both_together_must_be_better_than_the_lesion_alone(
     monkeypatch: pytest.MonkeyPatch, moved_mm: float, bic: float, left_mask: bool, found: bool
 ) -> None:
-    state = lesion_state().with_model_selection_sd(0.3)
+    earlier = ComparedModel(Comparison.SHAPE, "pair", 2, 2.1, 40.0, 0.5, is_chosen=False)
+    state = lesion_state().with_model_selection_sd(0.3).with_compared_models([earlier])
     p = state.parameters.copy()
     p[0] += 1.6
     p[2] -= moved_mm
@@ -118,6 +120,12 @@ def test_both_together_must_be_better_than_the_lesion_alone(
         np.testing.assert_array_equal(result.parameters, p)
         # A quarter of the change joins what was open before.
         assert result.model_selection_sd_ppm_mm3 == pytest.approx(0.5)
+        # What was compared before stays; the lesion alone and beside the vein join it.
+        before, alone, together = result.compared_models
+        assert (before,) == state.compared_models
+        assert [alone.cost, together.cost] == pytest.approx([50.0, bic + 10.0])
+        assert [alone.is_chosen, together.is_chosen] == [False, True]
+        assert together.total_chi_ppm_mm3 == p[0]
 
 
 def test_neighbours_multiply() -> None:

@@ -1,6 +1,7 @@
 """A free source reads lesions of no simple shape, made by other code, and leaves simple ones alone."""
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,15 +9,26 @@ import numpy as np
 import pytest
 
 import qsmcmb.microbleeds.fit.free_source_fit as module
-from qsmcmb.microbleeds.fit.free_source_fit import asks_for_free_source, grow_free_source, is_described
+from qsmcmb.microbleeds.fit.free_source_fit import (
+    asks_for_free_source,
+    grow_free_source,
+    is_described,
+    is_free,
+)
 from qsmcmb.microbleeds.fit.free_source_starts import balls_beside, lines_and_discs, splits
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
+from qsmcmb.microbleeds.fit.model_comparison import Comparison
 from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE, dark_core
-from qsmcmb.microbleeds.fit.refinement import describe_by_free_source, fit_among_tissue
+from qsmcmb.microbleeds.fit.refinement import (
+    describe_by_free_source,
+    fit_among_tissue,
+    refine_with_tissue_prior,
+)
 from qsmcmb.microbleeds.fit.shape_selection import select_shape
 from qsmcmb.microbleeds.fit.uncertainty import summarise_fit
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.source_shapes import Source
+from qsmcmb.model import Estimate
 from qsmcmb.typing import FloatArray
 from tests.scenes.patches import scanned, with_acquisition
 
@@ -52,15 +64,38 @@ def test_irregular_lesions_are_read_within_two_per_cent(balls: FloatArray) -> No
     assert abs(simple.source.total_chi_ppm_mm3 - truth) > 2 * abs(free.source.total_chi_ppm_mm3 - truth)
     assert free.core_residual() < 0.7 * simple.core_residual()
     # All that was compared is kept for the explanation, the simple shape first.
-    assert free.candidates[0].total_chi_ppm_mm3 == simple.source.total_chi_ppm_mm3
-    assert free.candidates[-1] == free.as_candidate()
+    before = len(simple.compared_models)
+    assert free.compared_models[:before] == simple.compared_models
+    assert free.compared_models[before].total_chi_ppm_mm3 == simple.source.total_chi_ppm_mm3
+    assert free.compared_models[-1] == free.as_compared(Comparison.FREE_SOURCE, is_chosen=True)
+    assert [m.is_chosen for m in free.compared_models[before:]].count(True) == 1
+
+
+@pytest.mark.parametrize("is_simple", [False, True])
+def test_what_the_calibration_has_compared_stays_through_refinement(bent: FitState, is_simple: bool) -> None:
+    """A free source of the calibration keeps its SD, and the lesion for which none was better its shape."""
+    free = describe_by_free_source(bent)
+    assert is_free(free)
+    known = (bent if is_simple else free).with_model_selection_sd(0.123)
+    known = known.with_compared_models(free.compared_models)
+    acquisition = replace(bent.model.patch.acquisition, psf_width2=Estimate(0.05, 0.04, "mm2"))
+    done = refine_with_tissue_prior(known, acquisition, is_simple=is_simple)
+    assert done.model.shape.name == known.model.shape.name
+    assert done.model.patch.acquisition is acquisition
+    assert done.parameters[0] != known.parameters[0]
+    assert done.compared_models[: len(free.compared_models)] == free.compared_models
+    assert done.model_selection_sd_ppm_mm3 >= 0.123
+    if not is_simple:
+        assert done.model_selection_sd_ppm_mm3 == 0.123
+        assert done.compared_models == free.compared_models
+        assert len(done.rows) == len(free.rows)
 
 
 def test_a_ball_stays_a_ball() -> None:
     state = fitted(BALL)
     assert is_described(state)
     assert describe_by_free_source(state) is state
-    assert state.candidates == ()
+    assert state.compared_models == ()
 
 
 def test_each_ball_lowers_cost_and_core_residual(bent: FitState) -> None:

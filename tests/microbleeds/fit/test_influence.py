@@ -60,7 +60,7 @@ def test_a_disturbance_moves_the_total_as_the_influence_says(state: FitState) ->
 def test_the_variance_is_that_of_data_and_process_and_of_the_priors(state: FitState) -> None:
     inverse = np.linalg.inv(state.linear.normal)
     shape = ((state.linear.prior @ inverse[0, :7]) ** 2).sum()
-    assert state.influence.shape_variance == pytest.approx(shape, rel=1e-3)
+    assert state.influence.prior_variances.sum() == pytest.approx(shape, rel=1e-3)
     assert state.influence.variance == pytest.approx(inverse[0, 0] - shape, rel=1e-3)
     assert shape > 0
     # Of white errors of unit SD the influence makes the part that the data have of the variance.

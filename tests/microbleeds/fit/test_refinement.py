@@ -13,6 +13,7 @@ import pytest
 import qsmcmb.microbleeds.fit.refinement as module
 from qsmcmb.microbleeds.fit.field_fit import with_fitted_field
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
+from qsmcmb.microbleeds.fit.model_comparison import ComparedModel, Comparison
 from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE, dark_core, priors
 from qsmcmb.microbleeds.fit.refinement import fit_lesion, refine_with_tissue_prior
 from qsmcmb.microbleeds.fit.shape_selection import select_shape
@@ -191,18 +192,24 @@ def alternative(
         model_selection_sd_ppm_mm3=selection_sd,
         deviations=np.array([0.0, deviation, 0.0, 0.0, 7.0, 0.0]),
         model=None,
+        compared_models=(),
     )
-    out.with_model_selection_sd = lambda sd: alternative_with_sd(out, sd)
-    return out
+    out.as_compared = lambda comparison, *, is_chosen, cost: (comparison, total, is_chosen, cost)
+    return with_ways_to_change(out)
 
 
-def alternative_with_sd(state: Any, sd: float) -> Any:
-    """Return the stand-in with another model-selection SD, and the fit that it was."""
+def with_ways_to_change(state: Any) -> Any:
+    """Return the stand-in with the two methods of a fit that return it changed."""
+    state.with_model_selection_sd = lambda sd: changed(state, sd=sd, model_selection_sd_ppm_mm3=sd)
+    state.with_compared_models = lambda models: changed(state, compared_models=tuple(models))
+    return state
+
+
+def changed(state: Any, **changes: Any) -> Any:
+    """Return the stand-in with some values changed, and the fit that it was."""
     out = copy(state)
-    out.model_selection_sd_ppm_mm3 = out.sd = sd
-    out.fit = getattr(state, "fit", state)
-    out.with_model_selection_sd = lambda sd: alternative_with_sd(out, sd)
-    return out
+    vars(out).update(changes, fit=getattr(state, "fit", state))
+    return with_ways_to_change(out)
 
 
 @pytest.fixture
@@ -341,10 +348,18 @@ def test_the_sd_of_a_refined_fit_joins_what_was_open_before(
     monkeypatch.setattr(module, "_change_on_wider_patch", lambda found, best: 0.25)
     monkeypatch.setattr(module, "describe_by_free_source", lambda state: state)
     monkeypatch.setattr(module, "is_free", lambda state: False)
+    found.compared_models = ("shapes",)
     done = refine_with_tissue_prior(alternative(selection_sd=0.4), None)  # type: ignore[arg-type]
     if case == "clear":
         assert (done.fit, done.sd) == (found, 0.4)
+        assert done.compared_models == ("shapes",)
         return
+    same = case == "same body"
+    assert done.compared_models == (
+        "shapes",
+        (Comparison.AT_POINT, 0.2, same, nearby.bic()),
+        (Comparison.AT_POINT, 1.0, not same, 5.0),
+    )
     # The second small ball ends far from the point: it is no alternative.
     costs = np.array([nearby.bic(), 5.0])
     weight = np.exp(-0.5 * (costs - costs.min()))
@@ -395,11 +410,21 @@ def test_a_lesion_is_refined_within_six_mm_unless_it_is_large_or_in_a_liquid(
     model = LesionModel(patch, SMALL_BALL, core_decay=SMALL_BALL_DECAY)
     p = model.start_parameters(SMALL_BALL._replace(radius_mm=radius_mm))
     monkeypatch.setattr(
-        module, "_minimise_with_gp_prior", lambda model, p: SimpleNamespace(model=model, parameters=p)
+        module,
+        "_minimise_with_gp_prior",
+        lambda model, p: FitState(model=model, parameters=p, objective=None, converged=True),  # type: ignore[arg-type]
     )
-    initial = FitState(model=model, parameters=p, objective=None, converged=True)  # type: ignore[arg-type]
+    pair = ComparedModel(Comparison.SHAPE, "pair", 2, 2.1, 40.0, 0.5, is_chosen=False)
+    initial = FitState(
+        model=model,
+        parameters=p,
+        objective=None,  # type: ignore[arg-type]
+        converged=True,
+        compared_models=(pair,),
+    )
     acquisition = replace(patch.acquisition, heterogeneity=heterogeneity)
     done = module.fit_among_tissue(initial, acquisition)
+    assert done.compared_models == (pair,)
     assert done.model.patch.radius_mm == expected
     assert done.model.patch.acquisition is acquisition
     assert done.model.patch.background is not None

@@ -53,7 +53,7 @@ def test_the_sd_joins_its_parts(state: FitState) -> None:
     assert fit.core_residual < 0.6
     # Voxels of 0.9 x 1 x 1.1 mm, 98 % of the ball in the mask, 3 T, a fit that is as good as usual.
     assert fit.noise_sd_ppm_mm3 == pytest.approx(parts_of(state) * (1.1 / 0.9) ** 0.75 / 0.98)
-    assert fit.shape_sd_ppm_mm3 == pytest.approx(np.sqrt(state.influence.shape_variance))
+    assert fit.shape_sd_ppm_mm3 == pytest.approx(np.sqrt(state.influence.prior_variances.sum()))
     # Tissue half as heterogeneous as a brain's is hidden.
     assert fit.hidden_tissue_sd_ppm_mm3 == pytest.approx(0.003 * 0.5 * total)
     squares = [fit.noise_sd_ppm_mm3**2, fit.shape_sd_ppm_mm3**2, fit.hidden_tissue_sd_ppm_mm3**2, 0.03**2]

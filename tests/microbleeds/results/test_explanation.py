@@ -12,7 +12,9 @@ import pytest
 
 from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
+from qsmcmb.microbleeds.fit.model_comparison import ComparedModel, Comparison
 from qsmcmb.microbleeds.fit.refinement import fit_lesion
+from qsmcmb.microbleeds.fit.sd_parts import SdParts
 from qsmcmb.microbleeds.fit.uncertainty import HIDDEN_TISSUE_SD_FRACTION
 from qsmcmb.microbleeds.fit.vein import Vein
 from qsmcmb.microbleeds.results.explanation import explain_lesion, totals_per_echo
@@ -21,6 +23,7 @@ from qsmcmb.microbleeds.results.measurement import FittedLesion, measure_fitted
 from qsmcmb.microbleeds.signal.acquisition import KSpaceWindow, SliceProfile
 from qsmcmb.microbleeds.signal.patch import ScanFields
 from qsmcmb.model import Estimate
+from qsmcmb.reporting.explain_interval import PART_WORDS
 from qsmcmb.reporting.explain_page import lines_of, write_explanations
 from tests.scenes.patches import surroundings, true_source, with_acquisition
 
@@ -51,7 +54,7 @@ def test_a_point_source_gives_the_same_total_at_every_echo(fitted: FittedLesion)
 
 def test_record_is_json_with_the_tables_numbers(fitted: FittedLesion) -> None:
     lesion = lesion_of(fitted)
-    record, slices = explain_lesion(lesion, fitted, command="qsmcmb quantify ...")
+    record, slices, planes = explain_lesion(lesion, fitted, command="qsmcmb quantify ...")
     again = json.loads(json.dumps(record, allow_nan=False))
     assert lesion.total_chi_ppm_mm3 is not None
     assert again["total_chi"]["value"] == pytest.approx(lesion.total_chi_ppm_mm3.value)
@@ -64,6 +67,7 @@ def test_record_is_json_with_the_tables_numbers(fitted: FittedLesion) -> None:
     assert [r["te_s"] for r in again["per_echo"]] == list(fitted.patch.acquisition.te_s)
     assert again["estimators_agree"] is True
     assert slices is not None
+    assert len(planes) == 3
     inside = np.isfinite(slices.weight)
     assert np.abs(slices.data - slices.model)[inside].mean() < 0.05
 
@@ -75,13 +79,13 @@ def test_how_the_scan_sees_is_in_the_record(fitted: FittedLesion) -> None:
         model.patch, windows=(tukey, tukey, KSpaceWindow()), slice_profile=SliceProfile(2, 0.9)
     )
     fit = fitted.fit._replace(state=replace(fitted.fit.state, model=model))
-    record, _ = explain_lesion(lesion_of(fitted), fitted._replace(fit=fit))
+    record = explain_lesion(lesion_of(fitted), fitted._replace(fit=fit)).record
     words = dict(lines_of(record))["k-space along the image's axes"]
     filtered = "0.8 of it acquired, falling over its last 0.5 to 0"
     assert words.startswith(
         f"{filtered}; {filtered}; slices of 0.9 of their distance; beyond it an extra width of"
     )
-    record, _ = explain_lesion(lesion_of(fitted), fitted)
+    record = explain_lesion(lesion_of(fitted), fitted).record
     assert dict(lines_of(record))["k-space along the image's axes"].startswith("whole, unfiltered; beyond")
 
 
@@ -93,10 +97,15 @@ def test_pages_and_numbers_are_written(fitted: FittedLesion, tmp_path: Path) -> 
     ]
     pages = write_explanations(tmp_path, explained)
     text = pages[0].read_text()
-    assert text.count("data:image/png;base64") == 2
-    for word in ("Cramer-Rao", "signal loss", FLAGS["near-mask-edge"], "qsmcmb x &lt; y"):
+    assert text.count("data:image/png;base64") == 4
+    for word in (
+        "Cramer-Rao", "signal loss", FLAGS["near-mask-edge"], "qsmcmb x &lt; y", "The source as fitted",
+        "Principal lengths", "one ball described the lesion at once", "Of its square",
+    ):  # fmt: skip
         assert word in text
-    assert FLAGS["outside-volume"] in pages[1].read_text()
+    unknown_text = pages[1].read_text()
+    assert FLAGS["outside-volume"] in unknown_text
+    assert "data:image/png" not in unknown_text
     assert json.loads((tmp_path / "lesion-3.json").read_text())["label"] == 3
 
 
@@ -116,7 +125,7 @@ def test_the_record_has_every_number_where_it_belongs(fitted: FittedLesion) -> N
         "vein": Vein(0.5, 0.7, (0.0, 0.6, 0.8), 12.0),
         "adjacent_vein": Vein(0.4, 0.6, (1.0, 0.0, 0.0), 3.0),
     }
-    record, _ = explain_lesion(lesion_of(fitted), fitted._replace(**veins), total, command="again")
+    record = explain_lesion(lesion_of(fitted), fitted._replace(**veins), total, command="again").record
     assert record["label"] == 3
     assert record["position_mm"] == [1.0, 2.0, 3.0]
     assert record["command"] == "again"
@@ -168,6 +177,54 @@ def test_the_record_has_every_number_where_it_belongs(fitted: FittedLesion) -> N
     assert voxels["fraction_in_mask"] == fit.patch.fraction_in_mask
 
 
+@pytest.mark.parametrize("systematic_sd", [0.0, 0.4])
+def test_the_parts_of_the_sd_add_up_to_that_of_the_row(fitted: FittedLesion, systematic_sd: float) -> None:
+    row_sd = float(np.hypot(fitted.fit.sd_ppm_mm3, systematic_sd))
+    wider = fitted._replace(
+        total_chi_ppm_mm3=replace(fitted.total_chi_ppm_mm3, sd=row_sd), systematic_sd_ppm_mm3=systematic_sd
+    )
+    parts = explain_lesion(lesion_of(wider), wider).record["sd_parts"]
+    assert {p["part"] for p in parts} == {*SdParts._fields, "systematic"} == set(PART_WORDS)
+    assert sum(p["sd"] ** 2 for p in parts) == pytest.approx(row_sd**2)
+    assert [p["sd"] for p in parts] == sorted((p["sd"] for p in parts), reverse=True)
+    assert {p["part"]: p["sd"] for p in parts}["systematic"] == systematic_sd
+
+
+def test_a_fit_that_does_not_hold_says_so_in_the_parts(fitted: FittedLesion) -> None:
+    """The row's SD is made where the parts are: a vein's interval reaches 0."""
+    vein = Vein(0.5, 0.7, (0.0, 0.6, 0.8), 12.0)
+    fields = ScanFields(
+        field_hz=fitted.patch.field_hz, offset_rad=0 * fitted.patch.field_hz, mask=fitted.patch.inside
+    )
+    as_vein = measure_fitted(
+        fitted.patch, fitted.fit, fields, fitted.patch.grid, vein=vein, adjacent_vein=None
+    )
+    parts = explain_lesion(lesion_of(as_vein), as_vein).record["sd_parts"]
+    assert parts[0] == {"part": "systematic", "sd": pytest.approx(abs(as_vein.total_chi_ppm_mm3.value))}
+    assert sum(p["sd"] ** 2 for p in parts) == pytest.approx(as_vein.total_chi_ppm_mm3.sd**2)
+
+
+def test_models_and_moments_are_in_the_record(fitted: FittedLesion) -> None:
+    pair = ComparedModel(Comparison.SHAPE, "pair", 2, 6.3, np.inf, 0.5, is_chosen=False)
+    state = fitted.fit.state.with_compared_models([pair])
+    record = explain_lesion(lesion_of(fitted), fitted._replace(fit=fitted.fit._replace(state=state))).record
+    assert record["compared_models"] == [
+        {
+            "comparison": "shape",
+            "shape": "pair",
+            "n_bodies": 2,
+            "total_chi_ppm_mm3": 6.3,
+            "cost": None,
+            "core_residual": 0.5,
+            "is_chosen": False,
+        }
+    ]
+    moments, source = record["moments"], fitted.fit.source
+    assert moments["dipole"] == moments["absolute"] == source.total_chi_ppm_mm3
+    assert moments["principal_lengths_mm"] == pytest.approx([2 * source.radius_mm] * 3)
+    assert [r["distance_mm"] for r in moments["remainder"]] == [3.0, 5.0, 8.0]
+
+
 @pytest.mark.parametrize(("corrected", "agree"), [(6.2, True), (9.0, False)])
 def test_estimators_that_agree_are_said_to(fitted: FittedLesion, corrected: float, agree: bool) -> None:
     total = MapSum(5.0, Estimate(corrected, 0.1, "ppm mm3"), 0.8, 3.5, np.zeros(1), np.zeros(1), np.zeros(1))
@@ -201,7 +258,7 @@ def test_totals_per_echo_are_one_step_of_that_echo_alone(fitted: FittedLesion) -
 
 
 def test_slices_run_through_the_lesion_from_edge_to_edge(fitted: FittedLesion) -> None:
-    _, slices = explain_lesion(lesion_of(fitted), fitted)
+    slices = explain_lesion(lesion_of(fitted), fitted).slices
     assert slices is not None
     patch = fitted.fit.patch
     # The lesion's centre lies at 0.1 mm along the third axis: the slice at 0.

@@ -74,6 +74,7 @@ def fitted(
         void=VisibleVoid(12.0, 2.8, np.zeros((1, 1, 1), bool)),
         region=np.zeros((1, 1, 1), bool),
         total_chi_ppm_mm3=Estimate(total, sd, UNIT),
+        systematic_sd_ppm_mm3=0.0,
         position_mm=(1.0, 2.0, 3.0),
         r2star_hz=40.0,
     )

@@ -100,7 +100,7 @@ def test_pages_and_numbers_are_written(fitted: FittedLesion, tmp_path: Path) -> 
     assert text.count("data:image/png;base64") == 4
     for word in (
         "Cramer-Rao", "signal loss", FLAGS["near-mask-edge"], "qsmcmb x &lt; y", "The source as fitted",
-        "Principal lengths", "one ball described the lesion at once", "Of its square",
+        "Principal lengths", "Models compared", "Of its square",
     ):  # fmt: skip
         assert word in text
     unknown_text = pages[1].read_text()

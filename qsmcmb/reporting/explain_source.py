@@ -9,13 +9,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from qsmcmb.microbleeds.results.explanation_records import ComparedModelRecord, MomentsRecord
+from qsmcmb.microbleeds.results.explanation_records import ComparedModelRecord, MomentsRecord, RemainderRecord
 from qsmcmb.microbleeds.results.source_planes import SourcePlane
 from qsmcmb.reporting.figures import DPI, to_png
 from qsmcmb.reporting.page import show
 
 __all__ = ["draw_planes", "model_rows", "moments_words"]
 
+MIN_ELONGATION = 1.01
+"""Elongation up to which a source is round, and has no long axis."""
+MIN_REMAINDER = 0.001
+"""Fraction of the field beyond the dipole's below which it is none: rounding, and what no scan shows."""
 SCALE_BAR_MM = 1.0
 """Length of the scale bar, mm."""
 
@@ -99,24 +103,25 @@ def moments_words(moments: MomentsRecord) -> list[str]:
     dipole = f"Dipole {show(moments['dipole'])} ppm mm3: the total susceptibility."
     # Bodies of one sign add to the total but for rounding.
     if moments["absolute"] > 1.001 * abs(moments["dipole"]):
-        dipole += f" Its bodies have both signs: {show(moments['absolute'])} ppm mm3 without them."
-    seen = [
-        f"{show(100 * r['fraction'])} % at {r['distance_mm']:g} mm"
-        for r in moments["remainder"]
-        if r["fraction"] is not None
-    ]
-    shape = "The source reaches beyond the distances looked at: its field is no dipole's there."
-    if seen:
-        shape = (
-            "Outside, the shape adds to the dipole's field (root mean square, quadrupole and higher): "
-            f"{', '.join(seen)} from the centre."
-        )
-    return [
-        dipole,
-        f"Principal lengths {lengths[0]}, {lengths[1]} and {lengths[2]} mm; elongation {show(moments['elongation'])}, "
-        f"along ({axis}) in voxel axes.",
-        shape,
-    ]
+        dipole += f" Its bodies have both signs; their sizes add to {show(moments['absolute'])} ppm mm3."
+    long = f"Principal lengths {lengths[0]}, {lengths[1]} and {lengths[2]} mm; elongation {show(moments['elongation'])}"
+    if moments["elongation"] > MIN_ELONGATION:
+        long += f", along ({axis}) in voxel axes"
+    return [dipole, f"{long}.", _remainder_words(moments["remainder"])]
+
+
+def _remainder_words(remainder: Sequence[RemainderRecord]) -> str:
+    """Return what the field outside shows of the shape."""
+    seen = [(r["distance_mm"], r["fraction"]) for r in remainder if r["fraction"] is not None]
+    if not seen:
+        return "The source reaches beyond the distances looked at: its field is no dipole's there."
+    if max(fraction for _, fraction in seen) < MIN_REMAINDER:
+        return "Outside, its field is that of the dipole alone: nothing shows of the shape there."
+    words = ", ".join(f"{show(100 * fraction)} % at {distance:g} mm" for distance, fraction in seen)
+    return (
+        "Outside, the field differs from the dipole's by the shape (quadrupole and higher; root mean square, relative "
+        f"to a dipole of all bodies' sizes): {words} from the centre."
+    )
 
 
 def model_rows(models: Sequence[ComparedModelRecord]) -> list[list[str]]:

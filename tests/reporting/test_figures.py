@@ -268,13 +268,16 @@ def test_moments_in_words_say_both_signs_and_what_is_too_near() -> None:
         "remainder": [{"distance_mm": 3.0, "fraction": None}, {"distance_mm": 5.0, "fraction": 0.123}],
     }  # fmt: skip
     dipole, lengths, field = explain_source.moments_words(moments)
-    assert "both signs: 11 ppm mm3" in dipole
+    assert "both signs; their sizes add to 11 ppm mm3" in dipole
     assert "elongation 2, along (0.00, 1.00, 0.00)" in lengths
     assert "12.3 % at 5 mm" in field
     assert "3 mm" not in field
     moments["remainder"] = moments["remainder"][:1]
     assert "no dipole's" in explain_source.moments_words(moments)[2]
-    moments["absolute"] = 5.0
+    moments.update(absolute=5.0, elongation=1.0, remainder=[{"distance_mm": 5.0, "fraction": 1e-8}])
+    _, lengths, field = explain_source.moments_words(moments)
+    assert lengths.endswith("elongation 1.")
+    assert "the dipole alone" in field
     assert "signs" not in explain_source.moments_words(moments)[0]
 
 

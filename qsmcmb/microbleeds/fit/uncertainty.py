@@ -8,7 +8,7 @@ clutter what the tissue of the reference patches would have caused; s rises wher
 field stronger than 3 T, the voxel elongated, or a part of the patch missing. shape is the variance that the priors of
 psf width and shape carry (and a term of bodies that nearly fill their patch), hidden that of the tissue within the
 lesion, which no scan shows, selection that of the choice of the model, discrepancy that of a shape that does not
-describe the lesion's core. Each part alone misses some lesions. The factors
+describe the lesion's core. `sd_parts.SdParts` has them one by one. Each part alone misses some lesions. The factors
 were set on the development heads (docs/explanation/lesion-fit.md) and are measured, not derived. The lesion table adds
 one more variance, the systematic SD (`results.measurement`): SD of the row = sqrt(this SD^2 + systematic^2).
 """

@@ -11,7 +11,7 @@ from qsmcmb.microbleeds.fit.levenberg_marquardt import TRIAL_STEPS, FitState, mi
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
 from qsmcmb.microbleeds.fit.priors import dark_core, priors
 from qsmcmb.microbleeds.signal.model import LesionModel
-from qsmcmb.microbleeds.signal.source_shapes import BALL_PAIR, CYLINDER, Source
+from qsmcmb.microbleeds.signal.source_shapes import BALL, BALL_PAIR, CYLINDER, SPHEROID, Source, SourceShape
 from tests.scenes.patches import SMALL_BALL, SMALL_BALL_DECAY, scanned, small_patch
 
 TOTAL = 3.0
@@ -46,6 +46,26 @@ def test_a_pair_whose_other_half_nothing_shows_has_left_the_mask(
     half = apart_mm / 2
     p = pair.start_parameters(Source(2 * TOTAL, (half, 0.0, 0.0), 0.8), [half, 0.0, 0.0])
     assert FitState(pair, p, evaluate_objective(pair, p), converged=True).left_mask == left_mask
+
+
+@pytest.mark.parametrize(
+    ("shape", "own", "expected"),
+    [
+        (BALL, [], 0.8),
+        # Both balls touch: one radius from the middle to a centre, one more to the end.
+        (BALL_PAIR, [0.0, 0.48, 0.64], 1.6),
+        # Half axes a along the focus and b across it: a^2 = b^2 + 1.2^2, a b^2 = 0.8^3.
+        (SPHEROID, [0.0, 0.72, 0.96], 1.3489),
+    ],
+    ids=["ball", "pair", "spheroid"],
+)
+def test_the_extent_reaches_to_the_furthest_point(
+    model: LesionModel, shape: SourceShape, own: list[float], expected: float
+) -> None:
+    body = model.with_shape(shape)
+    p = np.concatenate([model.start_parameters(Source(TOTAL, (0.3, 0.0, 0.0), 0.8))[:7], own])
+    state = FitState(body, p, objective=None, converged=True)  # type: ignore[arg-type]
+    assert state.extent_mm == pytest.approx(expected, abs=1e-3)
 
 
 def test_what_is_out_of_reach_is_given_up(model: LesionModel, monkeypatch: pytest.MonkeyPatch) -> None:

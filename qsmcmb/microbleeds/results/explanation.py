@@ -114,7 +114,8 @@ def explain_lesion(
         return Explanation(record, None)
     record["voxels"] = _voxel_record(fitted)
     record["fit"] = _fit_record(fitted)
-    record["sd_parts"] = _sd_part_records(fitted)
+    if lesion.total_chi_ppm_mm3 is not None and np.isfinite(lesion.total_chi_ppm_mm3.sd):
+        record["sd_parts"] = _sd_part_records(fitted)
     record["compared_models"] = [_compared_model_record(m) for m in fitted.fit.state.compared_models]
     record["moments"] = _moments_record(fitted)
     record["point_spread"] = _point_spread_record(fitted.fit.patch.acquisition, fitted.fit.psf_width2)

@@ -262,7 +262,7 @@ class LesionRecord(TypedDict):
     fit: NotRequired[FitRecord]
     """Refined fit."""
     sd_parts: NotRequired[list[SdPartRecord]]
-    """Parts of the SD of `total_chi`, the largest first."""
+    """Parts of the SD of `total_chi`, the largest first; not there where the row has no interval."""
     compared_models: NotRequired[list[ComparedModelRecord]]
     """Models compared on the way to the fit, in their order; empty where the first described the lesion."""
     moments: NotRequired[MomentsRecord]

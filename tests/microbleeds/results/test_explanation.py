@@ -190,6 +190,14 @@ def test_the_parts_of_the_sd_add_up_to_that_of_the_row(fitted: FittedLesion, sys
     assert {p["part"]: p["sd"] for p in parts}["systematic"] == systematic_sd
 
 
+def test_a_row_without_an_interval_has_no_parts(fitted: FittedLesion, tmp_path: Path) -> None:
+    unknown = replace(lesion_of(fitted), total_chi_ppm_mm3=Estimate(6.0, np.nan, "ppm mm3"))
+    explained = explain_lesion(unknown, fitted)
+    assert "sd_parts" not in explained.record
+    (page,) = write_explanations(tmp_path, [explained])
+    assert "The row has no interval" in page.read_text()
+
+
 def test_a_fit_that_does_not_hold_says_so_in_the_parts(fitted: FittedLesion) -> None:
     """The row's SD is made where the parts are: a vein's interval reaches 0."""
     vein = Vein(0.5, 0.7, (0.0, 0.6, 0.8), 12.0)

@@ -47,7 +47,7 @@ def interval_words(parts: list[SdPartRecord]) -> str:
     Examples
     --------
     >>> parts = [SdPartRecord(part="centre", sd=0.4), SdPartRecord(part="decay", sd=0.3)]
-    >>> interval_words(parts)[63:]
+    >>> interval_words(parts)[65:]
     'Of its square 64 % is: prior: position. The interval is the value +- 1.96 SD.'
     """
     total = _total(parts)

@@ -21,12 +21,15 @@ from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.nifti import Volume, read_volume
 from qsmcmb.io.phase_scaling import sign_notes
 from qsmcmb.io.tables import read_tsv
+from qsmcmb.io.volume_series import refuse_list_of_echo_times, refuse_series
 from qsmcmb.model import GreScan
 
 __all__ = ("Combine", "acquisition_times", "load_scan")
 
 COMPUTED = "rad (computed)"
 """Unit of phase that is computed from real and imaginary parts."""
+PAIRS = (("phase", "mag"), ("real", "imag"))
+"""Parts that make an echo."""
 Combine = Callable[[Sequence[GreScan]], GreScan]
 """Function that makes one scan of those of its receive channels."""
 
@@ -129,6 +132,9 @@ def _load(files: SessionFiles, stated: InputOptions, notes: Sequence[str]) -> Gr
     """Return a scan from combined images, or from those of one channel."""
     echoes = _by_echo(files)
     metas = [{part: _sidecar(image, files.root) for part, image in echo.items()} for echo in echoes]
+    for echo, meta in zip(echoes, metas, strict=True):
+        for part, image in echo.items():
+            refuse_list_of_echo_times(meta[part], image.path)
     times = _echo_times(echoes, metas)
     te_s = [t.te_s for t in times]
     order = sorted(range(len(te_s)), key=lambda i: te_s[i])
@@ -212,13 +218,20 @@ def _by_echo(files: SessionFiles) -> list[dict[str, Image]]:
     echoes = []
     for number in sorted({n for n, _ in table}):
         parts = {part: image for (n, part), image in table.items() if n == number}
-        for pair in (("phase", "mag"), ("real", "imag")):
-            if all(p in parts for p in pair):
-                echoes.append({p: parts[p] for p in pair})
-                break
-        else:
-            raise _without_partner(table)
+        pair = next((p for p in PAIRS if set(p) <= set(parts)), None)
+        if pair is None:
+            raise _several_volumes(parts) or _without_partner(table)
+        echoes.append({p: parts[p] for p in pair})
     return echoes
+
+
+def _several_volumes(parts: Mapping[str, Image]) -> InvalidInputError | None:
+    """Return the error of a lone image that holds several volumes, perhaps magnitude and phase."""
+    lone = parts.get("mag")
+    volume = read_volume(lone.path) if lone else None
+    if lone is None or volume is None or volume.data.ndim == 3:
+        return None
+    return refuse_series(volume, lone.entities, lone.suffix)
 
 
 def _without_partner(table: Mapping[tuple[int, str], Image]) -> MissingMetadataError:
@@ -237,7 +250,7 @@ def _without_partner(table: Mapping[tuple[int, str], Image]) -> MissingMetadataE
     first = next(image for (n, part), image in sorted(table.items()) if n in lacking.get(partners[part], []))
     return MissingMetadataError(
         "PART", first.path, field="part", found=found, expected="mag and phase, or real and imag, for each echo",
-        fix=f"add the missing images, of the same entities but part{more}",
+        fix=f"add the missing images, of the same suffix and entities but part{more}",
     )  # fmt: skip
 
 
@@ -282,12 +295,10 @@ def _read(echoes: Sequence[dict[str, Image]]) -> tuple[list[Volume], list[Volume
     magnitude, phase = [], []
     for echo in echoes:
         volumes = {part: read_volume(image.path) for part, image in echo.items()}
-        for volume in volumes.values():
-            if volume.data.ndim != 3:
-                raise InvalidInputError(
-                    "DIM", volume.path, field="dim", found=volume.data.shape, expected="a 3D volume per echo",
-                    fix="split the image by echo (echo-1, echo-2, ...)",
-                )  # fmt: skip
+        # The magnitude tells more than the phase.
+        for part in sorted(volumes):
+            if volumes[part].data.ndim != 3:
+                raise refuse_series(volumes[part], echo[part].entities, echo[part].suffix)
         if "phase" in volumes:
             magnitude.append(volumes["mag"])
             phase.append(volumes["phase"])

@@ -11,7 +11,8 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.assemble import assemble, common_grid, paths_of, split_echoes
 from qsmcmb.io.field_strength import check_given
 from qsmcmb.io.input_options import InputOptions
-from qsmcmb.io.nifti import read_volume
+from qsmcmb.io.nifti import Volume, read_volume
+from qsmcmb.io.volume_series import volume_content
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import FloatArray
 
@@ -91,9 +92,10 @@ def load_files(
         magnitudes = magnitudes * len(te_s)
     for kind, volumes in (("phase", phases), ("magnitude", magnitudes)):
         if len(volumes) != len(te_s):
+            found, fix = _surplus(volumes, len(te_s))
             raise InvalidInputError(
-                "TE-MISMATCH", volumes[0].path if volumes else kind, field=f"{kind} volumes", found=len(volumes),
-                expected=f"{len(te_s)}, one for each echo time", fix="give as many volumes as echo times",
+                "TE-MISMATCH", volumes[0].path if volumes else kind, field=f"{kind} volumes", found=found,
+                expected=f"{len(te_s)}, one for each echo time", fix=fix,
             )  # fmt: skip
     return assemble(
         phases, magnitudes, te_s, b0, name=name, units=None, strict_units=False,
@@ -101,6 +103,27 @@ def load_files(
         decay_known=not is_shared,
         warnings=[f"{magnitudes[0].path.name}: one magnitude serves all {len(te_s)} echoes"] if is_shared else (),
     )  # fmt: skip
+
+
+def _surplus(volumes: Sequence[Volume], n_echoes: int) -> tuple[str, str]:
+    """Return what too many volumes look like, and what to do."""
+    n = len(volumes)
+    same = n > 1 and all(v.data.shape == volumes[0].data.shape for v in volumes)
+    content = volume_content(np.stack([v.data for v in volumes], axis=-1)) if same else ""
+    if content == "magnitude and phase":
+        found = f"{n}, which look like magnitude and phase in one file"
+        return (
+            found,
+            "save the magnitudes as one file and the phases as another, and give them to --mag and --phase",
+        )
+    if n > n_echoes and n % n_echoes == 0:
+        repeats = n // n_echoes
+        found = f"{n}, which look like {repeats} {content if content == 'receive channels' else 'repeats'}"
+        return (
+            found,
+            f"save {n_echoes} of the volumes, those of one repeat, as a file of their own, and give that",
+        )
+    return str(n), "give as many volumes as echo times"
 
 
 def load_stack(

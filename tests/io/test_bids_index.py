@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from qsmcmb.errors import InvalidInputError, NothingMatchedError
 from qsmcmb.io.bids import load_scan
 from qsmcmb.io.bids_index import list_sessions
 from qsmcmb.io.nifti import save_volume
+from qsmcmb.io.plain import load_files
 
 TE_S = (0.005, 0.010, 0.015)
 SHAPE = (12, 13, 14)
@@ -191,6 +193,91 @@ def test_combined_images_win_over_their_channels(tmp_path: Path) -> None:
     write_scan(tmp_path / "types", "_coil-8ch")
     write_scan(tmp_path / "types", "_coil-32ch")
     assert names(tmp_path / "types") == ["sub-01/acq-coil8ch", "sub-01/acq-coil32ch"]
+
+
+def test_repeats_in_one_file_are_told_and_the_fix_leads_to_scans(tmp_path: Path) -> None:
+    write_scan(tmp_path)
+    anat = tmp_path / "sub-01/anat"
+    volumes = {path: np.asarray(nibabel.load(path).dataobj) for path in anat.glob("*.nii.gz")}
+    for path, data in volumes.items():
+        save_volume(path, np.stack([data, data, data], axis=-1), np.eye(4))
+    with pytest.raises(InvalidInputError, match=r"DIM .*looks like 3 repeats in one file") as caught:
+        load_scan(tmp_path)
+    assert "sub-01_run-1_echo-1_part-mag_MEGRE.nii.gz" in caught.value.fix
+    assert "up to run-3" in caught.value.fix
+    for path, data in volumes.items():
+        for run in (1, 2, 3):
+            name = path.name.replace("_echo", f"_run-{run}_echo")
+            save_volume(anat / name, data, np.eye(4))
+            shutil.copy(
+                path.with_name(path.name.replace(".nii.gz", ".json")), anat / name.replace(".nii.gz", ".json")
+            )
+        path.unlink()
+    assert names(tmp_path) == ["sub-01/run-1", "sub-01/run-2", "sub-01/run-3"]
+    assert load_scan(tmp_path, filters={"run": "3"}).n_echoes == 3
+
+
+def test_magnitude_and_phase_in_one_file_are_told_apart(tmp_path: Path, rng: np.random.Generator) -> None:
+    write_scan(tmp_path, suffix="T2starw", te_s=(0.02,))
+    anat = tmp_path / "sub-01/anat"
+    magnitude, phase = (anat / f"sub-01_part-{part}_T2starw.nii.gz" for part in ("mag", "phase"))
+    values = np.asarray(nibabel.load(magnitude).dataobj)
+    # As scanners store it: noise of phase over the whole range where there is no signal.
+    stored = np.where(values > 0.1, (np.asarray(nibabel.load(phase).dataobj) / np.pi + 1) * 2048, 0)
+    stored = np.where(values > 0.1, stored, rng.integers(0, 4096, values.shape))
+    for path in (magnitude, phase):
+        path.unlink()
+    save_volume(anat / "sub-01_T2starw.nii.gz", np.stack([values * 1000, stored], axis=-1), np.eye(4))
+    with pytest.raises(
+        InvalidInputError, match=r"DIM .*looks like magnitude and phase in 2 volumes"
+    ) as caught:
+        load_scan(tmp_path)
+    assert (
+        "volume 0 as sub-01_part-mag_T2starw.nii.gz, volume 1 as sub-01_part-phase_T2starw"
+        in caught.value.fix
+    )
+
+
+def test_echoes_and_channels_in_one_file_are_told(tmp_path: Path) -> None:
+    write_scan(tmp_path, suffix="T2starw", te_s=(0.02,))
+    anat = tmp_path / "sub-01/anat"
+    magnitude = anat / "sub-01_part-mag_T2starw.nii.gz"
+    values = np.asarray(nibabel.load(magnitude).dataobj)
+    save_volume(magnitude, np.stack([values, 0.8 * values, 0.65 * values], axis=-1), np.eye(4))
+    with pytest.raises(InvalidInputError, match="looks like 3 echoes in one file") as caught:
+        load_scan(tmp_path)
+    assert "sub-01_echo-1_part-mag_T2starw.nii.gz" in caught.value.fix
+    side = np.linspace(0, 2, SHAPE[0])[:, None, None]
+    save_volume(magnitude, np.stack([side * values, (2 - side) * values], axis=-1), np.eye(4))
+    with pytest.raises(InvalidInputError, match="looks like 2 receive channels in one file") as caught:
+        load_scan(tmp_path)
+    assert "sub-01_coil-1_part-mag_T2starw.nii.gz" in caught.value.fix
+    for path in anat.glob("*.json"):
+        path.write_text(path.read_text().replace("0.02", "[0.005, 0.010]"))
+    with pytest.raises(InvalidInputError, match=r"TE-TYPE .*2 numbers; .*echo-1, echo-2"):
+        load_scan(tmp_path)
+
+
+def test_the_echoes_that_lack_a_part_are_named(tmp_path: Path) -> None:
+    write_scan(tmp_path)
+    for echo in (2, 3):
+        (tmp_path / f"sub-01/anat/sub-01_echo-{echo}_part-mag_MEGRE.nii.gz").unlink()
+    with pytest.raises(InvalidInputError, match=r"PART .*no mag for echo 2, 3; .*qsmcmb recon"):
+        load_scan(tmp_path)
+
+
+def test_surplus_volumes_on_the_command_line_are_told(tmp_path: Path) -> None:
+    write_scan(tmp_path, te_s=(0.02,))
+    files = [tmp_path / f"sub-01/anat/sub-01_part-{part}_MEGRE.nii.gz" for part in ("phase", "mag")]
+    phase, magnitude = (np.asarray(nibabel.load(path).dataobj) for path in files)
+    for name, volumes, told in (
+        ("repeats", [phase] * 4, "4, which look like 2 repeats; .*save 2 of the volumes"),
+        ("both", [magnitude, (phase + np.pi) * 652], "magnitude and phase in one file"),
+    ):
+        save_volume(tmp_path / f"{name}.nii.gz", np.stack(volumes, axis=-1), np.eye(4))
+        te_s = (0.01, 0.02) if name == "repeats" else (0.02,)
+        with pytest.raises(InvalidInputError, match=f"TE-MISMATCH .*{told}"):
+            load_files([tmp_path / f"{name}.nii.gz"], [files[1]], te_s, 3.0)
 
 
 def test_func_is_named_and_the_fix_leads_to_a_scan(tmp_path: Path) -> None:

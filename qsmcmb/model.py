@@ -306,6 +306,8 @@ class GreScan:
         What states the direction of B0: the form of the header with its code, --b0-dir, or the grid.
     phase_filtered : bool, optional
         Whether the scanner has high-pass filtered the phase: no number has an interval then.
+    phase_difference : bool, optional
+        Whether the phase is the difference of two echoes, with the magnitude of one of them.
     decay_known : bool, optional
         Whether the magnitudes of the echoes show how the signal decays: not where one serves all.
     not_finite : tuple of (str, ndarray of bool), optional
@@ -337,6 +339,7 @@ class GreScan:
     read_as: dict[str, Any] = field(default_factory=dict)
     b0_dir_source: str = "grid"
     phase_filtered: bool = False
+    phase_difference: bool = False
     decay_known: bool = True
     not_finite: tuple[tuple[str, BoolArray], ...] = ()
 

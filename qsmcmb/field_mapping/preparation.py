@@ -8,6 +8,7 @@ import numpy as np
 
 from qsmcmb.core.validate import check_choice
 from qsmcmb.field_mapping.bipolar import find_readout_phase, level_polarities
+from qsmcmb.field_mapping.echo_offsets import find_echo_offsets, turn_echoes
 from qsmcmb.field_mapping.echo_scales import find_echo_scales
 from qsmcmb.field_mapping.slice_flips import find_slice_flips, turn_slices
 from qsmcmb.typing import FloatArray
@@ -57,9 +58,10 @@ def prepare_phase(
     decay_known: bool = True,
     slice_flips: str = "warn",
     bipolar: str = "warn",
+    echo_offsets: str = "warn",
     echo_scales: str = "correct",
 ) -> Prepared:
-    """Look for slices of alternating sign, for a bipolar readout and for echoes on scales of their own.
+    """Look for slices of alternating sign, a bipolar readout, and echoes with offsets or scales of their own.
 
     Parameters
     ----------
@@ -75,6 +77,8 @@ def prepare_phase(
         Action where every other slice is turned by pi (GE).
     bipolar : {"warn", "correct", "ignore"}, optional
         Action where even and odd echoes differ by a phase along the readout.
+    echo_offsets : {"warn", "correct", "ignore"}, optional
+        Action where the phase of an echo is off by a constant.
     echo_scales : {"warn", "correct", "ignore"}, optional
         Action where the magnitudes of the echoes follow no decay.
 
@@ -109,8 +113,35 @@ def prepare_phase(
     """
     check_choice("slice_flips", slice_flips, CHOICES)
     check_choice("bipolar", bipolar, CHOICES)
+    check_choice("echo_offsets", echo_offsets, CHOICES)
     check_choice("echo_scales", echo_scales, CHOICES)
-    warnings = []
+    phase_rad, warnings = _without_phase_faults(
+        phase_rad, magnitude, te_s, slice_flips=slice_flips, bipolar=bipolar, echo_offsets=echo_offsets
+    )
+    scaled = None
+    if echo_scales != "ignore":
+        scaled = find_echo_scales(magnitude, te_s, b0_tesla, decay_known=decay_known)
+    if scaled:
+        warnings.append(_scale_warning(scaled.fact, echo_scales))
+        if echo_scales == "correct":
+            magnitude = (magnitude / scaled.scales[:, None, None, None]).astype(np.float32)
+    return Prepared(
+        phase_rad=np.asarray(phase_rad, np.float32), magnitude=magnitude, warnings=tuple(warnings),
+        decay_known=decay_known and scaled is None,
+    )  # fmt: skip
+
+
+def _without_phase_faults(
+    phase_rad: FloatArray,
+    magnitude: FloatArray,
+    te_s: tuple[float, ...],
+    *,
+    slice_flips: str,
+    bipolar: str,
+    echo_offsets: str,
+) -> tuple[FloatArray, list[str]]:
+    """Return the phase, corrected where that is asked for, and a sentence for each fault."""
+    warnings: list[str] = []
     if slice_flips != "ignore":
         # The first echo has the most signal, and the flips are the same in all.
         axes = find_slice_flips(phase_rad[0], magnitude[0])
@@ -131,17 +162,17 @@ def prepare_phase(
             )
             warnings.append(_warning(fact, bipolar, "bipolar"))
             phase_rad = level_polarities(phase_rad, found) if bipolar == "correct" else phase_rad
-    scaled = None
-    if echo_scales != "ignore":
-        scaled = find_echo_scales(magnitude, te_s, b0_tesla, decay_known=decay_known)
-    if scaled:
-        warnings.append(_scale_warning(scaled.fact, echo_scales))
-        if echo_scales == "correct":
-            magnitude = (magnitude / scaled.scales[:, None, None, None]).astype(np.float32)
-    return Prepared(
-        phase_rad=np.asarray(phase_rad, np.float32), magnitude=magnitude, warnings=tuple(warnings),
-        decay_known=decay_known and scaled is None,
-    )  # fmt: skip
+            # A difference of the polarities is a constant of every other echo, too.
+            return phase_rad, warnings
+    if echo_offsets != "ignore":
+        off = find_echo_offsets(phase_rad, magnitude, te_s=te_s)
+        if off:
+            each = ", ".join(f"echo {o.echo + 1} by {o.offset_rad:.1f} rad" for o in off)
+            first = " (or one of the first two is)" if len(off) == len(te_s) - 2 else ""
+            fact = f"phase is off the line through the echoes everywhere: {each}{first}"
+            warnings.append(_warning(fact, echo_offsets, "echo_offsets"))
+            phase_rad = turn_echoes(phase_rad, off) if echo_offsets == "correct" else phase_rad
+    return phase_rad, warnings
 
 
 def _scale_warning(fact: str, choice: str) -> str:

@@ -157,7 +157,7 @@ def _load(files: SessionFiles, stated: InputOptions, notes: Sequence[str]) -> Gr
     )  # fmt: skip
     root = files.root.as_posix().rstrip("/")
     sources = tuple(("bids::" + name.removeprefix(root + "/"), digest) for name, digest in scan.sources)
-    return dataclasses.replace(scan, sources=sources)
+    return dataclasses.replace(scan, sources=sources, phase_difference=any(t.note for t in times))
 
 
 def _options(units: object, stated: InputOptions) -> InputOptions:

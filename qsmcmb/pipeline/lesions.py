@@ -80,6 +80,7 @@ def describe_lesions(
             territory=where[i][1],
             is_duplicate=i in duplicates,
             phase_filtered=scan.phase_filtered,
+            phase_difference=scan.phase_difference,
         )
         for i, lesion in enumerate(lesions)
     ]

@@ -238,3 +238,22 @@ def test_heads_have_none_of_these_faults(session: str, shared_data: Path) -> Non
         prepare_phase(loaded.phase_rad, loaded.magnitude, te_s=loaded.te_s, b0_tesla=loaded.b0_tesla).warnings
         == ()
     )
+
+
+def test_an_echo_off_by_a_constant_is_named_and_turned_back_on_demand() -> None:
+    rng = np.random.default_rng(7)
+    grid = np.indices(SHAPE)
+    field_hz = 3.0 * grid[0] + 8 * np.sin(grid[1] / 3) - 2.0 * grid[2]
+    phase = np.stack([wrap(2 * np.pi * t * field_hz + 0.4) for t in TE_S])
+    phase += 0.05 * rng.standard_normal(phase.shape)
+    ones = np.ones_like(phase)
+    assert prepare_phase(phase, ones, te_s=TE_S, b0_tesla=3.0).warnings == ()
+    turned = phase.copy()
+    turned[3] = wrap(turned[3] + 1.2)
+    told = prepare_phase(turned, ones, te_s=TE_S, b0_tesla=3.0)
+    assert "echo 4 by 1.2 rad" in told.warnings[0]
+    assert "echo_offsets" in told.warnings[0]
+    mended = prepare_phase(turned, ones, te_s=TE_S, b0_tesla=3.0, echo_offsets="correct").phase_rad
+    assert np.abs(wrap(mended - phase)).max() < 0.02
+    assert prepare_phase(turned, ones, te_s=TE_S, b0_tesla=3.0, echo_offsets="ignore").warnings == ()
+    assert prepare_phase(turned[:2], ones[:2], te_s=TE_S[:2], b0_tesla=3.0).warnings == ()

@@ -66,6 +66,10 @@ class Flag(StrEnum):
         "filtered-phase",
         "The phase was high-pass filtered before export: the number is too low by an unknown amount. No interval.",
     )
+    PHASE_DIFFERENCE = (
+        "phase-difference",
+        "The phase is a difference of two echoes, fitted as one echo: a wider interval covers what that neglects.",
+    )
     OUTSIDE_VOLUME = "outside-volume", "The point lies outside the image: no number."
 
 

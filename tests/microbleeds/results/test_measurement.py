@@ -220,10 +220,26 @@ def test_certainty(lesion: FittedLesion, source: str, score: float | None, expec
         (fitted(loss=5.2), SceneContext(), {"estimators-disagree"}),
         (fitted(loss=None), SceneContext(), set()),
         (fitted(), SceneContext(is_duplicate=True), {"same-lesion"}),
+        (fitted(), SceneContext(phase_filtered=True), {"filtered-phase"}),
+        (fitted(), SceneContext(phase_difference=True), {"phase-difference"}),
     ],
 )
 def test_flags(lesion: FittedLesion, context: SceneContext, expected: set[str]) -> None:
     assert set(row(lesion, context).flags) == expected
+
+
+def test_filtered_phase_gives_a_number_alone_and_nothing_definite() -> None:
+    found = row(fitted(), SceneContext(phase_filtered=True))
+    assert (found.certainty, found.bombs_certainty) == ("possible", "uncertain")
+    assert found.total_chi_ppm_mm3 is not None
+    assert np.isnan(found.total_chi_ppm_mm3.sd)
+    assert found.total_chi_ppm_mm3.value == 4.0
+
+
+def test_a_phase_difference_has_a_wider_interval() -> None:
+    found = row(fitted(), SceneContext(phase_difference=True))
+    assert found.total_chi_ppm_mm3 is not None
+    assert found.total_chi_ppm_mm3.sd == pytest.approx(np.hypot(0.3, 0.24))
 
 
 def test_a_raw_sum_that_is_unknown_has_no_value() -> None:

@@ -11,7 +11,7 @@ from qsmcmb.cli.command import command
 
 __all__: tuple[str, ...] = ()
 
-HEADER = ("series", "echo time", "values", "file")
+HEADER = ("series", "echo time", "values", "session", "file")
 """Columns of the plan."""
 
 

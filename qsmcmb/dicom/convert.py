@@ -34,8 +34,8 @@ CORNER_TOLERANCE_MM = 0.05
 """Largest distance of the outermost voxels between headers and converted image, mm."""
 TE_TOLERANCE_S = 5e-6
 """Largest difference of the echo time between headers and sidecar, s: what rounding leaves."""
-GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "NumberOfFrames", "PixelData")
-"""What a single frame does not take over from its file."""
+GROUPS = ("NumberOfFrames", "PixelData")
+"""What a single frame does not take over from its file, beside sequences."""
 FRAME_VALUES = (
     "ImageType", "EchoTime", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
     "SpacingBetweenSlices", "RepetitionTime", "FlipAngle", "RescaleSlope", "RescaleIntercept", "MagneticFieldStrength",
@@ -51,8 +51,10 @@ class Converted(NamedTuple):
     sidecar: dict[str, Any]
 
 
-def convert_image(image: DicomImage, work: Path) -> Converted:
+def convert_image(image: DicomImage, work: Path, opened: dict[Path, Any] | None = None) -> Converted:
     """Convert one image in a folder of its own.
+
+    `opened` holds the file that was read last: one of many frames serves several images.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def convert_image(image: DicomImage, work: Path) -> Converted:
     staged, out = work / "in", work / "out"
     for folder in (staged, out):
         folder.mkdir(parents=True)
-    _stage(image.frames, staged)
+    _stage(image.frames, staged, {} if opened is None else opened)
     _run(staged, out, limit=BYTES_PER_VOXEL * int(np.prod(image.shape)) + SPARE_BYTES)
     images = sorted(out.glob("*.nii"))
     if len(images) != 1:
@@ -88,7 +90,7 @@ def _unlike(image: DicomImage, what: str, found: object, expected: str) -> Inval
     )  # fmt: skip
 
 
-def _stage(frames: tuple[Frame, ...], folder: Path) -> None:
+def _stage(frames: tuple[Frame, ...], folder: Path, opened: dict[Path, Any]) -> None:
     """Lay the frames out for the converter: a link to a whole file, or a file made from one frame."""
     counts = Counter(frame.path for frame in frames)
     # By file, so that one with many frames is opened once; the name keeps the slice's place.
@@ -99,9 +101,11 @@ def _stage(frames: tuple[Frame, ...], folder: Path) -> None:
         if counts[path] == members[0][1].n_frames:
             _stage_whole(path, folder / f"{members[0][0]:05d}.dcm")
             continue
-        dataset = read_dataset(path, pixels=True)
+        if path not in opened:
+            opened.clear()
+            opened[path] = read_dataset(path, pixels=True)
         for i, frame in members:
-            _single_frame(dataset, frame).save_as(folder / f"{i:05d}.dcm", enforce_file_format=True)
+            _single_frame(opened[path], frame).save_as(folder / f"{i:05d}.dcm", enforce_file_format=True)
 
 
 def _file_of(pair: tuple[int, Frame]) -> tuple[str, int]:
@@ -125,7 +129,7 @@ def _single_frame(dataset: Any, frame: Frame) -> Any:
 
     single = Dataset()
     for element in dataset:
-        if element.keyword not in GROUPS and not element.tag.is_private:
+        if element.keyword not in GROUPS and element.VR != "SQ" and not element.tag.is_private:
             single.add(element)
     single.file_meta = dataset.file_meta
     single.SOPClassUID = single.file_meta.MediaStorageSOPClassUID = MRImageStorage

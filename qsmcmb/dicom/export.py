@@ -15,7 +15,7 @@ from qsmcmb.dicom.packages import require
 from qsmcmb.dicom.series import Filing, Series, round_step, write_series
 from qsmcmb.dicom.slices import SliceOrder, slice_order
 from qsmcmb.dicom.source import Source, read_source_images, source_of
-from qsmcmb.errors import OutputError
+from qsmcmb.errors import ConfigError, OutputError
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.nifti import sha256_of
 from qsmcmb.io.results import SessionResults
@@ -83,6 +83,8 @@ def export_scans(
         OUT: the folder cannot be written, or a scan's folder is there already.
     InvalidInputError
         SOURCE: no study of the source has a scan's voxels, or several have.
+    ConfigError
+        The files would lie among those of the source.
 
     Examples
     --------
@@ -92,6 +94,8 @@ def export_scans(
     []
     """
     require("pydicom")
+    if source and source.resolve() in (target.resolve(), *target.resolve().parents):
+        raise ConfigError(f"DICOM_DIR {str(target)!r}; expected a folder outside --source {str(source)!r}")
     images = read_source_images(source) if source else []
     made = []
     for index, scan in enumerate(scans):
@@ -175,6 +179,7 @@ def _lesion_series(
         for k in np.flatnonzero(mark.voxels.any(axis=(1, 2))):
             comments[k] += ("; " if comments[k] else "") + _sentence(row)
     shared = {
+        "RescaleSlope": "1", "RescaleIntercept": "0", "RescaleType": "US",
         "WindowCenter": "2048", "WindowWidth": "4096", "WindowCenterWidthExplanation": "whole range",
         "DerivationDescription": f"Microbleeds drawn into the {base}: rings with the label of the lesion table; "
         "closed: definite, broken: possible",

@@ -138,7 +138,11 @@ def _make_scan(images: Sequence[DicomImage]) -> tuple[DicomScan | None, list[Lef
     pairs = {"mag": "phase", "phase": "mag", "real": "imag", "imag": "real"}
     paired = [i for i in images if (pairs[str(i.part)], round(i.te_s, 6)) in slots]
     words = {"mag": "phase", "phase": "magnitude", "real": "imaginary part", "imag": "real part"}
-    left_out = [LeftOut(i, f"no {words[str(i.part)]} belongs to it") for i in images if i not in paired]
+    left_out = [
+        LeftOut(i, f"no {words[str(i.part)]} with its voxels and start belongs to it")
+        for i in images
+        if i not in paired
+    ]
     return (DicomScan("echoes", tuple(paired)) if paired else None), left_out
 
 

@@ -18,11 +18,11 @@ from qsmcmb.dicom.labels import (
     patient_of,
     session_labels,
 )
-from qsmcmb.dicom.packages import dcm2niix_program, require
+from qsmcmb.dicom.packages import require
 from qsmcmb.dicom.phase_range import contradiction, filled_fraction, scale_to_radians, stated_range
 from qsmcmb.dicom.scans import DicomScan, LeftOut, sort_into_scans
 from qsmcmb.dicom.sidecars import phase_record, sidecar_of
-from qsmcmb.errors import InvalidInputError, NothingMatchedError, OutputError
+from qsmcmb.errors import ConfigError, InvalidInputError, NothingMatchedError, OutputError
 
 __all__ = ("ImportPlan", "PlannedFile", "plan_import")
 
@@ -49,8 +49,8 @@ class PlannedFile:
     Examples
     --------
     >>> image = {"converted": None, "slope": 1.0, "inter": 0.0, "sidecar": {"EchoTime": 0.004, "Units": "rad"}}
-    >>> PlannedFile(stem="sub-01/anat/sub-01_part-phase_T2starw", series=3, **image).row
-    ('3', '4 ms', 'rad', 'sub-01/anat/sub-01_part-phase_T2starw.nii.gz')
+    >>> PlannedFile(stem="sub-01/ses-1/anat/sub-01_ses-1_part-phase_T2starw", series=3, **image).row
+    ('3', '4 ms', 'rad', 'sub-01/ses-1', 'anat/*_part-phase_T2starw.nii.gz')
     """
 
     stem: str
@@ -61,14 +61,17 @@ class PlannedFile:
     sidecar: dict[str, Any] = field(repr=False)
 
     @property
-    def row(self) -> tuple[str, str, str, str]:
-        """Series, echo time, unit and file, as the plan's table shows them."""
+    def row(self) -> tuple[str, str, str, str, str]:
+        """Series, echo time, unit, session and file, as the plan's table shows them."""
         times = [self.sidecar[k] for k in ("EchoTime", "EchoTime1", "EchoTime2") if k in self.sidecar]
         te = " - ".join(f"{1000 * t:g}" for t in reversed(times))
         unit = str(self.sidecar.get("Units", "arbitrary"))
         if "NotProven" in self.sidecar.get("PhaseScaling", {}):
             unit = "arbitrary, not proven"
-        return str(self.series), f"{te} ms", unit, f"{self.stem}.nii.gz"
+        session, _, name = self.stem.partition("/anat/" if "/anat/" in self.stem else "/fmap/")
+        folder = self.stem.removeprefix(f"{session}/").removesuffix(f"/{name}")
+        short = name.replace(session.replace("/", "_"), "*", 1)
+        return str(self.series), f"{te} ms", unit, session, f"{folder}/{short}.nii.gz"
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,8 @@ def plan_import(
         DICOM, PATH, PATIENTS.
     NothingMatchedError
         NO-DICOM: nothing in the folder can be imported; the message says why.
+    ConfigError
+        The data set would lie among the DICOM files.
 
     Examples
     --------
@@ -139,7 +144,8 @@ def plan_import(
     qsmcmb.errors.InvalidInputError: ERROR DICOM ...
     """
     require("pydicom", "dcm2niix")
-    dcm2niix_program()
+    if folder.resolve() in (root.resolve(), *root.resolve().parents):
+        raise ConfigError(f"BIDS {str(root)!r}; expected a folder outside the DICOM files in {str(folder)!r}")
     found = read_folder(folder)
     scans, left_out = sort_into_scans(sort_into_images(found.frames))
     participants, sessions = participant_labels(scans, root, participant), session_labels(scans, session)
@@ -174,7 +180,8 @@ def _plan_scan(scan: DicomScan, prefix: str, work: Path) -> list[PlannedFile]:
     """Return the files of one scan, converted."""
     subject, visit = prefix.split("_")[:2]
     folder = f"{subject}/{visit}/{'anat' if scan.kind == 'echoes' else 'fmap'}"
-    done = [(im, convert_image(im, work / str(n))) for n, im in enumerate(scan.images)]
+    opened: dict[Path, Any] = {}
+    done = [(im, convert_image(im, work / str(n), opened)) for n, im in enumerate(scan.images)]
     phases = [c.volume.data for im, c in done if im.part == "phase"]
     ends = (
         (min(float(p.min()) for p in phases), max(float(p.max()) for p in phases)) if phases else (0.0, 0.0)

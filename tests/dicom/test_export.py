@@ -213,6 +213,7 @@ def test_study_of_the_source_is_taken_over(tmp_path: Path, rng: np.random.Genera
             assert ds[key].value == of_source[key].value
         assert ds.ImageOrientationPatient == of_source.ImageOrientationPatient
         assert ds.SeriesInstanceUID != of_source.SeriesInstanceUID
+    assert run_command([*arguments[:2], str(tmp_path / "source/b"), *arguments[3:]]) == 2
     write_volume(
         tmp_path / "source/b", rng.integers(0, 900, (22, 26, 24)), name="b", StudyInstanceUID=ROOT + "5"
     )

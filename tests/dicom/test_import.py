@@ -120,7 +120,7 @@ def test_nothing_is_written_without_a_yes(tmp_path: Path, stored: np.ndarray, ca
 
 
 def test_files_that_are_there_stay(tmp_path: Path, stored: np.ndarray, capfd: Any) -> None:
-    siemens(tmp_path / "in", stored)
+    siemens(tmp_path / "in", stored, te_ms=(5.0,))
     command = ["import", str(tmp_path / "in"), str(tmp_path / "bids"), "--yes"]
     assert run_command(command) == 0
     before = {p: p.read_bytes() for p in (tmp_path / "bids").rglob("*") if p.is_file()}
@@ -249,12 +249,14 @@ def test_phase_range_that_nothing_proves_stays_arbitrary(
     assert why in record["PhaseScaling"]["NotProven"]
 
 
-@pytest.mark.parametrize("n_files", [1, 2])
-def test_enhanced_file_that_mixes_parts_and_echoes(tmp_path: Path, stored: np.ndarray, n_files: int) -> None:
+@pytest.mark.parametrize(("n_files", "packed"), [(1, False), (2, False), (1, True)])
+def test_enhanced_file_that_mixes_parts_and_echoes(
+    tmp_path: Path, stored: np.ndarray, n_files: int, packed: bool
+) -> None:
     parts = {(p, te): stored // (1 if p == "PHASE" else n + 1) for n, te in enumerate((4.0, 10.0))
              for p in ("MAGNITUDE", "PHASE")}  # fmt: skip
     if n_files == 1:
-        write_enhanced(tmp_path / "in/all.dcm", parts)
+        write_enhanced(tmp_path / "in/all.dcm", parts, packed=packed)
     else:
         for te in (4.0, 10.0):
             write_enhanced(tmp_path / f"in/{te:g}.dcm", {key: v for key, v in parts.items() if key[1] == te})
@@ -293,9 +295,9 @@ def test_one_phase_of_two_echoes_without_the_name_is_no_difference(
 
 
 def test_two_patients_and_two_sessions(tmp_path: Path, stored: np.ndarray, capfd: Any) -> None:
-    siemens(tmp_path / "in/a", stored)
-    siemens(tmp_path / "in/b", stored, StudyInstanceUID=ROOT + "77", StudyDate="20200101")
-    siemens(tmp_path / "in/c", stored, StudyInstanceUID=ROOT + "78", PatientID="Z9")
+    siemens(tmp_path / "in/a", stored, te_ms=(5.0,))
+    siemens(tmp_path / "in/b", stored, te_ms=(5.0,), StudyInstanceUID=ROOT + "77", StudyDate="20200101")
+    siemens(tmp_path / "in/c", stored, te_ms=(5.0,), StudyInstanceUID=ROOT + "78", PatientID="Z9")
     for n, path in enumerate(sorted((tmp_path / "in").rglob("*.dcm"))):
         _set(path, SOPInstanceUID=f"{ROOT}6.{n}")
     command = ["import", str(tmp_path / "in"), str(tmp_path / "bids"), "--yes"]
@@ -338,7 +340,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, stored: np.ndarray, fault:
     why = {
         "empty": "no files",
         "slice": "slices are missing",
-        "no phase": "no phase belongs to it",
+        "no phase": "no phase with its voxels and start belongs to it",
         "no part": "does not say whether",
         "epi": "not a plain gradient echo",
         "truncated": "no phase",
@@ -365,6 +367,14 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, stored: np.ndarray, fault:
     assert "ERROR NO-DICOM" in said
     assert why in said
     assert not (tmp_path / "bids").exists()
+
+
+def test_data_set_among_the_dicom_files_is_refused(tmp_path: Path, stored: np.ndarray, capfd: Any) -> None:
+    siemens(tmp_path / "in", stored, te_ms=(5.0,))
+    for root in (tmp_path / "in", tmp_path / "in/bids"):
+        assert run_command(["import", str(tmp_path / "in"), str(root), "--yes"]) == 2
+        assert "outside the DICOM files" in capfd.readouterr().err
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:

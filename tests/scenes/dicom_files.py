@@ -90,10 +90,15 @@ def add_pixels(ds: Any, stored: FloatArray) -> None:
     ds.PixelData = values.astype("<i2" if signed else "<u2").tobytes()
 
 
-def write_enhanced(path: Path, volumes: dict[tuple[str, float], FloatArray], **values: Any) -> None:
-    """Write volumes (part, TE in ms) -> stored (slices, rows, columns) as one enhanced file, slices interleaved."""
+def write_enhanced(
+    path: Path, volumes: dict[tuple[str, float], FloatArray], *, packed: bool = False, **values: Any
+) -> None:
+    """Write volumes (part, TE in ms) -> stored (slices, rows, columns) as one enhanced file, slices interleaved.
+
+    `packed` compresses the pixels, run-length encoded.
+    """
     from pydicom.dataset import Dataset
-    from pydicom.uid import EnhancedMRImageStorage
+    from pydicom.uid import EnhancedMRImageStorage, RLELossless
 
     ds = base_dataset(
         ImageType=["ORIGINAL", "PRIMARY", "T1", "MIXED"], EchoTime=None, EchoNumbers=None, **values
@@ -116,6 +121,8 @@ def write_enhanced(path: Path, volumes: dict[tuple[str, float], FloatArray], **v
     ds.PerFrameFunctionalGroupsSequence = groups
     ds.NumberOfFrames = len(frames)
     add_pixels(ds, np.array(frames))
+    if packed:
+        ds.compress(RLELossless, generate_instance_uid=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     ds.save_as(path, enforce_file_format=True)
 

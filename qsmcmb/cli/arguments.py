@@ -107,6 +107,16 @@ Set = Annotated[
     ),
 ]
 Output = Annotated[Path, typer.Option("-o", "--output", metavar=FILE, help="Where the result goes.")]
+Sessions = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--session-label", metavar=LABELS, help="Only these sessions (without ses-)."),
+]
+BidsFilter = Annotated[
+    Path | None,
+    typer.Option(
+        "--bids-filter-file", metavar="JSON", help='Entities that must match exactly, e.g. {"run": "1"}.'
+    ),
+]
 Participants = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--participant-label", metavar=LABELS, help="Only these participants (without sub-)."),

@@ -12,6 +12,7 @@ import typer
 
 from qsmcmb.cli import (
     background,
+    check,
     demo,
     detect,
     explain,
@@ -46,8 +47,8 @@ app = typer.Typer(
 )  # fmt: skip
 # In the order in which a user meets them.
 for module in (
-    demo, import_, run, recon, quantify, phantom, validate, selftest, mask, unwrap, fieldmap, background, invert,
-    r2star, swi, detect, longitudinal, report, export, methods, explain,
+    demo, import_, check, run, recon, quantify, phantom, validate, selftest, mask, unwrap, fieldmap, background,
+    invert, r2star, swi, detect, longitudinal, report, export, methods, explain,
 ):  # fmt: skip
     module.add(app)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qsmcmb.cli.arguments import (
-    LABELS,
+    BidsFilter,
     ConfigFile,
     Detect,
     Participants,
@@ -17,6 +17,7 @@ from qsmcmb.cli.arguments import (
     PhaseSign,
     PhaseUnits,
     Points,
+    Sessions,
 )  # fmt: skip
 from qsmcmb.cli.command import command
 
@@ -40,13 +41,8 @@ def add(app: typer.Typer) -> None:
             str, typer.Argument(metavar="LEVEL", help="The word participant, as BIDS apps have it.")
         ],
         participant_label: Participants = None,
-        session_label: Annotated[
-            list[str] | None, typer.Option(metavar=LABELS, help="Only these sessions (without ses-).")
-        ] = None,
-        bids_filter_file: Annotated[
-            Path | None,
-            typer.Option(metavar="JSON", help='Entities that must match exactly, e.g. {"run": "1"}.'),
-        ] = None,
+        session_label: Sessions = None,
+        bids_filter_file: BidsFilter = None,
         derivatives: Annotated[
             list[str] | None,
             typer.Option(metavar="NAME=FOLDER...", help="Derivatives that --mask-from may name."),

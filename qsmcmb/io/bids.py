@@ -7,44 +7,32 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from qsmcmb.errors import InvalidInputError, MissingMetadataError
-from qsmcmb.io.agreement import check_scan_agreement
+from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.assemble import assemble, combine_real_imaginary
 from qsmcmb.io.bids_index import Image, SessionFiles, list_sessions
-from qsmcmb.io.echo_times import EchoTime, check_echo_times, check_parts, phase_echo_times
-from qsmcmb.io.entities import natural_key, same_value
-from qsmcmb.io.field_strength import FieldStrength, find_field_strength
+from qsmcmb.io.echo_times import check_echo_times
+from qsmcmb.io.echoes import (
+    COMPUTED,
+    by_echo,
+    check_runs,
+    echo_times_of,
+    field_strength_of,
+    sidecar_of,
+    stated_units,
+)
+from qsmcmb.io.entities import natural_key
 from qsmcmb.io.input_options import InputOptions
-from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.nifti import Volume, read_volume
 from qsmcmb.io.phase_scaling import sign_notes
 from qsmcmb.io.tables import read_tsv
-from qsmcmb.io.volume_series import refuse_list_of_echo_times, refuse_series
+from qsmcmb.io.volume_series import refuse_series
 from qsmcmb.model import GreScan
 
 __all__ = ("Combine", "acquisition_times", "load_scan")
 
-COMPUTED = "rad (computed)"
-"""Unit of phase that is computed from real and imaginary parts."""
-PAIRS = (("phase", "mag"), ("real", "imag"))
-"""Parts that make an echo."""
 Combine = Callable[[Sequence[GreScan]], GreScan]
 """Function that makes one scan of those of its receive channels."""
-
-
-def _sidecar(image: Image, root: Path) -> dict[str, Any]:
-    """Return the metadata of an image: all JSON files that apply, from the root down, nearest last."""
-    merged: dict[str, Any] = {}
-    folders = [root, *reversed([p for p in image.path.parents if root in p.parents])]
-    for folder in folders:
-        for path in sorted(folder.glob(f"*{image.suffix}.json"), key=lambda p: len(p.name)):
-            tokens = path.name.removesuffix(".json").split("_")[:-1]
-            pairs = [t.partition("-") for t in tokens]
-            if all(dash and same_value(key, image.entities.get(key), value) for key, dash, value in pairs):
-                merged.update(read_sidecar(path))
-    return merged
 
 
 def load_scan(
@@ -111,7 +99,7 @@ def load_scan(
     """
     files = bids if isinstance(bids, SessionFiles) else _select(bids, participant, session, filters)
     stated = InputOptions(phase_units, phase_range, phase_sign, phase_filtered)
-    _check_runs(files)
+    check_runs(files)
     channels = sorted({i.channel for i in files.images if i.channel is not None}, key=natural_key)
     if len(channels) < 2:
         alone = [f"channel {c} is the only one and stands for the scan" for c in channels]
@@ -130,12 +118,9 @@ def load_scan(
 
 def _load(files: SessionFiles, stated: InputOptions, notes: Sequence[str]) -> GreScan:
     """Return a scan from combined images, or from those of one channel."""
-    echoes = _by_echo(files)
-    metas = [{part: _sidecar(image, files.root) for part, image in echo.items()} for echo in echoes]
-    for echo, meta in zip(echoes, metas, strict=True):
-        for part, image in echo.items():
-            refuse_list_of_echo_times(meta[part], image.path)
-    times = _echo_times(echoes, metas)
+    echoes = by_echo(files)
+    metas = [{part: sidecar_of(image, files.root) for part, image in echo.items()} for echo in echoes]
+    times = echo_times_of(echoes, metas)
     te_s = [t.te_s for t in times]
     order = sorted(range(len(te_s)), key=lambda i: te_s[i])
     makers = [meta.get("Manufacturer") for parts in metas for meta in parts.values()]
@@ -148,7 +133,7 @@ def _load(files: SessionFiles, stated: InputOptions, notes: Sequence[str]) -> Gr
     numbers = [next(iter(echo.values())).echo for echo in echoes]
     if sorted(numbers) != list(range(1, len(numbers) + 1)) and len(numbers) > 1:
         warnings.append(f"echoes {numbers} are there; the missing ones are left out")
-    units, b0 = _units(metas), _field_strength(echoes, metas)
+    units, b0 = stated_units(metas), field_strength_of(echoes, metas)
     magnitude, phase = _read(echoes)
     scan = assemble(
         phase, magnitude, te_s, b0, name=files.name, units=units, strict_units=True,
@@ -181,113 +166,6 @@ def _select(
             fix="name participant and session, and choose by filters (run, acq, rec, suffix) among several scans",
         )  # fmt: skip
     return found[0]
-
-
-def _check_runs(files: SessionFiles) -> None:
-    """Raise where runs of one echo each differ in their echo time: a converter has numbered echoes as runs."""
-    first = files.images[0]
-    others = [image for image in files.other_runs if image.echo == first.echo]
-    if not others or len({image.echo for image in files.images}) > 1:
-        return
-    images = sorted([first, *others], key=lambda i: natural_key(i.entities.get("run", "")))
-    stated = [_sidecar(image, files.root).get("EchoTime") for image in images]
-    times = [float(t) for t in stated if isinstance(t, int | float)]
-    if len(times) < len(stated) or len({round(t, 6) for t in times}) == 1:
-        return
-    runs = [image.entities.get("run", "none") for image in images]
-    pairs = ", ".join(f"run-{run} to echo-{n}" for n, run in enumerate(runs, start=1))
-    raise InvalidInputError(
-        "ECHO-RUNS", first.path, field="run", found=f"{', '.join(runs)} with EchoTime {', '.join(map(str, times))} s",
-        expected="runs that repeat one echo time",
-        fix=f"echoes: rename images and JSON files, {pairs}; scans of their own: give each an acq- label",
-    )  # fmt: skip
-
-
-def _by_echo(files: SessionFiles) -> list[dict[str, Image]]:
-    """Return part -> image for each echo; anything that makes two scans of one is refused."""
-    table: dict[tuple[int, str], Image] = {}
-    for image in files.images:
-        key = (image.echo, image.part)
-        if key in table:
-            raise InvalidInputError(
-                "DUP", image.path, field="echo and part", found=f"also in {table[key].path.name}",
-                expected="one image for each echo and part",
-                fix="remove one, or give it another run, rec or acq in its name",
-            )  # fmt: skip
-        table[key] = image
-    echoes = []
-    for number in sorted({n for n, _ in table}):
-        parts = {part: image for (n, part), image in table.items() if n == number}
-        pair = next((p for p in PAIRS if set(p) <= set(parts)), None)
-        if pair is None:
-            raise _several_volumes(parts) or _without_partner(table)
-        echoes.append({p: parts[p] for p in pair})
-    return echoes
-
-
-def _several_volumes(parts: Mapping[str, Image]) -> InvalidInputError | None:
-    """Return the error of a lone image that holds several volumes, perhaps magnitude and phase."""
-    lone = parts.get("mag")
-    volume = read_volume(lone.path) if lone else None
-    if lone is None or volume is None or volume.data.ndim == 3:
-        return None
-    return refuse_series(volume, lone.entities, lone.suffix)
-
-
-def _without_partner(table: Mapping[tuple[int, str], Image]) -> MissingMetadataError:
-    """Return the error for echoes that have one of their two images, with all of these echoes."""
-    partners = {"phase": "mag", "mag": "phase", "real": "imag", "imag": "real"}
-    lacking: dict[str, list[int]] = {}
-    for number, part in sorted(table):
-        if (number, partners[part]) not in table:
-            lacking.setdefault(partners[part], []).append(number)
-    found = "; ".join(f"no {part} for echo {', '.join(map(str, n))}" for part, n in lacking.items())
-    is_shared = "mag" in lacking and len(table) > 1
-    more = (
-        "; where the scanner wrote one magnitude for all echoes, `qsmcmb recon` takes it: --phase FILE... --mag FILE"
-        if is_shared else ""
-    )  # fmt: skip
-    first = next(image for (n, part), image in sorted(table.items()) if n in lacking.get(partners[part], []))
-    return MissingMetadataError(
-        "PART", first.path, field="part", found=found, expected="mag and phase, or real and imag, for each echo",
-        fix=f"add the missing images, of the same suffix and entities but part{more}",
-    )  # fmt: skip
-
-
-def _echo_times(
-    echoes: Sequence[dict[str, Image]], metas: Sequence[dict[str, dict[str, Any]]]
-) -> list[EchoTime]:
-    """Return the echo times, on which both images of an echo must agree."""
-    # The first image is the phase, or one that becomes part of it.
-    parts = [list(echo) for echo in echoes]
-    times = phase_echo_times(
-        [meta[part[0]] for meta, part in zip(metas, parts, strict=True)],
-        [echo[part[0]].path for echo, part in zip(echoes, parts, strict=True)],
-    )
-    for time, echo, meta, (first, second) in zip(times, echoes, metas, parts, strict=True):
-        check_parts(time, meta[second], echo[second].path, echo[first].path, meta[first])
-    return times
-
-
-def _field_strength(
-    echoes: Sequence[dict[str, Image]], metas: Sequence[dict[str, dict[str, Any]]]
-) -> FieldStrength:
-    """Return the field strength, once all sidecars of the scan agree on it and on what else is the scan's."""
-    images = [
-        (part, image.path, meta[part])
-        for echo, meta in zip(echoes, metas, strict=True)
-        for part, image in echo.items()
-    ]
-    found = find_field_strength([meta for _, _, meta in images], [path for _, path, _ in images])
-    check_scan_agreement(images)
-    return found
-
-
-def _units(metas: Sequence[dict[str, dict[str, Any]]]) -> object:
-    """Return the unit of phase that the sidecars state, None where they state none."""
-    if "phase" not in metas[0]:
-        return COMPUTED
-    return next((m["phase"]["Units"] for m in metas if "Units" in m["phase"]), None)
 
 
 def _read(echoes: Sequence[dict[str, Image]]) -> tuple[list[Volume], list[Volume]]:

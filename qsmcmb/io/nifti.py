@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import struct
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import atomic_write
 from qsmcmb.io.frame import find_frame
 from qsmcmb.io.nifti_header import check_layout, check_scaling, check_voxels, fail, read_header
@@ -23,9 +25,13 @@ from qsmcmb.typing import AnyArray, FloatArray
 __all__ = (
     "Volume",
     "read_volume",
+    "read_volume_header",
     "save_volume",
     "sha256_of",
 )
+
+START_BYTES = 4096
+"""Bytes that are read of a file for its header: a header has 348 or 540."""
 
 
 class Volume(NamedTuple):
@@ -151,6 +157,13 @@ def _read_bytes(path: Path) -> tuple[bytes, str]:
         raise fail(
             "FILE", path, "file", error.strerror or error, expected="a readable file", fix="check the path"
         ) from error
+    zipped = _is_zipped(path, raw)
+    digest = hashlib.sha256(raw).hexdigest()
+    return (_gunzip(path, raw) if zipped else raw), digest
+
+
+def _is_zipped(path: Path, raw: bytes) -> bool:
+    """Return whether a file is compressed, by its first bytes, on which its name must agree."""
     again = "copy the file again from its source"
     if not raw:
         raise fail("EMPTY", path, "size", "0 bytes", expected="a NIfTI image", fix=again)
@@ -165,8 +178,7 @@ def _read_bytes(path: Path) -> tuple[bytes, str]:
         raise fail(
             "NAME", path, "content", found, expected=f"what {path.suffix} says", fix=f"rename it to {name}"
         )
-    digest = hashlib.sha256(raw).hexdigest()
-    return (_gunzip(path, raw) if zipped else raw), digest
+    return zipped
 
 
 def _gunzip(path: Path, raw: bytes) -> bytes:
@@ -228,18 +240,79 @@ def read_volume(path: str | Path) -> Volume:
     """
     path = Path(path)
     content, digest = _read_bytes(path)
+    return _volume(path, content, len(content), digest)
+
+
+def read_volume_header(path: str | Path) -> Volume:
+    """Read the header of a NIfTI image through all gates but those that need every byte.
+
+    Parameters
+    ----------
+    path : path
+        `.nii` or `.nii.gz`.
+
+    Returns
+    -------
+    Volume
+        Its data are zeros of the image's shape that take no memory; its checksum is empty.
+
+    Raises
+    ------
+    InvalidInputError
+        With the code of the gate, as `read_volume`; GZ-CRC and GZ-TRAIL are not looked for.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_volume(Path(folder) / "a.nii.gz", np.zeros((8, 8, 8)), np.eye(4))
+    ...     read_volume_header(Path(folder) / "a.nii.gz").data.shape
+    (8, 8, 8)
+    """
+    path = Path(path)
+    try:
+        start, size = _read_start(path)
+        return _volume(path, start, size, digest="")
+    except (InvalidInputError, OSError, zlib.error, struct.error):
+        # The size of compressed data stands in the last bytes, which a damaged file has wrong: all of it must be read.
+        volume = read_volume(path)
+        return volume._replace(data=_zeros(volume.data.shape, volume.data.dtype), sha256="")
+
+
+def _read_start(path: Path) -> tuple[bytes, int]:
+    """Return the first bytes of an image, decompressed, and the size that all of it has."""
+    with path.open("rb") as stream:
+        raw = stream.read(START_BYTES)
+        if not _is_zipped(path, raw):
+            return raw, path.stat().st_size
+        stream.seek(-4, 2)
+        (size,) = struct.unpack("<I", stream.read(4))
+    return zlib.decompressobj(wbits=31).decompress(raw, START_BYTES), size
+
+
+def _volume(path: Path, content: bytes, size: int, digest: str) -> Volume:
+    """Return the volume of a decompressed file of a size; its data are zeros where only its start is there."""
     header = read_header(path, content)
-    layout = check_layout(path, header, len(content))
+    layout = check_layout(path, header, size)
     warnings: list[str] = []
     scale = check_voxels(path, header, warnings)
     slope, inter = check_scaling(path, header)
     frame = find_frame(path, header, scale=scale, shape=layout.shape)
-    flat = np.frombuffer(content, layout.dtype, count=int(np.prod(layout.shape)), offset=layout.start)
+    if len(content) < size:
+        data = _zeros(layout.shape, layout.dtype)
+    else:
+        flat = np.frombuffer(content, layout.dtype, count=int(np.prod(layout.shape)), offset=layout.start)
+        data = flat.reshape(layout.shape, order="F")
     return Volume(
-        path=path, data=flat.reshape(layout.shape, order="F"), slope=slope, inter=inter, affine=frame.affine,
+        path=path, data=data, slope=slope, inter=inter, affine=frame.affine,
         sha256=digest, warnings=(*warnings, *frame.notes), oriented=bool(frame.name), frame=frame.name,
         is_template=frame.is_template,
     )  # fmt: skip
+
+
+def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
+    """Return zeros of a shape in the memory of one."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def save_volume(path: str | Path, volume: AnyArray, affine: FloatArray) -> None:

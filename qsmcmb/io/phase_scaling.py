@@ -168,6 +168,29 @@ def sign_notes(makers: Sequence[object], options: InputOptions) -> list[str]:
     ]
 
 
+def check_unit_stated(phase: Sequence[Volume], *, units: object, options: InputOptions) -> None:
+    """Raise where nothing states the unit of phase; the values themselves are not needed.
+
+    Raises
+    ------
+    InvalidInputError
+        PHASUNITS for a word that is no unit of phase, UNITS-MISSING without a statement.
+    """
+    if options.phase_range is not None or options.phase_units is not None or units in LEGAL_UNITS:
+        return
+    fix = "pass --phase-units or --phase-range; `qsmcmb check --deep` reads the values and says which"
+    where = phase[0].path
+    if units is not None:
+        raise InvalidInputError(
+            "PHASUNITS", where, field="Units", found=units, expected=f"one of {', '.join(LEGAL_UNITS)}",
+            fix=f"correct Units in the JSON sidecar, or {fix}",
+        )  # fmt: skip
+    if _by_header(phase) is None:
+        raise MissingMetadataError(
+            "UNITS-MISSING", where, field="Units", found="nothing", expected="a stated unit", fix=fix
+        )
+
+
 def to_radians(values: FloatArray, scale: Scale, sign: int) -> FloatArray:
     """Return phase in [-pi, pi), float32, with the sign that makes paramagnetic fields positive."""
     phase = values * np.float32(sign * scale.factor) + np.float32(sign * scale.offset)

@@ -11,7 +11,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 OPENING = """# Error codes
 
 An input error reads `ERROR CODE file: field = found; expected ... Fix: ...`. A code never changes its meaning.
-`qsmcmb explain CODE` prints the entry of a code.
+`qsmcmb explain CODE` prints the entry of a code. `qsmcmb check BIDS` lists every error of a data set at once.
 """
 
 

@@ -71,6 +71,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.masks import read_mask
         from qsmcmb.io.plain import load_files
         from qsmcmb.io.points import read_points
+        from qsmcmb.microbleeds.detection.point_frame import check_point_frame
         from qsmcmb.microbleeds.results.table import column_sidecar
         from qsmcmb.pipeline.points import measure_points
         from qsmcmb.stages import POINT_STAGES
@@ -99,6 +100,8 @@ def add(app: typer.Typer) -> None:
         make_folder(out.parent)
         brain = read_mask(mask, scan.grid) if mask else None
         notes = [note for read in (brain, given) if read for note in read.notes]
+        if points is not None and given is not None:
+            notes += check_point_frame(scan, given.points_mm, points)
         scan = replace(scan, warnings=(*scan.warnings, *notes))
         with progress(POINT_STAGES) as bar:
             table, details = measure_points(

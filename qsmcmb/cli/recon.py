@@ -60,6 +60,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.masks import read_mask
         from qsmcmb.io.plain import load_files
         from qsmcmb.io.points import read_points
+        from qsmcmb.microbleeds.detection.point_frame import check_point_frame
         from qsmcmb.pipeline.clock import Clock
         from qsmcmb.pipeline.config import read_config
         from qsmcmb.pipeline.outputs import write_scan
@@ -84,6 +85,8 @@ def add(app: typer.Typer) -> None:
         )
         brain = read_mask(mask, scan.grid) if mask else None
         notes = [note for read in (brain, given) if read for note in read.notes]
+        if points is not None and given is not None:
+            notes += check_point_frame(scan, given.points_mm, points)
         scan = replace(scan, warnings=(*scan.warnings, *notes))
         make_folder(out)
         stages = config.scan_stages(detect=detect or given is None)

@@ -25,6 +25,7 @@ from qsmcmb.io.derivatives import Place, raw_sources, write_dataset_description
 from qsmcmb.io.entities import agreement
 from qsmcmb.io.masks import read_mask
 from qsmcmb.io.points import Points, check_points_known, read_point_list, read_points
+from qsmcmb.microbleeds.detection.point_frame import check_point_frame
 from qsmcmb.pipeline.config import Config
 from qsmcmb.pipeline.load import load_scan
 from qsmcmb.pipeline.outputs import write_scan
@@ -281,7 +282,9 @@ def _run_session(
         )
         scan = replace(scan, sources=raw_sources(scan.sources))
         points = _points_of(session, options)
-        scan = replace(scan, warnings=(*scan.warnings, *(points.notes if points else ())))
+        if points is not None and options.points is not None:
+            notes = (*points.notes, *check_point_frame(scan, points.points_mm, options.points))
+            scan = replace(scan, warnings=(*scan.warnings, *notes))
         mask = None
         if options.mask_root is not None:
             given = read_mask(_find_mask(options.mask_root, session), scan.grid)

@@ -1,0 +1,155 @@
+"""Whether a reader's points are scanner RAS+ mm: where they are, lesions are dark spots of the magnitude.
+
+Other programs write LPS, in which x and y have the other sign, or voxel indices. A point is then a place of the head
+like any other, and its row a number without a lesion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.core.boxes import ball_box
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.model import GreScan, Grid
+from qsmcmb.typing import BoolArray, FloatArray
+
+__all__ = ("check_point_frame",)
+
+TE_B0_S_TESLA = 0.06
+"""Echo time times field strength at which lesions are best seen, s T: 20 ms at 3 T."""
+SPOT_MM, AROUND_MM = 3.0, (4.0, 8.0)
+"""Reach of the spot around a point, and of the tissue that it is held against, mm."""
+TISSUE_FRACTION = 0.3
+"""Fraction of the head's bright magnitude from which a voxel is tissue."""
+HEAD_FRACTION, INNER_FRACTION = 0.3, 0.8
+"""Fraction of tissue around a point from which it lies in the head, and from which no air can pass for a lesion."""
+DARK = 0.5
+"""Ratio of the darkest voxel of a spot to the tissue around, below which it is a lesion or a vessel, not noise."""
+MIN_MORE_POINTS, MIN_MORE_FRACTION = 2, 0.4
+"""Least number and fraction of the points that must lie on dark spots only under another reading."""
+MIN_FITTING = 0.6
+"""Least fraction of the points that must lie on lesions under another reading."""
+
+
+class _Reading(NamedTuple):
+    """Another meaning that the numbers of a list could have."""
+
+    name: str
+    cure: str
+    to_scanner: Callable[[FloatArray, Grid], FloatArray]
+
+
+def _from_first_voxel(points: FloatArray, grid: Grid) -> FloatArray:
+    return grid.to_world(points / np.array(grid.voxel_size_mm))
+
+
+READINGS = (
+    _Reading("LPS", "negate x_mm and y_mm", lambda p, _: p * [-1, -1, 1]),
+    _Reading("LAS", "negate x_mm", lambda p, _: p * [-1, 1, 1]),
+    _Reading("voxel indices", "turn them into mm by the image's affine", lambda p, grid: grid.to_world(p)),
+    _Reading(
+        "voxel indices from 1",
+        "turn them, less 1, into mm by the affine",
+        lambda p, grid: grid.to_world(p - 1),
+    ),
+    _Reading("mm from the first voxel", "divide by the voxel size and use the affine", _from_first_voxel),
+    _Reading("centimetres", "multiply by 10", lambda p, _: 10 * p),
+    _Reading("metres", "multiply by 1000", lambda p, _: 1000 * p),
+)
+"""Meanings that are tried, the commonest first."""
+
+
+class _Spots(NamedTuple):
+    """Whether each point lies in the head, and on a dark spot."""
+
+    in_head: BoolArray
+    dark: BoolArray
+
+
+def check_point_frame(scan: GreScan, points_mm: FloatArray, path: Path) -> tuple[str, ...]:
+    """Raise where the points lie on lesions only if their numbers mean something else than scanner RAS+ mm.
+
+    Few points can only raise a suspicion, which is returned.
+
+    Parameters
+    ----------
+    scan : GreScan
+        The scan.
+    points_mm : ndarray of shape (n, 3)
+        Points of a list, taken as scanner RAS+ mm; n may be 0.
+    path : Path
+        The list, for messages.
+
+    Returns
+    -------
+    tuple of str
+        What the user must know; empty for most lists.
+
+    Raises
+    ------
+    InvalidInputError
+        POINTS, with the reading that fits and what to do.
+
+    Examples
+    --------
+    >>> grid = Grid.isotropic((40, 40, 40), 1.0)
+    >>> magnitude = np.ones((1, *grid.shape), np.float32)
+    >>> magnitude[0, 30, 28, 20] = magnitude[0, 12, 28, 20] = 0.1
+    >>> scan = GreScan(phase_rad=0 * magnitude, magnitude=magnitude, te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> check_point_frame(scan, np.array([[10.0, 8.0, 0.0], [-8.0, 8.0, 0.0]]), Path("a.tsv"))
+    ()
+    >>> try:
+    ...     check_point_frame(scan, np.array([[-10.0, -8.0, 0.0], [8.0, -8.0, 0.0]]), Path("a.tsv"))
+    ... except InvalidInputError as error:
+    ...     print(error.fix)
+    negate x_mm and y_mm: the first point is then 10 8 0 mm; where the list is right, mark the lesions in a label image
+    """
+    n = len(points_mm)
+    if n == 0:
+        return ()
+    image = scan.magnitude[np.argmin(np.abs(np.array(scan.te_s) - TE_B0_S_TESLA / scan.b0_tesla))]
+    given = _look(image, scan.grid, points_mm)
+    n_dark = int(given.dark.sum())
+    for reading in READINGS:
+        moved = reading.to_scanner(points_mm, scan.grid)
+        fitting = int(_look(image, scan.grid, moved).dark.sum())
+        if fitting < MIN_FITTING * n or fitting <= n_dark:
+            continue
+        first = " ".join(f"{v:.4g}" for v in moved[0])
+        found = f"{n_dark} of {n} points lie on a dark spot; read as {reading.name}, {fitting} would"
+        cure = f"{reading.cure}: the first point is then {first} mm"
+        if given.in_head.any() and fitting - n_dark < max(MIN_MORE_POINTS, MIN_MORE_FRACTION * n):
+            return (f"{path.name}: {found}; if so, {cure}",)
+        raise InvalidInputError(
+            "POINTS", path, field="positions", found=found, expected="positions in scanner RAS+ mm",
+            fix=f"{cure}; where the list is right, mark the lesions in a label image",
+        )  # fmt: skip
+    if not given.in_head.any():
+        return (f"{path.name}: none of the points lies in the head",)
+    return ()
+
+
+def _look(image: FloatArray, grid: Grid, points_mm: FloatArray) -> _Spots:
+    """Return what the magnitude shows at points."""
+    tissue = TISSUE_FRACTION * float(np.percentile(image, 95))
+    seen = np.array([_spot(image, grid, voxel, tissue) for voxel in grid.to_voxel(points_mm)])
+    ratio, fraction = seen[:, 0], seen[:, 1]
+    return _Spots(fraction >= HEAD_FRACTION, (fraction >= INNER_FRACTION) & (ratio < DARK))
+
+
+def _spot(image: FloatArray, grid: Grid, voxel: FloatArray, tissue: float) -> tuple[float, float]:
+    """Return the darkest voxel near a point over the tissue around, and the fraction of tissue around."""
+    if not (np.all(voxel > -0.5) and np.all(voxel < np.array(grid.shape) - 0.5)):
+        return 1.0, 0.0
+    box, distance = ball_box(grid, voxel, AROUND_MM[1])
+    values = image[box]
+    around = values[(distance > AROUND_MM[0]) & (distance <= AROUND_MM[1])]
+    bright = around[around > tissue]
+    near = values[distance <= max(SPOT_MM, 0.6 * max(grid.voxel_size_mm))]
+    if not bright.size or not near.size:
+        return 1.0, 0.0
+    return float(near.min() / np.median(bright)), bright.size / around.size

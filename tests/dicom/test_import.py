@@ -296,7 +296,10 @@ def test_one_phase_of_two_echoes_without_the_name_is_no_difference(
 
 def test_two_patients_and_two_sessions(tmp_path: Path, stored: np.ndarray, capfd: Any) -> None:
     siemens(tmp_path / "in/a", stored, te_ms=(5.0,))
-    siemens(tmp_path / "in/b", stored, te_ms=(5.0,), StudyInstanceUID=ROOT + "77", StudyDate="20200101")
+    siemens(
+        tmp_path / "in/b", stored, te_ms=(5.0,), StudyInstanceUID=ROOT + "77", StudyDate="20200101",
+        AcquisitionDate="20200101",
+    )  # fmt: skip
     siemens(tmp_path / "in/c", stored, te_ms=(5.0,), StudyInstanceUID=ROOT + "78", PatientID="Z9")
     for n, path in enumerate(sorted((tmp_path / "in").rglob("*.dcm"))):
         _set(path, SOPInstanceUID=f"{ROOT}6.{n}")
@@ -308,7 +311,9 @@ def test_two_patients_and_two_sessions(tmp_path: Path, stored: np.ndarray, capfd
     assert sorted(p.relative_to(bids).as_posix() for p in bids.glob("sub-*/ses-*")) == [
         "sub-01/ses-1", "sub-01/ses-2", "sub-02/ses-1"
     ]  # fmt: skip
-    assert "2020-01-01" not in (bids / "sub-01/ses-2/sub-01_ses-2_scans.tsv").read_text()
+    for session, date in (("1", "2020-01-01"), ("2", "2026-01-05")):
+        table = (bids / f"sub-01/ses-{session}/sub-01_ses-{session}_scans.tsv").read_text()
+        assert f"anat/sub-01_ses-{session}_part-mag_T2starw.nii.gz\t{date}T10:16:00" in table
 
 
 def test_copies_of_a_file_count_once(tmp_path: Path, stored: np.ndarray, capfd: Any) -> None:

@@ -170,7 +170,8 @@ def _frame_values(dataset: Any) -> Iterator[dict[str, Any]]:
         yield common
         return
     for item in groups:
-        yield common | _nested(item)
+        # A vendor's copy of the classic header names the file that it would have been.
+        yield common | _nested(item) | {"SOPInstanceUID": common.get("SOPInstanceUID")}
 
 
 def _nested(item: Any) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def sort_into_images(frames: Iterable[Frame]) -> list[DicomImage]:
     """Return the images of a folder, by series number, echo time and part."""
     groups: dict[tuple[Any, ...], list[Frame]] = defaultdict(list)
     for frame in frames:
-        groups[_image_key(frame.values)].append(frame)
+        groups[(frame.n_frames > 1, *_image_key(frame.values))].append(frame)
     images = [image for group in groups.values() for image in _repetitions(group)]
     return sorted(
         images, key=lambda i: (_number(i.values, "SeriesNumber"), i.te_s, str(i.part), i.coil, i.start_s or 0)

@@ -14,6 +14,8 @@ __all__: tuple[str, ...] = ()
 
 PERSONAL = ("PatientName", "PatientID", "PatientBirthDate")
 """Attributes whose words appear nowhere in what is written."""
+BLANK = re.compile(r"(?i)|anon.*|unknown|none|n/?a|removed|x+|0+|-+")
+"""Patients' numbers that anonymisers write: they are the same for all."""
 MIN_PERSONAL_LETTERS = 3
 """Length from which a word of a name is looked for: shorter ones are in too many others."""
 MAX_LABEL = 24
@@ -39,15 +41,28 @@ def patient_of(scan: DicomScan) -> tuple[str, str]:
     return str(scan.values.get("PatientID", "")), str(scan.values.get("PatientBirthDate", ""))
 
 
+def _refuse_blank_patients(scans: list[DicomScan], root: Path) -> None:
+    """Raise where several studies have a patient whose number was blanked: they may be of several people."""
+    for patient in {patient_of(s) for s in scans if BLANK.fullmatch(patient_of(s)[0].strip())}:
+        studies = {s.values.get("StudyInstanceUID") for s in scans if patient_of(s) == patient}
+        if len(studies) > 1:
+            raise InvalidInputError(
+                "PATIENTS", root, field="PatientID", found=f"{patient[0]!r} in {len(studies)} studies",
+                expected="a number that tells patients apart",
+                fix="import each study's folder by itself, with --participant-label and --session-label",
+            )  # fmt: skip
+
+
 def participant_labels(scans: list[DicomScan], root: Path, given: str | None) -> dict[tuple[str, str], str]:
     """Return patient -> label: the given one, or the next numbers that the data set does not have.
 
     Raises
     ------
     InvalidInputError
-        PATIENTS: one label was given for several patients.
+        PATIENTS: one label was given for several patients, or their numbers were blanked.
     """
     patients = sorted({patient_of(s) for s in scans})
+    _refuse_blank_patients(scans, root)
     if given is not None and len(patients) > 1:
         raise InvalidInputError(
             "PATIENTS", root, field="--participant-label", found=f"one label for {len(patients)} patients",

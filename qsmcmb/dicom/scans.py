@@ -112,7 +112,10 @@ def _one_per_slot(group: Sequence[DicomImage]) -> tuple[list[DicomImage], list[L
             left_out += [LeftOut(i, "two images for one echo, which nothing tells apart") for i in ranked]
             continue
         chosen.append(ranked[0])
-        left_out += [LeftOut(i, "another image of the same echo is less processed") for i in ranked[1:]]
+        left_out += [
+            LeftOut(i, "another image of the same echo is less processed, or the same in classic form")
+            for i in ranked[1:]
+        ]
     return chosen, left_out
 
 
@@ -124,6 +127,7 @@ def _processing(image: DicomImage, series_with_phase: set[Any]) -> tuple[bool, .
         WEIGHTED_NAMES.search(str(image.values.get("SeriesDescription", ""))) is not None,
         "NORM" in types,
         image.values.get("SeriesInstanceUID") not in series_with_phase,
+        image.frames[0].n_frames > 1,
     )
 
 

@@ -316,6 +316,38 @@ def test_two_patients_and_two_sessions(tmp_path: Path, stored: np.ndarray, capfd
         assert f"anat/sub-01_ses-{session}_part-mag_T2starw.nii.gz\t{date}T10:16:00" in table
 
 
+@pytest.mark.parametrize("number", ["ANON", "", "0000"])
+def test_studies_of_blanked_patients_are_not_one_person(
+    tmp_path: Path, stored: np.ndarray, number: str, capfd: Any
+) -> None:
+    for n in (1, 2):
+        siemens(
+            tmp_path / f"in/{n}", stored, te_ms=(5.0,), PatientID=number, StudyInstanceUID=f"{ROOT}60.{n}"
+        )
+        for path in (tmp_path / f"in/{n}").rglob("*.dcm"):
+            _set(path, SOPInstanceUID=f"{ROOT}61.{n}.{abs(hash(path)) % 10**9}")
+    assert run_command(["import", str(tmp_path / "in"), str(tmp_path / "bids"), "--yes"]) == 65
+    assert "ERROR PATIENTS" in capfd.readouterr().err
+    for n, label in ((1, "a"), (2, "b")):
+        one = [
+            "import",
+            str(tmp_path / f"in/{n}"),
+            str(tmp_path / "bids"),
+            "--yes",
+            "--participant-label",
+            label,
+        ]
+        assert run_command(one) == 0
+
+
+def test_scan_in_classic_and_enhanced_form_counts_once(tmp_path: Path, stored: np.ndarray) -> None:
+    for part, extra in (("MAGNITUDE", {}), ("PHASE", {"ImageType": PHASE, **SIEMENS})):
+        write_volume(tmp_path / "in/classic", stored, name=part, **extra)
+    write_enhanced(tmp_path / "in/a.dcm", {("MAGNITUDE", 5.0): stored, ("PHASE", 5.0): stored})
+    assert run_command(["import", str(tmp_path / "in"), str(tmp_path / "bids"), "--yes"]) == 0
+    assert len(files(tmp_path / "bids")) == 2
+
+
 def test_copies_of_a_file_count_once(tmp_path: Path, stored: np.ndarray, capfd: Any) -> None:
     siemens(tmp_path / "in/a", stored)
     shutil.copytree(tmp_path / "in/a", tmp_path / "in/b")

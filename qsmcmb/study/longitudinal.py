@@ -21,7 +21,7 @@ from qsmcmb.registration.rigid import Image, RigidTransform, register_rigid
 from qsmcmb.typing import FloatArray
 from qsmcmb.units import hz_to_ppm
 
-__all__ = ["Comparison", "comparable_scans", "compare_scans"]
+__all__ = ["Comparison", "comparable_scans", "compare_scans", "describe_unmatched"]
 
 YEAR_DAYS = 365.25
 """Mean length of a year, days."""
@@ -83,10 +83,44 @@ def comparable_scans(out: Path, participant: str) -> list[list[SessionResults]]:
     >>> comparable_scans(Path("nowhere"), "01")
     []
     """
+    return [scans for scans in _same_kind(out, participant) if len(scans) > 1]
+
+
+def describe_unmatched(out: Path, participant: str) -> tuple[str, ...]:
+    """Return a warning where a participant has several sessions, and scans that no other session has.
+
+    Parameters
+    ----------
+    out : path
+        Derivatives folder with finished sessions.
+    participant : str
+        Label without `sub-`.
+
+    Returns
+    -------
+    tuple of str
+        At most one message, with the scans.
+
+    Examples
+    --------
+    >>> describe_unmatched(Path("nowhere"), "01")
+    ()
+    """
+    groups = _same_kind(out, participant)
+    alone = [scans[0].heading for scans in groups if len(scans) == 1]
+    if not alone or len({scan.session for scans in groups for scan in scans}) < 2:
+        return ()
+    return (
+        f"sub-{participant}: no other session has a scan of the same acq, rec and run as {'; '.join(alone)}",
+    )
+
+
+def _same_kind(out: Path, participant: str) -> list[list[SessionResults]]:
+    """Return the scans of a participant, those with the same entities together."""
     groups: dict[object, list[SessionResults]] = {}
     for scan in list_results(out, participant):
         groups.setdefault(scan_key(scan.entities), []).append(scan)
-    return [scans for scans in groups.values() if len(scans) > 1]
+    return list(groups.values())
 
 
 def compare_scans(out: Path, scans: Sequence[SessionResults]) -> Comparison:

@@ -8,7 +8,7 @@ from pathlib import Path
 from qsmcmb.errors import QsmcmbError
 from qsmcmb.pipeline.clock import Clock
 from qsmcmb.reporting.subject_page import write_subject_page
-from qsmcmb.study.longitudinal import comparable_scans, compare_scans
+from qsmcmb.study.longitudinal import comparable_scans, compare_scans, describe_unmatched
 from qsmcmb.typing import Report
 
 __all__ = ("compare_and_report",)
@@ -52,7 +52,7 @@ def compare_and_report(
         notes = list((failures or {}).get(participant, ()))
         clock = Clock(f"sub-{participant}", report)
         with clock.stage("longitudinal"):
-            warnings: list[str] = []
+            warnings = list(describe_unmatched(out, participant))
             for scans in comparable_scans(out, participant):
                 try:
                     warnings += compare_scans(out, scans).warnings

@@ -98,6 +98,7 @@ def test_every_scan_has_results_of_its_own(out: Path) -> None:
     assert tables == ["sub-01_acq-qsm_run-01_desc-cmb_longitudinal.tsv"]
     page = (out / "sub-01.html").read_text()
     assert "<h2>ses-1, acq-swi</h2>" in page
+    assert "no other session has a scan of the same acq, rec and run as ses-1, acq-swi" in page
     assert "<h2>Change over time: acq-qsm, run-01</h2>" in page
 
 

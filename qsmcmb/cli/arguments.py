@@ -60,7 +60,9 @@ Direction = Annotated[
 Points = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(
-        "--points", metavar=TABLE, help="TSV with x_mm, y_mm, z_mm (scanner RAS+): quantify these lesions."
+        "--points",
+        metavar=TABLE,
+        help="Table with x_mm, y_mm, z_mm (scanner RAS+), or 3D Slicer's list: quantify these lesions.",
     ),
 ]
 PhaseRange = Annotated[

@@ -46,7 +46,7 @@ def add(app: typer.Typer) -> None:
         phase_sign: PhaseSign = None,
         config_file: ConfigFile = None,
     ) -> None:
-        """List every problem of a data set, by the checks that a run makes.
+        """List every problem of a data set, by the checks of a run.
 
         Exit code 65 for any error, 0 with warnings only. `qsmcmb explain CODE` says more about a code.
         """

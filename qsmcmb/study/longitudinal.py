@@ -238,7 +238,13 @@ def _protocol_flags(before: SessionResults, after: SessionResults) -> list[str]:
 
 
 def _differ(one: Any, two: Any) -> bool:
-    """Say whether two values differ; numbers by more than the drift of a magnet."""
+    """Say whether two values differ; numbers by more than the drift of a magnet.
+
+    Examples
+    --------
+    >>> _differ(2.89355, 2.89362), _differ(2.89355, 3.0), _differ([1.0, 1.0], [1.0, 1.5])
+    (False, True, True)
+    """
     if isinstance(one, float) and isinstance(two, float):
         return abs(one - two) > DRIFT * max(one, two)
     return bool(one != two)

@@ -108,7 +108,7 @@ def merge_problems(problems: Sequence[Problem]) -> list[str]:
     for problem in sorted(problems, key=lambda p: p.level):
         same = problem._replace(scan="", file="", found=_without_names(problem))
         groups.setdefault(same, []).append(problem.file or problem.scan)
-    return [_line(problem, list(dict.fromkeys(places))) for problem, places in groups.items()]
+    return [_line(problem, list(dict.fromkeys(locations))) for problem, locations in groups.items()]
 
 
 def _without_names(problem: Problem) -> str:
@@ -116,10 +116,10 @@ def _without_names(problem: Problem) -> str:
     return problem.found.replace(Path(problem.file).name, "the file") if problem.file else problem.found
 
 
-def _line(problem: Problem, places: Sequence[str]) -> str:
+def _line(problem: Problem, locations: Sequence[str]) -> str:
     """Return the line of a problem of several files."""
-    more = f" and {len(places) - MAX_NAMED} more" if len(places) > MAX_NAMED else ""
-    where = ", ".join(places[:MAX_NAMED]) + more
+    more = f" and {len(locations) - MAX_NAMED} more" if len(locations) > MAX_NAMED else ""
+    where = ", ".join(locations[:MAX_NAMED]) + more
     if problem.level == "warning":
         return f"WARNING {where}: {problem.found}"
     return str(

@@ -17,9 +17,12 @@ from qsmcmb.io.assemble import parse_te
 from qsmcmb.io.bids import acquisition_times, load_scan
 from qsmcmb.io.bids_index import list_sessions
 from qsmcmb.io.bids_writer import write_raw_dataset, write_raw_scan
+from qsmcmb.io.derivatives import provenance_record
 from qsmcmb.io.masks import load_mask
 from qsmcmb.io.points import read_points
 from qsmcmb.model import GreScan, Grid
+from qsmcmb.pipeline.config import make_config
+from qsmcmb.pipeline.provenance import provenance_of
 
 
 def make_dataset(root: Path) -> Path:
@@ -200,6 +203,17 @@ def test_metadata_is_inherited(bids: Path) -> None:
         path.write_text(json.dumps(record))
     (bids / "MEGRE.json").write_text(json.dumps({"MagneticFieldStrength": 7}))
     assert load_scan(bids, participant="01", session="1").b0_tesla == 7.0
+
+
+def test_the_frequency_is_used_and_written(bids: Path) -> None:
+    for path in (bids / "sub-01").rglob("*_MEGRE.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "ImagingFrequency": 123.2}))
+    scan = load_scan(bids, participant="01", session="1")
+    record = provenance_record(provenance_of(scan, make_config()))
+    assert record["MagneticFieldStrength"] == pytest.approx(2.8936, abs=1e-4)
+    assert record["MagneticFieldStrengthSource"] == "ImagingFrequency"
+    assert any("ImagingFrequency" in w for w in scan.warnings)
+    assert scan.b0_dir_source == "sform (scanner)"
 
 
 def test_missing_middle_echo_is_left_out_with_a_warning(bids: Path) -> None:

@@ -186,3 +186,40 @@ def test_a_header_alone_says_what_the_whole_file_says(bids: Path) -> None:
     np.testing.assert_array_equal(header.affine, whole.affine)
     assert (header.slope, header.inter, header.oriented) == (whole.slope, whole.inter, whole.oriented)
     assert header.sha256 == ""
+
+
+def test_the_name_that_a_fix_gives_leads_to_a_run(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unzip(image(bids, 1, 2, "phase"))
+    _, (error,) = check(bids, capsys)
+    path, name = Path(error["file"]), error["fix"].removeprefix("rename it to ")
+    path.rename(path.with_name(name))
+    assert check(bids, capsys) == (0, [])
+
+
+def test_the_names_that_a_fix_gives_to_echoes_lead_to_a_run(
+    bids: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in list(bids.rglob("*_MEGRE.*")):
+        path.rename(path.with_name(path.name.replace("_echo-", "_run-")))
+    _, errors = check(bids, capsys)
+    assert {p["code"] for p in errors} == {"ECHO-RUNS"}
+    pairs = re.findall(r"(run-\d+) to (echo-\d+)", errors[0]["fix"])
+    assert len(pairs) == 3
+    for path in list(bids.rglob("*_MEGRE.*")):
+        run, echo = next(pair for pair in pairs if f"_{pair[0]}_" in path.name)
+        path.rename(path.with_name(path.name.replace(run, echo)))
+    assert check(bids, capsys) == (0, [])
+    assert len(qc.load_scan(bids, participant="01", session="1").te_s) == 3
+
+
+def test_the_echo_time_that_a_fix_gives_in_seconds_leads_to_a_run(
+    bids: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in ("mag", "phase"):
+        edit(image(bids, 1, 1, part), EchoTime=4.0)
+    _, errors = check(bids, capsys)
+    assert {p["code"] for p in errors} == {"TUNITS"}
+    seconds = float(re.search(r"did you mean ([\d.]+)", errors[0]["fix"])[1])  # type: ignore[index]
+    for part in ("mag", "phase"):
+        edit(image(bids, 1, 1, part), EchoTime=seconds)
+    assert check(bids, capsys) == (0, [])

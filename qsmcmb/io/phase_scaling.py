@@ -133,7 +133,7 @@ def phase_scale(data: PhaseData, *, units: object, options: InputOptions, strict
     if units is not None and units not in LEGAL_UNITS:
         raise InvalidInputError(
             "PHASUNITS", data.where, field="Units", found=units, expected=f"one of {', '.join(LEGAL_UNITS)}",
-            fix=f"correct Units in the JSON sidecar, or pass {_suggestion(low, high)}",
+            fix=f"correct Units in the JSON sidecar, or pass {_suggestion(low, high, data)}",
         )  # fmt: skip
     _check_echoes(data, ends, "PHASUNITS" if units == "rad" else "PHASE-SCALE")
     if units == "rad":
@@ -260,7 +260,7 @@ def _radians(data: PhaseData, low: float, high: float) -> Scale:
     raise InvalidInputError(
         "PHASUNITS", data.where, field="Units", found=f'"rad" with values {low:g} to {high:g}{looks}',
         expected="values of -pi to pi or 0 to 2 pi, or unwrapped phase without jumps from voxel to voxel",
-        fix=f"pass {other.option}" if other else "pass --phase-range LO HI, the values that stand for -pi and pi",
+        fix=f"pass {other.option if other else _suggestion(low, high, data)}",
     )  # fmt: skip
 
 
@@ -269,6 +269,9 @@ def _is_unwrapped(data: PhaseData, low: float, high: float) -> bool:
     if any(_fills(c, low, high, TIGHTLY_FILLED_FRACTION) for c in PHASE_RANGES):
         return False
     if not changes_smoothly(data.phase, data.magnitude, TWO_PI):
+        return False
+    # Wrapped on another scale: few steps of tissue need to show it, noise in air does.
+    if any(wraps_at_its_ends(volume) for volume in data.phase):
         return False
     for volume, magnitude, te in zip(data.phase, data.magnitude, data.te_s, strict=True):
         largest = TWO_PI * (2 + te * data.b0_tesla * GAMMA_HZ_PER_PPM_TESLA * MAX_FIELD_SPREAD_PPM)
@@ -286,15 +289,17 @@ def _not_stated(data: PhaseData, units: object, low: float, high: float) -> Inva
     return kind(
         code, data.where, field="Units", found=f"{units!r} with values {low:g} to {high:g}",
         expected=f"a stated unit (candidates by range: {'; '.join(fitting) or 'none of the known ranges'})",
-        fix=f"pass {_suggestion(low, high)}",
+        fix=f"pass {_suggestion(low, high, data)}",
     )  # fmt: skip
 
 
-def _suggestion(low: float, high: float) -> str:
+def _suggestion(low: float, high: float, data: PhaseData) -> str:
     """Return the option that states what the values look like."""
     fitting = [c for c in PHASE_RANGES if _fills(c, low, high)]
     if len(fitting) == 1:
         return f"{fitting[0].option} (values of {low:g} to {high:g} look like {fitting[0].name})"
+    if high > np.pi + 0.01 and any(wraps_at_its_ends(volume) for volume in data.phase):
+        return f"--phase-range {low:.6g} {high:.6g} (the values wrap there)"
     radians = (
         "--phase-units rad if the values are radians, or "
         if -np.pi - 0.01 <= low and high <= TWO_PI + 0.01

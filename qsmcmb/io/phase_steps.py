@@ -31,8 +31,11 @@ def changes_smoothly(phase: Sequence[Volume], magnitude: Sequence[Volume], turn:
     return True
 
 
-def wraps_at_its_ends(volume: Volume, magnitude: Volume) -> bool:
-    """Say whether an echo steps from its least to its largest values, as phase does that wraps there."""
+def wraps_at_its_ends(volume: Volume, magnitude: Volume | None = None) -> bool:
+    """Say whether an echo steps from its least to its largest values, as phase does that wraps there.
+
+    With a magnitude tissue is looked at alone; without one noise in air counts, too.
+    """
     values = volume.values()
     whole = float(np.nanmax(values) - np.nanmin(values))
     steps = list(_steps_in_signal(volume, magnitude))
@@ -47,14 +50,16 @@ def spread_in_signal(volume: Volume, magnitude: Volume) -> float:
     return float(high - low)
 
 
-def _signal(volume: Volume, magnitude: Volume) -> BoolArray:
-    """Return the voxels with more than the mean magnitude."""
+def _signal(volume: Volume, magnitude: Volume | None) -> BoolArray:
+    """Return the voxels with more than the mean magnitude; all that are finite without a magnitude."""
+    if magnitude is None:
+        return np.isfinite(volume.values())
     mag = magnitude.values()
     finite = np.isfinite(mag) & np.isfinite(volume.values())
     return np.asarray(finite & (mag > (mag[finite].mean() if finite.any() else 0.0)))
 
 
-def _steps_in_signal(volume: Volume, magnitude: Volume) -> Iterator[FloatArray]:
+def _steps_in_signal(volume: Volume, magnitude: Volume | None) -> Iterator[FloatArray]:
     """Yield the absolute steps between neighbours with signal along each axis."""
     values, signal = volume.values(), _signal(volume, magnitude)
     for axis in range(3):

@@ -127,6 +127,20 @@ def test_another_unit_stated_as_radians_is_refused_and_the_fix_mends_it(form: st
     assert difference(read(stored, "rad", phase_range=[float(low), float(high)])[0]) < 0.003
 
 
+@pytest.mark.parametrize("factor", [1.2, 100.0])
+@pytest.mark.parametrize("quiet", [1.0, 0.1])
+def test_radians_on_a_wrong_scale_are_not_unwrapped_radians(factor: float, quiet: float) -> None:
+    """Tissue may be without wraps, as at a short echo time: noise in air wraps at the ends."""
+    phase = np.where(MAGNITUDE > 50, quiet * UNWRAPPED, UNWRAPPED)
+    wrapped = np.angle(np.exp(1j * phase))
+    stored = [volume(factor * w) for w in wrapped]
+    with pytest.raises(InvalidInputError, match="PHASUNITS") as caught:
+        read(stored, "rad")
+    low, high = re.findall(r"--phase-range (\S+) (\S+)", caught.value.fix)[0]
+    found, _ = read(stored, "rad", phase_range=[float(low), float(high)])
+    assert np.abs(np.angle(np.exp(1j * (found - wrapped)))).max() < 0.02
+
+
 def test_degrees_of_a_head_without_wraps_are_not_unwrapped_radians() -> None:
     quiet = [
         volume(np.where(m > 50, np.rad2deg(0.15 * u), 0)) for u, m in zip(UNWRAPPED, MAGNITUDE, strict=True)
@@ -147,8 +161,13 @@ def test_an_echo_on_a_scale_of_its_own_is_named(factor: float) -> None:
 
 def test_values_that_fill_no_known_range_need_a_statement() -> None:
     stored = stored_as(lambda w: np.round(w * 100 + 2048))
-    with pytest.raises(InvalidInputError, match="--phase-range LO HI"):
+    with pytest.raises(InvalidInputError, match="--phase-range 1734 2362"):
         read(stored, "arbitrary")
+    masked = [
+        volume(np.where(m > 50, 2048 + 10 * u, 2048)) for u, m in zip(UNWRAPPED, MAGNITUDE, strict=True)
+    ]
+    with pytest.raises(InvalidInputError, match="--phase-range LO HI"):
+        read(masked, "arbitrary")
     phase, _ = read(stored, None, phase_range=[2048 - 100 * np.pi, 2048 + 100 * np.pi])
     assert difference(phase) < 0.006
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.nifti import Volume
 
-__all__ = ("check_phase_scaling", "check_scan_agreement")
+__all__ = ("check_parts_scaling", "check_phase_scaling", "check_scan_agreement")
 
 RELATIVE_TOLERANCE = 1e-3
 """Largest relative difference of two numbers that count as one: above rounding and the drift of a magnet, below what
@@ -124,6 +124,36 @@ def check_phase_scaling(phase: Sequence[Volume]) -> None:
             found=f"{_stored_as(other)}; {_stored_as(first)} in {first.path.name}",
             expected="phase of all echoes stored alike",
             fix="convert all echoes again with one program; or convert each to radians and state Units rad",
+        )  # fmt: skip
+
+
+def check_parts_scaling(real: Volume, imaginary: Volume) -> None:
+    """Raise where of two integer parts of a complex image only one has a scaling, which turns the phase.
+
+    Parameters
+    ----------
+    real, imaginary : Volume
+        Parts of one echo.
+
+    Raises
+    ------
+    InvalidInputError
+        SCAN-MISMATCH, with both files.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> file = {"path": Path("a.nii"), "sha256": "", "affine": None, "oriented": True, "warnings": ()}
+    >>> part = Volume(data=np.array([[[1, 2]]]), slope=2.0, inter=0.0, **file)
+    >>> check_parts_scaling(part, part._replace(slope=3.0))
+    """
+    parts = (real, imaginary)
+    unscaled = [(part.slope, part.inter) == (1.0, 0.0) for part in parts]
+    if unscaled[0] != unscaled[1] and all(part.data.dtype.kind in "iu" for part in parts):
+        raise InvalidInputError(
+            "SCAN-MISMATCH", imaginary.path, field="scl_slope, scl_inter",
+            found=f"{_stored_as(imaginary)}; {_stored_as(real)} in {real.path.name}",
+            expected="a scaling in both parts or in none", fix="convert both parts again with one program",
         )  # fmt: skip
 
 

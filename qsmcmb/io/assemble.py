@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.io.agreement import check_phase_scaling
+from qsmcmb.io.agreement import check_parts_scaling, check_phase_scaling
 from qsmcmb.io.field_strength import FieldStrength
 from qsmcmb.io.filtered_phase import lacks_low_frequencies, stated_filter
 from qsmcmb.io.frame import compare_frames
@@ -198,6 +198,7 @@ def combine_real_imaginary(real: Volume, imaginary: Volume) -> tuple[Volume, Vol
             "SHAPE", imaginary.path, field="shape", found=im.shape, expected=f"{re.shape} as {real.path.name}",
             fix="export the images again",
         )  # fmt: skip
+    check_parts_scaling(real, imaginary)
     magnitude: FloatArray = np.hypot(re, im)
     return (
         real._replace(data=magnitude, slope=1.0, inter=0.0),

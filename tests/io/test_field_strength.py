@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.io.agreement import check_phase_scaling, check_scan_agreement
+from qsmcmb.io.agreement import check_parts_scaling, check_phase_scaling, check_scan_agreement
 from qsmcmb.io.field_strength import check_given, check_tesla, find_field_strength
 from qsmcmb.io.nifti import Volume
 
@@ -145,6 +145,14 @@ def volume(data: Any, slope: float = 1.0, inter: float = 0.0, name: str = "a.nii
         path=Path(name), data=np.asarray(data), slope=slope, inter=inter, affine=np.eye(4), sha256="", warnings=(),
         oriented=True,
     )  # fmt: skip
+
+
+def test_a_part_that_lost_its_scaling_is_named() -> None:
+    stored = np.arange(512, dtype=np.int16).reshape(8, 8, 8)
+    check_parts_scaling(volume(stored, 2.0), volume(stored, 3.0))
+    check_parts_scaling(volume(stored), volume(stored))
+    with pytest.raises(InvalidInputError, match=r"SCAN-MISMATCH b\.nii"):
+        check_parts_scaling(volume(stored, 2.0), volume(stored, name="b.nii"))
 
 
 def test_echoes_that_are_scaled_in_two_ways_are_named() -> None:

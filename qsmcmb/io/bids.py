@@ -163,7 +163,8 @@ def _select(
     if len(found) > 1:
         raise InvalidInputError(
             "DUP", bids, field="selection", found=", ".join(f.name for f in found), expected="one scan",
-            fix="name participant and session, and choose by filters (run, acq, rec, suffix) among several scans",
+            fix="name participant and session, and choose among scans by filters: run, acq, rec or suffix, with "
+            "an empty value where the name lacks it",
         )  # fmt: skip
     return found[0]
 

@@ -82,7 +82,7 @@ def matches(entities: Mapping[str, str], filters: Mapping[str, str]) -> bool:
     entities : mapping
         Entity to value, of a name.
     filters : mapping
-        Entity, by its short or long name, to the value that it must have.
+        Entity, by its short or long name, to the value that it must have; "" where a name must lack it.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def matches(entities: Mapping[str, str], filters: Mapping[str, str]) -> bool:
     True
     """
     short = {LONG_NAMES.get(name, name): value for name, value in filters.items()}
-    return all(same_value(name, entities.get(name), value) for name, value in short.items())
+    return all(same_value(name, entities.get(name), value or None) for name, value in short.items())
 
 
 def channel_of(entities: Mapping[str, str]) -> str | None:

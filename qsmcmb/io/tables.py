@@ -200,7 +200,7 @@ def read_filter(path: Path) -> dict[str, str]:
     Returns
     -------
     dict
-        BIDS entity to its value.
+        BIDS entity to its value; "" (null in the file) where a name must lack it.
 
     Raises
     ------
@@ -216,10 +216,10 @@ def read_filter(path: Path) -> dict[str, str]:
     {'run': '1'}
     """
     record = read_sidecar(path)
-    wrong = [k for k, v in record.items() if not isinstance(v, str | int) or isinstance(v, bool)]
+    wrong = [k for k, v in record.items() if not isinstance(v, str | int | None) or isinstance(v, bool)]
     if wrong:
         raise InvalidInputError(
             "FILTER", path, field=wrong[0], found=record[wrong[0]], expected="a string such as \"1\"",
             fix="write entities with their values, e.g. {\"run\": \"1\"}",
         )  # fmt: skip
-    return {k: str(v) for k, v in record.items()}
+    return {k: "" if v is None else str(v) for k, v in record.items()}

@@ -17,6 +17,7 @@ from qsmcmb.io.bids import load_scan
 from qsmcmb.io.bids_index import list_sessions
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.plain import load_files
+from qsmcmb.io.tables import read_filter
 
 TE_S = (0.005, 0.010, 0.015)
 SHAPE = (12, 13, 14)
@@ -98,6 +99,8 @@ def test_indices_are_numbers_and_labels_are_exact(tmp_path: Path) -> None:
     for run in ("1", "01"):
         assert names(tmp_path, filters={"run": run}) == ["sub-01/run-01"]
     assert names(tmp_path, filters={"reconstruction": "adapt"}) == ["sub-01/rec-adapt"]
+    (tmp_path / "filter.json").write_text('{"run": null, "acq": null, "rec": "adaptSoS"}')
+    assert names(tmp_path, filters=read_filter(tmp_path / "filter.json")) == ["sub-01/rec-adaptSoS"]
     with pytest.raises(
         NothingMatchedError, match=r"acq 01; echo 1, 2, 3; part mag, phase; rec adapt, adaptSoS; run 01, 02"
     ):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import stat
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from qsmcmb.errors import InvalidInputError, NothingMatchedError
 
@@ -33,6 +36,18 @@ NEEDED = (
     "RescaleSlope", "RescaleIntercept", "RescaleType",
 )  # fmt: skip
 """Attributes that are read of each frame."""
+LENGTHS = {
+    "ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2,
+    **dict.fromkeys((
+        "SeriesNumber", "InstanceNumber", "AcquisitionNumber", "TemporalPositionIdentifier", "TemporalPositionIndex",
+        "EchoTime", "EffectiveEchoTime", "RepetitionTime", "FlipAngle", "MagneticFieldStrength", "ImagingFrequency",
+        "TransmitterFrequency", "Rows", "Columns", "BitsStored", "RescaleSlope", "RescaleIntercept", "SliceThickness",
+        "SpacingBetweenSlices", "PhilipsScaleSlope",
+    ), 1),
+}  # fmt: skip
+"""Attributes that are computed with -> how many numbers each has; what is none of that counts as missing."""
+POSITIVE = {"PixelSpacing", "Rows", "Columns", "BitsStored"}
+"""Attributes whose numbers are above 0."""
 PRIVATE = {
     "GeRawDataType": (0x0043, "GEMS_PARM_01", 0x2F),
     "SiemensCoil": (0x0051, "SIEMENS MR HEADER", 0x0F),
@@ -139,7 +154,10 @@ def read_dataset(path: Path, *, pixels: bool) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return pydicom.dcmread(source, stop_before_pixels=not pixels)
-    except (pydicom.errors.InvalidDicomError, OSError, EOFError, ValueError, AttributeError):
+    except InvalidInputError:
+        raise
+    except Exception:
+        # Damage shows as errors of any kind in pydicom: such a file is none that can be read.
         return None
 
 
@@ -192,7 +210,25 @@ def _values_of(dataset: Any) -> dict[str, Any]:
             values[name] = _plain(dataset.private_block(group, creator)[offset].value)
         except KeyError:
             continue
-    return {name: value for name, value in values.items() if value not in (None, "", ())}
+    return {
+        name: value
+        for name, value in values.items()
+        if value not in (None, "", ()) and _is_sound(name, value)
+    }
+
+
+def _is_sound(name: str, value: Any) -> bool:
+    """Say whether a value that is computed with is finite numbers, as many as it has to be."""
+    length = LENGTHS.get(name)
+    if length is None:
+        return True
+    numbers = value if isinstance(value, tuple) else (value,)
+    if len(numbers) != length or not all(isinstance(v, int | float) and math.isfinite(v) for v in numbers):
+        return False
+    if name == "ImageOrientationPatient":
+        columns, rows = np.reshape(numbers, (2, 3))
+        return bool(np.allclose([columns @ columns, rows @ rows, columns @ rows], [1, 1, 0], atol=0.01))
+    return min(numbers) > 0 if name in POSITIVE else True
 
 
 def _plain(value: Any) -> Any:

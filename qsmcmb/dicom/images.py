@@ -22,6 +22,10 @@ MAX_GAP_DIFFERENCE = 0.02
 """Largest difference of slice distances within a volume, as a fraction of the distance: rounding of headers, no gap."""
 
 
+GEOMETRY = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns")
+"""Attributes without which a slice has no place."""
+
+
 @dataclass(frozen=True)
 class DicomImage:
     """One volume: its frames from the first slice to the last, and why it cannot be used (empty where it can)."""
@@ -77,6 +81,7 @@ def _image_key(values: Mapping[str, Any]) -> tuple[Any, ...]:
         values.get("StudyInstanceUID"), values.get("SeriesInstanceUID"), part_of(values), processed_kind(values),
         round(echo_time_ms(values), 3), coil_of(values), orientation, values.get("Rows"), values.get("Columns"),
         values.get("PixelSpacing"),
+        tuple(name for name in GEOMETRY if name not in values),
     )  # fmt: skip
 
 
@@ -123,9 +128,7 @@ def _unusable(values: Mapping[str, Any]) -> str:
         return kind
     if part_of(values) is None:
         return "the header does not say whether it is magnitude or phase"
-    missing = [
-        n for n in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing") if n not in values
-    ]
+    missing = [n for n in GEOMETRY if n not in values]
     if missing:
         return f"the header lacks {', '.join(missing)}"
     return "" if echo_time_ms(values) > 0 else "the header lacks EchoTime"

@@ -406,6 +406,23 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, stored: np.ndarray, fault:
     assert not (tmp_path / "bids").exists()
 
 
+def test_damaged_files_end_in_a_reason(tmp_path: Path, stored: np.ndarray) -> None:
+    siemens(tmp_path / "in", stored, te_ms=(5.0,))
+    paths, random = sorted((tmp_path / "in").rglob("*.dcm")), np.random.default_rng(3)
+    whole = [p.read_bytes() for p in paths]
+    for trial in range(6):
+        for path, content in zip(paths, whole, strict=True):
+            damaged = bytearray(content[: int(random.integers(200, len(content)))] if trial == 0 else content)
+            for at in random.integers(132, len(damaged), (1, 3, 9)[trial % 3]):
+                damaged[at] = random.integers(256)
+            path.write_bytes(damaged)
+        assert run_command(["import", str(tmp_path / "in"), str(tmp_path / f"bids{trial}"), "--yes"]) in (
+            0,
+            65,
+            66,
+        )
+
+
 def test_data_set_among_the_dicom_files_is_refused(tmp_path: Path, stored: np.ndarray, capfd: Any) -> None:
     siemens(tmp_path / "in", stored, te_ms=(5.0,))
     for root in (tmp_path / "in", tmp_path / "in/bids"):

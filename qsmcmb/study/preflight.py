@@ -27,9 +27,11 @@ class Problem(NamedTuple):
         Whether it would end the scan's run.
     scan : str
         Name of the scan.
-    code : str
-        Error code; empty for a warning, whose text stands in `found`.
-    file, field, found, expected, fix : str
+    found : str
+        What was found; the text of a warning.
+    code : str, optional
+        Error code; empty for a warning.
+    file, field, expected, fix : str, optional
         Fields of the error; empty where a warning has none.
 
     Examples

@@ -15,6 +15,7 @@ from qsmcmb.io.echo_times import check_echo_times
 from qsmcmb.io.echoes import (
     COMPUTED,
     by_echo,
+    check_channels,
     check_runs,
     echo_times_of,
     field_strength_of,
@@ -100,6 +101,7 @@ def load_scan(
     files = bids if isinstance(bids, SessionFiles) else _select(bids, participant, session, filters)
     stated = InputOptions(phase_units, phase_range, phase_sign, phase_filtered)
     check_runs(files)
+    check_channels(files)
     channels = sorted({i.channel for i in files.images if i.channel is not None}, key=natural_key)
     if len(channels) < 2:
         alone = [f"channel {c} is the only one and stands for the scan" for c in channels]

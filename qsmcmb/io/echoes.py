@@ -57,6 +57,18 @@ def check_runs(files: SessionFiles) -> None:
     )  # fmt: skip
 
 
+def check_channels(files: SessionFiles) -> None:
+    """Raise for receive channels of one echo: it doesn't show the phase that each channel has of its own."""
+    channels = sorted({i.channel for i in files.images if i.channel is not None}, key=natural_key)
+    if len(channels) < 2 or len({image.echo for image in files.images}) > 1:
+        return
+    raise InvalidInputError(
+        "COILS", files.images[0].path, field="echoes of each channel", found=f"1 (channels {', '.join(channels)})",
+        expected="at least 2, or combined images",
+        fix=f'export the combined images, or choose one channel, {{"coil": "{channels[0]}"}} in --bids-filter-file',
+    )  # fmt: skip
+
+
 def by_echo(files: SessionFiles) -> list[dict[str, Image]]:
     """Return part -> image for each echo; anything that makes two scans of one is refused."""
     table: dict[tuple[int, str], Image] = {}

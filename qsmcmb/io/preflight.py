@@ -19,6 +19,7 @@ from qsmcmb.io.echo_times import check_echo_times
 from qsmcmb.io.echoes import (
     COMPUTED,
     by_echo,
+    check_channels,
     check_runs,
     echo_times_of,
     field_strength_of,
@@ -103,6 +104,7 @@ def find_problems(
     """
     gates, warnings = _Gates(), list(files.notes)
     gates(check_runs, files)
+    gates(check_channels, files)
     for channel in dict.fromkeys(image.channel for image in files.images):
         images = tuple(image for image in files.images if image.channel == channel)
         warnings += _try_gates(gates, replace(files, images=images), None if deep else options)

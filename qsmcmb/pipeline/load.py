@@ -103,7 +103,7 @@ def combine_channels(scans: Sequence[GreScan]) -> GreScan:
     Raises
     ------
     InvalidInputError
-        COILS for channels of one echo, which do not show their offsets, or of different grids or echo times.
+        COILS for channels of different grids or echo times; ECHOES for one echo, which does not show their offsets.
 
     Examples
     --------
@@ -118,11 +118,6 @@ def combine_channels(scans: Sequence[GreScan]) -> GreScan:
     True
     """
     first, name = scans[0], scans[0].name
-    if first.n_echoes < 2:
-        raise InvalidInputError(
-            "COILS", name, field="echoes of each channel", found=1, expected="at least 2, or combined images",
-            fix='export the combined images, or choose one channel, {"coil": "1"} in --bids-filter-file',
-        )  # fmt: skip
     for scan in scans[1:]:
         same = scan.te_s == first.te_s and scan.grid.shape == first.grid.shape
         if not same or not np.allclose(scan.grid.affine, first.grid.affine, atol=0.01):

@@ -207,7 +207,8 @@ def describe_by_free_source(found: FitState) -> FitState:
     -----
     With the fits i of 1, 2, ... balls, SD^2 = sum q_i (M_i - M)^2 / sum q_i, q_i = exp(-a (C_i - C) / 2), C the cost.
     """
-    if not asks_for_free_source(found):
+    # A fit that has run away to another source is not the lesion: its shape is not looked for.
+    if not (asks_for_free_source(found) and _ends_near_point(found)):
         return found
     path = grow_free_source(found)
     best = path[-1]

@@ -33,6 +33,12 @@ def add(app: typer.Typer) -> None:
         shapes: Annotated[
             str, typer.Option(metavar="NAME", help="Shapes of the microbleeds: all, regular or irregular.")
         ] = "all",
+        into: Annotated[
+            Path | None,
+            typer.Option(
+                metavar=FOLDER, help="BIDS data set of real scans: put lesions into them, measure them."
+            ),
+        ] = None,
         bids: Annotated[Path | None, typer.Option(metavar=FOLDER, help="Scans of a real phantom.")] = None,
         truth: Annotated[
             Path | None,
@@ -46,6 +52,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.cli.console import progress
         from qsmcmb.errors import ConfigError
         from qsmcmb.reporting.validation_page import write_validation_page
+        from qsmcmb.validation.real_background import validate_background
         from qsmcmb.validation.real_phantom import validate_phantom
         from qsmcmb.validation.report import choose
         from qsmcmb.validation.report import validate as run_validation
@@ -53,7 +60,12 @@ def add(app: typer.Typer) -> None:
 
         if (bids is None) != (truth is None):
             raise ConfigError("validate; expected both --bids and --truth, or neither")
-        if bids is not None and truth is not None:
+        if into is not None:
+            claims, _ = validate_background(out, into, rounds=1 if quick else 5)
+            page = write_validation_page(
+                out, title="qsmcmb: real background", lead=f"Lesions put into {into}."
+            )
+        elif bids is not None and truth is not None:
             claims, _ = validate_phantom(out, bids, truth)
             page = write_validation_page(out, title="qsmcmb: phantom", lead=f"Scans: {bids}; truth: {truth}.")
         else:

@@ -39,7 +39,7 @@ from qsmcmb.microbleeds.results.measurement import (
     measure_fitted,
 )
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
-from qsmcmb.microbleeds.signal.patch import PATCH_RADIUS_MM, Patch, ScanFields, cut_patch
+from qsmcmb.microbleeds.signal.patch import PATCH_RADIUS_MM, Patch, ScanFields, cut_patch, length_scale
 from qsmcmb.microbleeds.signal.point_spread import PointSpread
 from qsmcmb.microbleeds.signal.reference_patches import find_reference_patches
 from qsmcmb.microbleeds.signal.source_shapes import ROW_CENTRE, ROW_RADIUS
@@ -215,7 +215,8 @@ def _fit_all(
     states = list(calibration.states)
     refined: list[_RefinedFit | None] = [None] * len(states)
     positions_mm = job.voxels * np.array(job.scan.grid.voxel_size_mm)
-    in_reach = np.linalg.norm(positions_mm[:, None] - positions_mm, axis=2) <= NEIGHBOUR_MM
+    reach_mm = NEIGHBOUR_MM * length_scale(job.scan.grid)
+    in_reach = np.linalg.norm(positions_mm[:, None] - positions_mm, axis=2) <= reach_mm
     done = count(1)
 
     def fit_group(group: IntArray) -> None:
@@ -291,7 +292,8 @@ def _reason_without_number(job: _Job, i: int, refined: _RefinedFit | None) -> Fl
     fit = refined.fit
     # Above a sinus all of the ball may be dark, too, and yet a clear lesion be seen in the phase.
     clear = abs(fit.source.total_chi_ppm_mm3) > CLEAR_SIGNIFICANCE * fit.sd_ppm_mm3
-    hidden = not clear and dark_beyond_ball(job.scan, job.voxels[i], job.fields.mask, PATCH_RADIUS_MM)
+    reach_mm = PATCH_RADIUS_MM * length_scale(job.scan.grid)
+    hidden = not clear and dark_beyond_ball(job.scan, job.voxels[i], job.fields.mask, reach_mm)
     return Flag.TOO_LARGE if fit.exceeds_patch or hidden else None
 
 

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 
-from qsmcmb.core.boxes import Box, box_axes_mm
 from qsmcmb.core.dipole import dipole_kernel_k
 from qsmcmb.model import GreScan, Grid
-from qsmcmb.phantoms._signal_loops import add_dipoles, lesion_factor, tissue_signal
+from qsmcmb.phantoms._signal_loops import tissue_signal
 from qsmcmb.phantoms.anatomy import VEIN_PPM, Anatomy, make_anatomy
+from qsmcmb.phantoms.lesion_signal import NearSignal, insert_lesion
 from qsmcmb.phantoms.lesions import PhantomLesion
 from qsmcmb.phantoms.recipe import Protocol, Recipe
 from qsmcmb.phantoms.scanner import (
@@ -34,23 +34,11 @@ from qsmcmb.phantoms.scanner import (
     sample_mask,
 )
 from qsmcmb.phantoms.truth import PhantomSession, TruthMaps, truth_rows
-from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
+from qsmcmb.typing import BoolArray, FloatArray, IntArray
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
 __all__ = ("TissueScan",)
 
-POINTS_PER_AXIS = 6
-"""Points per fine voxel and axis around a lesion: 216 points resolve the dephasing beside its surface."""
-MIN_NEAR_MM = 4.0
-"""Least distance from a lesion, mm, to which the signal is averaged over such points: past its surface."""
-MAX_NEAR_MM = 9.0
-"""Largest distance from a lesion, mm, to which it is: the field is smooth there at any echo time, and time grows with
-the third power.
-"""
-MAX_MARGIN_MM = 6.0
-"""Largest distance from the surface of a larger lesion, mm, to which it is."""
-SMOOTH_RAD = 0.25
-"""Phase across a fine voxel, rad, below which its centre stands for it: dephasing costs 0.3 % of the signal then."""
 NEGLIGIBLE_RAD = 0.002
 """Phase of a lesion at the longest echo, rad, that is left out: far below the noise."""
 NEGLIGIBLE_PPM = 1e-4
@@ -155,7 +143,12 @@ class TissueScan:
         field_ppm = self._field_ppm.copy()
         negligible_ppm = NEGLIGIBLE_RAD / max(turns)
         echoes = np.array([protocol.te_s, turns])
-        factors = [self._insert(field_ppm, lesion, echoes, negligible_ppm) for lesion in lesions]
+        factors = [
+            insert_lesion(
+                field_ppm, lesion, self._fine, pose=self.pose, echoes=echoes, negligible_ppm=negligible_ppm
+            )
+            for lesion in lesions
+        ]
         decay_hz = self._volumes.r2star_hz * np.float32(0.4 + 0.2 * protocol.b0_tesla)
         offset_rad, gain = receiver(self.grid)
         sampler = Sampler(self.grid, protocol)
@@ -204,7 +197,14 @@ class TissueScan:
         for lesion in lesions:
             # The phase of a turn that is small everywhere is the field, averaged over the fine voxel.
             small = np.array([[0.0], [SMALL_TURN_RAD]])
-            core, factor = self._insert(inside, _all_bright(lesion), small, NEGLIGIBLE_PPM)
+            core, factor = insert_lesion(
+                inside,
+                _all_bright(lesion),
+                self._fine,
+                pose=self.pose,
+                echoes=small,
+                negligible_ppm=NEGLIGIBLE_PPM,
+            )
             inside[core] += factor[0].imag / np.float32(SMALL_TURN_RAD)
             _add_bodies(chi, lesion, self.grid, self.pose)
         brain = sample_mask(volumes.brain, self.grid)
@@ -217,7 +217,7 @@ class TissueScan:
 
     def _sample_echo(
         self, sampler: Sampler, field_ppm: FloatArray, decay_hz: FloatArray, echo: tuple[float, float, int],
-        factors: Sequence[_Factor],
+        factors: Sequence[NearSignal],
     ) -> None:  # fmt: skip
         """Form the signal of one echo slab by slab and hand it to the sampler."""
         te_s, turns, number = echo
@@ -234,76 +234,6 @@ class TissueScan:
                     part = factor[number, first - box[0].start : last - box[0].start]
                     slab[first - start : last - start, box[1], box[2]] *= part
             sampler.add_slab(start, slab)
-
-    def _insert(
-        self, field_ppm: FloatArray, lesion: PhantomLesion, echoes: FloatArray, negligible_ppm: float
-    ) -> _Factor:
-        """Add the lesion's far field in position; return its factor on the signal of each echo near it.
-
-        `echoes` (2, n) are echo times (s) and the phase of 1 ppm at each (rad).
-        """
-        turns = echoes[1]
-        fine = self._fine
-        size = np.array(fine.voxel_size_mm)
-        centre = fine.to_voxel(self.pose.to_world(lesion.centre_mm[None]))[0]
-        dipoles, bodies = _in_voxel_axes(lesion, fine, self.pose, echoes)
-        strength = lesion.total_abs_ppm_mm3 / (2 * np.pi)
-        # Parts of an irregular shape may lie far from its centre.
-        spread = float(np.linalg.norm(bodies[:, :3], axis=1).max()) if lesion.form else 0.0
-        far = (strength / negligible_ppm) ** (1 / 3) + spread
-        extent = np.linalg.norm(bodies[:, :3], axis=1) + bodies[:, 6]
-        least, most = MIN_NEAR_MM, max(MAX_NEAR_MM, extent.max() + MAX_MARGIN_MM)
-        smooth = (3 * strength * max(turns) * size.max() / SMOOTH_RAD) ** 0.25
-        reach = float(np.clip(smooth, least, most)) + spread
-        reach = max(reach, float(extent.max()) + float(size.max()))
-        box, axes = _box(centre, max(far, reach), fine)
-        core, core_axes = _box(centre, reach, fine)
-        inner = np.array([[c.start - b.start, c.stop - b.start] for c, b in zip(core, box, strict=True)])
-        b0_dir = np.array(fine.b0_dir)
-        add_dipoles(field_ppm[box], *axes, dipoles, b0_dir, inner)
-        factor = np.ones((len(turns), *(a.size for a in core_axes)), np.complex64)
-        steps = ((np.arange(POINTS_PER_AXIS) + 0.5) / POINTS_PER_AXIS - 0.5) * size[:, None]
-        lesion_factor(*core_axes, steps, dipoles, bodies, np.concatenate([b0_dir, turns]), factor)
-        return core, factor
-
-
-_Factor = tuple[Box, ComplexArray]
-
-
-def _box(
-    centre: FloatArray, reach_mm: float, grid: Grid
-) -> tuple[Box, tuple[FloatArray, FloatArray, FloatArray]]:
-    """Return the box within reach of a point and its axes, mm from the point."""
-    slices = []
-    for c, v, n in zip(centre, grid.voxel_size_mm, grid.shape, strict=True):
-        half = int(np.ceil(reach_mm / v))
-        middle = round(float(c))
-        first, last = min(max(middle - half, 0), n), min(max(middle + half + 1, 0), n)
-        slices.append(slice(first, last))
-    box = (slices[0], slices[1], slices[2])
-    return box, box_axes_mm(grid, centre, box)
-
-
-def _in_voxel_axes(
-    lesion: PhantomLesion, grid: Grid, pose: Pose, echoes: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return dipoles (n, 5) and bodies (m, 8 + echoes) of a lesion in mm along the voxel axes, from its centre.
-
-    The last column of the dipoles is the index of the body.
-    """
-    te_s, turns = echoes
-    tesla_s = turns / (2 * np.pi * GAMMA_MHZ_PER_T)
-    turn = (grid.affine[:3, :3] / grid.voxel_size_mm).T @ pose.rotation
-    dipoles, bodies = [], []
-    for index, ball in enumerate(lesion.balls):
-        position = turn @ (np.array(ball.centre_mm) - lesion.centre_mm)
-        rows = ball.dipoles()
-        rows[:, 1:] = rows[:, 1:] @ turn.T + position
-        dipoles.append(np.column_stack([rows, np.full(len(rows), index)]))
-        axis = turn @ np.array(ball.axis)
-        signal = ball.signal * np.exp(-ball.decay_hz * te_s - ball.decay_hz_per_tesla * tesla_s)
-        bodies.append([*position, *axis, ball.radius_mm * ball.stretch, ball.radius_mm, *signal])
-    return np.concatenate(dipoles), np.array(bodies)
 
 
 def _all_bright(lesion: PhantomLesion) -> PhantomLesion:

@@ -64,7 +64,9 @@ def points_of(session: PhantomSession, rng: np.random.Generator) -> FloatArray:
     return np.asarray(where + np.clip(POINT_ERROR_MM * rng.standard_normal(where.shape), -1, 1))
 
 
-def measure_session(session: PhantomSession, *, rng: np.random.Generator, maps: bool = False) -> Rows:
+def measure_session(
+    session: PhantomSession, *, rng: np.random.Generator, maps: bool = False, mask: BoolArray | None = None
+) -> Rows:
     """Measure all lesions of a session from its raw phase, positions given.
 
     Parameters
@@ -75,6 +77,8 @@ def measure_session(session: PhantomSession, *, rng: np.random.Generator, maps: 
         Makes the positions' errors.
     maps : bool, optional
         Run the whole pipeline and measure what is visible on its images, too.
+    mask : ndarray of bool, optional
+        Brain mask; made from the scan by default.
 
     Returns
     -------
@@ -89,10 +93,10 @@ def measure_session(session: PhantomSession, *, rng: np.random.Generator, maps: 
         stages[stage] = stages.get(stage, 0.0) + seconds
 
     if maps:
-        result = run_scan(session.scan, points_mm=points_mm, kinds=kinds, report=note)
+        result = run_scan(session.scan, points_mm=points_mm, kinds=kinds, mask=mask, report=note)
         lesions, visible = result.lesions, _visible_rows(result, session.lesions)
     else:
-        lesions = quantify(session.scan, points_mm, kinds=kinds, report=note).lesions
+        lesions = quantify(session.scan, points_mm, kinds=kinds, mask=mask, report=note).lesions
         visible = [ResultRow() for _ in lesions]
     rows: Rows = []
     seconds = stages["quantify"] / max(len(lesions), 1)

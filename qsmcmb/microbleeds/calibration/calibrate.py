@@ -1,4 +1,4 @@
-"""Calibration of one scan: tissue heterogeneity, slice profile, filter taper and point spread width, in this order.
+"""Calibration of one scan: heterogeneity, slice profile, voxel means, filter taper, point spread width, in this order.
 
 Each step returns the scan's `Acquisition` with what it has found. The initial fits that a step makes are handed on to
 the next as long as they hold, so that each lesion is fitted from the field map once.
@@ -15,6 +15,7 @@ from qsmcmb.microbleeds.calibration.filter_taper import choose_filter_taper
 from qsmcmb.microbleeds.calibration.heterogeneity import tissue_heterogeneity
 from qsmcmb.microbleeds.calibration.psf_width import estimate_psf_width2
 from qsmcmb.microbleeds.calibration.slice_profile_choice import choose_slice_profile
+from qsmcmb.microbleeds.calibration.voxel_mean_choice import choose_voxel_means
 from qsmcmb.microbleeds.fit.initial import initial_fit
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
@@ -75,6 +76,7 @@ def calibrate(
     heterogeneity = tissue_heterogeneity([patch for group in references for patch in group])
     acquisition = replace(acquisition, heterogeneity=heterogeneity)
     acquisition, fits = choose_slice_profile(fitted, acquisition)
+    acquisition, fits = choose_voxel_means(fitted, acquisition, fits)
     acquisition, fits = choose_filter_taper(fitted, acquisition, fits)
     missing = [k for k in range(len(fitted)) if k not in fits]
     made = run_each(lambda k: initial_fit(fitted[k].with_acquisition(acquisition)), missing)

@@ -53,7 +53,7 @@ def fit_adjacent_vein(state: FitState) -> tuple[FitState, Vein | None]:
     heterogeneity = state.model.patch.acquisition.heterogeneity
     if state.core_residual() < MIN_CORE_RESIDUAL or heterogeneity <= MIN_HETEROGENEITY:
         return state, None
-    patch = state.model.patch.restricted_to(STRAIGHT_VEIN_MM)
+    patch = state.model.patch.restricted_to(STRAIGHT_VEIN_MM * state.model.patch.length_scale)
     lines = _paramagnetic_lines(state, patch)
     if not lines:
         return state, None

@@ -235,7 +235,11 @@ class FitState:
         """Whether the fit, or a body of it, has left the mask: next to no voxel shows its core."""
         patch = self.model.patch
         # Voxels in a core region that lies in the mask as a whole.
-        whole = patch.inside.sum() / patch.fraction_in_mask * (CORE_MM / patch.radius_mm) ** 3
+        whole = (
+            patch.inside.sum()
+            / patch.fraction_in_mask
+            * (CORE_MM * patch.length_scale / patch.radius_mm) ** 3
+        )
         shown = [self._core_region(triple(row[ROW_CENTRE])).sum() for row in self.rows]
         return bool(min(shown) < MIN_CORE_IN_MASK * whole)
 
@@ -272,7 +276,7 @@ class FitState:
         """Return which fitted voxels lie within CORE_MM of a centre."""
         patch = self.model.patch
         offset = patch.coordinates_mm[:, patch.inside] - np.array(centre_mm)[:, None]
-        return np.asarray((offset**2).sum(axis=0) < CORE_MM**2)
+        return np.asarray((offset**2).sum(axis=0) < (CORE_MM * patch.length_scale) ** 2)
 
     def sandwich_sd(self) -> float:
         """Return the SD of the total susceptibility from the residual, errors within a block counted as one.

@@ -238,7 +238,7 @@ def _fit_near_point(found: FitState) -> tuple[FitState, list[FitState]]:
     patch = found.model.patch
     # A signal-retaining body in a liquid may fill that ball, and no tissue is there to mislead its fit.
     if patch.acquisition.heterogeneity > MIN_HETEROGENEITY or found.model.core_decay != SIGNAL_RETAINING_CORE:
-        patch = patch.restricted_to(COMPARISON_RADIUS_MM)
+        patch = patch.restricted_to(COMPARISON_RADIUS_MM * patch.length_scale)
     model = found.model.on_patch(patch, found.source)
     nearby = _minimise_with_gp_prior(
         model, model.parameters_with_fitted_tissue(found.parameters, slopes=True)
@@ -370,8 +370,8 @@ def fit_among_tissue(initial: FitState, acquisition: Acquisition) -> FitState:
     """
     patch = initial.model.patch_with_fitted_background(initial.parameters).with_acquisition(acquisition)
     in_tissue = patch.acquisition.heterogeneity > MIN_HETEROGENEITY
-    if in_tissue and initial.source.radius_mm < LARGE_LESION_RADIUS_MM:
-        patch = patch.restricted_to(REFINEMENT_RADIUS_MM)
+    if in_tissue and initial.source.radius_mm < LARGE_LESION_RADIUS_MM * patch.length_scale:
+        patch = patch.restricted_to(REFINEMENT_RADIUS_MM * patch.length_scale)
     model = initial.model.on_patch(patch, initial.source)
     fit = _minimise_with_gp_prior(model, model.parameters_with_fitted_tissue(initial.parameters, slopes=True))
     return fit.with_compared_models(initial.compared_models)

@@ -138,7 +138,7 @@ def find_vein(state: FitState) -> Vein | None:
     Vein or None
         None where the lesion explains the scan better.
     """
-    patch = state.model.patch.restricted_to(STRAIGHT_VEIN_MM)
+    patch = state.model.patch.restricted_to(STRAIGHT_VEIN_MM * state.model.patch.length_scale)
     detrended = detrend_field(patch, patch.field_hz, voxels_outside_void(patch))
     lines, explained = candidate_lines(patch, detrended, SHIFTS_ACROSS_MM)
     # The field map decides, in about 10 ms, whether the complex signal is fitted at all.

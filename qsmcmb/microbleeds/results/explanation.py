@@ -254,6 +254,7 @@ def _point_spread_record(acquisition: Acquisition, psf_width2: Estimate) -> Poin
             {"edge": w.edge, "taper": w.taper, "height": w.height} for w in acquisition.windows
         ],
         "slice_profile": {"axis": profile.axis, "thickness": profile.thickness} if profile else None,
+        "voxel_means": acquisition.voxel_means,
         "psf_width2_mm2": _estimate_record(psf_width2),
     }
 

@@ -183,6 +183,8 @@ class PointSpreadRecord(TypedDict):
     """Window along each axis."""
     slice_profile: SliceProfileRecord | None
     """Slice profile; None where k-space was sampled along all axes."""
+    voxel_means: bool
+    """Whether voxels are means over their volume, in place of samples of k-space."""
     psf_width2_mm2: EstimateRecord
     """Squared extra width of the point spread, mm2."""
 

@@ -238,6 +238,8 @@ class Acquisition:
     """K-space window along each axis: what acquisition, filter and zero filling left."""
     slice_profile: SliceProfile | None = None
     """Profile of two-dimensional slices; None where k-space was sampled along all axes."""
+    voxel_means: bool = False
+    """Whether each voxel is the mean over its own volume, as of an image that was resampled, along all axes."""
     heterogeneity: float = 1.0
     """Tissue heterogeneity, relative to a brain's: 0 (a liquid) to 1."""
     psf_width2: Estimate = PSF_WIDTH2_PRIOR
@@ -245,7 +247,9 @@ class Acquisition:
 
     @property
     def axis_profiles(self) -> list[KSpaceWindow | SliceProfile]:
-        """Slice profile along the slices' axis, k-space window along the others."""
+        """Slice profile along the slices' axis, k-space window along the others; boxes where voxels are means."""
+        if self.voxel_means:
+            return [SliceProfile(axis, 1.0) for axis in range(3)]
         out: list[KSpaceWindow | SliceProfile] = list(self.windows)
         if self.slice_profile is not None:
             out[self.slice_profile.axis] = self.slice_profile

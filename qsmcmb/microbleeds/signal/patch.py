@@ -25,6 +25,7 @@ __all__ = (
     "Patch",
     "ScanFields",
     "cut_patch",
+    "length_scale",
 )
 
 BLOCK_MM = 3.5
@@ -37,7 +38,11 @@ MAX_VOXELS = 5000
 """Largest number of voxels that are fitted, above which every second is left out: a ball of 8 mm has more where
 voxels are smaller than 0.75 mm, and voxels so close to each other say the same of the tissue."""
 PATCH_RADIUS_MM = 8.0
-"""Radius of the ball that is fitted, mm: beyond it the dipole's field is below that of the tissue."""
+"""Radius of the ball that is fitted, mm, times the length scale: beyond it the dipole's field is below that of the
+tissue."""
+FINE_VOXEL_MM = 2.0
+"""Edge of a voxel, mm, up to which all lengths of the fit are as they are: they were set on voxels of 0.6 to 2 mm. Of
+larger voxels a ball of 8 mm holds too few; there the lengths grow with the voxel."""
 BACKGROUND_ORDER = 3
 """Order of the background field's polynomial: what sources outside the patch make varies no faster than a cubic."""
 RELATIVE_LOADING = 1e-9
@@ -45,6 +50,27 @@ RELATIVE_LOADING = 1e-9
 voxels lie in one slice, and no digit that matters changes."""
 MIN_WEIGHT = 1e-30
 """Smallest total weight that RELATIVE_LOADING multiplies: the matrix stays regular without any weight, too."""
+
+
+def length_scale(grid: Grid) -> float:
+    """Return the factor of all lengths of a fit: 1 for voxels of up to FINE_VOXEL_MM, above it in proportion to them.
+
+    Parameters
+    ----------
+    grid : Grid
+        Geometry; the edge of the cube of a voxel's volume counts.
+
+    Returns
+    -------
+    float
+        Factor, >= 1.
+
+    Examples
+    --------
+    >>> length_scale(Grid.isotropic((8, 8, 8), 1.0)), length_scale(Grid.isotropic((8, 8, 8), 3.0))
+    (1.0, 1.5)
+    """
+    return max(1.0, round(grid.voxel_volume_mm3 ** (1 / 3), 9) / FINE_VOXEL_MM)
 
 
 class ScanFields(NamedTuple):
@@ -100,6 +126,11 @@ class Patch:
             The same arrays, not copied.
         """
         return replace(self, acquisition=acquisition)
+
+    @property
+    def length_scale(self) -> float:
+        """Factor of all lengths of the fit, >= 1: above 1 for voxels of more than FINE_VOXEL_MM."""
+        return length_scale(self.grid)
 
     @property
     def centre_voxel(self) -> FloatArray:
@@ -235,7 +266,7 @@ class Patch:
         ndarray of shape (n_inside,), int
             Numbers from 0 on; blocks are cubes of BLOCK_MM.
         """
-        blocks = np.floor(self.coordinates_mm[:, self.inside] / BLOCK_MM).astype(int)
+        blocks = np.floor(self.coordinates_mm[:, self.inside] / (BLOCK_MM * self.length_scale)).astype(int)
         _, labels = np.unique(blocks, axis=1, return_inverse=True)
         return np.asarray(labels).ravel()
 
@@ -268,7 +299,7 @@ def cut_patch(
     fields: ScanFields,
     acquisition: Acquisition,
     *,
-    radius_mm: float = PATCH_RADIUS_MM,
+    radius_mm: float | None = None,
 ) -> Patch:
     """Cut a patch out of a scan: the box that holds a ball around a point, and one voxel more on each side.
 
@@ -283,7 +314,7 @@ def cut_patch(
     acquisition : Acquisition
         Properties of the scan; its windows decide which voxels are left out as interpolated.
     radius_mm : float, optional
-        Radius of the ball, mm, > 0.
+        Radius of the ball, mm, > 0; PATCH_RADIUS_MM times the length scale by default.
 
     Returns
     -------
@@ -303,6 +334,7 @@ def cut_patch(
     ((1, 12, 12, 12), 280, 1.04)
     """
     grid = scan.grid
+    radius_mm = radius_mm or PATCH_RADIUS_MM * length_scale(grid)
     slices, axes = [], []
     for v, size, n in zip(voxel, grid.voxel_size_mm, grid.shape, strict=True):
         reach = radius_mm / size + 1

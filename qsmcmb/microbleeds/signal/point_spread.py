@@ -132,8 +132,10 @@ class PointSpread:
             * max(abs(total_chi_ppm_mm3), MIN_TOTAL_PPM_MM3)
         )
         self._lay_out_taper(steepness, radius_mm, is_infinite=is_infinite)
-        core_mm = max(min((steepness * cell_mm / MAX_CELL_PHASE) ** 0.25, MAX_CORE_MM), radius_mm + cell_mm)
-        self._lay_out_cells(core_mm + CORE_TAPER_MM, cell_mm)
+        cell_mm *= patch.length_scale
+        max_core_mm = MAX_CORE_MM * patch.length_scale
+        core_mm = max(min((steepness * cell_mm / MAX_CELL_PHASE) ** 0.25, max_core_mm), radius_mm + cell_mm)
+        self._lay_out_cells(core_mm + CORE_TAPER_MM * patch.length_scale, cell_mm)
         self._sampled: dict[int, tuple[float, list[FloatArray]]] = {}
         self._latest: _Seen | None = None
         self._smooth_points, self._smooth_weight = self._smooth_part()
@@ -146,11 +148,15 @@ class PointSpread:
         smooth = [min(MAX_SMOOTH_PHASE, np.pi * w.flat_up_to(MAX_SMOOTH_LOSS)) for w in acquisition.windows]
         inner = max((steepness * (size / smooth).max()) ** 0.25, radius_mm + 0.5 * size.max())
         # An infinite body has cells in all of the patch: beyond its voxels nothing of it shows.
-        self._inner_mm = min(self._patch.radius_mm if is_infinite else inner, MAX_RADIUS_MM)
+        self._inner_mm = min(
+            self._patch.radius_mm if is_infinite else inner, MAX_RADIUS_MM * self._patch.length_scale
+        )
         width = TAPER_VOXELS * size / [w.edge for w in acquisition.windows]
         if acquisition.slice_profile is not None:
             slices = acquisition.slice_profile.axis
             width[slices] = TAPER_SLICES * size[slices]
+        if acquisition.voxel_means:
+            width = TAPER_SLICES * size
         self._outer_mm = self._inner_mm + width
 
     def _lay_out_cells(self, core_mm: float, cell_mm: float) -> None:
@@ -209,7 +215,8 @@ class PointSpread:
     def _core_weight(self, level: _Level) -> FloatArray:
         """Return the weight that divided cells have at each cell of a level; whole cells have the rest to 1."""
         x, y, z = level.open_grid(self._centre)
-        return _falling((np.sqrt(x**2 + y**2 + z**2) - self._core_reach_mm) / CORE_TAPER_MM + 1).ravel()
+        taper_mm = CORE_TAPER_MM * self._patch.length_scale
+        return _falling((np.sqrt(x**2 + y**2 + z**2) - self._core_reach_mm) / taper_mm + 1).ravel()
 
     def _level(self, edges: list[FloatArray], cell_mm: float) -> _Level:
         """Return the cells between edges (mm from the centre) along each axis, weighted by the taper."""

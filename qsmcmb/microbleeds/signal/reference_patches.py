@@ -57,14 +57,14 @@ def find_reference_patches(
     list of Patch
         At most MAX_REFERENCE_PATCHES, one for each direction, at the smallest distance that is free.
     """
-    size = np.array(patch.grid.voxel_size_mm)
+    size, scale = np.array(patch.grid.voxel_size_mm), patch.length_scale
     found: list[Patch] = []
     for direction in _DIRECTIONS:
         for distance_mm in REFERENCE_DISTANCES_MM:
             # Whole voxels, so that the voxels inside keep their places in the box.
-            shift = np.rint(distance_mm * direction / np.linalg.norm(direction) / size).astype(int)
+            shift = np.rint(scale * distance_mm * direction / np.linalg.norm(direction) / size).astype(int)
             away_mm = np.linalg.norm((lesion_voxels - patch.centre_voxel - shift) * size, axis=1)
-            if away_mm.min() < MIN_REFERENCE_CLEARANCE_MM:
+            if away_mm.min() < scale * MIN_REFERENCE_CLEARANCE_MM:
                 continue
             reference = _shifted(patch, shift, scan, fields)
             if reference is not None:

@@ -346,9 +346,11 @@ def tissue_around(patch: Patch, *, gp_prior: bool = False) -> Tissue:
         amplitude.append(BasisTerm(te, linear, np.inf))
     heterogeneity = patch.acquisition.heterogeneity
     if gp_prior and heterogeneity > MIN_HETEROGENEITY:
-        centres = basis_centres(patch.radius_mm + BASIS_MARGIN_MM)
-        gaussians = gaussian_basis(xyz, centres)
-        fields = gaussian_field_basis(xyz, centres, patch.grid.b0_dir)
+        # A process of another correlation length is the same over another unit of length; so is its field.
+        scaled = xyz / patch.length_scale
+        centres = basis_centres(patch.radius_mm / patch.length_scale + BASIS_MARGIN_MM)
+        gaussians = gaussian_basis(scaled, centres)
+        fields = gaussian_field_basis(scaled, centres, patch.grid.b0_dir)
         rad_per_ppm = 2 * np.pi * GAMMA_MHZ_PER_T * patch.acquisition.b0_tesla * echoes.max()
         phase.append(BasisTerm(te, fields, heterogeneity * GP_CHI_SD_PPM * rad_per_ppm))
         amplitude.append(BasisTerm(ones, gaussians, heterogeneity * GP_LOG_MAGNITUDE_SD))

@@ -53,7 +53,7 @@ class Problem(NamedTuple):
 def check_scans(
     scans: Sequence[SessionFiles], options: InputOptions, *, deep: bool = False
 ) -> Iterator[list[Problem]]:
-    """Yield the problems of each scan; nothing of a scan is kept in memory.
+    """Return the problems of each scan, one scan after the other; nothing of a scan stays in memory.
 
     Parameters
     ----------
@@ -64,10 +64,10 @@ def check_scans(
     deep : bool, optional
         Whether the data are read, too.
 
-    Yields
-    ------
-    list of Problem
-        Errors, then warnings; empty for a scan that is right.
+    Returns
+    -------
+    iterator of list of Problem
+        Errors, then warnings, of each scan; empty for a scan that is right.
 
     Examples
     --------

@@ -74,10 +74,14 @@ def check_scans(
     >>> list(check_scans([], InputOptions()))
     []
     """
-    for scan in scans:
-        found = find_problems(scan, options, deep=deep, combine=combine_channels)
-        errors = [_problem_of(scan, error) for error in found.errors]
-        yield errors + [Problem(level="warning", scan=scan.name, found=text) for text in found.warnings]
+    return (_problems_of(scan, options, deep=deep) for scan in scans)
+
+
+def _problems_of(scan: SessionFiles, options: InputOptions, *, deep: bool) -> list[Problem]:
+    """Return the problems of one scan."""
+    found = find_problems(scan, options, deep=deep, combine=combine_channels)
+    errors = [_problem_of(scan, error) for error in found.errors]
+    return errors + [Problem(level="warning", scan=scan.name, found=text) for text in found.warnings]
 
 
 def _problem_of(scan: SessionFiles, error: InvalidInputError) -> Problem:

@@ -10,7 +10,7 @@ from typing import Any
 
 from qsmcmb.stages import SCAN_STAGES, SHARES
 
-__all__ = ("Progress", "print_table", "progress", "say")
+__all__ = ("Progress", "print_table", "progress", "say", "say_warnings")
 
 _WITHIN_A_SCAN = frozenset(stage.name for stage in SCAN_STAGES)
 """Stages whose start plain lines leave out: one follows the other. Of all others the start is a line of its own."""
@@ -105,6 +105,31 @@ def say(text: str) -> None:
     """
     with contextlib.suppress(BrokenPipeError, ValueError):
         print(text, file=sys.stderr, flush=True)
+
+
+def say_warnings(warnings: Sequence[str], *, name: str = "", verbose: bool) -> None:
+    """Write the warnings of a scan to stderr, or how many there are.
+
+    Parameters
+    ----------
+    warnings : sequence of str
+        The warnings.
+    name : str, optional
+        Name of the scan, for the start of each line.
+    verbose : bool
+        Whether each has a line of its own.
+
+    Examples
+    --------
+    >>> say_warnings(["one echo"], name="sub-01", verbose=False)
+    """
+    start = f"{name}: " if name else ""
+    if verbose:
+        for warning in warnings:
+            say(f"WARNING {start}{warning}")
+    elif warnings:
+        count = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
+        say(f"{start}{count}, in the log; -v prints each")
 
 
 def print_table(

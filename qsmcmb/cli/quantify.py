@@ -61,7 +61,7 @@ def add(app: typer.Typer) -> None:
 
         Each is fitted on the complex signal; the table gives its total susceptibility with a 95 % interval.
         """
-        from qsmcmb.cli.console import progress, say
+        from qsmcmb.cli.console import progress, say_warnings
         from qsmcmb.cli.stage import stated_input
         from qsmcmb.errors import ConfigError
         from qsmcmb.io.assemble import parse_te
@@ -115,8 +115,7 @@ def add(app: typer.Typer) -> None:
             Place(out.parent), out.stem, table.rows(), columns=column_sidecar(), provenance=table.provenance,
             warnings=table.warnings,
         )  # fmt: skip
-        for warning in table.warnings:
-            say(f"WARNING {warning}")
+        say_warnings(table.warnings, verbose=True)
         if explain is not None:
             from qsmcmb.microbleeds.results.explanation import explain_lesion
             from qsmcmb.reporting.explain_page import write_explanations

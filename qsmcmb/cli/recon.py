@@ -52,7 +52,7 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         """Make maps, lesion table and report from one scan."""
         from qsmcmb import __version__
-        from qsmcmb.cli.console import progress, say
+        from qsmcmb.cli.console import progress, say, say_warnings
         from qsmcmb.cli.stage import stated_input
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.atomic import make_folder
@@ -99,6 +99,5 @@ def add(app: typer.Typer) -> None:
             with Clock(scan.name, bar.report).stage("report"):
                 page = write_scan_page(out)
         LogFile(out).write("scan", version=__version__, warnings=result.warnings, seconds=result.seconds)
-        for warning in result.warnings if context.obj else ():
-            say(f"WARNING {warning}")
+        say_warnings(result.warnings, verbose=bool(context.obj))
         say(f"{len(result.lesions)} candidates; page: {page}")

@@ -123,7 +123,7 @@ def _run(
     bids: Path, out: Path, sessions: list[SessionFiles], options: StudyOptions, *, nprocs: int, log: LogFile,
     verbose: bool,
 ) -> int:  # fmt: skip
-    from qsmcmb.cli.console import progress, say
+    from qsmcmb.cli.console import progress, say, say_warnings
     from qsmcmb.stages import SUBJECT_STAGES
     from qsmcmb.study.pages import compare_and_report
     from qsmcmb.study.sessions import exit_code, run_study
@@ -132,8 +132,7 @@ def _run(
         log.write("session", name=outcome.name, exit_code=outcome.exit_code, error=outcome.error,
                   warnings=outcome.warnings, seconds=outcome.seconds)  # fmt: skip
         say(outcome.error or f"{outcome.name}: done")
-        for warning in outcome.warnings if verbose else ():
-            say(f"WARNING {outcome.name}: {warning}")
+        say_warnings(outcome.warnings, name=outcome.name, verbose=verbose)
 
     participants = list(dict.fromkeys(s.participant for s in sessions))
     of_scans = list(options.config.scan_stages(detect=options.detect)) * len(sessions)

@@ -11,6 +11,7 @@ import pytest
 
 from qsmcmb import dipole_inversion
 from qsmcmb.cli.arguments import expand_lists
+from qsmcmb.cli.console import say_warnings
 from qsmcmb.cli.main import run_command
 from qsmcmb.cli.stage import relative_sd
 from qsmcmb.core.software import software_versions
@@ -72,6 +73,17 @@ def test_errors_name_the_fault(
 def test_verbose_says_where_an_error_arose(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["methods", "nonesuch", "-v"]) == 2
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_warnings_are_counted_and_verbose_prints_each(capsys: pytest.CaptureFixture[str]) -> None:
+    say_warnings([], name="sub-01", verbose=False)
+    assert not capsys.readouterr().err
+    say_warnings(["one echo"], name="sub-01", verbose=False)
+    say_warnings(["one echo", "a gap"], verbose=False)
+    counted = ["sub-01: 1 warning, in the log; -v prints each", "2 warnings, in the log; -v prints each"]
+    assert capsys.readouterr().err.splitlines() == counted
+    say_warnings(["one echo", "a gap"], name="sub-01", verbose=True)
+    assert capsys.readouterr().err.splitlines() == ["WARNING sub-01: one echo", "WARNING sub-01: a gap"]
 
 
 def test_output_inside_the_data_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,7 +130,7 @@ def test_sessions_without_dates_are_said_to_be(out: Path) -> None:
         assert row[header.index("status")] not in ("incident", "resolved")
 
 
-def test_recon_makes_no_data_set(study: Path, tmp_path: Path) -> None:
+def test_recon_makes_no_data_set(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stem = study / "sub-01/ses-1/anat/sub-01_ses-1_acq-swi_part"
     code = run_command(
         ["recon", "--phase", f"{stem}-phase_T2starw.nii.gz", "--mag", f"{stem}-mag_T2starw.nii.gz", "--te",
@@ -141,3 +141,4 @@ def test_recon_makes_no_data_set(study: Path, tmp_path: Path) -> None:
     assert (tmp_path / "o/Chimap.nii.gz").exists()
     assert not (tmp_path / "o/dataset_description.json").exists()
     assert not (tmp_path / "o/.bidsignore").exists()
+    assert "in the log; -v prints each" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from qsmcmb.io.input_options import InputOptions
 from qsmcmb.io.magnitude_values import check_other_than_phase, magnitude_notes
 from qsmcmb.io.nifti import Volume
 from qsmcmb.io.phase_scaling import PhaseData, phase_scale, to_radians
+from qsmcmb.io.phase_values import check_phase_values
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -68,6 +69,7 @@ def assemble(
     if units != "rad":
         check_phase_scaling(phase)
     check_other_than_phase(phase, magnitude)
+    check_phase_values(phase, magnitude, is_range_stated=options.phase_range is not None)
     data = PhaseData(phase, magnitude, te_s, b0.tesla)
     scale = phase_scale(data, units=units, options=options, strict=strict_units)
     if scale.is_noted:

@@ -14,6 +14,7 @@ from qsmcmb.errors import InvalidInputError, MissingMetadataError
 from qsmcmb.io.input_options import LEGAL_UNITS, InputOptions
 from qsmcmb.io.nifti import Volume
 from qsmcmb.io.phase_steps import changes_smoothly, spread_in_signal, wraps_at_its_ends
+from qsmcmb.io.phase_values import is_phase
 from qsmcmb.typing import FloatArray
 
 __all__: tuple[str, ...] = ()
@@ -46,7 +47,8 @@ class _PhaseRange(NamedTuple):
         """Option that states this range."""
         if self.period == TWO_PI:
             return "--phase-units rad"
-        first = -self.period * (0.5 + self.offset_rad / TWO_PI)
+        # 0.0 is added because a negative zero would be written as -0.
+        first = -self.period * (0.5 + self.offset_rad / TWO_PI) + 0.0
         return f"--phase-range {first:.7g} {first + self.period:.7g}"
 
 
@@ -298,7 +300,9 @@ def _suggestion(low: float, high: float, data: PhaseData) -> str:
     fitting = [c for c in PHASE_RANGES if _fills(c, low, high)]
     if len(fitting) == 1:
         return f"{fitting[0].option} (values of {low:g} to {high:g} look like {fitting[0].name})"
-    if high > np.pi + 0.01 and any(wraps_at_its_ends(volume) for volume in data.phase):
+    if high > np.pi + 0.01 and any(
+        wraps_at_its_ends(volume) and is_phase(volume.data) for volume in data.phase
+    ):
         return f"--phase-range {low:.6g} {high:.6g} (the values wrap there)"
     radians = (
         "--phase-units rad if the values are radians, or "

@@ -11,6 +11,7 @@ import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.nifti import Volume
+from qsmcmb.io.phase_values import is_phase
 from qsmcmb.typing import AnyArray
 
 __all__ = ("refuse_list_of_echo_times", "refuse_series", "volume_content")
@@ -32,12 +33,6 @@ ORDER = (
     "chunk",
 )
 """Order of entities in a name; coil, which BIDS does not know, before the echo."""
-MIN_NEGATIVE = 0.1
-"""Least fraction of negative values in signed phase; a magnitude has none."""
-N_PARTS, MIN_IN_PART = 8, 0.02
-"""Parts of the range of values, and the least fraction of the voxels in each of them: wrapped phase fills its range
-evenly, and of a magnitude hardly any voxel is as bright as the brightest ones.
-"""
 MIN_CORRELATION = 0.9
 """Least correlation of repeats and of echoes with the first volume; receive channels see other parts of the head."""
 MAX_OF_FIRST = 0.97
@@ -65,7 +60,7 @@ def volume_content(data: AnyArray) -> str:
     ['repeats', 'echoes']
     """
     volumes = [np.nan_to_num(np.asarray(data[..., i], np.float64)) for i in range(data.shape[3])]
-    wrapped = [_is_phase(v) for v in volumes]
+    wrapped = [is_phase(v) for v in volumes]
     if any(wrapped):
         return "repeats" if all(wrapped) else "magnitude and phase"
     # Every other voxel tells as much.
@@ -76,17 +71,6 @@ def volume_content(data: AnyArray) -> str:
     means = [float(v[bright].mean()) if bright.any() else 1.0 for v in (first, *others)]
     ratios = [after / before if before else 1.0 for before, after in itertools.pairwise(means)]
     return "echoes" if max(ratios) < MAX_OF_FIRST else "repeats"
-
-
-def _is_phase(values: AnyArray) -> bool:
-    """Say whether a volume is distributed as phase; the commonest value, that of masked voxels, does not count."""
-    some = values[::2, ::2, ::2].ravel()
-    found, counts = np.unique(some, return_counts=True)
-    some = some[some != found[counts.argmax()]]
-    if not some.size:
-        return False
-    filled = np.histogram(some, N_PARTS, (float(found[0]), float(found[-1])))[0] / some.size
-    return float(np.mean(some < 0)) > MIN_NEGATIVE or float(filled.min()) > MIN_IN_PART
 
 
 def _correlation(one: AnyArray, two: AnyArray) -> float:
@@ -128,7 +112,7 @@ def refuse_series(volume: Volume, entities: Mapping[str, str], suffix: str) -> I
         return _name({**entities, **more}, suffix) + ending
 
     if content == "magnitude and phase":
-        phase = [_is_phase(np.nan_to_num(np.asarray(volume.data[..., i], np.float64))) for i in range(n)]
+        phase = [is_phase(np.nan_to_num(np.asarray(volume.data[..., i], np.float64))) for i in range(n)]
         pairs = [
             f"volume {i} as {name(part='phase' if wrapped else 'mag')}" for i, wrapped in enumerate(phase)
         ]

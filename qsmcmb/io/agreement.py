@@ -128,7 +128,7 @@ def check_phase_scaling(phase: Sequence[Volume]) -> None:
 
 
 def check_parts_scaling(real: Volume, imaginary: Volume) -> None:
-    """Raise where of two integer parts of a complex image only one has a scaling, which turns the phase.
+    """Raise where one of two integer parts has lost its scaling, or both have, which leaves no negative value.
 
     Parameters
     ----------
@@ -138,13 +138,13 @@ def check_parts_scaling(real: Volume, imaginary: Volume) -> None:
     Raises
     ------
     InvalidInputError
-        SCAN-MISMATCH, with both files.
+        SCAN-MISMATCH, with both files; PHASE-VALUES where nothing is negative.
 
     Examples
     --------
     >>> import numpy as np
     >>> file = {"path": Path("a.nii"), "sha256": "", "affine": None, "oriented": True, "warnings": ()}
-    >>> part = Volume(data=np.array([[[1, 2]]]), slope=2.0, inter=0.0, **file)
+    >>> part = Volume(data=np.array([[[-1, 2]]]), slope=2.0, inter=0.0, **file)
     >>> check_parts_scaling(part, part._replace(slope=3.0))
     """
     parts = (real, imaginary)
@@ -154,6 +154,13 @@ def check_parts_scaling(real: Volume, imaginary: Volume) -> None:
             "SCAN-MISMATCH", imaginary.path, field="scl_slope, scl_inter",
             found=f"{_stored_as(imaginary)}; {_stored_as(real)} in {real.path.name}",
             expected="a scaling in both parts or in none", fix="convert both parts again with one program",
+        )  # fmt: skip
+    lows = [part.value_range()[0] for part in parts]
+    if min(lows) >= 0 and max(part.value_range()[1] for part in parts) > 0:
+        raise InvalidInputError(
+            "PHASE-VALUES", imaginary.path, field="real and imaginary part",
+            found=f"no negative value; least ones {lows[0]:g} and {lows[1]:g}", expected="values on both sides of 0",
+            fix="convert both parts again as signed numbers, with the scanner's intercept in scl_inter",
         )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from qsmcmb.io.field_strength import FieldStrength
 from qsmcmb.io.filtered_phase import lacks_low_frequencies, stated_filter
 from qsmcmb.io.frame import compare_frames
 from qsmcmb.io.input_options import InputOptions
-from qsmcmb.io.magnitude_values import check_other_than_phase, magnitude_notes
+from qsmcmb.io.magnitude_values import check_other_than_phase, is_one_image, magnitude_notes
 from qsmcmb.io.nifti import Volume
 from qsmcmb.io.phase_scaling import PhaseData, phase_scale, to_radians
 from qsmcmb.io.phase_values import check_phase_values
@@ -49,7 +49,6 @@ def assemble(
     options: InputOptions | None = None,
     b0_dir: tuple[float, float, float] | None = None,
     image_types: Sequence[object] = (),
-    decay_known: bool = True,
     warnings: Sequence[str] = (),
 ) -> GreScan:
     """Return the scan; all arguments are in the order of the echoes, ascending."""
@@ -69,6 +68,9 @@ def assemble(
     if units != "rad":
         check_phase_scaling(phase)
     check_other_than_phase(phase, magnitude)
+    is_shared = is_one_image(magnitude)
+    if is_shared:
+        notes.append(f"{magnitude[0].path.name}: one magnitude serves all {len(te_s)} echoes")
     check_phase_values(phase, magnitude, is_range_stated=options.phase_range is not None)
     data = PhaseData(phase, magnitude, te_s, b0.tesla)
     scale = phase_scale(data, units=units, options=options, strict=strict_units)
@@ -104,7 +106,7 @@ def assemble(
         b0_source=b0.source, b0_dir_source="--b0-dir" if b0_dir else phase[0].frame, grid=grid, name=name,
         sources=sources, warnings=tuple(dict.fromkeys(notes)),
         read_as={**_phase_record(units, options, scale.why), "PhaseFiltered": filtered}, phase_filtered=filtered,
-        decay_known=decay_known, not_finite=tuple(not_finite),
+        decay_known=not is_shared, not_finite=tuple(not_finite),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from qsmcmb.errors import InvalidInputError, NothingMatchedError
 from qsmcmb.io.entities import (
     channel_of,
+    echo_label,
     entity_values,
     matches,
     natural_key,
@@ -104,7 +105,7 @@ class SessionFiles:
     notes : tuple of str, optional
         What the user must know of the choice of images.
     other_runs : tuple of Image, optional
-        Images of the scans that differ from this one in `run` alone.
+        Images of the scans that differ from this one in `run` alone, or in the echo that `acq` names (acq-e1).
 
     Examples
     --------
@@ -288,16 +289,28 @@ def _measurable(groups: Sequence[tuple[Image, ...]]) -> list[tuple[tuple[Image, 
 
 
 def _other_runs(scan: SessionFiles, scans: Sequence[SessionFiles]) -> tuple[Image, ...]:
-    """Return an image of each scan of the session that differs from this one in its run alone."""
+    """Return an image of each scan of the session that differs from this one in its run alone, or its echo's label."""
     first = scan.images[0]
+    others = [s.images[0] for s in scans if s.session == scan.session and s.images[0].suffix == first.suffix]
 
-    def without_run(image: Image) -> object:
-        return image.suffix, [pair for pair in scan_key(image.entities) if pair[0] != "run"]
+    def without(name: str, image: Image) -> object:
+        return [pair for pair in scan_key(image.entities) if pair[0] != name]
 
+    runs = [
+        image
+        for image in others
+        if without("run", image) == without("run", first)
+        and not same_value("run", image.entities.get("run"), first.entities.get("run"))
+    ]
+    acq = first.entities.get("acq", "")
+    label = echo_label(acq)
+    if runs or label is None:
+        return tuple(runs)
     return tuple(
-        s.images[0]
-        for s in scans
-        if s.session == scan.session
-        and without_run(s.images[0]) == without_run(first)
-        and not same_value("run", s.images[0].entities.get("run"), first.entities.get("run"))
+        image
+        for image in others
+        if without("acq", image) == without("acq", first)
+        and image.entities.get("acq", "") != acq
+        and (other := echo_label(image.entities.get("acq", ""))) is not None
+        and other[0] == label[0]
     )

@@ -10,7 +10,7 @@ from qsmcmb.errors import InvalidInputError, MissingMetadataError
 from qsmcmb.io.agreement import check_scan_agreement
 from qsmcmb.io.bids_index import Image, SessionFiles
 from qsmcmb.io.echo_times import EchoTime, check_parts, phase_echo_times
-from qsmcmb.io.entities import natural_key, same_value
+from qsmcmb.io.entities import echo_label, natural_key, same_value
 from qsmcmb.io.field_strength import FieldStrength, find_field_strength
 from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.nifti import read_volume
@@ -38,22 +38,27 @@ def sidecar_of(image: Image, root: Path) -> dict[str, Any]:
 
 
 def check_runs(files: SessionFiles) -> None:
-    """Raise where runs of one echo each differ in their echo time: a converter has numbered echoes as runs."""
+    """Raise where runs, or acquisitions named for an echo, have one echo each at its own time: they are echoes."""
     first = files.images[0]
     others = [image for image in files.other_runs if image.echo == first.echo]
     if not others or len({image.echo for image in files.images}) > 1:
         return
-    images = sorted([first, *others], key=lambda i: natural_key(i.entities.get("run", "")))
+    name = next((n for n in ("run", "acq") if first.entities.get(n) != others[0].entities.get(n)), "run")
+    images = sorted([first, *others], key=lambda i: natural_key(i.entities.get(name, "")))
     stated = [sidecar_of(image, files.root).get("EchoTime") for image in images]
     times = [float(t) for t in stated if isinstance(t, int | float)]
     if len(times) < len(stated) or len({round(t, 6) for t in times}) == 1:
         return
-    runs = [image.entities.get("run", "none") for image in images]
-    pairs = ", ".join(f"run-{run} to echo-{n}" for n, run in enumerate(runs, start=1))
+    values = [image.entities.get(name, "none") for image in images]
+    kept = (echo_label(values[0]) or ("", 0))[0] if name == "acq" else ""
+    new = f"acq-{kept}_echo" if kept else "echo"
+    pairs = ", ".join(f"{name}-{value} to {new}-{n}" for n, value in enumerate(values, start=1))
     raise InvalidInputError(
-        "ECHO-RUNS", first.path, field="run", found=f"{', '.join(runs)} with EchoTime {', '.join(map(str, times))} s",
-        expected="runs that repeat one echo time",
-        fix=f"echoes: rename images and JSON files, {pairs}; scans of their own: give each an acq- label",
+        "ECHO-RUNS", first.path, field=name,
+        found=f"{', '.join(values)} with EchoTime {', '.join(map(str, times))} s",
+        expected="echo-1, echo-2 and so on for echoes; one echo time in all runs",
+        fix=f"echoes: rename images and JSON files, {pairs}; scans of their own: give each an acq- label that names "
+        "no echo",
     )  # fmt: skip
 
 

@@ -104,6 +104,12 @@ def channel_of(entities: Mapping[str, str]) -> str | None:
     return next((v for v in values if re.fullmatch(r"[A-Za-z]*\d+", v)), None)
 
 
+def echo_label(acq: str) -> tuple[str, int] | None:
+    """Return what a label says before the number of an echo, and that number: acq-qsmE2; None where it names none."""
+    found = re.fullmatch(r"(.*?)(?:[eE]cho|(?:^|(?<=[a-z0-9])(?=[ET]))(?:e|E|te|TE|Te))(\d+)", acq)
+    return (found[1], int(found[2])) if found else None
+
+
 def scan_key(entities: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return what images of one scan share: every entity but echo, part and channel."""
     left_out = (*OF_IMAGE, *(CHANNELS if channel_of(entities) else ()))

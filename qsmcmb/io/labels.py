@@ -17,6 +17,8 @@ __all__ = ("read_lesion_labels",)
 
 MAX_PARTS_MM = 12.0
 """Largest distance between two parts of one lesion, centre to centre, mm: a larger body has no number."""
+ROUNDING = 1e-3
+"""Distance from a whole number that a label may have from scaling and conversion."""
 TOUCHING = np.ones((3, 3, 3), int)
 """Voxels that touch, also at a corner, are one body."""
 
@@ -53,15 +55,20 @@ def read_lesion_labels(path: Path, grid: Grid) -> Points:
     ...     read_lesion_labels(Path(folder) / "mask.nii", grid).points_mm.tolist()
     [[-5.5, -5.0, -5.0], [4.0, 4.0, 4.0]]
     """
-    labels = _whole_numbers(path, load_on_grid(path, grid))
+    values = load_on_grid(path, grid)
+    missing = ~np.isfinite(values)
+    notes: tuple[str, ...] = ()
+    if missing.any() and not (values == 0).any():
+        values = np.where(missing, 0, values)
+        notes = (f"{path.name}: {int(missing.sum())} voxels are not finite; taken as outside",)
+    labels = _whole_numbers(path, values)
     numbers = [int(n) for n in np.unique(labels) if n > 0]
     if not numbers:
-        return Points(np.zeros((0, 3)), (), (f"{path.name}: the image has no label",))
-    notes: tuple[str, ...] = ()
+        return Points(np.zeros((0, 3)), (), (*notes, f"{path.name}: the image has no label"))
     if len(numbers) == 1:
         labels, n = ndimage.label(labels > 0, TOUCHING)
         if n > 1:
-            notes = (
+            notes += (
                 f"{path.name}: all lesions have the value {numbers[0]}; its {n} connected bodies are the rows",
             )
         numbers = list(range(1, n + 1))
@@ -69,20 +76,25 @@ def read_lesion_labels(path: Path, grid: Grid) -> Points:
         for number in numbers:
             _check_one_body(path, labels == number, number, grid)
         if numbers != list(range(1, len(numbers) + 1)):
-            notes = (f"{path.name}: rows 1 to {len(numbers)} are the labels {', '.join(map(str, numbers))}",)
+            notes += (f"{path.name}: rows 1 to {len(numbers)} are the labels {', '.join(map(str, numbers))}",)
     centres = np.array(ndimage.center_of_mass(labels > 0, labels, numbers)).reshape(-1, 3)
     return Points(grid.to_world(centres), (None,) * len(numbers), notes)
 
 
 def _whole_numbers(path: Path, values: FloatArray) -> IntArray:
     """Return the labels of an image whose values are whole numbers, 0 or more."""
-    bad = ~np.isfinite(values) | (values < 0) | (values != np.rint(values))
+    if (values < 0).any():
+        raise InvalidInputError(
+            "LABELS", path, field="values", found=f"{float(values.min()):g} and others below 0",
+            expected="whole numbers, 0 outside lesions", fix="set every voxel below 0 to 0",
+        )  # fmt: skip
+    bad = ~(np.abs(values - np.rint(values)) <= ROUNDING)
     if bad.any():
         raise InvalidInputError(
-            "LABELS", path, field="values", found=f"{float(values[bad][0]):g} and others in {int(bad.sum())} voxels",
+            "LABELS", path, field="values", found=f"{float(values[bad][0]):.7g} and others in {int(bad.sum())} voxels",
             expected="whole numbers, 0 outside lesions", fix="cut probabilities at half, and number the lesions",
         )  # fmt: skip
-    return values.astype(np.int32)
+    return np.rint(values).astype(np.int32)
 
 
 def _check_one_body(path: Path, inside: IntArray, number: int, grid: Grid) -> None:

@@ -58,7 +58,7 @@ def load_on_grid(path: str | Path, grid: Grid) -> FloatArray:
     if volume.data.shape != grid.shape:
         raise InvalidInputError(
             "SHAPE", path, field="shape", found=volume.data.shape, expected=f"{grid.shape}, the scan's shape",
-            fix="resample the image to the scan's grid",
+            fix="resample the image to the scan's grid" if volume.data.ndim == 3 else "give an image of one volume",
         )  # fmt: skip
     if volume.oriented:
         compare_frames(

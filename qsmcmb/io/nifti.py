@@ -30,6 +30,8 @@ __all__ = (
     "sha256_of",
 )
 
+FETCH = "git annex get"
+"""Command that fetches the data behind a link or a pointer of git-annex."""
 START_BYTES = 4096
 """Bytes that are read of a file for its header: a header has 348 or 540."""
 
@@ -154,6 +156,11 @@ def _read_bytes(path: Path) -> tuple[bytes, str]:
     try:
         raw = path.read_bytes()
     except OSError as error:
+        if path.is_symlink() and not path.exists():
+            raise fail(
+                "FILE", path, "link", f"it leads to nothing: {path.readlink()}", expected="a readable file",
+                fix=f"run `{FETCH}`, or copy the file itself",
+            ) from error  # fmt: skip
         raise fail(
             "FILE", path, "file", error.strerror or error, expected="a readable file", fix="check the path"
         ) from error
@@ -170,6 +177,10 @@ def _is_zipped(path: Path, raw: bytes) -> bool:
     if raw.startswith(b"version https://git-lfs"):
         raise fail(
             "EMPTY", path, "content", "a git-LFS pointer", expected="a NIfTI image", fix="run `git lfs pull`"
+        )
+    if raw.startswith(b"/annex/objects/"):
+        raise fail(
+            "EMPTY", path, "content", "a git-annex pointer", expected="a NIfTI image", fix=f"run `{FETCH}`"
         )
     zipped = raw[:2] == b"\x1f\x8b"
     if zipped != (path.suffix == ".gz"):

@@ -87,8 +87,7 @@ def load_files(
     phases = split_echoes([read_volume(p) for p in paths_of(phase)])
     magnitudes = split_echoes([read_volume(p) for p in paths_of(magnitude)])
     # Some scanners combine the echoes' magnitudes and keep their phases.
-    is_shared = len(magnitudes) == 1 < len(te_s) == len(phases)
-    if is_shared:
+    if len(magnitudes) == 1 < len(te_s) == len(phases):
         magnitudes = magnitudes * len(te_s)
     for kind, volumes in (("phase", phases), ("magnitude", magnitudes)):
         if len(volumes) != len(te_s):
@@ -100,8 +99,6 @@ def load_files(
     return assemble(
         phases, magnitudes, te_s, b0, name=name, units=None, strict_units=False,
         options=InputOptions(phase_units, phase_range, phase_sign, phase_filtered), b0_dir=b0_dir,
-        decay_known=not is_shared,
-        warnings=[f"{magnitudes[0].path.name}: one magnitude serves all {len(te_s)} echoes"] if is_shared else (),
     )  # fmt: skip
 
 

@@ -157,6 +157,24 @@ def test_echoes_that_are_called_runs_are_told_from_repeats(tmp_path: Path) -> No
     assert load_scan(tmp_path, filters={"run": "2"}).n_echoes == 1
 
 
+@pytest.mark.parametrize(("label", "new"), [("e", "_echo-"), ("qsmEcho", "_acq-qsm_echo-"), ("TE", "_echo-")])
+def test_echoes_that_acq_names_are_one_scan(tmp_path: Path, label: str, new: str) -> None:
+    for n, te in enumerate(TE_S, start=1):
+        write_scan(tmp_path, f"_acq-{label}{n}", te_s=(te,))
+    with pytest.raises(InvalidInputError, match="ECHO-RUNS") as caught:
+        load_scan(tmp_path, filters={"acq": f"{label}1"})
+    assert f"acq-{label}1 to {new[1:]}1" in caught.value.fix
+    for path in (tmp_path / "sub-01/anat").iterdir():
+        path.rename(path.with_name(path.name.replace(f"_acq-{label}", new)))
+    assert load_scan(tmp_path).te_s == TE_S
+
+
+def test_acquisitions_that_name_no_echo_stay_apart(tmp_path: Path) -> None:
+    for acq, te in (("qsm", 0.02), ("swi2", 0.03), ("swi3", 0.02)):
+        write_scan(tmp_path, f"_acq-{acq}", te_s=(te,))
+    assert load_scan(tmp_path, filters={"acq": "swi2"}).te_s == (0.03,)
+
+
 def test_channels_are_combined_and_said(tmp_path: Path) -> None:
     write_scan(tmp_path / "plain")
     for channel, receive in (("1", 1.0 * np.exp(0.7j)), ("2", 0.6 * np.exp(-2j)), ("10", 0.8 * np.exp(3j))):

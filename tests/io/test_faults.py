@@ -136,6 +136,8 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "garbage behind": (lambda b: image(b).open("ab").write(b"garbage"), "GZ-TRAIL"),
     "empty": (lambda b: image(b).write_bytes(b""), "EMPTY"),
     "git-LFS pointer": (lambda b: image(b).write_bytes(b"version https://git-lfs.github.com/spec/v1\n"), "EMPTY"),
+    "git-annex pointer": (lambda b: image(b).write_bytes(b"/annex/objects/MD5E-s12--ab.nii.gz\n"), "EMPTY"),
+    "git-annex link": (lambda b: (image(b).unlink(), image(b).symlink_to("../.git/annex/objects/ab")), "FILE"),
     "plain named gz": (rename_plain, "NAME"),
     "huge dims": (lambda b: edit_header(b, put(42, "<i2", [32767] * 3)), "DIM"),
     "negative dim": (lambda b: edit_header(b, put(42, "<i2", -3)), "DIM"),

@@ -148,11 +148,14 @@ def volume(data: Any, slope: float = 1.0, inter: float = 0.0, name: str = "a.nii
 
 
 def test_a_part_that_lost_its_scaling_is_named() -> None:
-    stored = np.arange(512, dtype=np.int16).reshape(8, 8, 8)
+    stored = np.arange(-256, 256, dtype=np.int16).reshape(8, 8, 8)
     check_parts_scaling(volume(stored, 2.0), volume(stored, 3.0))
     check_parts_scaling(volume(stored), volume(stored))
     with pytest.raises(InvalidInputError, match=r"SCAN-MISMATCH b\.nii"):
         check_parts_scaling(volume(stored, 2.0), volume(stored, name="b.nii"))
+    with pytest.raises(InvalidInputError, match=r"PHASE-VALUES b\.nii"):
+        check_parts_scaling(volume(stored + 2048), volume(stored + 2048, name="b.nii"))
+    check_parts_scaling(volume(stored + 2048, 1.0, -2048.0), volume(stored + 2048, 1.0, -2048.0))
 
 
 def test_echoes_that_are_scaled_in_two_ways_are_named() -> None:

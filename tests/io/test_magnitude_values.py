@@ -55,6 +55,8 @@ def test_one_magnitude_serves_all_echoes_and_that_is_said(tmp_path: Path) -> Non
     np.testing.assert_array_equal(scan.magnitude[0], scan.magnitude[1])
     assert not scan.decay_known
     assert any("one magnitude serves all 2 echoes" in w for w in scan.warnings)
+    copies = files(tmp_path, "c", MAGNITUDE[[0, 0]])
+    assert not load_files(files(tmp_path, "p", PHASE), copies, [0.01, 0.02], 3.0).decay_known
     with pytest.raises(InvalidInputError, match="TE-MISMATCH"):
         load_files(files(tmp_path, "p", PHASE), files(tmp_path, "m", MAGNITUDE), [0.01, 0.02, 0.03], 3.0)
 

@@ -219,6 +219,17 @@ def test_an_image_that_does_not_tell_lesions_apart_is_refused(values: list[float
         read_lesion_labels(label_image(tmp_path, values), GRID)
 
 
+def test_conversion_leaves_labels_what_they_are(tmp_path: Path) -> None:
+    image = label_image(tmp_path, [1, 2.000002, 3])
+    assert len(read_lesion_labels(image, GRID).points_mm) == 3
+    values = np.full(GRID.shape, np.nan, np.float32)
+    values[5:8, 5:8, 5:8] = 1
+    save_volume(tmp_path / "nan.nii", values, GRID.affine)
+    points = read_lesion_labels(tmp_path / "nan.nii", GRID)
+    np.testing.assert_allclose(points.points_mm, GRID.to_world(np.array(CENTRES[:1])))
+    assert "taken as outside" in points.notes[0]
+
+
 def test_an_image_without_labels_is_a_scan_without_lesions(tmp_path: Path) -> None:
     points = read_lesion_labels(label_image(tmp_path, [0, 0, 0]), GRID)
     assert points.points_mm.shape == (0, 3)

@@ -24,6 +24,9 @@ R2STAR_PER_TESLA_HZ = 3.5
 """Growth of it with the field strength, 1/s per tesla: 15, 20 and 34 at 1.5, 3 and 7 T (Peters et al. 2007,
 doi:10.1016/j.mri.2007.02.014)."""
 
+R2STAR_RANGE_HZ = (5.0, 100.0)
+"""R2* of brain tissue at any field strength, 1/s."""
+
 
 class EchoScales(NamedTuple):
     """Scale of each echo's magnitude, relative to the first, and the fact that shows it."""
@@ -64,7 +67,22 @@ def find_echo_scales(
     shown = ", ".join(f"{v:.2f}" for v in np.exp(logs))
     return EchoScales(
         scales,
-        f"the magnitudes of the echoes ({shown} of the first) follow no decay: each has a scale of its own",
+        f"the magnitudes of the echoes ({shown} of the first) follow no decay: each has a scale of its own"
+        + _order_hint(logs, te),
+    )
+
+
+def _order_hint(logs: FloatArray, te: FloatArray) -> str:
+    """Return the order in which echoes that look exchanged decay as tissue does; empty where none does."""
+    order = np.argsort(-logs, kind="stable")
+    slope, offset = np.polyfit(te, logs[order], 1)
+    is_line = np.abs(slope * te + offset - logs[order]).max() <= MAX_DEVIATION
+    if len(te) < 3 or not is_line or not R2STAR_RANGE_HZ[0] < -slope < R2STAR_RANGE_HZ[1]:
+        return ""
+    numbers = ", ".join(str(i + 1) for i in order)
+    return (
+        f", unless files and echo times are in two orders: in the order {numbers} the images decay as tissue does; "
+        "then give them in that order, or correct EchoTime"
     )
 
 

@@ -91,7 +91,7 @@ def by_echo(files: SessionFiles) -> list[dict[str, Image]]:
         parts = {part: image for (n, part), image in table.items() if n == number}
         pair = next((p for p in PAIRS if set(p) <= set(parts)), None)
         if pair is None:
-            raise _several_volumes(parts) or _without_partner(table)
+            raise _several_volumes(parts) or _without_partner(table, files.notes)
         echoes.append({p: parts[p] for p in pair})
     return echoes
 
@@ -105,7 +105,7 @@ def _several_volumes(parts: Mapping[str, Image]) -> InvalidInputError | None:
     return refuse_series(volume, lone.entities, lone.suffix)
 
 
-def _without_partner(table: Mapping[tuple[int, str], Image]) -> MissingMetadataError:
+def _without_partner(table: Mapping[tuple[int, str], Image], notes: Sequence[str]) -> MissingMetadataError:
     """Return the error for echoes that have one of their two images, with all of these echoes."""
     partners = {"phase": "mag", "mag": "phase", "real": "imag", "imag": "real"}
     lacking: dict[str, list[int]] = {}
@@ -118,6 +118,9 @@ def _without_partner(table: Mapping[tuple[int, str], Image]) -> MissingMetadataE
         "; where the scanner wrote one magnitude for all echoes, `qsmcmb recon` takes it: --phase FILE... --mag FILE"
         if is_shared else ""
     )  # fmt: skip
+    if "mag" in lacking and sum(note.count(".nii") for note in notes) >= len(lacking["mag"]):
+        # Phase and magnitude whose names differ in more than part are two scans.
+        more = f" ({'; '.join(notes)}: rename it as the phase where it is of this scan){more}"
     first = next(image for (n, part), image in sorted(table.items()) if n in lacking.get(partners[part], []))
     return MissingMetadataError(
         "PART", first.path, field="part", found=found, expected="mag and phase, or real and imag, for each echo",

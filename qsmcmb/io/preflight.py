@@ -124,10 +124,12 @@ def _try_gates(gates: _Gates, files: SessionFiles, options: InputOptions | None)
     metas: dict[str, Meta] = {}
     for image in files.images:
         if (header := gates(read_volume_header, image.path)) is not None:
-            gates(_check_single, header, image)
             headers[image.path.name] = header
         if (meta := gates(sidecar_of, image, files.root)) is not None:
             metas[image.path.name] = meta
+        # A list of echo times says what the volumes are; the values of phase do not.
+        if header is not None and not isinstance((meta or {}).get("EchoTime"), list):
+            gates(_check_single, header, image)
     volumes = list(headers.values())
     single = [volume for volume in volumes if volume.data.ndim == 3]
     for volume in single:

@@ -49,3 +49,15 @@ def test_one_magnitude_for_all_echoes_is_given_a_decay() -> None:
     found = find_echo_scales(magnitude, TE_S, 3.0, decay_known=False)
     assert found is not None
     assert found.scales[-1] == pytest.approx(np.exp(20.5 * (TE_S[-1] - TE_S[0])))
+
+
+@pytest.mark.parametrize("order", [(3, 2, 1, 0), (0, 2, 1, 3)])
+def test_files_in_another_order_than_their_echo_times_are_suspected(order: tuple[int, ...]) -> None:
+    found = find_echo_scales(tissue(TE_S)[list(order)], TE_S, 3.0, decay_known=True)
+    assert found is not None
+    right = ", ".join(str(order.index(i) + 1) for i in range(4))
+    assert f"in the order {right} the images decay" in found.fact
+    odd = tissue(TE_S) * np.array((1.0, 1.6, 0.7, 2.2))[:, None, None, None]
+    found = find_echo_scales(odd, TE_S, 3.0, decay_known=True)
+    assert found is not None
+    assert "order" not in found.fact

@@ -139,6 +139,20 @@ def test_magnitude_without_phase_is_left_out_beside_a_scan_and_said(tmp_path: Pa
     assert any("acq-old_T2starw.nii.gz: magnitude without phase" in w for w in load_scan(tmp_path).warnings)
 
 
+@pytest.mark.parametrize(("entities", "suffix"), [("_rec-norm", "MEGRE"), ("", "T2starw")])
+def test_a_magnitude_of_another_name_is_shown_with_the_cure(
+    tmp_path: Path, entities: str, suffix: str
+) -> None:
+    write_scan(tmp_path, entities, suffix=suffix, parts=("mag",))
+    write_scan(tmp_path, parts=("phase",))
+    with pytest.raises(InvalidInputError, match="PART") as caught:
+        load_scan(tmp_path)
+    assert f"sub-01{entities}_echo-1_part-mag_{suffix}.nii.gz" in caught.value.fix
+    for path in (tmp_path / "sub-01/anat").glob("*part-mag*"):
+        path.rename(path.with_name(path.name.replace(f"{entities}_echo", "_echo").replace(suffix, "MEGRE")))
+    assert load_scan(tmp_path).te_s == TE_S
+
+
 def test_echoes_that_are_called_runs_are_told_from_repeats(tmp_path: Path) -> None:
     for run, te in enumerate(TE_S, start=1):
         write_scan(tmp_path, f"_run-{run}", te_s=(te,))

@@ -47,6 +47,10 @@ def _from_first_voxel(points: FloatArray, grid: Grid) -> FloatArray:
     return grid.to_world(points / np.array(grid.voxel_size_mm))
 
 
+def _mirrored_voxels(points: FloatArray, grid: Grid) -> FloatArray:
+    return grid.to_world(points * [-1, 1, 1] + [grid.shape[0] - 1, 0, 0])
+
+
 READINGS = (
     _Reading("LPS", "negate x_mm and y_mm", lambda p, _: p * [-1, -1, 1]),
     _Reading("LAS", "negate x_mm", lambda p, _: p * [-1, 1, 1]),
@@ -55,6 +59,11 @@ READINGS = (
         "voxel indices from 1",
         "turn them, less 1, into mm by the affine",
         lambda p, grid: grid.to_world(p - 1),
+    ),
+    _Reading(
+        "voxel indices with x from the other side",
+        "subtract x from the number of columns less 1, then turn them into mm by the affine",
+        _mirrored_voxels,
     ),
     _Reading("mm from the first voxel", "divide by the voxel size and use the affine", _from_first_voxel),
     _Reading("centimetres", "multiply by 10", lambda p, _: 10 * p),

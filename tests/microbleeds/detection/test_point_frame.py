@@ -50,6 +50,8 @@ def other_frames(scan: GreScan) -> dict[str, np.ndarray]:
         "LPS": LESIONS_MM * [-1, -1, 1],
         "LAS": LESIONS_MM * [-1, 1, 1],
         "voxel indices": np.rint(voxels),
+        "voxel indices with x from the other side": np.rint(voxels) * [-1, 1, 1]
+        + [scan.grid.shape[0] - 1, 0, 0],
         "mm from the first voxel": voxels * scan.grid.voxel_size_mm,
         "centimetres": LESIONS_MM / 10,
         "metres": LESIONS_MM / 1000,
@@ -57,7 +59,16 @@ def other_frames(scan: GreScan) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "frame", ["LPS", "LAS", "voxel indices", "mm from the first voxel", "centimetres", "metres"]
+    "frame",
+    [
+        "LPS",
+        "LAS",
+        "voxel indices",
+        "voxel indices with x from the other side",
+        "mm from the first voxel",
+        "centimetres",
+        "metres",
+    ],
 )
 def test_points_in_another_frame_are_named(frame: str, scan: GreScan) -> None:
     with pytest.raises(InvalidInputError, match=f"read as {frame}, 4 would") as caught:

@@ -2,8 +2,8 @@
 
 A scanner's voxel is a sample of what its k-space holds. An image that was resampled or averaged, or lesions that were
 put into a scan voxel by voxel, are means over each voxel: a box in place of a sinc, far wider than any filter leaves
-it. The strongest lesions are fitted with k-space sampling and refitted with means; where that describes most of them
-better, above all their cores, voxels are means.
+it. The strongest lesions are fitted with k-space sampling, or with slices, and refitted with means; where that
+describes most of them better, above all their cores, voxels are means.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MIN_COST_DROP = 15.0
 """Least drop of the cost of most of them, in squared SDs, at which voxels count as means: scanners sample k-space, and
 weak lesions do not tell."""
 MAX_CORE_RESIDUAL_RATIO = 0.8
-"""Largest ratio of the core residual with means to that with k-space sampling at which they do: what is better further
+"""Largest ratio of the core residual with means to that without them at which they do: what is better further
 out is a sinus or an edge and not the sampling."""
 
 
@@ -47,17 +47,18 @@ def choose_voxel_means(
     Returns
     -------
     Acquisition
-        The same, its voxels means where that fits better; unchanged where slices or a k-space window were found.
+        The same, its voxels means along all axes where that fits better, in place of k-space or of slices; unchanged
+        where a k-space window was found.
     dict of int to FitState
         Initial fits by index of the patch that hold for this acquisition.
     """
-    if acquisition.slice_profile is not None or acquisition.windows != FULL_K_SPACE:
+    if acquisition.windows != FULL_K_SPACE:
         return acquisition, fits
     chosen = strongest_lesions(patches, N_CALIBRATION_LESIONS)
     missing = [i for i in chosen if i not in fits]
     made = run_each(lambda i: initial_fit(patches[i].with_acquisition(acquisition)), missing)
     fits = fits | dict(zip(missing, made, strict=True))
-    means = replace(acquisition, voxel_means=True)
+    means = replace(acquisition, voxel_means=True, slice_profile=None)
     refits = run_each(lambda i: refit_on_patch(fits[i], fits[i].model.patch.with_acquisition(means)), chosen)
     better = [_is_better(refit, fits[i]) for i, refit in zip(chosen, refits, strict=True)]
     return (means, {}) if 2 * sum(better) > len(better) else (acquisition, fits)

@@ -15,6 +15,7 @@ from qsmcmb.microbleeds.calibration.slice_profile_choice import (
     refit_on_patch,
     strongest_lesions,
 )
+from qsmcmb.microbleeds.calibration.voxel_mean_choice import choose_voxel_means
 from qsmcmb.microbleeds.fit.levenberg_marquardt import minimise
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
 from qsmcmb.microbleeds.signal.acquisition import KSpaceWindow, SliceProfile
@@ -134,3 +135,6 @@ def test_what_made_thick_voxels_is_found(
     # Fits are handed on where they hold: those of the first profile tried, and those of none.
     assert all(fit.model.patch.acquisition == acquisition for fit in fits.values())
     assert bool(fits) == (expected in (SliceProfile(2, 1.0), None))
+    if fits:
+        # In plane k-space was sampled: the voxels are no means.
+        assert choose_voxel_means(patches, acquisition, fits)[0] == acquisition

@@ -229,5 +229,7 @@ def acquisition_times(root: Path, participant: str) -> dict[str, datetime]:
         for row in read_tsv(table) if table.is_file() else []:
             session = (row.get("session_id") or table.parent.name).removeprefix("ses-")
             with contextlib.suppress(ValueError):
-                times.setdefault(session, datetime.fromisoformat(row.get("acq_time") or ""))
+                time = datetime.fromisoformat(row.get("acq_time") or "")
+                # With a time zone it could not be compared with one without.
+                times.setdefault(session, time.replace(tzinfo=None))
     return times

@@ -261,7 +261,9 @@ def _groups(anat: Path) -> list[tuple[Image, ...]]:
     from bids2table import parse_bids_entities
 
     groups: dict[object, list[Image]] = {}
-    for path in sorted(anat.iterdir()) if anat.is_dir() else []:
+    # Files that begin with a dot are the file system's own, as ._NAME of macOS.
+    there = [path for path in anat.iterdir() if not path.name.startswith(".")] if anat.is_dir() else []
+    for path in sorted(there):
         entities = parse_bids_entities(path.name)
         wanted = entities.get("suffix") in SUFFIXES and entities.get("part", "mag") in PARTS
         if wanted and entities.get("ext") in EXTENSIONS:

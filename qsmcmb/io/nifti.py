@@ -219,7 +219,13 @@ def _gunzip(path: Path, raw: bytes) -> bytes:
                 fix=again,
             )
         rest = stream.unused_data
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    content = parts[0] if len(parts) == 1 else b"".join(parts)
+    if content[:2] == b"\x1f\x8b":
+        raise fail(
+            "NAME", path, "content", "gzip data within gzip data", expected="an image that is compressed once",
+            fix="decompress it once: gunzip, then rename it back to .nii.gz",
+        )  # fmt: skip
+    return content
 
 
 def read_volume(path: str | Path) -> Volume:

@@ -13,7 +13,7 @@ import pytest
 
 import qsmcmb as qc
 from qsmcmb.errors import InvalidInputError, NothingMatchedError
-from qsmcmb.io.bids import load_scan
+from qsmcmb.io.bids import acquisition_times, load_scan
 from qsmcmb.io.bids_index import list_sessions
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.plain import load_files
@@ -151,6 +151,22 @@ def test_a_magnitude_of_another_name_is_shown_with_the_cure(
     for path in (tmp_path / "sub-01/anat").glob("*part-mag*"):
         path.rename(path.with_name(path.name.replace(f"{entities}_echo", "_echo").replace(suffix, "MEGRE")))
     assert load_scan(tmp_path).te_s == TE_S
+
+
+def test_files_of_the_file_system_are_no_images(tmp_path: Path) -> None:
+    write_scan(tmp_path)
+    for path in list((tmp_path / "sub-01/anat").iterdir()):
+        path.with_name(f"._{path.name}").write_bytes(b"\x00\x05\x16\x07")
+    assert load_scan(tmp_path).te_s == TE_S
+
+
+def test_times_with_and_without_a_zone_are_compared(tmp_path: Path) -> None:
+    for session, time in (("a", "2021-05-04T10:00:00.5Z"), ("b", "2020-05-04T10:00:00")):
+        folder = tmp_path / f"sub-01/ses-{session}"
+        folder.mkdir(parents=True)
+        (folder / f"sub-01_ses-{session}_scans.tsv").write_text(f"filename\tacq_time\na.nii\t{time}\n")
+    times = acquisition_times(tmp_path, "01")
+    assert sorted(times, key=lambda session: times[session]) == ["b", "a"]
 
 
 def test_echoes_that_are_called_runs_are_told_from_repeats(tmp_path: Path) -> None:

@@ -138,6 +138,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "git-LFS pointer": (lambda b: image(b).write_bytes(b"version https://git-lfs.github.com/spec/v1\n"), "EMPTY"),
     "git-annex pointer": (lambda b: image(b).write_bytes(b"/annex/objects/MD5E-s12--ab.nii.gz\n"), "EMPTY"),
     "git-annex link": (lambda b: (image(b).unlink(), image(b).symlink_to("../.git/annex/objects/ab")), "FILE"),
+    "compressed twice": (lambda b: image(b).write_bytes(gzip.compress(image(b).read_bytes())), "NAME"),
     "plain named gz": (rename_plain, "NAME"),
     "huge dims": (lambda b: edit_header(b, put(42, "<i2", [32767] * 3)), "DIM"),
     "negative dim": (lambda b: edit_header(b, put(42, "<i2", -3)), "DIM"),

@@ -50,8 +50,8 @@ def check_runs(files: SessionFiles) -> None:
     if len(times) < len(stated) or len({round(t, 6) for t in times}) == 1:
         return
     values = [image.entities.get(name, "none") for image in images]
-    kept = (echo_label(values[0]) or ("", 0))[0] if name == "acq" else ""
-    new = f"acq-{kept}_echo" if kept else "echo"
+    remaining = (echo_label(values[0]) or ("", 0))[0] if name == "acq" else ""
+    new = f"acq-{remaining}_echo" if remaining else "echo"
     pairs = ", ".join(f"{name}-{value} to {new}-{n}" for n, value in enumerate(values, start=1))
     raise InvalidInputError(
         "ECHO-RUNS", first.path, field=name,

@@ -14,7 +14,7 @@ import pytest
 
 from qsmcmb.cli.main import run_command
 from qsmcmb.io.derivatives import write_dataset_description
-from tests.io.test_bids_index import write_scan
+from tests.scenes.bids_scans import write_scan
 
 VALIDATOR = shutil.which("bids-validator-deno", path=str(Path(sys.executable).parent)) or shutil.which(
     "bids-validator-deno"

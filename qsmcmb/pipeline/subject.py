@@ -309,7 +309,7 @@ def prepare_scan(scan: GreScan, config: Config, clock: Clock) -> GreScan:
     >>> from qsmcmb.model import Grid
     >>> ones = np.ones((1, 8, 8, 8), np.float32)
     >>> scan = GreScan(0 * ones, ones, te_s=(0.02,), b0_tesla=3.0, grid=Grid.isotropic((8, 8, 8), 1.0))
-    >>> prepare_scan(scan, make_config(), Clock(scan.name)).warnings
+    >>> prepare_scan(scan, make_config(), Clock(scan.name, None)).warnings
     ()
     """
     chosen = config["prepare"].options

@@ -366,19 +366,21 @@ def test_lesions_within_fourteen_mm_are_fitted_one_after_the_other(monkeypatch: 
     monkeypatch.setattr(module, "_neighbour_factor", factor)
     monkeypatch.setattr(module, "_refine", refine)
     # The calibration has found that lesion 1 is as well described without a free source, and has one of lesion 3.
-    free = SimpleNamespace(name="free 3")
-    calibration = SimpleNamespace(
-        states=[*states, None], acquisition="calibrated", free_fits={1: None, 3: free}
-    )
+    monkeypatch.setattr(module, "is_free", lambda fit: fit.name == "free 3")
+    states[1].with_compared_models = lambda models: SimpleNamespace(name=f"initial 1 with {models}")
+    known = {1: SimpleNamespace(name="simple", compared_models="two"), 3: SimpleNamespace(name="free 3")}
+    calibration = SimpleNamespace(states=[*states, None], acquisition="calibrated", fits_among_tissue=known)
     done: list[tuple[int, int]] = []
     found = module._fit_all(job, calibration, lambda i, n: done.append((i, n)))
     assert seen == {
         0: ["initial 0", "initial 1"],
         1: ["refined 0", "initial 1", "initial 2"],
-        2: ["refined 1", "initial 2"],
+        2: ["refined 1 with two", "initial 2"],
         3: ["initial 3"],
     }
-    assert [f and f.fit.state.name for f in found] == ["refined 0", "refined 1", "refined 2", "free 3", None]
+    assert [f and f.fit.state.name for f in found] == [
+        "refined 0", "refined 1 with two", "refined 2", "free 3", None
+    ]  # fmt: skip
     assert simple == [False, True, False, False]
     assert sorted(done) == [(i, 5) for i in range(1, 6)]
     assert [s and s.name for s in calibration.states] == [f"initial {i}" for i in range(4)] + [None]

@@ -23,6 +23,7 @@ from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE
 from qsmcmb.microbleeds.signal.free_source import FreeSource
 from qsmcmb.microbleeds.signal.point_spread import COARSE_CELL_MM
 from qsmcmb.microbleeds.signal.source_shapes import LAYOUT, ROW_CENTRE, ROW_RADIUS, SPHEROID
+from qsmcmb.typing import FloatArray
 
 __all__ = ["asks_for_free_source", "grow_free_source", "is_described", "is_free"]
 
@@ -159,7 +160,17 @@ def grow_free_source(state: FitState) -> list[FitState]:
     ----------
     Li JQ, Barron AR. Mixture density estimation. Advances in Neural Information Processing Systems 12 (1999), 279-285.
     """
-    path = [_first_fit(state)]
+    path = _grow(_first_fit(state, _rows(state)))
+    if path[-1].core_residual() <= MIN_LAYOUT_CORE_RESIDUAL:
+        return path
+    # A ball describes one end of a long body; from the other end the rest may be found.
+    other = _grow(_first_fit(state, _other_end(state)))
+    return min(path, other, key=lambda way: way[-1].objective.cost)
+
+
+def _grow(first: FitState) -> list[FitState]:
+    """Return a fit, and the fits of more balls that follow it."""
+    path = [first]
     while len(path[-1].rows) < MAX_BALLS:
         better = _grown(path[-1])
         if better is None:
@@ -198,10 +209,19 @@ def _is_better(new: FitState, old: FitState) -> bool:
     return drop > MIN_BALL_COST_DROP and core_ratio < MAX_CORE_RATIO and compact and not new.left_mask
 
 
-def _first_fit(state: FitState) -> FitState:
-    """Return the free source nearest to a fit, fitted on coarse cells with the tissue's Gaussian process."""
-    # The loop's rows of a spheroid are no balls: the ball of its volume stands for it.
-    rows = state.rows if state.model.shape is not SPHEROID else np.array([state.source.row()])
+def _rows(state: FitState) -> FloatArray:
+    """Return the balls of a fit; the ball of its volume stands for a spheroid, whose rows are no balls."""
+    return state.rows if state.model.shape is not SPHEROID else np.array([state.source.row()])
+
+
+def _other_end(state: FitState) -> FloatArray:
+    """Return a ball like the fitted source, on the other side of the point."""
+    x, y, z = state.source.centre_mm
+    return np.array([state.source._replace(centre_mm=(-x, -y, -z)).row()])
+
+
+def _first_fit(state: FitState, rows: FloatArray) -> FitState:
+    """Return the free source of these balls, fitted on coarse cells with the tissue's Gaussian process."""
     shape = FreeSource(tuple(int(s) for s in np.sign(rows[:, 0] / rows[0, 0])))
     common = state.parameters[: LAYOUT.n_common].copy()
     common[LAYOUT.log_radius] = np.log((rows[:, ROW_RADIUS] ** 3).sum()) / 3

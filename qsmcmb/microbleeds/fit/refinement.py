@@ -46,7 +46,7 @@ from qsmcmb.microbleeds.fit.shape_selection import (
     select_shape,
     shape_choice_sd,
 )
-from qsmcmb.microbleeds.fit.uncertainty import LesionFit, summarise_fit
+from qsmcmb.microbleeds.fit.uncertainty import LOST_SHAPE_SD_FRACTION, LesionFit, summarise_fit
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
 from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.patch import Patch
@@ -228,8 +228,10 @@ def describe_by_free_source(found: FitState) -> FitState:
     changes = np.array([state.parameters[LAYOUT.total] - best.parameters[LAYOUT.total] for state in path])
     sd = float(np.sqrt((weight * changes**2).sum() / weight.sum()))
     if not is_described(free):
-        change = float(free.parameters[LAYOUT.total] - found.parameters[LAYOUT.total])
-        sd = float(np.hypot(sd, MODEL_SELECTION_SD_FRACTION * change))
+        total = abs(float(free.parameters[LAYOUT.total]))
+        change = abs(float(free.parameters[LAYOUT.total] - found.parameters[LAYOUT.total]))
+        # A simple shape that has missed half of a lesion says no more against a free source than that it was poor.
+        sd = float(np.hypot(sd, min(MODEL_SELECTION_SD_FRACTION * change, LOST_SHAPE_SD_FRACTION * total)))
     return free.with_model_selection_sd(sd).with_compared_models(models)
 
 

@@ -27,7 +27,7 @@ from qsmcmb.microbleeds.fit.refinement import (
 from qsmcmb.microbleeds.fit.shape_selection import select_shape
 from qsmcmb.microbleeds.fit.uncertainty import summarise_fit
 from qsmcmb.microbleeds.signal.patch import Patch
-from qsmcmb.microbleeds.signal.source_shapes import Source
+from qsmcmb.microbleeds.signal.source_shapes import ROW_CENTRE, ROW_RADIUS, Source
 from qsmcmb.model import Estimate
 from qsmcmb.typing import FloatArray
 from tests.scenes.patches import scanned, with_acquisition
@@ -108,7 +108,7 @@ def test_each_ball_lowers_cost_and_core_residual(bent: FitState) -> None:
 
 
 def test_splits_keep_total_and_centre_and_the_rest_does_not(bent: FitState) -> None:
-    one = module._first_fit(bent)
+    one = module._first_fit(bent, module._rows(bent))
     p, row = one.parameters, one.rows[0]
     for model, start in splits(one, (0.3,), (1.0,)):
         rows = model.shape.rows(start)
@@ -128,7 +128,7 @@ def test_splits_keep_total_and_centre_and_the_rest_does_not(bent: FitState) -> N
 
 
 def test_halves_are_split_in_half_of_the_directions(bent: FitState) -> None:
-    one = module._first_fit(bent)
+    one = module._first_fit(bent, module._rows(bent))
     assert len(list(splits(one, (0.5,), (1.0,)))) == 13
     assert len(list(splits(one, (0.3,), (1.0, 2.0)))) == 52
 
@@ -183,3 +183,22 @@ def test_what_the_shape_does_not_describe_is_in_the_sd(bent: FitState) -> None:
     assert simple.discrepancy_sd_ppm_mm3 == pytest.approx(fraction * abs(bent.source.total_chi_ppm_mm3))
     assert free.discrepancy_sd_ppm_mm3 >= 0.006 * abs(free.source.total_chi_ppm_mm3)
     assert free.sd_ppm_mm3 > free.discrepancy_sd_ppm_mm3
+
+
+def test_a_long_body_is_looked_for_from_its_other_end_too(
+    bent: FitState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (other,) = module._other_end(bent)
+    np.testing.assert_allclose(other[ROW_CENTRE], -np.array(bent.source.centre_mm))
+    assert (other[0], other[ROW_RADIUS]) == (bent.source.total_chi_ppm_mm3, bent.source.radius_mm)
+
+    def path(core: float, cost: float) -> Any:
+        return [SimpleNamespace(core_residual=lambda: core, objective=SimpleNamespace(cost=cost))]
+
+    monkeypatch.setattr(module, "_first_fit", lambda state, rows: "other" if len(rows) == 1 else "own")
+    for core, costs, expected in ((0.8, (5.0, 1.0), 5.0), (0.81, (5.0, 1.0), 1.0), (0.81, (1.0, 5.0), 1.0)):
+        ways = {"own": path(core, costs[0]), "other": path(core, costs[1])}
+        monkeypatch.setattr(module, "_grow", ways.__getitem__)
+        monkeypatch.setattr(module, "_rows", lambda state: np.zeros((2, 5)))
+        (found,) = grow_free_source(bent)
+        assert found.objective.cost == expected

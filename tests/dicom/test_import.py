@@ -36,15 +36,18 @@ def stored(rng: np.random.Generator) -> np.ndarray:
 
 
 def siemens(
-    folder: Path, stored: np.ndarray, *, te_ms: tuple[float, ...] = (4.0, 10.0), **values: Any
+    folder: Path, stored: np.ndarray, *, te_ms: tuple[float, ...] = (4.0, 10.0), shift: int = 0, **values: Any
 ) -> None:
-    """Write magnitude and phase of a multi-echo scan as Siemens does: a series each, instance numbers that repeat."""
+    """Write magnitude and phase of a multi-echo scan as Siemens does: a series each, instance numbers that repeat.
+
+    The phase of each echo is that of the one before, `shift` columns further.
+    """
     for i, te in enumerate(te_ms):
         at = {"EchoTime": te, "EchoNumbers": i + 1, "name": f"e{i}", **values}
         write_volume(folder / "mag", stored // (i + 2), **at)
         write_volume(
             folder / "ph",
-            stored,
+            np.roll(stored, i * shift, axis=2),
             ImageType=PHASE,
             SeriesNumber=3,
             SeriesInstanceUID=ROOT + "4",
@@ -103,7 +106,7 @@ def test_siemens_scan_keeps_values_positions_and_names_nobody(
 def test_imported_scan_is_read_back(tmp_path: Path, stored: np.ndarray) -> None:
     import qsmcmb as qc
 
-    siemens(tmp_path / "in", stored)
+    siemens(tmp_path / "in", stored, shift=1)
     run_command(["import", str(tmp_path / "in"), str(tmp_path / "bids"), "--yes"])
     scan = qc.load_scan(tmp_path / "bids", participant="01")
     assert scan.te_s == (0.004, 0.01)

@@ -39,6 +39,10 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         seen.append(("profile", list(patches), acquisition))
         return replace(acquisition, slice_profile=PROFILE), {1: "first fit of 1"}
 
+    def means(patches: list[Patch], acquisition: Acquisition, fits: dict[int, Any]) -> Any:
+        seen.append(("means", list(patches), acquisition, dict(fits)))
+        return acquisition, fits
+
     def taper(patches: list[Patch], acquisition: Acquisition, fits: dict[int, Any]) -> Any:
         seen.append(("taper", list(patches), acquisition, dict(fits)))
         return replace(acquisition, windows=(WINDOW, WINDOW, WINDOW)), fits
@@ -53,6 +57,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(module, "tissue_heterogeneity", heterogeneity)
     monkeypatch.setattr(module, "choose_slice_profile", profile)
+    monkeypatch.setattr(module, "choose_voxel_means", means)
     monkeypatch.setattr(module, "choose_filter_taper", taper)
     monkeypatch.setattr(module, "estimate_psf_width2", width)
     monkeypatch.setattr(module, "initial_fit", initial)
@@ -71,7 +76,9 @@ def test_each_step_knows_what_those_before_have_found(steps: list[Any]) -> None:
     assert steps[1][0] == "profile"
     assert all(a is b for a, b in zip(steps[1][1], known, strict=True))
     assert steps[1][2] == first
-    assert steps[2][2:] == (second, {1: "first fit of 1"})
+    assert [step[0] for step in steps[2:4]] == ["means", "taper"]
+    for step in steps[2:4]:
+        assert step[2:] == (second, {1: "first fit of 1"})
     # The fit that was handed on is not made again; the others are, on what is known then.
     fits = [s for s in steps if s[0] == "fit"]
     assert sorted(f[1].radius_mm for f in fits) == [4.0, 4.2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -71,8 +71,8 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.masks import read_mask
         from qsmcmb.io.plain import load_files
         from qsmcmb.io.points import read_points
-        from qsmcmb.microbleeds.detection.point_frame import check_point_frame
         from qsmcmb.microbleeds.results.table import column_sidecar
+        from qsmcmb.pipeline.load import with_user_input
         from qsmcmb.pipeline.points import measure_points
         from qsmcmb.stages import POINT_STAGES
 
@@ -88,9 +88,7 @@ def add(app: typer.Typer) -> None:
             magnitude,
             te_s,
             b0,
-            phase_units=stated.phase_units,
-            phase_range=stated.phase_range,
-            phase_sign=stated.phase_sign,
+            **asdict(stated),
             b0_dir=b0_dir,
             name=out.stem,
         )
@@ -99,10 +97,7 @@ def add(app: typer.Typer) -> None:
         assert given is not None
         make_folder(out.parent)
         brain = read_mask(mask, scan.grid) if mask else None
-        notes = [note for read in (brain, given) if read for note in read.notes]
-        if points is not None and given is not None:
-            notes += check_point_frame(scan, given.points_mm, points)
-        scan = replace(scan, warnings=(*scan.warnings, *notes))
+        scan = with_user_input(scan, points=given, point_list=points, mask=brain)
         with progress(POINT_STAGES) as bar:
             table, details = measure_points(
                 scan,

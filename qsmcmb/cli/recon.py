@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -60,9 +60,9 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.masks import read_mask
         from qsmcmb.io.plain import load_files
         from qsmcmb.io.points import read_points
-        from qsmcmb.microbleeds.detection.point_frame import check_point_frame
         from qsmcmb.pipeline.clock import Clock
         from qsmcmb.pipeline.config import read_config
+        from qsmcmb.pipeline.load import with_user_input
         from qsmcmb.pipeline.outputs import write_scan
         from qsmcmb.pipeline.subject import run_scan
         from qsmcmb.reporting.subject_page import write_scan_page
@@ -76,18 +76,12 @@ def add(app: typer.Typer) -> None:
             magnitude,
             te_s,
             b0,
-            phase_units=stated.phase_units,
-            phase_range=stated.phase_range,
-            phase_sign=stated.phase_sign,
-            phase_filtered=stated.phase_filtered,
+            **asdict(stated),
             b0_dir=b0_dir,
             name=out.name,
         )
         brain = read_mask(mask, scan.grid) if mask else None
-        notes = [note for read in (brain, given) if read for note in read.notes]
-        if points is not None and given is not None:
-            notes += check_point_frame(scan, given.points_mm, points)
-        scan = replace(scan, warnings=(*scan.warnings, *notes))
+        scan = with_user_input(scan, points=given, point_list=points, mask=brain)
         make_folder(out)
         stages = config.scan_stages(detect=detect or given is None)
         with progress([*stages, "report"]) as bar:

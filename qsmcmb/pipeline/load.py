@@ -13,11 +13,14 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.field_mapping.coils import combine_coils
 from qsmcmb.io import bids as files_in
 from qsmcmb.io.bids_index import SessionFiles
+from qsmcmb.io.mask_values import Membership
+from qsmcmb.io.points import Points
 from qsmcmb.masking.brain import bright
+from qsmcmb.microbleeds.detection.point_frame import check_point_frame
 from qsmcmb.model import GreScan
 from qsmcmb.unwrapping.romeo import unwrap_volume
 
-__all__ = ["combine_channels", "load_scan"]
+__all__ = ["combine_channels", "load_scan", "with_user_input"]
 
 AROUND_MM = 6.0
 """Distance from bright tissue up to which channels are aligned, mm: a mask that reaches further holds air."""
@@ -140,3 +143,44 @@ def combine_channels(scans: Sequence[GreScan]) -> GreScan:
         warnings=tuple(dict.fromkeys((said, *(w for scan in scans for w in scan.warnings)))),
         read_as={**first.read_as, "Channels": len(scans)},
     )  # fmt: skip
+
+
+def with_user_input(
+    scan: GreScan, *, points: Points | None, point_list: Path | None, mask: Membership | None
+) -> GreScan:
+    """Return the scan with what must be said of the user's points and mask among its warnings.
+
+    Parameters
+    ----------
+    scan : GreScan
+        The scan.
+    points : Points or None
+        Points of a reader, or the lesions of a label image.
+    point_list : path or None
+        List that the points come from, whose frame is checked; None for a label image, which has the scan's.
+    mask : Membership or None
+        Mask of the user.
+
+    Returns
+    -------
+    GreScan
+        The same images.
+
+    Raises
+    ------
+    InvalidInputError
+        POINTS for a list whose points lie on lesions only when it is read in another frame.
+
+    Examples
+    --------
+    >>> from qsmcmb.model import Grid
+    >>> ones = np.ones((1, 8, 8, 8), np.float32)
+    >>> scan = GreScan(0 * ones, ones, te_s=(0.02,), b0_tesla=3.0, grid=Grid.isotropic((8, 8, 8), 1.0))
+    >>> given = Points(np.zeros((0, 3)), (), notes=("no points",))
+    >>> with_user_input(scan, points=given, point_list=None, mask=None).warnings
+    ('no points',)
+    """
+    notes = [note for given in (mask, points) if given is not None for note in given.notes]
+    if points is not None and point_list is not None:
+        notes += check_point_frame(scan, points.points_mm, point_list)
+    return replace(scan, warnings=(*scan.warnings, *notes))

@@ -6,7 +6,7 @@ import multiprocessing
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from qsmcmb.errors import (
@@ -25,9 +25,8 @@ from qsmcmb.io.derivatives import Place, raw_sources, write_dataset_description
 from qsmcmb.io.entities import agreement
 from qsmcmb.io.masks import read_mask
 from qsmcmb.io.points import Points, check_points_known, read_point_list, read_points
-from qsmcmb.microbleeds.detection.point_frame import check_point_frame
 from qsmcmb.pipeline.config import Config
-from qsmcmb.pipeline.load import load_scan
+from qsmcmb.pipeline.load import load_scan, with_user_input
 from qsmcmb.pipeline.outputs import write_scan
 from qsmcmb.pipeline.subject import run_scan
 from qsmcmb.typing import Report
@@ -272,25 +271,13 @@ def _run_session(
 ) -> Outcome:
     """Run one session from files to files; errors become part of the outcome."""
     try:
-        stated = options.config.input
-        scan = load_scan(
-            session,
-            phase_units=stated.phase_units,
-            phase_range=stated.phase_range,
-            phase_sign=stated.phase_sign,
-            phase_filtered=stated.phase_filtered,
-        )
+        scan = load_scan(session, **asdict(options.config.input))
         scan = replace(scan, sources=raw_sources(scan.sources))
         points = _points_of(session, options)
-        if points is not None and options.points is not None:
-            notes = (*points.notes, *check_point_frame(scan, points.points_mm, options.points))
-            scan = replace(scan, warnings=(*scan.warnings, *notes))
-        mask = None
-        if options.mask_root is not None:
-            given = read_mask(_find_mask(options.mask_root, session), scan.grid)
-            scan, mask = replace(scan, warnings=(*scan.warnings, *given.notes)), given.inside
+        mask = read_mask(_find_mask(options.mask_root, session), scan.grid) if options.mask_root else None
+        scan = with_user_input(scan, points=points, point_list=options.points, mask=mask)
         result = run_scan(
-            scan, options.config, mask=mask, points_mm=points.points_mm if points else None,
+            scan, options.config, mask=mask.inside if mask else None, points_mm=points.points_mm if points else None,
             kinds=points.kinds if points else None, detect=options.detect, report=report,
         )  # fmt: skip
         acquired = acquisition_times(session.root, session.participant).get(session.session or "")

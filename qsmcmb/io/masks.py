@@ -11,10 +11,9 @@ from qsmcmb.io.frame import compare_frames
 from qsmcmb.io.mask_values import Membership, membership
 from qsmcmb.io.nifti import read_volume
 from qsmcmb.model import Grid
-from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.typing import FloatArray
 
 __all__ = (
-    "load_mask",
     "load_on_grid",
     "load_sd",
     "read_mask",
@@ -100,39 +99,6 @@ def load_sd(path: str | Path, grid: Grid) -> FloatArray:
     """
     sd = load_on_grid(path, grid)
     return np.where(sd > 0, sd, np.float32(np.inf))
-
-
-def load_mask(path: str | Path, grid: Grid) -> BoolArray:
-    """Read a mask; `read_mask` also says how its voxels were found.
-
-    Parameters
-    ----------
-    path : path
-        `.nii` or `.nii.gz`.
-    grid : Grid
-        The scan's geometry.
-
-    Returns
-    -------
-    ndarray of shape grid.shape, bool
-        The mask, of at least 1 mL.
-
-    Raises
-    ------
-    InvalidInputError
-        SHAPE, AFFINE, MASK-VALUES, or MASK-EMPTY for less than 1 mL; every gate of `read_volume`.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from qsmcmb.io.nifti import save_volume
-    >>> grid = Grid.isotropic((12, 12, 12), 1.0)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_volume(Path(folder) / "mask.nii", np.ones(grid.shape, bool), grid.affine)
-    ...     int(load_mask(Path(folder) / "mask.nii", grid).sum())
-    1728
-    """
-    return read_mask(path, grid).inside
 
 
 def read_mask(path: str | Path, grid: Grid) -> Membership:

@@ -18,7 +18,7 @@ from qsmcmb.io.bids import acquisition_times, load_scan
 from qsmcmb.io.bids_index import list_sessions
 from qsmcmb.io.bids_writer import write_raw_dataset, write_raw_scan
 from qsmcmb.io.derivatives import provenance_record
-from qsmcmb.io.masks import load_mask
+from qsmcmb.io.masks import read_mask
 from qsmcmb.io.points import read_points
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.pipeline.config import make_config
@@ -272,10 +272,10 @@ def test_masks_are_never_resampled(bids: Path, tmp_path: Path) -> None:
     scan = load_scan(bids, participant="01", session="1")
     nibabel.save(nibabel.Nifti1Image(np.ones((12, 13, 15), np.uint8), scan.grid.affine), tmp_path / "m.nii")
     with pytest.raises(InvalidInputError, match="SHAPE"):
-        load_mask(tmp_path / "m.nii", scan.grid)
+        read_mask(tmp_path / "m.nii", scan.grid)
     nibabel.save(nibabel.Nifti1Image(np.zeros((12, 13, 14), np.uint8), scan.grid.affine), tmp_path / "m.nii")
     with pytest.raises(InvalidInputError, match="MASK-EMPTY"):
-        load_mask(tmp_path / "m.nii", scan.grid)
+        read_mask(tmp_path / "m.nii", scan.grid)
 
 
 def test_points_need_their_columns_and_numbers(tmp_path: Path) -> None:

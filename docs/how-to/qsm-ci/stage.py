@@ -23,7 +23,7 @@ from qsmcmb.dipole_inversion.head import starting_point
 from qsmcmb.dipole_inversion.noise import noise_level
 from qsmcmb.errors import ConfigError, InvalidInputError, QsmcmbError
 from qsmcmb.field_mapping.field_map import noise_from_magnitude
-from qsmcmb.io.masks import load_mask
+from qsmcmb.io.masks import read_mask
 from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.plain import load_stack
@@ -211,7 +211,7 @@ class Job:
         return Inversion(scan, self.config, phase, local).of_scan()
 
     def _phase_to_field(self) -> PhaseToField:
-        mask = load_mask(self._path("mask"), self.grid)
+        mask = read_mask(self._path("mask"), self.grid).inside
         if self._has("phase"):
             return map_scan_field(self._scan(), self.config, mask=mask)
         name = "localfield" if self.stage == "dipole" else "totalfield"

@@ -39,7 +39,7 @@ def measure(folder: Path) -> None:
 
     import qsmcmb as qc
     from qsmcmb.core.fft import engine
-    from qsmcmb.io.derivatives import Place
+    from qsmcmb.io.place import Place
     from qsmcmb.pipeline.outputs import write_scan
 
     imported = time.perf_counter() - start

@@ -2,73 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple, TypedDict
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.special import erfc
 
-from qsmcmb.io.records import ColumnDescription
+from qsmcmb.change.records import NORMAL_QUANTILE, Change
 from qsmcmb.lesion import Microbleed
 from qsmcmb.model import Estimate
 from qsmcmb.typing import FloatArray
 
-__all__ = (
-    "COLUMNS",
-    "Change",
-    "ChangeRow",
-    "Lookup",
-    "SessionLesions",
-    "compare_sessions",
-    "match_points",
-    "without_order",
-)
+__all__ = ("Lookup", "SessionLesions", "compare_sessions", "match_points")
 
 MAX_MATCH_DISTANCE_MM = 5.0
 """Largest distance of a lesion's positions in two registered sessions, mm: registration and fit err by less, and
 lesions further apart are different ones.
 """
-NORMAL_QUANTILE = 1.96
-"""Quantile of the normal distribution that leaves 2.5 % above it: limits of change hold in 95 % of stable lesions."""
-
-ORDER_UNKNOWN = "session-order-unknown"
-"""Flag of a change between sessions without dates, which are taken in the order of their labels."""
-
-COLUMNS: dict[str, ColumnDescription] = {
-    "lesion": {"Description": "Number of the lesion, the same in all sessions of the subject"},
-    "status": {
-        "Description": "What the change means",
-        "Levels": {
-            "stable": "change within its detection limit",
-            "incident": "not in the baseline, and the follow-up exceeds what the baseline allows there",
-            "resolved": "not in the follow-up, and the baseline exceeds what the follow-up allows there",
-            "increased": "change above its detection limit",
-            "decreased": "change below the negative of its detection limit",
-            "not_evaluable": "one session does not show the position, or nobody knows which session came first",
-        },
-    },
-    "baseline_session": {"Description": "Earlier session"},
-    "followup_session": {"Description": "Later session"},
-    "interval_years": {"Description": "Time between the sessions", "Units": "year"},
-    "x_mm": {"Description": "Centre, scanner RAS+ of the baseline session", "Units": "mm"},
-    "y_mm": {"Description": "Centre, scanner RAS+ of the baseline session", "Units": "mm"},
-    "z_mm": {"Description": "Centre, scanner RAS+ of the baseline session", "Units": "mm"},
-    "baseline_ppm_mm3": {"Description": "Total susceptibility at baseline", "Units": "ppm mm3"},
-    "baseline_sd_ppm_mm3": {"Description": "Its standard deviation", "Units": "ppm mm3"},
-    "followup_ppm_mm3": {"Description": "Total susceptibility at follow-up", "Units": "ppm mm3"},
-    "followup_sd_ppm_mm3": {"Description": "Its standard deviation", "Units": "ppm mm3"},
-    "change_ppm_mm3": {"Description": "Follow-up minus baseline", "Units": "ppm mm3"},
-    "change_sd_ppm_mm3": {"Description": "Its standard deviation", "Units": "ppm mm3"},
-    "change_percent": {"Description": "Change over the baseline", "Units": "%"},
-    "mdc_ppm_mm3": {"Description": "Minimum detectable change, 1.96 SD of the change", "Units": "ppm mm3"},
-    "p_value": {"Description": "Two-sided p value of no change"},
-    "flags": {"Description": "What to know before using the row, separated by semicolons"},
-}
-"""Columns of the longitudinal table, in order, with their descriptions."""
-
 Lookup = Callable[[FloatArray], Estimate | None]
 """Function from a position (the session's own scanner mm) at which a session has no lesion to the total
 susceptibility that it allows there; None where it cannot say.
@@ -96,177 +47,6 @@ class SessionLesions(NamedTuple):
     session: str
     lesions: Sequence[Microbleed]
     lookup: Lookup
-
-
-class ChangeRow(TypedDict, total=False):
-    """A row of the longitudinal table, without the sessions; what is unknown is missing.
-
-    Attributes
-    ----------
-    lesion : int
-        Number of the lesion, the same in all sessions of the subject.
-    status : str
-        ``stable``, ``incident``, ``resolved``, ``increased``, ``decreased`` or ``not_evaluable``.
-    x_mm : float
-        Centre, scanner RAS+ of the baseline session, mm.
-    y_mm : float
-        Centre, scanner RAS+ of the baseline session, mm.
-    z_mm : float
-        Centre, scanner RAS+ of the baseline session, mm.
-    baseline_ppm_mm3 : float
-        Total susceptibility at baseline, ppm mm3.
-    baseline_sd_ppm_mm3 : float
-        Its standard deviation, ppm mm3.
-    followup_ppm_mm3 : float
-        Total susceptibility at follow-up, ppm mm3.
-    followup_sd_ppm_mm3 : float
-        Its standard deviation, ppm mm3.
-    change_ppm_mm3 : float
-        Follow-up minus baseline, ppm mm3.
-    change_sd_ppm_mm3 : float
-        Its standard deviation, ppm mm3.
-    change_percent : float
-        Change over the baseline, %.
-    mdc_ppm_mm3 : float
-        Minimum detectable change, ppm mm3.
-    p_value : float or None
-        Two-sided p value of no change.
-    flags : str or None
-        What to know before the row is used, separated by semicolons.
-
-    Examples
-    --------
-    >>> ChangeRow(lesion=1, status="stable")["status"]
-    'stable'
-    """
-
-    lesion: int
-    status: str
-    x_mm: float
-    y_mm: float
-    z_mm: float
-    baseline_ppm_mm3: float
-    baseline_sd_ppm_mm3: float
-    followup_ppm_mm3: float
-    followup_sd_ppm_mm3: float
-    change_ppm_mm3: float
-    change_sd_ppm_mm3: float
-    change_percent: float
-    mdc_ppm_mm3: float
-    p_value: float | None
-    flags: str | None
-
-
-@dataclass(frozen=True)
-class Change:
-    """One lesion over two sessions.
-
-    Parameters
-    ----------
-    lesion : int
-        Number of the lesion, the same in all sessions of the subject.
-    status : str
-        ``stable``, ``incident``, ``resolved``, ``increased``, ``decreased`` or ``not_evaluable``.
-    position_mm : tuple of float
-        Centre, scanner RAS+ of the baseline session, mm.
-    baseline : Estimate or None
-        Total susceptibility at baseline, ppm mm3; None where it says nothing.
-    followup : Estimate or None
-        Total susceptibility at follow-up, ppm mm3; None where it says nothing.
-    followup_label : int, optional
-        Label of the lesion in the follow-up session; None where it has none there.
-    flags : tuple of str, optional
-        What to know before the row is used.
-
-    Examples
-    --------
-    >>> before, after = Estimate(4.0, 0.3, "ppm mm3"), Estimate(5.0, 0.4, "ppm mm3")
-    >>> change = Change(lesion=1, status="stable", position_mm=(0.0, 0.0, 0.0), baseline=before, followup=after)
-    >>> str(change.difference)
-    '1 +- 0.5 ppm mm3'
-    """
-
-    lesion: int
-    status: str
-    position_mm: tuple[float, float, float]
-    baseline: Estimate | None
-    followup: Estimate | None
-    followup_label: int | None = None
-    flags: tuple[str, ...] = ()
-
-    @property
-    def difference(self) -> Estimate | None:
-        """Follow-up minus baseline, ppm mm3, errors taken as independent; None where one of them says nothing."""
-        if self.baseline is None or self.followup is None:
-            return None
-        sd = math.hypot(self.baseline.sd, self.followup.sd)
-        if math.isnan(sd):
-            return None
-        return Estimate(self.followup.value - self.baseline.value, sd, self.baseline.unit)
-
-    def row(self) -> ChangeRow:
-        """Return the row of the longitudinal table, without the sessions.
-
-        The minimum detectable change is 1.96 SD of the change.
-
-        Returns
-        -------
-        ChangeRow
-            Column to value; what is unknown is missing.
-
-        Examples
-        --------
-        >>> before, after = Estimate(4.0, 0.3, "ppm mm3"), Estimate(5.0, 0.4, "ppm mm3")
-        >>> change = Change(lesion=1, status="stable", position_mm=(0.0, 0.0, 0.0), baseline=before, followup=after)
-        >>> round(change.row()["mdc_ppm_mm3"], 2)
-        0.98
-        """
-        x, y, z = self.position_mm
-        row: ChangeRow = {
-            "lesion": self.lesion, "status": self.status, "x_mm": x, "y_mm": y, "z_mm": z,
-            "flags": ";".join(self.flags) or None,
-        }  # fmt: skip
-        if self.baseline is not None:
-            row["baseline_ppm_mm3"] = self.baseline.value
-            if not math.isnan(self.baseline.sd):
-                row["baseline_sd_ppm_mm3"] = self.baseline.sd
-        if self.followup is not None:
-            row["followup_ppm_mm3"] = self.followup.value
-            if not math.isnan(self.followup.sd):
-                row["followup_sd_ppm_mm3"] = self.followup.sd
-        change = self.difference
-        if change is not None and self.baseline is not None:
-            row["change_ppm_mm3"], row["change_sd_ppm_mm3"] = change.value, change.sd
-            row["mdc_ppm_mm3"] = NORMAL_QUANTILE * change.sd
-            row["p_value"] = (
-                float(erfc(abs(change.value) / change.sd / math.sqrt(2))) if change.sd > 0 else None
-            )
-            if self.status != "incident" and self.baseline.value != 0:
-                row["change_percent"] = 100 * change.value / abs(self.baseline.value)
-        return row
-
-
-def without_order(change: Change) -> Change:
-    """Return a change between sessions of unknown order: whether a lesion came or went is not known.
-
-    Parameters
-    ----------
-    change : Change
-        Change in the order that was assumed.
-
-    Returns
-    -------
-    Change
-        Flag `session-order-unknown`; `incident` and `resolved` become `not_evaluable`.
-
-    Examples
-    --------
-    >>> new = Change(lesion=1, status="incident", position_mm=(0.0, 0.0, 0.0), baseline=None, followup=None)
-    >>> without_order(new).status, without_order(new).flags
-    ('not_evaluable', ('session-order-unknown',))
-    """
-    status = "not_evaluable" if change.status in ("incident", "resolved") else change.status
-    return replace(change, status=status, flags=(*change.flags, ORDER_UNKNOWN))
 
 
 def compare_sessions(

@@ -49,7 +49,7 @@ def add(app: typer.Typer) -> None:
         """
         from qsmcmb.cli.console import say
         from qsmcmb.dicom.export import export_scans
-        from qsmcmb.io.derivatives import Place
+        from qsmcmb.io.place import Place
         from qsmcmb.io.results import SessionResults, list_results
         from qsmcmb.study.selection import participants_of
 

@@ -66,9 +66,10 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.errors import ConfigError
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.atomic import make_folder
-        from qsmcmb.io.derivatives import Place, write_table
+        from qsmcmb.io.derivatives import write_table
         from qsmcmb.io.labels import read_lesion_labels
         from qsmcmb.io.masks import read_mask
+        from qsmcmb.io.place import Place
         from qsmcmb.io.plain import load_files
         from qsmcmb.io.points import read_points
         from qsmcmb.microbleeds.results.table import column_sidecar

@@ -56,8 +56,8 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.cli.stage import stated_input
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.atomic import make_folder
-        from qsmcmb.io.derivatives import Place
         from qsmcmb.io.masks import read_mask
+        from qsmcmb.io.place import Place
         from qsmcmb.io.plain import load_files
         from qsmcmb.io.points import read_points
         from qsmcmb.pipeline.clock import Clock

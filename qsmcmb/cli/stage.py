@@ -139,7 +139,8 @@ def write_stage(path: Path, data: AnyArray, grid: Grid, *, units: str, stage: St
     ['chi.json', 'chi.nii.gz']
     """
     from qsmcmb.core.software import software_versions
-    from qsmcmb.io.derivatives import software_record, write_single
+    from qsmcmb.io.derivatives import write_single
+    from qsmcmb.io.result_records import software_record
 
     record: dict[str, Any] = {"Units": units} if units else {}
     if stage:

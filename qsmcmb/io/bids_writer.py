@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qsmcmb.io.atomic import atomic_write, make_folder
-from qsmcmb.io.derivatives import BIDS_VERSION
+from qsmcmb.io.dataset_description import BIDS_VERSION
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.tables import write_json
 from qsmcmb.model import GreScan

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.io.derivatives import Place
 from qsmcmb.io.entities import natural_key
 from qsmcmb.io.nifti import read_volume
+from qsmcmb.io.place import Place
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.lesion import LESION_COLUMNS
 from qsmcmb.model import Grid

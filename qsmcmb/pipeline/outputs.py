@@ -8,7 +8,9 @@ from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
-from qsmcmb.io.derivatives import Place, b0_record, provenance_record, write_image, write_table
+from qsmcmb.io.derivatives import write_image, write_table
+from qsmcmb.io.place import Place
+from qsmcmb.io.result_records import b0_record, provenance_record
 from qsmcmb.io.tables import write_json
 from qsmcmb.microbleeds.detection.limit_map import LIMIT_SD
 from qsmcmb.microbleeds.results.burden import summarise_burden, summarise_detection_limit

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from qsmcmb.io.derivatives import Place
 from qsmcmb.io.entities import natural_key
 from qsmcmb.io.metadata import read_sidecar
+from qsmcmb.io.place import Place
 from qsmcmb.io.results import SessionResults, list_results
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.microbleeds.results.explanation_records import LesionRecord

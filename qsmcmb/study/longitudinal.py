@@ -6,13 +6,15 @@ import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
-from qsmcmb.change.matching import COLUMNS, Change, SessionLesions, compare_sessions, without_order
+from qsmcmb.change.matching import SessionLesions, compare_sessions
+from qsmcmb.change.records import COLUMNS, Change, ChangeRow, without_order
 from qsmcmb.core.software import software_versions
-from qsmcmb.io.derivatives import Place, write_table
+from qsmcmb.io.derivatives import write_table
 from qsmcmb.io.entities import natural_key, scan_key
 from qsmcmb.io.nifti import sha256_of
+from qsmcmb.io.place import Place
 from qsmcmb.io.results import SessionResults, list_results
 from qsmcmb.microbleeds.crosscheck.forced_dipole import estimate_forced_dipole
 from qsmcmb.microbleeds.results.table import lesion_from_row
@@ -40,8 +42,8 @@ class Comparison(NamedTuple):
 
     Parameters
     ----------
-    rows : list of dict
-        One row per lesion and pair of sessions, by the columns of `qsmcmb.change.matching.COLUMNS`.
+    rows : list of ChangeRow
+        One row per lesion and pair of sessions.
     warnings : tuple of str
         Messages to the user.
 
@@ -51,16 +53,8 @@ class Comparison(NamedTuple):
     'no acq_time'
     """
 
-    rows: list[dict[str, Any]]
+    rows: list[ChangeRow]
     warnings: tuple[str, ...]
-
-
-class _Pair(TypedDict):
-    """Cells that the changes between two sessions have in common, by column of the table."""
-
-    baseline_session: str
-    followup_session: str
-    interval_years: float | None
 
 
 def comparable_scans(out: Path, participant: str) -> list[list[SessionResults]]:
@@ -148,7 +142,7 @@ def compare_scans(out: Path, scans: Sequence[SessionResults]) -> Comparison:
     >>> compare_scans(Path("out"), comparable_scans(Path("out"), "01")[0])  # doctest: +SKIP
     """
     sessions, times, warnings = _in_order(scans)
-    rows: list[dict[str, Any]] = []
+    rows: list[ChangeRow] = []
     numbers: dict[int, int] = {}
     free, transforms = 1, {}
     for before, after in itertools.pairwise(sessions):
@@ -225,7 +219,8 @@ def _lesions(session: SessionResults) -> SessionLesions:
     return SessionLesions(session.name, lesions, lookup)
 
 
-def _pair_record(before: SessionResults, after: SessionResults, times: dict[str, datetime]) -> _Pair:
+def _pair_record(before: SessionResults, after: SessionResults, times: dict[str, datetime]) -> ChangeRow:
+    """Return the cells that the changes between two sessions have in common."""
     interval = None
     if times:
         interval = (times[after.session] - times[before.session]).total_seconds() / 86400 / YEAR_DAYS

@@ -21,10 +21,12 @@ from qsmcmb.errors import (
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.bids import acquisition_times
 from qsmcmb.io.bids_index import SessionFiles, list_sessions
-from qsmcmb.io.derivatives import Place, raw_sources, write_dataset_description
+from qsmcmb.io.dataset_description import raw_sources, write_dataset_description
 from qsmcmb.io.entities import agreement
 from qsmcmb.io.masks import read_mask
-from qsmcmb.io.points import Points, check_points_known, read_point_list, read_points
+from qsmcmb.io.place import Place
+from qsmcmb.io.point_list import read_point_list
+from qsmcmb.io.points import Points, check_points_known, read_points
 from qsmcmb.pipeline.config import Config
 from qsmcmb.pipeline.load import load_scan, with_user_input
 from qsmcmb.pipeline.outputs import write_scan

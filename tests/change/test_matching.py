@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qsmcmb.change.matching import COLUMNS, SessionLesions, compare_sessions, match_points
+from qsmcmb.change.matching import SessionLesions, compare_sessions, match_points
+from qsmcmb.change.records import COLUMNS
 from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.crosscheck.forced_dipole import estimate_forced_dipole
 from qsmcmb.model import Estimate, Grid

@@ -15,8 +15,8 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.bids import list_sessions
 from qsmcmb.io.bids_writer import write_raw_scan
-from qsmcmb.io.derivatives import Place
 from qsmcmb.io.nifti import read_volume
+from qsmcmb.io.place import Place
 from qsmcmb.io.results import SessionResults
 from qsmcmb.io.tables import read_filter, read_tsv
 from qsmcmb.model import GreScan, Grid

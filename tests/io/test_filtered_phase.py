@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from qsmcmb.change.matching import Change
+from qsmcmb.change.records import Change
 from qsmcmb.io.filtered_phase import lacks_low_frequencies, stated_filter
 from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.burden import summarise_burden

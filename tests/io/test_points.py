@@ -12,7 +12,8 @@ import pytest
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.labels import read_lesion_labels
 from qsmcmb.io.nifti import save_volume
-from qsmcmb.io.points import PointRow, check_points_known, read_point_list, read_points
+from qsmcmb.io.point_list import PointRow, read_point_list
+from qsmcmb.io.points import check_points_known, read_points
 from qsmcmb.lesion import KINDS, read_kind
 from qsmcmb.microbleeds.measure import Targets
 from qsmcmb.model import Grid

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlparse
 import pytest
 
 from qsmcmb.cli.main import run_command
-from qsmcmb.io.derivatives import write_dataset_description
+from qsmcmb.io.dataset_description import write_dataset_description
 from tests.scenes.bids_scans import write_scan
 
 VALIDATOR = shutil.which("bids-validator-deno", path=str(Path(sys.executable).parent)) or shutil.which(

@@ -1,0 +1,189 @@
+"""Rows of the longitudinal table: its columns, and the change of one lesion between two sessions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Annotated, TypedDict, get_type_hints
+
+from scipy.special import erfc
+
+from qsmcmb.io.records import ColumnDescription
+from qsmcmb.model import Estimate
+from qsmcmb.units import PPM_MM3
+
+__all__ = ("COLUMNS", "Change", "ChangeRow", "without_order")
+
+NORMAL_QUANTILE = 1.96
+"""Quantile of the normal distribution that leaves 2.5 % above it: limits of change hold in 95 % of stable lesions."""
+ORDER_UNKNOWN = "session-order-unknown"
+"""Flag of a change between sessions without dates, which are taken in the order of their labels."""
+STATUSES = {
+    "stable": "change within its detection limit",
+    "incident": "not in the baseline, and the follow-up exceeds what the baseline allows there",
+    "resolved": "not in the follow-up, and the baseline exceeds what the follow-up allows there",
+    "increased": "change above its detection limit",
+    "decreased": "change below the negative of its detection limit",
+    "not_evaluable": "one session does not show the position, or nobody knows which session came first",
+}
+"""Statuses of a lesion, with what each means."""
+
+
+def _column(description: str, unit: str = "", levels: dict[str, str] | None = None) -> ColumnDescription:
+    """Return the description of a column as BIDS wants it."""
+    column: ColumnDescription = {"Description": description}
+    if unit:
+        column["Units"] = unit
+    if levels:
+        column["Levels"] = levels
+    return column
+
+
+class ChangeRow(TypedDict, total=False):
+    """Row of the longitudinal table; what is unknown is missing.
+
+    Its keys are the columns of the table (`*_desc-cmb_longitudinal.tsv`) in their order. There is no other
+    list of them.
+
+    Examples
+    --------
+    >>> ChangeRow(lesion=1, status="stable")["status"]
+    'stable'
+    """
+
+    lesion: Annotated[int, _column("Number of the lesion, the same in all sessions of the subject")]
+    status: Annotated[str, _column("What the change means", levels=STATUSES)]
+    baseline_session: Annotated[str, _column("Earlier session")]
+    followup_session: Annotated[str, _column("Later session")]
+    interval_years: Annotated[float | None, _column("Time between the sessions", "year")]
+    x_mm: Annotated[float, _column("Centre, scanner RAS+ of the baseline session", "mm")]
+    y_mm: Annotated[float, _column("Centre, scanner RAS+ of the baseline session", "mm")]
+    z_mm: Annotated[float, _column("Centre, scanner RAS+ of the baseline session", "mm")]
+    baseline_ppm_mm3: Annotated[float, _column("Total susceptibility at baseline", PPM_MM3)]
+    baseline_sd_ppm_mm3: Annotated[float, _column("Its standard deviation", PPM_MM3)]
+    followup_ppm_mm3: Annotated[float, _column("Total susceptibility at follow-up", PPM_MM3)]
+    followup_sd_ppm_mm3: Annotated[float, _column("Its standard deviation", PPM_MM3)]
+    change_ppm_mm3: Annotated[float, _column("Follow-up minus baseline", PPM_MM3)]
+    change_sd_ppm_mm3: Annotated[float, _column("Its standard deviation", PPM_MM3)]
+    change_percent: Annotated[float, _column("Change over the baseline", "%")]
+    mdc_ppm_mm3: Annotated[float, _column("Minimum detectable change, 1.96 SD of the change", PPM_MM3)]
+    p_value: Annotated[float | None, _column("Two-sided p value of no change")]
+    flags: Annotated[str | None, _column("What to know before using the row, separated by semicolons")]
+
+
+COLUMNS: dict[str, ColumnDescription] = {
+    name: hint.__metadata__[0] for name, hint in get_type_hints(ChangeRow, include_extras=True).items()
+}
+"""Columns of the longitudinal table, in order, with their descriptions."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One lesion over two sessions.
+
+    Parameters
+    ----------
+    lesion : int
+        Number of the lesion, the same in all sessions of the subject.
+    status : str
+        ``stable``, ``incident``, ``resolved``, ``increased``, ``decreased`` or ``not_evaluable``.
+    position_mm : tuple of float
+        Centre, scanner RAS+ of the baseline session, mm.
+    baseline : Estimate or None
+        Total susceptibility at baseline, ppm mm3; None where it says nothing.
+    followup : Estimate or None
+        Total susceptibility at follow-up, ppm mm3; None where it says nothing.
+    followup_label : int, optional
+        Label of the lesion in the follow-up session; None where it has none there.
+    flags : tuple of str, optional
+        What to know before the row is used.
+
+    Examples
+    --------
+    >>> before, after = Estimate(4.0, 0.3, "ppm mm3"), Estimate(5.0, 0.4, "ppm mm3")
+    >>> change = Change(lesion=1, status="stable", position_mm=(0.0, 0.0, 0.0), baseline=before, followup=after)
+    >>> str(change.difference)
+    '1 +- 0.5 ppm mm3'
+    """
+
+    lesion: int
+    status: str
+    position_mm: tuple[float, float, float]
+    baseline: Estimate | None
+    followup: Estimate | None
+    followup_label: int | None = None
+    flags: tuple[str, ...] = ()
+
+    @property
+    def difference(self) -> Estimate | None:
+        """Follow-up minus baseline, ppm mm3, errors taken as independent; None where one of them says nothing."""
+        if self.baseline is None or self.followup is None:
+            return None
+        sd = math.hypot(self.baseline.sd, self.followup.sd)
+        if math.isnan(sd):
+            return None
+        return Estimate(self.followup.value - self.baseline.value, sd, self.baseline.unit)
+
+    def row(self) -> ChangeRow:
+        """Return the row of the longitudinal table, without the sessions.
+
+        The minimum detectable change is 1.96 SD of the change.
+
+        Returns
+        -------
+        ChangeRow
+            Column to value; what is unknown is missing.
+
+        Examples
+        --------
+        >>> before, after = Estimate(4.0, 0.3, "ppm mm3"), Estimate(5.0, 0.4, "ppm mm3")
+        >>> change = Change(lesion=1, status="stable", position_mm=(0.0, 0.0, 0.0), baseline=before, followup=after)
+        >>> round(change.row()["mdc_ppm_mm3"], 2)
+        0.98
+        """
+        x, y, z = self.position_mm
+        row: ChangeRow = {
+            "lesion": self.lesion, "status": self.status, "x_mm": x, "y_mm": y, "z_mm": z,
+            "flags": ";".join(self.flags) or None,
+        }  # fmt: skip
+        if self.baseline is not None:
+            row["baseline_ppm_mm3"] = self.baseline.value
+            if not math.isnan(self.baseline.sd):
+                row["baseline_sd_ppm_mm3"] = self.baseline.sd
+        if self.followup is not None:
+            row["followup_ppm_mm3"] = self.followup.value
+            if not math.isnan(self.followup.sd):
+                row["followup_sd_ppm_mm3"] = self.followup.sd
+        change = self.difference
+        if change is not None and self.baseline is not None:
+            row["change_ppm_mm3"], row["change_sd_ppm_mm3"] = change.value, change.sd
+            row["mdc_ppm_mm3"] = NORMAL_QUANTILE * change.sd
+            row["p_value"] = (
+                float(erfc(abs(change.value) / change.sd / math.sqrt(2))) if change.sd > 0 else None
+            )
+            if self.status != "incident" and self.baseline.value != 0:
+                row["change_percent"] = 100 * change.value / abs(self.baseline.value)
+        return row
+
+
+def without_order(change: Change) -> Change:
+    """Return a change between sessions of unknown order: whether a lesion came or went is not known.
+
+    Parameters
+    ----------
+    change : Change
+        Change in the order that was assumed.
+
+    Returns
+    -------
+    Change
+        Flag `session-order-unknown`; `incident` and `resolved` become `not_evaluable`.
+
+    Examples
+    --------
+    >>> new = Change(lesion=1, status="incident", position_mm=(0.0, 0.0, 0.0), baseline=None, followup=None)
+    >>> without_order(new).status, without_order(new).flags
+    ('not_evaluable', ('session-order-unknown',))
+    """
+    status = "not_evaluable" if change.status in ("incident", "resolved") else change.status
+    return replace(change, status=status, flags=(*change.flags, ORDER_UNKNOWN))

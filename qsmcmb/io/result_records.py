@@ -1,4 +1,4 @@
-"""What the JSON of every result says: provenance, versions, and the direction of B0."""
+"""Records that the JSON of every result holds: provenance, versions, and the direction of B0."""
 
 from __future__ import annotations
 

@@ -65,6 +65,14 @@ Points = Annotated[
         help="Table with x_mm, y_mm, z_mm (scanner RAS+), or 3D Slicer's list: quantify these lesions.",
     ),
 ]
+Labels = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--labels",
+        metavar=FILE,
+        help="Label image in place of points: a number for each lesion, or 1 for all.",
+    ),
+]
 PhaseRange = Annotated[
     Optional[tuple[float, float]],  # noqa: UP045
     typer.Option(
@@ -123,7 +131,9 @@ Participants = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--participant-label", metavar=LABELS, help="Only these participants (without sub-)."),
 ]
-Detect = Annotated[bool, typer.Option("--detect", help="With --points: the detector's candidates, too.")]
+Detect = Annotated[
+    bool, typer.Option("--detect", help="With --points or --labels: the detector's candidates, too.")
+]
 VERBOSE = ("-v", "--verbose")
 """Any command takes them, anywhere; the context's `obj` says whether they were there."""
 

@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from qsmcmb.cli.arguments import (
-    FILE,
     FOLDER,
     Direction,
     EchoTimes,
     FieldStrength,
+    Labels,
     Magnitude,
     MaybeMask,
     Output,
@@ -41,12 +41,7 @@ def add(app: typer.Typer) -> None:
         b0: FieldStrength,
         out: Output,
         points: Points = None,
-        labels: Annotated[
-            Path | None,
-            typer.Option(
-                "--labels", metavar=FILE, help="Label image: a number for each lesion, or 1 for all."
-            ),
-        ] = None,
+        labels: Labels = None,
         mask: MaybeMask = None,
         phase_units: PhaseUnits = None,
         phase_range: PhaseRange = None,

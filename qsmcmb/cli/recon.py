@@ -15,6 +15,7 @@ from qsmcmb.cli.arguments import (
     Direction,
     EchoTimes,
     FieldStrength,
+    Labels,
     Magnitude,
     MaybeMask,
     Phase,
@@ -34,7 +35,7 @@ def add(app: typer.Typer) -> None:
     @command(
         app, example="recon --phase ph1.nii.gz ph2.nii.gz --mag m1.nii.gz m2.nii.gz --te 4,8ms --b0 3 -o out"
     )
-    def recon(
+    def recon(  # noqa: PLR0913 (one argument for each option)
         context: typer.Context,
         phase: Phase,
         magnitude: Magnitude,
@@ -43,6 +44,7 @@ def add(app: typer.Typer) -> None:
         out: Annotated[Path, typer.Option("-o", "--output", metavar=FOLDER, help="Where the results go.")],
         mask: MaybeMask = None,
         points: Points = None,
+        labels: Labels = None,
         detect: Detect = False,
         phase_units: PhaseUnits = None,
         phase_range: PhaseRange = None,
@@ -54,8 +56,10 @@ def add(app: typer.Typer) -> None:
         from qsmcmb import __version__
         from qsmcmb.cli.console import progress, say, say_warnings
         from qsmcmb.cli.stage import stated_input
+        from qsmcmb.errors import ConfigError
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.atomic import make_folder
+        from qsmcmb.io.labels import read_lesion_labels
         from qsmcmb.io.masks import read_mask
         from qsmcmb.io.place import Place
         from qsmcmb.io.plain import load_files
@@ -68,6 +72,8 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.reporting.subject_page import write_scan_page
         from qsmcmb.study.log import LogFile
 
+        if points is not None and labels is not None:
+            raise ConfigError("--points and --labels; expected one of them")
         config, te_s = read_config(config_file), parse_te(te)
         stated = config.input.updated(stated_input(phase_units, phase_range, phase_sign))
         given = read_points(points) if points else None
@@ -80,6 +86,8 @@ def add(app: typer.Typer) -> None:
             b0_dir=b0_dir,
             name=out.name,
         )
+        if labels is not None:
+            given = read_lesion_labels(labels, scan.grid)
         brain = read_mask(mask, scan.grid) if mask else None
         scan = with_user_input(scan, points=given, point_list=points, mask=brain)
         make_folder(out)

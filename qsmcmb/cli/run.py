@@ -12,6 +12,7 @@ from qsmcmb.cli.arguments import (
     BidsFilter,
     ConfigFile,
     Detect,
+    Labels,
     Participants,
     PhaseRange,
     PhaseSign,
@@ -51,6 +52,7 @@ def add(app: typer.Typer) -> None:
             str | None, typer.Option(metavar="NAME", help="Take the masks from these.")
         ] = None,
         points: Points = None,
+        labels: Labels = None,
         detect: Detect = False,
         phase_units: PhaseUnits = None,
         phase_range: PhaseRange = None,
@@ -77,6 +79,8 @@ def add(app: typer.Typer) -> None:
 
         if level != "participant":
             raise ConfigError(f"LEVEL {level!r}; expected participant")
+        if points is not None and labels is not None:
+            raise ConfigError("--points and --labels; expected one of them")
         config = read_config(config_file)
         stated = config.input.updated(stated_input(phase_units, phase_range, phase_sign))
         options = StudyOptions(
@@ -85,7 +89,8 @@ def add(app: typer.Typer) -> None:
             sessions=tuple(session_label or ()),
             filters=read_filter(bids_filter_file) if bids_filter_file else {},
             points=points,
-            detect=detect or points is None,
+            labels=labels,
+            detect=detect or (points is None and labels is None),
             mask_root=_mask_root(derivatives or [], mask_from),
         )
         sessions = plan_study(bids, out, options)

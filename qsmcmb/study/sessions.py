@@ -15,22 +15,23 @@ from qsmcmb.errors import (
     EXIT_OK,
     EXIT_SOME_FAILED,
     ConfigError,
-    InvalidInputError,
     QsmcmbError,
 )  # fmt: skip
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.bids import acquisition_times
 from qsmcmb.io.bids_index import SessionFiles, list_sessions
 from qsmcmb.io.dataset_description import raw_sources, write_dataset_description
-from qsmcmb.io.entities import agreement
+from qsmcmb.io.labels import read_lesion_labels
 from qsmcmb.io.masks import read_mask
 from qsmcmb.io.place import Place
 from qsmcmb.io.point_list import read_point_list
 from qsmcmb.io.points import Points, check_points_known, read_points
+from qsmcmb.model import Grid
 from qsmcmb.pipeline.config import Config
 from qsmcmb.pipeline.load import load_scan, with_user_input
 from qsmcmb.pipeline.outputs import write_scan
 from qsmcmb.pipeline.subject import run_scan
+from qsmcmb.study.user_images import check_labels_apply, find_labels, find_mask
 from qsmcmb.typing import Report
 
 __all__ = ["Finished", "Outcome", "StudyOptions", "exit_code", "plan_study", "run_study"]
@@ -50,6 +51,9 @@ class StudyOptions:
         BIDS entities that must match exactly.
     points : path, optional
         TSV of a reader's points.
+    labels : path, optional
+        A reader's label image, where the run has one scan; or a derivatives folder whose `*_dseg` files are the
+        label images of the scans.
     detect : bool, optional
         Whether the detector runs.
     mask_root : path, optional
@@ -67,6 +71,7 @@ class StudyOptions:
     sessions: tuple[str, ...] = ()
     filters: dict[str, str] = field(default_factory=dict)
     points: Path | None = None
+    labels: Path | None = None
     detect: bool = False
     mask_root: Path | None = None
 
@@ -158,6 +163,8 @@ def plan_study(bids: Path, out: Path, options: StudyOptions) -> list[SessionFile
     if options.points is not None:
         measured = {session.participant for session in found}
         check_points_known(read_point_list(options.points), _labels(bids), measured)
+    if options.labels is not None:
+        check_labels_apply(options.labels, found)
     return found
 
 
@@ -275,8 +282,8 @@ def _run_session(
     try:
         scan = load_scan(session, **asdict(options.config.input))
         scan = replace(scan, sources=raw_sources(scan.sources))
-        points = _points_of(session, options)
-        mask = read_mask(_find_mask(options.mask_root, session), scan.grid) if options.mask_root else None
+        points = _lesions_of(session, options, scan.grid)
+        mask = read_mask(find_mask(options.mask_root, session), scan.grid) if options.mask_root else None
         scan = with_user_input(scan, points=points, point_list=options.points, mask=mask)
         result = run_scan(
             scan, options.config, mask=mask.inside if mask else None, points_mm=points.points_mm if points else None,
@@ -303,30 +310,10 @@ def _failed(session: SessionFiles, code: int, error: str) -> Outcome:
     return Outcome(name=session.name, participant=session.participant, exit_code=code, error=error)
 
 
-def _points_of(session: SessionFiles, options: StudyOptions) -> Points | None:
+def _lesions_of(session: SessionFiles, options: StudyOptions, grid: Grid) -> Points | None:
+    """Return the lesions that a reader has named in a scan; None without a list or an image."""
+    if options.labels is not None:
+        return read_lesion_labels(find_labels(options.labels, session), grid)
     if options.points is None:
         return None
     return read_points(options.points, participant=session.participant, session=session.session)
-
-
-def _find_mask(root: Path, session: SessionFiles) -> Path:
-    """Return the one mask of a session in a derivatives folder.
-
-    Raises
-    ------
-    InvalidInputError
-        MASK when there is none or more than one.
-    """
-    whole = Place.of_session(root, session.participant, session.session)
-    there = sorted(whole.folder.glob(f"{whole.prefix}_*mask.nii*"))
-    fitting = {p: agreement(p.name, session.entities) for p in there}
-    best = max((n for n in fitting.values() if n is not None), default=None)
-    found = [p for p, n in fitting.items() if n is not None and n == best]
-    brain = [p for p in found if "_desc-brain_" in p.name] or found
-    if len(brain) != 1:
-        raise InvalidInputError(
-            "MASK", whole.folder, field="masks", found=", ".join(p.name for p in brain or there) or "none",
-            expected=f"one {session.prefix}_mask.nii.gz (or one {session.prefix}_desc-brain_mask.nii.gz)",
-            fix="add the mask, or remove the others",
-        )  # fmt: skip
-    return brain[0]

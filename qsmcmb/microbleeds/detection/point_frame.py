@@ -114,8 +114,8 @@ def check_point_frame(scan: GreScan, points_mm: FloatArray, path: Path) -> tuple
     >>> try:
     ...     check_point_frame(scan, np.array([[-10.0, -8.0, 0.0], [8.0, -8.0, 0.0]]), Path("a.tsv"))
     ... except InvalidInputError as error:
-    ...     print(error.fix)
-    negate x_mm and y_mm: the first point is then 10 8 0 mm; where the list is right, mark the lesions in a label image
+    ...     print(error.fix.partition(";")[0])
+    negate x_mm and y_mm: the first point is then 10 8 0 mm
     """
     n = len(points_mm)
     if n == 0:
@@ -135,7 +135,7 @@ def check_point_frame(scan: GreScan, points_mm: FloatArray, path: Path) -> tuple
             return (f"{path.name}: {found}; if so, {cure}",)
         raise InvalidInputError(
             "POINTS", path, field="positions", found=found, expected="positions in scanner RAS+ mm",
-            fix=f"{cure}; where the list is right, mark the lesions in a label image",
+            fix=f"{cure}; where the list is right, give a label image of the lesions to --labels",
         )  # fmt: skip
     if not given.in_head.any():
         return (f"{path.name}: none of the points lies in the head",)

@@ -52,7 +52,7 @@ def main() -> None:
             total.append(row.S_ppm_mm3)
             found.append(bool((np.linalg.norm(named - place, axis=1) < NEAR_MM).any()))
             voxel = tuple(np.rint(session.scan.grid.to_voxel(place)).astype(int))
-            limit.append(float(result.detection_limit_ppm_mm3[voxel]))
+            limit.append(float(result.maps.detection_limit_ppm_mm3[voxel]))
     above = np.array(total) > np.array(limit)
     curve = fit_detection_curve(np.array(total), np.array(found))
     print(json.dumps({

@@ -14,8 +14,8 @@ from qsmcmb.io.result_records import b0_record, provenance_record
 from qsmcmb.io.tables import write_json
 from qsmcmb.microbleeds.detection.limit_map import LIMIT_SD
 from qsmcmb.microbleeds.results.burden import summarise_burden, summarise_detection_limit
-from qsmcmb.microbleeds.results.table import MicrobleedTable, column_sidecar
-from qsmcmb.pipeline.subject import ScanResult
+from qsmcmb.microbleeds.results.table import column_sidecar
+from qsmcmb.pipeline.scan_result import ScanResult
 from qsmcmb.typing import AnyArray, FloatArray
 
 __all__ = ["MIN_R2STAR_HZ", "write_scan"]
@@ -78,14 +78,15 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     place.folder.mkdir(parents=True, exist_ok=True)
     place.path("desc-cmb_burden.json").unlink(missing_ok=True)
     for ending, image in _images(result).items():
-        stripped = {} if ending.endswith("mask") else {"SkullStripped": not np.any(image.data[~result.mask])}
+        outside = image.data[~result.masks.brain]
+        stripped = {} if ending.endswith("mask") else {"SkullStripped": not np.any(outside)}
         write_image(
             place, ending, image.data, result.scan.grid, record={**image.record, **stripped},
-            provenance=result.provenance,
+            provenance=result.table.provenance,
         )  # fmt: skip
-    table = MicrobleedTable(result.lesions)
+    table = result.table
     write_table(
-        place, "desc-cmb_lesions", table.rows(), columns=column_sidecar(), provenance=result.provenance
+        place, "desc-cmb_lesions", table.rows(), columns=column_sidecar(), provenance=table.provenance
     )
     write_json(place.path("desc-cmb_explain.json"), {"Lesions": list(result.explanations)})
     write_json(place.path("desc-cmb_burden.json"), _burden_record(result, acquired))
@@ -100,30 +101,30 @@ def _burden_record(result: ScanResult, acquired: datetime | None = None) -> dict
     acquisition["VoxelSize"] = list(scan.grid.voxel_size_mm)
     return {
         **summarise_burden(
-            result.lesions, detection_limit=summarise_detection_limit(result.detection_limit_ppm_mm3)
+            result.lesions, detection_limit=summarise_detection_limit(result.maps.detection_limit_ppm_mm3)
         ),
         **acquisition,
         **b0_record(scan.grid, scan.b0_dir_source),
         "Warnings": list(result.warnings),
-        **provenance_record(result.provenance),
+        **provenance_record(result.table.provenance),
     }
 
 
 def _images(result: ScanResult) -> dict[str, _Image]:
     """Return the images by the end of their name."""
-    steps = dict(result.provenance.steps)
+    steps = dict(result.table.provenance.steps)
     last_te_s = result.scan.te_s[-1]
     images = {
-        "desc-brain_mask": _Image(result.mask, {"Type": "Brain"}),
+        "desc-brain_mask": _Image(result.masks.brain, {"Type": "Brain"}),
         "desc-reliable_mask": _Image(
-            result.reliable_mask,
+            result.masks.reliable,
             {"Type": "Brain", "Description": "Brain voxels whose field SD is below 5 Hz"},
         ),
-        "desc-total_fieldmap": _Image(result.total_field_hz, {"Units": "Hz", **steps["fieldmap"]}),
-        "desc-local_fieldmap": _Image(result.local_field_hz, {"Units": "Hz", **steps["background"]}),
-        "desc-fieldsd_fieldmap": _Image(_finite(result.field_sd_hz), {"Units": "Hz"}),
+        "desc-total_fieldmap": _Image(result.fields.total_hz, {"Units": "Hz", **steps["fieldmap"]}),
+        "desc-local_fieldmap": _Image(result.fields.local_hz, {"Units": "Hz", **steps["background"]}),
+        "desc-fieldsd_fieldmap": _Image(_finite(result.fields.sd_hz), {"Units": "Hz"}),
         "Chimap": _Image(
-            result.chi_ppm,
+            result.maps.chi_ppm,
             {
                 "Units": "ppm",
                 "ReferenceRegion": "mean over the brain where the map is defined",
@@ -132,10 +133,10 @@ def _images(result: ScanResult) -> dict[str, _Image]:
                 **steps["invert"],
             },
         ),
-        "desc-swi_T2starw": _Image(result.swi, {"Units": "arbitrary", "EchoTime": last_te_s}),
-        "desc-minIP_T2starw": _Image(result.mip_min, {"Units": "arbitrary", "EchoTime": last_te_s}),
+        "desc-swi_T2starw": _Image(result.maps.swi, {"Units": "arbitrary", "EchoTime": last_te_s}),
+        "desc-minIP_T2starw": _Image(result.maps.mip_min, {"Units": "arbitrary", "EchoTime": last_te_s}),
         "desc-detectionlimit_map": _Image(
-            _finite(result.detection_limit_ppm_mm3),
+            _finite(result.maps.detection_limit_ppm_mm3),
             {
                 "Units": "ppm mm3",
                 "Description": "Smallest total susceptibility that stands out of noise and clutter here; 0 outside "
@@ -143,12 +144,12 @@ def _images(result: ScanResult) -> dict[str, _Image]:
                 "StandardDeviations": LIMIT_SD,
             },
         ),
-        "desc-cmb_dseg": _Image(
-            result.lesion_labels, {"Description": "label column of desc-cmb_lesions.tsv"}
-        ),
     }
-    if result.r2star_hz is not None:
-        r2star = result.r2star_hz
+    if result.table.labels is not None:
+        described = {"Description": "label column of desc-cmb_lesions.tsv"}
+        images["desc-cmb_dseg"] = _Image(result.table.labels, described)
+    if result.maps.r2star_hz is not None:
+        r2star = result.maps.r2star_hz
         t2star = np.divide(1.0, r2star, out=np.zeros_like(r2star), where=r2star > MIN_R2STAR_HZ)
         images["R2starmap"] = _Image(r2star, {"Units": "1/s", **steps["r2star"]})
         images["T2starmap"] = _Image(t2star, {"Units": "s", **steps["r2star"]})

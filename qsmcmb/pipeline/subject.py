@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,16 +13,15 @@ from qsmcmb.core.validate import check_mask
 from qsmcmb.field_mapping.head import map_field
 from qsmcmb.field_mapping.offset import remove_phase_offset
 from qsmcmb.field_mapping.preparation import prepare_phase
-from qsmcmb.lesion import Microbleed
 from qsmcmb.masking.brain import mask_brain
 from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
 from qsmcmb.microbleeds.detection.candidates import find_candidates
 from qsmcmb.microbleeds.detection.limit_map import map_detection_limit
 from qsmcmb.microbleeds.measure import Targets, measure_lesions
 from qsmcmb.microbleeds.results.explanation import explain_lesion
-from qsmcmb.microbleeds.results.explanation_records import LesionRecord
+from qsmcmb.microbleeds.results.table import MicrobleedTable
 from qsmcmb.microbleeds.signal.patch import ScanFields
-from qsmcmb.model import GreScan, Provenance
+from qsmcmb.model import GreScan
 from qsmcmb.pipeline.checks import (
     check_finite,
     check_given_mask,
@@ -35,87 +34,21 @@ from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
 from qsmcmb.pipeline.lesions import describe_lesions, measure_map_sums
 from qsmcmb.pipeline.provenance import provenance_of
+from qsmcmb.pipeline.scan_result import FieldMaps, Masks, ScanMaps, ScanResult
 from qsmcmb.relaxometry.r2star import map_r2star
 from qsmcmb.susceptibility_weighting import METHODS as SWI
 from qsmcmb.susceptibility_weighting.swi import project_minimum
-from qsmcmb.typing import BoolArray, FloatArray, IntArray, Report
+from qsmcmb.typing import BoolArray, FloatArray, Report
 from qsmcmb.units import hz_to_ppm
 from qsmcmb.unwrapping.head import unwrap
 from qsmcmb.unwrapping.romeo import unwrap_volume
 
-__all__ = ["ScanResult", "map_scan_field", "prepare_scan", "run_scan"]
+__all__ = ["map_scan_field", "prepare_scan", "run_scan"]
 
 UNRELIABLE_SD_HZ = 5.0
 """SD of the field, Hz, from which a voxel is left out of the reliable mask: a tenth of a turn at 20 ms."""
 NAMED_BY_READER_MM = 4.0
 """Distance, mm, within which a candidate is the lesion that a reader has named: a point is good to about 2 mm."""
-
-
-@dataclass(frozen=True)
-class ScanResult:
-    """Every intermediate of one scan; arrays on `scan.grid`.
-
-    Parameters
-    ----------
-    scan : GreScan
-        The scan, its phase corrected where the configuration says so.
-    mask, reliable_mask : ndarray of bool
-        Brain; brain where the field's SD is below 5 Hz.
-    total_field_hz, field_sd_hz, local_field_hz : ndarray
-        Total field, its SD, and local field, Hz.
-    chi_mask : ndarray of bool
-        Voxels where the map is defined.
-    chi_ppm : ndarray
-        Susceptibility, ppm, against the mean over the brain.
-    r2star_hz : ndarray or None
-        R2*, 1/s; None for a single echo.
-    swi, mip_min : ndarray
-        Susceptibility-weighted image and its minimum projection, unit of the magnitude.
-    lesions : tuple of Microbleed
-        One record per candidate.
-    lesion_labels : ndarray of int
-        Label image of the lesions.
-    detection_limit_ppm_mm3 : ndarray
-        Smallest total susceptibility that the scan could show, ppm mm3.
-    explanations : tuple of dict
-        What each lesion's number rests on, as in `desc-cmb_explain.json`.
-    provenance : Provenance
-        Inputs, steps and software.
-    warnings : tuple of str
-        Messages to the user.
-    seconds : dict
-        Duration by stage, s.
-
-    Examples
-    --------
-    >>> from qsmcmb.model import Grid
-    >>> grid = Grid.isotropic((16, 16, 16), 1.0)
-    >>> ones = np.ones(grid.shape, np.float32)
-    >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
-    >>> config = make_config({"invert": {"method": "tkd"}})
-    >>> result = run_scan(scan, config, mask=ones > 0, points_mm=np.zeros((0, 3)))
-    >>> result.lesions, result.chi_ppm.shape
-    ((), (16, 16, 16))
-    """
-
-    scan: GreScan
-    mask: BoolArray
-    reliable_mask: BoolArray
-    total_field_hz: FloatArray
-    field_sd_hz: FloatArray
-    local_field_hz: FloatArray
-    chi_mask: BoolArray
-    chi_ppm: FloatArray
-    r2star_hz: FloatArray | None
-    swi: FloatArray
-    mip_min: FloatArray
-    lesions: tuple[Microbleed, ...]
-    lesion_labels: IntArray
-    detection_limit_ppm_mm3: FloatArray
-    explanations: tuple[LesionRecord, ...]
-    provenance: Provenance
-    warnings: tuple[str, ...]
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def run_scan(
@@ -210,25 +143,23 @@ def run_scan(
         lesions = describe_lesions(measured, scan, phase.mask, map_sums=sums, limit_ppm_mm3=limit_ppm_mm3)
         rows = zip(lesions, measured.fitted, sums, strict=True)
         explanations = tuple(explain_lesion(m, fitted, total).record for m, fitted, total in rows)
+    reliable_mask = phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ)
     faults = find_map_faults(scan, chi_ppm, r2star_hz, inversion.mask) + find_lesion_faults(lesions, scan)
     return ScanResult(
         scan=scan,
-        mask=phase.mask,
-        reliable_mask=phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ),
-        total_field_hz=phase.total_field_hz,
-        field_sd_hz=phase.field_sd_hz,
-        local_field_hz=local_field_hz,
-        chi_mask=inversion.mask,
-        chi_ppm=chi_ppm,
-        r2star_hz=r2star_hz,
-        swi=swi,
-        mip_min=mip_min,
-        lesions=lesions,
-        lesion_labels=measured.labels,
-        detection_limit_ppm_mm3=limit_ppm_mm3,
+        masks=Masks(brain=phase.mask, reliable=reliable_mask, chi=inversion.mask),
+        fields=FieldMaps(total_hz=phase.total_field_hz, sd_hz=phase.field_sd_hz, local_hz=local_field_hz),
+        maps=ScanMaps(
+            chi_ppm=chi_ppm,
+            r2star_hz=r2star_hz,
+            swi=swi,
+            mip_min=mip_min,
+            detection_limit_ppm_mm3=limit_ppm_mm3,
+        ),
+        table=MicrobleedTable(
+            lesions, measured.labels, provenance, warnings=(*scan.warnings, *phase.warnings, *faults)
+        ),
         explanations=explanations,
-        provenance=provenance,
-        warnings=(*scan.warnings, *phase.warnings, *faults),
         seconds=job.clock.seconds,
     )
 

@@ -83,12 +83,12 @@ class Background(NamedTuple):
 def find_background(scan: GreScan, mask: BoolArray | None = None) -> Background:
     """Return where lesions may lie in a real scan, and its detection limit there."""
     result = run_scan(scan, points_mm=np.zeros((0, 3)), mask=mask)
-    limit = result.detection_limit_ppm_mm3
-    usable = result.reliable_mask & np.isfinite(limit) & (limit > 0)
+    limit = result.maps.detection_limit_ppm_mm3
+    usable = result.masks.reliable & np.isfinite(limit) & (limit > 0)
     # The border of the volume is an edge, too.
     padded = np.pad(usable, 1)
     depth_mm = distance_transform_edt(padded, sampling=scan.grid.voxel_size_mm)[1:-1, 1:-1, 1:-1]
-    return Background(scan, result.mask, depth_mm > FROM_EDGE_MM, limit)
+    return Background(scan, result.masks.brain, depth_mm > FROM_EDGE_MM, limit)
 
 
 def draw_in_background(

@@ -9,7 +9,8 @@ from qsmcmb.microbleeds.detection.candidates import find_candidates
 from qsmcmb.model import Grid
 from qsmcmb.phantoms.truth import PhantomSession, TruthRow
 from qsmcmb.pipeline.points import quantify
-from qsmcmb.pipeline.subject import ScanResult, run_scan
+from qsmcmb.pipeline.scan_result import ScanResult
+from qsmcmb.pipeline.subject import run_scan
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.validation.acceptance_criteria import ResultRow, Rows
 from qsmcmb.validation.phantom_dataset import HAEMATOMA, READERS_KINDS
@@ -138,7 +139,7 @@ def _visible_rows(result: ScanResult, lesions: tuple[TruthRow, ...]) -> Rows:
     """Return what is visible of each lesion on the pipeline's images."""
     scan = result.scan
     centres_mm = np.array([t.centre_mm for t in lesions]).reshape(-1, 3)
-    found = detected(result.chi_ppm, scan.magnitude, result.chi_mask, scan.grid, centres_mm)
+    found = detected(result.chi_ppm, scan.magnitude, result.masks.chi, scan.grid, centres_mm)
     return [_visible_row(result, t, bool(f)) for t, f in zip(lesions, found, strict=True)]
 
 
@@ -149,7 +150,8 @@ def _visible_row(result: ScanResult, truth: TruthRow, found: bool) -> ResultRow:
     signed = np.sign(truth.S_ppm_mm3) * result.chi_ppm
     chi = bright_region(signed, grid, point, above=CHI_PPM, further_mm=further_mm)
     t2s, swi = (
-        dark_region(image, grid, point, further_mm=further_mm) for image in (scan.magnitude[-1], result.swi)
+        dark_region(image, grid, point, further_mm=further_mm)
+        for image in (scan.magnitude[-1], result.maps.swi)
     )
     row: ResultRow = {
         "t2s_mm3": t2s.volume_mm3,
@@ -161,7 +163,7 @@ def _visible_row(result: ScanResult, truth: TruthRow, found: bool) -> ResultRow:
         "seen_swi": int(swi.seen),
         "detected": int(found),
     }
-    if result.r2star_hz is not None:
-        decay = bright_region(result.r2star_hz, grid, point, above=R2STAR_HZ, further_mm=further_mm)
+    if result.maps.r2star_hz is not None:
+        decay = bright_region(result.maps.r2star_hz, grid, point, above=R2STAR_HZ, further_mm=further_mm)
         row["r2s_mm3"] = decay.volume_mm3
     return row

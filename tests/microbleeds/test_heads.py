@@ -42,7 +42,7 @@ def test_whole_scan_finds_the_lesions_and_the_map_has_their_sign(shared_data: Pa
     points, total, _ = truth(shared_data, "3T")
     result = qc.run_scan(scan, points_mm=points[:2])
     strong = np.abs(total) > 2
-    found = find_candidates(result.chi_ppm, scan.magnitude, result.chi_mask, scan.grid)
+    found = find_candidates(result.chi_ppm, scan.magnitude, result.masks.chi, scan.grid)
     where = scan.grid.to_world(np.array([c.voxel for c in found]))
     kinds = np.array([c.kind for c in found])
     distance = np.linalg.norm(where[None] - points[:, None], axis=2)

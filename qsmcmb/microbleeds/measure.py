@@ -17,6 +17,7 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
+from qsmcmb.core.length_scale import length_scale
 from qsmcmb.core.workers import run_each
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.lesion import read_kind
@@ -39,7 +40,7 @@ from qsmcmb.microbleeds.results.measurement import (
     measure_fitted,
 )
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
-from qsmcmb.microbleeds.signal.patch import PATCH_RADIUS_MM, Patch, ScanFields, cut_patch, length_scale
+from qsmcmb.microbleeds.signal.patch import PATCH_RADIUS_MM, Patch, ScanFields, cut_patch
 from qsmcmb.microbleeds.signal.point_spread import PointSpread
 from qsmcmb.microbleeds.signal.reference_patches import find_reference_patches
 from qsmcmb.microbleeds.signal.source_shapes import ROW_CENTRE, ROW_RADIUS

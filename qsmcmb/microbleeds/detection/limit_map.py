@@ -24,6 +24,7 @@ import numpy as np
 from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.dipole import frequencies
 from qsmcmb.core.fft import Shape, engine, fast_shape, rfftn
+from qsmcmb.core.length_scale import length_scale
 from qsmcmb.core.validate import check_mask
 from qsmcmb.lesion import LocatedSource
 from qsmcmb.model import Grid
@@ -34,7 +35,8 @@ __all__ = ["INNER_VOXELS", "LIMIT_SD", "OUTER_MM", "map_detection_limit"]
 INNER_VOXELS = 1.5
 """Inner radius of the shell, in voxels (geometric mean): further in a voxel holds more than one field."""
 OUTER_MM = 6.0
-"""Outer radius of the shell, mm: beyond it the dipole's field is weak against the tissue's."""
+"""Outer radius of the shell, mm, times the length scale: beyond it the dipole's field is weak against the tissue's. Of
+voxels of 3 mm a shell up to 6 mm would hold eight alone, all near the magic angle."""
 CLUTTER_SD_MM = 6.0
 """SD of the Gaussian window over which clutter counts as local, mm."""
 LIMIT_SD = 5.0
@@ -163,7 +165,7 @@ def _make_filter(shape: Shape, grid: Grid) -> _DipoleFilter:
     ]
     r2 = offsets[0] ** 2 + offsets[1] ** 2 + offsets[2] ** 2
     inner = INNER_VOXELS * grid.voxel_volume_mm3 ** (1 / 3)
-    shell = (r2 > inner**2) & (r2 < OUTER_MM**2)
+    shell = (r2 > inner**2) & (r2 < (OUTER_MM * length_scale(grid)) ** 2)
     x, y, z = (np.broadcast_to(o, shape)[shell].astype(np.float64) for o in offsets)
     radius2 = x**2 + y**2 + z**2
     along2 = (grid.b0_dir[0] * x + grid.b0_dir[1] * y + grid.b0_dir[2] * z) ** 2

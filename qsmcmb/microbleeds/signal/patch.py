@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.core.length_scale import length_scale
 from qsmcmb.core.polynomials import monomials, polynomials
 from qsmcmb.microbleeds.signal.acquisition import Acquisition, KSpaceWindows
 from qsmcmb.model import GreScan, Grid
@@ -25,7 +26,6 @@ __all__ = (
     "Patch",
     "ScanFields",
     "cut_patch",
-    "length_scale",
 )
 
 BLOCK_MM = 3.5
@@ -40,9 +40,6 @@ voxels are smaller than 0.75 mm, and voxels so close to each other say the same 
 PATCH_RADIUS_MM = 8.0
 """Radius of the ball that is fitted, mm, times the length scale: beyond it the dipole's field is below that of the
 tissue."""
-FINE_VOXEL_MM = 2.0
-"""Edge of a voxel, mm, up to which all lengths of the fit are as they are: they were set on voxels of 0.6 to 2 mm. Of
-larger voxels a ball of 8 mm holds too few; there the lengths grow with the voxel."""
 BACKGROUND_ORDER = 3
 """Order of the background field's polynomial: what sources outside the patch make varies no faster than a cubic."""
 RELATIVE_LOADING = 1e-9
@@ -50,27 +47,6 @@ RELATIVE_LOADING = 1e-9
 voxels lie in one slice, and no digit that matters changes."""
 MIN_WEIGHT = 1e-30
 """Smallest total weight that RELATIVE_LOADING multiplies: the matrix stays regular without any weight, too."""
-
-
-def length_scale(grid: Grid) -> float:
-    """Return the factor of all lengths of a fit: 1 for voxels of up to FINE_VOXEL_MM, above it in proportion to them.
-
-    Parameters
-    ----------
-    grid : Grid
-        Geometry; the edge of the cube of a voxel's volume counts.
-
-    Returns
-    -------
-    float
-        Factor, >= 1.
-
-    Examples
-    --------
-    >>> length_scale(Grid.isotropic((8, 8, 8), 1.0)), length_scale(Grid.isotropic((8, 8, 8), 3.0))
-    (1.0, 1.5)
-    """
-    return max(1.0, round(grid.voxel_volume_mm3 ** (1 / 3), 9) / FINE_VOXEL_MM)
 
 
 class ScanFields(NamedTuple):

@@ -104,3 +104,17 @@ def test_voxels_without_a_field_count_as_missing() -> None:
     assert limit[16, 13, 16] > limit[6, 13, 16]
     with pytest.raises(InvalidInputError, match="at least one voxel"):
         map_detection_limit(field, ~FULL_K_SPACE, GRID, field_sd_ppm=sd)
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.06, 0.6])
+def test_the_limit_of_coarse_voxels_grows_as_their_volume(tilt: float) -> None:
+    b0_dir = (tilt, 0.0, float(np.sqrt(1 - tilt**2)))
+    field, sd = np.zeros((24, 24, 24), np.float32), np.full((24, 24, 24), SD_PPM, np.float32)
+    # Up to 6 mm away there are eight voxels of 3 mm beyond the inner radius, all near the magic angle.
+    limits = [
+        map_detection_limit(
+            field, sd > 0, Grid.isotropic(field.shape, edge, b0_dir=b0_dir), field_sd_ppm=sd
+        )[12, 12, 12]
+        for edge in (2.0, 3.0, 4.0)
+    ]  # fmt: skip
+    np.testing.assert_allclose(limits, np.array([1, 1.5**3, 2.0**3]) * limits[0], rtol=1e-4)

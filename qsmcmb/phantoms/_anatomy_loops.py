@@ -81,3 +81,98 @@ def paint_head(where: Any, maps: Any, axes: Any, nuclei: Any, sinuses: Any, cons
         out[0, n] = air_ppm if air else (bone_ppm if skull else 0.0)
         out[1, n] = 0.0 if air else (0.04 if skull else 0.8)
         out[2, n], out[3, n] = 25.0, 0.0
+
+
+@compiled
+def _step(value: Any, width: Any) -> Any:
+    """Return a soft step from 0 to 1 around 0 over a width."""
+    return min(max(0.5 + value / width, 0.0), 1.0)
+
+
+@compiled
+def _sharper(share: Any) -> Any:
+    """Return a tissue's share of the smooth template with steeper edges."""
+    return min(max(2.5 * (share - 0.5) + 0.5, 0.0), 1.0)
+
+
+@compiled
+def _cerebral(x: Any, y: Any, z: Any, limits: Any) -> Any:
+    """Return 1 where folds make the tissue, 0 in deep tissue, cerebellum and brainstem, with soft borders (mm).
+
+    `limits` holds centre and radii of the deep ellipsoid, then the tentorium's height at its back end, y below which
+    it lies, y of its back end, and its rise.
+    """
+    dx, dy, dz = (x - limits[0]) / limits[3], (y - limits[1]) / limits[4], (z - limits[2]) / limits[5]
+    deep = (1 - math.sqrt(dx * dx + dy * dy + dz * dz)) * limits[5]
+    low = min(limits[7] - y, limits[6] + limits[9] * (y - limits[8]) - z)
+    low = min(low, max(50 - abs(x), -45 - y))
+    return (1 - _step(deep, 6.0)) * (1 - _step(low, 4.0))
+
+
+@compiled
+def _shares(gm: Any, wm: Any, depth: Any, folds: Any) -> Any:
+    """Return the shares of grey and white matter at a point.
+
+    `gm` and `wm` are the template's, `folds` the distance below the pial surface, the cortex's thickness, the width of
+    its edges (mm), and how far the folds make the tissue (0 to 1).
+    """
+    pial, thickness, edge, cerebral = folds
+    csf = 1 - min(gm + wm, 1.0)
+    matter = max(gm + wm, 1.0)
+    gm, wm, csf = _sharper(gm / matter), _sharper(wm / matter), _sharper(csf)
+    total = max(gm + wm + csf, 1e-3)
+    gm, wm, csf = gm / total, wm / total, csf / total
+    tissue = _step(pial, edge)
+    ribbon = _step(thickness - pial, edge)
+    inner = 1 - csf * min(max((depth - 14) / 4, 0.0), 1.0)
+    own_gm = tissue * ribbon
+    own_wm = tissue * (1 - ribbon) * inner
+    return gm + cerebral * (own_gm - gm), wm + cerebral * (own_wm - wm)
+
+
+@compiled(parallel=True)
+def paint_tissue(
+    where: Any, maps: Any, structure: Any, axes: Any, nuclei: Any, limits: Any, constants: Any, out: Any
+) -> None:
+    """Give the brain painted in `out` (4, n) its structure: susceptibility, signal and R2* at template points (3, n).
+
+    `maps` holds grey matter, white matter and depth (mm); `structure` distance below the pial surface (mm), two random
+    fields and a slow one; `axes` their origins and spacings (4, 3); `nuclei` rows are centre, radii, ppm, 1/s, and the
+    change of susceptibility from middle to surface along x, y and z (relative); `limits` as in `_cerebral`;
+    `constants` the head's size, then the tissues' numbers in the order in which they are read.
+    """
+    size, gm_ppm, wm_ppm, layer_ppm, thickness, spread, random_ppm, slow_ppm = constants[:8]
+    random_signal, random_hz, shared_hz, random_nuclei, rough, iron_hz = constants[8:14]
+    for n in prange(where.shape[1]):
+        if out[3, n] == 0:
+            continue
+        x, y, z = where[0, n], where[1, n], where[2, n]
+        i, j, k = (x - axes[0, 0]) / axes[1, 0], (y - axes[0, 1]) / axes[1, 1], (z - axes[0, 2]) / axes[1, 2]
+        u, v, w = (x - axes[2, 0]) / axes[3, 0], (y - axes[2, 1]) / axes[3, 1], (z - axes[2, 2]) / axes[3, 2]
+        pial, slow = _interpolate(structure[0], u, v, w), _interpolate(structure[3], u, v, w)
+        first, second = _interpolate(structure[1], u, v, w), _interpolate(structure[2], u, v, w)
+        local = min(max(thickness + spread * slow, thickness - 2 * spread), thickness + 2 * spread)
+        folds = (pial, local, 0.6, _cerebral(x, y, z, limits))
+        gm, wm = _shares(
+            _interpolate(maps[0], i, j, k),
+            _interpolate(maps[1], i, j, k),
+            size * _interpolate(maps[2], i, j, k),
+            folds,
+        )
+        csf = 1 - gm - wm
+        layer = math.exp(-(((pial - 0.65 * local) / 0.6) ** 2)) * folds[3]
+        chi = gm * (gm_ppm + layer_ppm * layer) + wm * (wm_ppm + slow_ppm * slow)
+        chi += (gm + wm) * random_ppm * first
+        decay = 18.0 * gm + 22.0 * wm + 3.0 * csf
+        for row in nuclei:
+            px, py, pz = (abs(x) - row[0]) / row[3], (y - row[1]) / row[4], (z - row[2]) / row[5]
+            radius = math.sqrt(px * px + py * py + pz * pz)
+            weight = _step((1 + rough * (slow + 0.5 * first) - radius) * min(row[3], row[4], row[5]), 1.0)
+            if weight > 0:
+                change = 1 + row[8] * px + row[9] * py + row[10] * pz + random_nuclei * first
+                chi += weight * (row[6] * change + random_ppm * first - chi)
+                decay += weight * (row[7] + iron_hz * row[6] * (change - 1) - decay)
+        matter = gm + wm
+        out[0, n] = chi
+        out[1, n] = (gm + 0.85 * wm + 0.7 * csf) * (1 + matter * random_signal * second)
+        out[2, n] = max(decay + matter * (random_hz * second + shared_hz * first), 1.0)

@@ -94,7 +94,7 @@ class TissueScan:
         self.pose = pose_of(recipe, protocol)
         self._fine = finer(self.grid)
         self._anatomy = anatomy or make_anatomy(recipe)
-        self._volumes = _paint(self._anatomy, self._fine, self.pose)
+        self._volumes = paint_volumes(self._anatomy, self._fine, self.pose)
         # Air is the zero of the padded volume: the field of what is not air is the same up to a constant.
         chi = self._volumes.chi_ppm
         self._field_ppm = _field(chi - chi[0, 0, 0], self._fine)
@@ -258,7 +258,7 @@ def _add_bodies(chi_ppm: FloatArray, lesion: PhantomLesion, grid: Grid, pose: Po
         np.add.at(chi_ppm, tuple(voxel[valid].T), amount)
 
 
-def _paint(anatomy: Anatomy, fine: Grid, pose: Pose) -> _Volumes:
+def paint_volumes(anatomy: Anatomy, fine: Grid, pose: Pose) -> _Volumes:
     """Return the tissue on the fine grid, slab by slab, veins added by their volume."""
     volumes = _Volumes(
         np.empty(fine.shape, np.float32), np.empty(fine.shape, np.float32), np.empty(fine.shape, np.float32),

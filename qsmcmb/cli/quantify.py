@@ -63,11 +63,11 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.io.derivatives import write_table
         from qsmcmb.io.labels import read_lesion_labels
+        from qsmcmb.io.lesion_table import column_sidecar
         from qsmcmb.io.masks import read_mask
         from qsmcmb.io.place import Place
         from qsmcmb.io.plain import load_files
         from qsmcmb.io.points import read_points
-        from qsmcmb.microbleeds.results.table import column_sidecar
         from qsmcmb.pipeline.load import with_user_input
         from qsmcmb.pipeline.points import measure_points
         from qsmcmb.stages import POINT_STAGES

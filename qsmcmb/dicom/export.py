@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ from qsmcmb.errors import ConfigError, OutputError
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.nifti import sha256_of
 from qsmcmb.io.results import SessionResults
+from qsmcmb.lesion import Microbleed
 from qsmcmb.model import Grid
 
 __all__ = ("Exported", "export_scans")
@@ -171,13 +173,13 @@ def _lesion_series(
         low, high = 0.0, float(np.percentile(image[np.isfinite(image)], 99.5))
     else:
         image, base, low, high = chi_ppm, "susceptibility map", -WINDOW_PPM / 2, WINDOW_PPM / 2
-    rows = [r for r in scan.lesion_rows() if r["kind"] == "microbleed" and r["certainty"] != "rejected"]
+    shown = [m for m in scan.lesions() if m.kind == "microbleed" and m.certainty != "rejected"]
     labels = scan.image("desc-cmb_dseg")[0] if scan.has("desc-cmb_dseg") else np.zeros(grid.shape)
-    marks = [_mark(row, labels, grid, order) for row in rows]
+    marks = [_mark(lesion, labels, grid, order) for lesion in shown]
     comments = ["" for _ in range(grid.shape[order.axes[0]])]
-    for row, mark in zip(rows, marks, strict=True):
+    for lesion, mark in zip(shown, marks, strict=True):
         for k in np.flatnonzero(mark.voxels.any(axis=(1, 2))):
-            comments[k] += ("; " if comments[k] else "") + _sentence(row)
+            comments[k] += ("; " if comments[k] else "") + _sentence(lesion)
     shared = {
         "RescaleSlope": "1", "RescaleIntercept": "0", "RescaleType": "US",
         "WindowCenter": "2048", "WindowWidth": "4096", "WindowCenterWidthExplanation": "whole range",
@@ -192,18 +194,19 @@ def _lesion_series(
     return series, len(marks)
 
 
-def _mark(row: dict[str, Any], labels: np.ndarray, grid: Grid, order: SliceOrder) -> Mark:
+def _mark(lesion: Microbleed, labels: np.ndarray, grid: Grid, order: SliceOrder) -> Mark:
     """Return the mark of a lesion: its voxels, or the one at its centre where it has none."""
-    voxels = np.rint(labels) == row["label"]
+    voxels = np.rint(labels) == lesion.label
     if not voxels.any():
-        centre = np.linalg.inv(grid.affine) @ [row["x_mm"], row["y_mm"], row["z_mm"], 1.0]
+        centre = np.linalg.inv(grid.affine) @ [*lesion.position_mm, 1.0]
         index = np.clip(np.rint(centre[:3]).astype(int), 0, np.array(grid.shape) - 1)
         voxels[tuple(index)] = True
-    return Mark(int(row["label"]), order.arrange(voxels), row["certainty"] != "definite")
+    return Mark(lesion.label, order.arrange(voxels), lesion.certainty != "definite")
 
 
-def _sentence(row: dict[str, Any]) -> str:
+def _sentence(lesion: Microbleed) -> str:
     """Return a lesion in words."""
-    total, sd = row["total_chi_ppm_mm3"], row["total_chi_sd_ppm_mm3"]
-    size = "" if total is None else f", {total:.3g} ppm mm3" + ("" if sd is None else f" (SD {sd:.2g})")
-    return f"{int(row['label'])}: {row['certainty']}{size}"
+    total, size = lesion.total_chi_ppm_mm3, ""
+    if total is not None:
+        size = f", {total.value:.3g} ppm mm3" + ("" if math.isnan(total.sd) else f" (SD {total.sd:.2g})")
+    return f"{lesion.label}: {lesion.certainty}{size}"

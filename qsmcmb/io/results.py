@@ -11,10 +11,10 @@ import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.entities import natural_key
+from qsmcmb.io.lesion_table import read_lesions
 from qsmcmb.io.nifti import read_volume
 from qsmcmb.io.place import Place
-from qsmcmb.io.tables import read_tsv
-from qsmcmb.lesion import LESION_COLUMNS
+from qsmcmb.lesion import Microbleed
 from qsmcmb.model import Grid
 from qsmcmb.typing import FloatArray
 
@@ -191,13 +191,13 @@ class SessionResults:
                 fix="run the session again",
             ) from error  # fmt: skip
 
-    def lesion_rows(self) -> list[dict[str, Any]]:
-        """Return the rows of the lesion table.
+    def lesions(self) -> list[Microbleed]:
+        """Return the lesions of the lesion table.
 
         Returns
         -------
-        list of dict
-            Column to value for each lesion; numbers are float, unknown cells None.
+        list of Microbleed
+            The lesions, in the table's order.
 
         Raises
         ------
@@ -208,16 +208,13 @@ class SessionResults:
         --------
         >>> import tempfile
         >>> from qsmcmb.io.tables import write_tsv
+        >>> row = {"label": 1, "x_mm": 0.0, "y_mm": 0.0, "z_mm": 0.0, "side": "left"}
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_tsv(Path(folder) / "desc-cmb_lesions.tsv", [{"label": 1, "side": "left"}], ["label", "side"])
-        ...     SessionResults(Place(Path(folder)), "", "").lesion_rows()
-        [{'label': 1.0, 'side': 'left'}]
+        ...     write_tsv(Path(folder) / "desc-cmb_lesions.tsv", [row], list(row))
+        ...     SessionResults(Place(Path(folder)), "", "").lesions()[0].side
+        'left'
         """
-        rows: list[dict[str, Any]] = []
-        numbers = {name for name, column in LESION_COLUMNS.items() if column.is_number}
-        for row in read_tsv(self.place.path("desc-cmb_lesions.tsv")):
-            rows.append({k: float(v) if k in numbers and v is not None else v for k, v in row.items()})
-        return rows
+        return read_lesions(self.place.path("desc-cmb_lesions.tsv"))
 
 
 def list_participants(out: Path) -> list[str]:

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 
 from qsmcmb.io.derivatives import write_image, write_table
+from qsmcmb.io.lesion_table import column_sidecar
 from qsmcmb.io.place import Place
+from qsmcmb.io.records import B0Record, ProvenanceRecord
 from qsmcmb.io.result_records import b0_record, provenance_record
 from qsmcmb.io.tables import write_json
 from qsmcmb.microbleeds.detection.limit_map import LIMIT_SD
-from qsmcmb.microbleeds.results.burden import summarise_burden, summarise_detection_limit
-from qsmcmb.microbleeds.results.table import column_sidecar
+from qsmcmb.microbleeds.results.burden import BurdenRecord, summarise_burden, summarise_detection_limit
 from qsmcmb.pipeline.scan_result import ScanResult
 from qsmcmb.typing import AnyArray, FloatArray
 
@@ -30,6 +31,12 @@ class _Acquisition(TypedDict, total=False):
     EchoTime: list[float]
     AcquisitionTime: str
     VoxelSize: list[float]
+
+
+class _ScanBurdenRecord(BurdenRecord, _Acquisition, B0Record, ProvenanceRecord):
+    """Burden of a scan with acquisition, warnings and provenance: the burden JSON."""
+
+    Warnings: list[str]
 
 
 class _Image(NamedTuple):
@@ -92,7 +99,7 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     write_json(place.path("desc-cmb_burden.json"), _burden_record(result, acquired))
 
 
-def _burden_record(result: ScanResult, acquired: datetime | None = None) -> dict[str, Any]:
+def _burden_record(result: ScanResult, acquired: datetime | None = None) -> _ScanBurdenRecord:
     """Return the burden of a scan with acquisition, warnings and provenance."""
     scan = result.scan
     acquisition: _Acquisition = {"EchoTime": list(scan.te_s)}

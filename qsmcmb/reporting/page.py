@@ -56,7 +56,7 @@ def show(value: Any, digits: int = 3) -> str:
     Parameters
     ----------
     value : object
-        None where unknown.
+        None or NaN where unknown.
     digits : int, optional
         Significant digits of a float.
 
@@ -70,6 +70,6 @@ def show(value: Any, digits: int = 3) -> str:
     >>> show(0.123456), show(None), show(7)
     ('0.123', 'n/a', '7')
     """
-    if value is None:
+    if value is None or value != value:
         return "n/a"
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)

@@ -13,6 +13,7 @@ from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.place import Place
 from qsmcmb.io.results import SessionResults, list_results
 from qsmcmb.io.tables import read_tsv
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.reporting.explain_figures import draw_estimators
 from qsmcmb.reporting.explain_page import lines_of
@@ -114,10 +115,10 @@ def _comparison(table: Path, participant: str) -> dict[str, Any]:
 
 
 def _session(session: SessionResults) -> dict[str, Any]:
-    record, rows = session.record("desc-cmb_burden"), session.lesion_rows()
+    record, lesions = session.record("desc-cmb_burden"), session.lesions()
     panels = _panels(session)
     centre = np.argwhere(panels[0].data != 0).mean(axis=0)
-    pictured = sorted(rows, key=lambda r: (r["certainty"] != "definite", r["label"]))[:MAX_PICTURES]
+    pictured = sorted(lesions, key=lambda m: (m.certainty != "definite", m.label))[:MAX_PICTURES]
     close = [panels[0], panels[1], panels[3]]
     sums = record.get("SourceChecksums", {})
     explanations = _explanations(session)
@@ -133,17 +134,17 @@ def _session(session: SessionResults) -> dict[str, Any]:
         "reference": session.record("Chimap")["ReferenceRegion"] + " is 0",
         "header": list(COLUMNS.values()),
         "text": [i for i, name in enumerate(COLUMNS) if name in TEXT],
-        "rows": [[_cell(row, name) for name in COLUMNS] for row in rows],
+        "rows": [[_cell(lesion, name) for name in COLUMNS] for lesion in lesions],
         "lesions": [
             {
-                "label": int(row["label"]),
-                "image": close_up(close, np.array([row["x_mm"], row["y_mm"], row["z_mm"]])),
-                "caption": f"{int(row['label'])}: {row['kind']}, {row['certainty']}, {_cell(row, 'total')} ppm mm3",
+                "label": lesion.label,
+                "image": close_up(close, np.array(lesion.position_mm)),
+                "caption": f"{lesion.label}: {lesion.kind}, {lesion.certainty}, {_cell(lesion, 'total')} ppm mm3",
             }
-            for row in pictured
+            for lesion in pictured
         ],
-        "hidden": len(rows) - len(pictured),
-        "explained": _explained(explanations, {int(row["label"]) for row in pictured}),
+        "hidden": len(lesions) - len(pictured),
+        "explained": _explained(explanations, {lesion.label for lesion in pictured}),
         "methods": describe_methods(record, explanations),
         "inputs": [(name, sums.get(name, "")) for name in record.get("Sources", [])],
     }
@@ -190,17 +191,18 @@ def _panels(session: SessionResults) -> list[Panel]:
     return panels
 
 
-def _cell(row: dict[str, Any], name: str) -> str:
+def _cell(lesion: Microbleed, name: str) -> str:
+    """Return a lesion's cell of a column of the page."""
     if name == "total":
-        if row["total_chi_ppm_mm3"] is None:
+        total = lesion.total_chi_ppm_mm3
+        if total is None:
             return "n/a"
-        low, high = show(row["total_chi_low_ppm_mm3"]), show(row["total_chi_high_ppm_mm3"])
-        return f"{show(row['total_chi_ppm_mm3'])} ({low} to {high})"
+        return f"{show(total.value)} ({show(total.low)} to {show(total.high)})"
     if name == "position":
-        return ", ".join(f"{row[c]:.1f}" for c in ("x_mm", "y_mm", "z_mm"))
-    if name == "label":
-        return str(int(row["label"]))
-    return show(row[name])
+        return ", ".join(f"{x:.1f}" for x in lesion.position_mm)
+    if name == "flags":
+        return ";".join(lesion.flags) or "n/a"
+    return show(getattr(lesion, name))
 
 
 def _change_cell(value: str | None) -> str:

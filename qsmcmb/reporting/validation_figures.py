@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ __all__ = ["study_plot", "truth_plot"]
 
 MARKERS = "osD^v<>"
 """Marker of each session, in turn."""
-Rows = Sequence[dict[str, Any]]
+Rows = Sequence[Mapping[str, str | float | None]]
 
 
 def truth_plot(rows: Rows) -> str:
@@ -135,7 +135,8 @@ def _relative(values: FloatArray, groups: np.ndarray) -> FloatArray:
 
 
 def _column(rows: Rows, name: str) -> FloatArray:
-    return np.array([np.nan if r.get(name) is None else float(r[name]) for r in rows])
+    cells = (row.get(name) for row in rows)
+    return np.array([np.nan if cell is None else float(cell) for cell in cells])
 
 
 def _round_ticks(side: Any) -> None:

@@ -66,7 +66,7 @@ def _cell(row: dict[str, str | None], column: str) -> str:
     return show(float(value), 3) if column == "here" and value is not None else (value or "")
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _table(rows: Sequence[dict[str, str | None]]) -> dict[str, Any]:
     header = list(rows[0]) if rows else []
     return {"header": header, "rows": [[_number(r[c]) for c in header] for r in rows]}
 

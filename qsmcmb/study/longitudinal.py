@@ -17,7 +17,6 @@ from qsmcmb.io.nifti import sha256_of
 from qsmcmb.io.place import Place
 from qsmcmb.io.results import SessionResults, list_results
 from qsmcmb.microbleeds.crosscheck.forced_dipole import estimate_forced_dipole
-from qsmcmb.microbleeds.results.table import lesion_from_row
 from qsmcmb.model import Estimate, Provenance
 from qsmcmb.registration.rigid import Image, RigidTransform, register_rigid
 from qsmcmb.typing import FloatArray
@@ -207,7 +206,6 @@ def _compare(
 
 
 def _lesions(session: SessionResults) -> SessionLesions:
-    lesions = [lesion_from_row(row) for row in session.lesion_rows()]
     field_hz, grid = session.image("desc-local_fieldmap")
     b0_tesla = float(session.record("desc-cmb_burden")["MagneticFieldStrength"])
     mask, _ = session.image("desc-brain_mask")
@@ -216,7 +214,7 @@ def _lesions(session: SessionResults) -> SessionLesions:
     def lookup(point_mm: FloatArray) -> Estimate | None:
         return estimate_forced_dipole(field_ppm, mask > 0, grid, point_mm)
 
-    return SessionLesions(session.name, lesions, lookup)
+    return SessionLesions(session.name, session.lesions(), lookup)
 
 
 def _pair_record(before: SessionResults, after: SessionResults, times: dict[str, datetime]) -> ChangeRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TypedDict, get_type_hints
 
 import numpy as np
 
@@ -131,6 +131,8 @@ Rows = list[ResultRow]
 """Results of any number of lesions and sessions."""
 COLUMNS = tuple(ResultRow.__annotations__)
 """Columns of the table of results, in order."""
+TEXT_COLUMNS = tuple(name for name, kind in get_type_hints(ResultRow).items() if kind in (str, str | None))
+"""Those of them that hold text."""
 LESIONS = ("microbleed", "calcification")
 """Kinds that are measured; all others are mimics."""
 

@@ -159,14 +159,13 @@ def _compare(
         stem = f"sub-{participant}_{session.name}"
         table = read_tsv(truth / f"sub-{participant}" / session.name / f"{stem}_lesions.tsv")
         centres_mm = np.array([[float(t[c] or 0) for c in ("x_mm", "y_mm", "z_mm")] for t in table])
-        lesions = session.lesion_rows()
         scan = load_scan(bids, participant=participant, session=session.session)
-        for t, row, centre_mm in zip(table, lesions, centres_mm, strict=True):
+        for t, lesion, centre_mm in zip(table, session.lesions(), centres_mm, strict=True):
             number = int(t["id"] or 0)
             kinds[number] = (str(t["kind"]), float(t["S_ppm_mm3"] or 0))
-            names = ("total_chi_ppm_mm3", "total_chi_low_ppm_mm3", "total_chi_high_ppm_mm3")
-            value, low, high = (float(row[name]) for name in names)
-            estimates.setdefault(number, {})[session.session] = (value, low, high)
+            total = lesion.total_chi_ppm_mm3
+            assert total is not None, f"lesion {number} of the demonstration has no number"
+            estimates.setdefault(number, {})[session.session] = (total.value, total.low, total.high)
             volumes.setdefault(number, {})[session.session] = volume_at_equal_te(scan, centre_mm)
         found[session.session] = (_found(session, centres_mm), len(centres_mm))
     rows = []

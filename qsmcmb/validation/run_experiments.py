@@ -20,9 +20,9 @@ from qsmcmb.phantoms.build import lesions_of
 from qsmcmb.phantoms.recipe import Protocol, Recipe
 from qsmcmb.phantoms.tissue_scan import TissueScan
 from qsmcmb.typing import Report
-from qsmcmb.validation.acceptance_criteria import COLUMNS, ResultRow, Rows
+from qsmcmb.validation.acceptance_criteria import COLUMNS, TEXT_COLUMNS, ResultRow, Rows
 from qsmcmb.validation.experiments import Experiment
-from qsmcmb.validation.simulate_and_measure import TEXT, measure_session
+from qsmcmb.validation.simulate_and_measure import measure_session
 
 __all__ = (
     "planned_steps",
@@ -111,7 +111,7 @@ def _read_rows(path: Path) -> Rows:
 
 def _value(column: str, cell: str | None) -> Any:
     """Return a cell of a table of results as its column's type."""
-    if column in TEXT:
+    if column in TEXT_COLUMNS:
         return cell or ""
     return float("nan") if cell is None else float(cell)
 

@@ -25,8 +25,6 @@ from qsmcmb.validation.visible import (
 
 __all__ = ("points_of",)
 
-TEXT = ("experiment", "head", "session", "kind", "shape", "flags")
-"""Columns of the table of results that hold text."""
 POINT_ERROR_MM = 0.4
 """SD of the given positions along each axis, mm: a reader clicks within half a voxel."""
 DETECTION_DISTANCE_MM = 3.0

@@ -9,9 +9,9 @@ import pytest
 
 from qsmcmb.change.records import Change
 from qsmcmb.io.filtered_phase import lacks_low_frequencies, stated_filter
+from qsmcmb.io.lesion_table import lesion_from_row, lesion_row
 from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.burden import summarise_burden
-from qsmcmb.microbleeds.results.table import lesion_from_row, lesion_row
 from qsmcmb.model import Estimate, Grid
 from qsmcmb.typing import FloatArray
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,8 @@ import numpy as np
 import pytest
 
 from qsmcmb.io.tables import write_tsv
-from qsmcmb.model import Grid
+from qsmcmb.lesion import Microbleed
+from qsmcmb.model import Estimate, Grid
 from qsmcmb.reporting import subject_page
 from qsmcmb.reporting.demo_page import write_demo_page
 from qsmcmb.reporting.page import show, write_page
@@ -33,8 +35,8 @@ Parse = Callable[[str], Any]
 
 @pytest.mark.parametrize(
     ("value", "cell"),
-    [(None, "n/a"), (1.23456, "1.23"), (0.000123456, "0.000123"), (1234567.0, "1.23e+06"), (7, "7"), ("left", "left"),
-     (True, "True")],
+    [(None, "n/a"), (math.nan, "n/a"), (1.23456, "1.23"), (0.000123456, "0.000123"), (1234567.0, "1.23e+06"), (7, "7"),
+     ("left", "left"), (True, "True")],
 )  # fmt: skip
 def test_cells(value: Any, cell: str) -> None:
     assert show(value) == cell
@@ -51,15 +53,14 @@ def test_a_template_without_its_values_fails(tmp_path: Path) -> None:
     assert not (tmp_path / "p.html").exists()
 
 
-def rows_of(count: int) -> list[dict[str, Any]]:
+def lesions_of(count: int) -> list[Microbleed]:
     return [
-        {
-            "label": float(n), "kind": "microbleed", "certainty": "definite" if n % 2 else "possible", "score": 0.5,
-            "total_chi_ppm_mm3": 2.0 + n if n != 2 else None, "total_chi_low_ppm_mm3": 1.0 + n,
-            "total_chi_high_ppm_mm3": 3.0 + n, "total_chi_sum_ppm_mm3": None, "total_chi_loss_ppm_mm3": 1.5,
-            "detection_limit_ppm_mm3": 0.7, "volume_mm3": 12.0, "diameter_mm": 2.8, "r2star_hz": 51.0, "side": "left",
-            "territory": "lobar", "x_mm": 1.0 * n, "y_mm": -2.25, "z_mm": 3.0, "source": "detector", "flags": EVIL,
-        }
+        Microbleed(
+            label=n, position_mm=(1.0 * n, -2.25, 3.0), certainty="definite" if n % 2 else "possible", score=0.5,
+            total_chi_ppm_mm3=Estimate(2.0 + n, 0.5, "ppm mm3", (1.0 + n, 3.0 + n)) if n != 2 else None,
+            total_chi_loss_ppm_mm3=1.5, detection_limit_ppm_mm3=0.7, volume_mm3=12.0, diameter_mm=2.8, r2star_hz=51.0,
+            side="left", territory="lobar", flags=(EVIL,),
+        )
         for n in range(1, count + 1)
     ]  # fmt: skip
 
@@ -76,7 +77,7 @@ def session_of(count: int, tmp_path: Path, **burden: Any) -> Any:
     }  # fmt: skip
     records = {"desc-cmb_burden": record, "Chimap": {"ReferenceRegion": "brain mean"}}
     return SimpleNamespace(
-        heading=f"ses-{EVIL}", record=records.__getitem__, lesion_rows=lambda: rows_of(count),
+        heading=f"ses-{EVIL}", record=records.__getitem__, lesions=lambda: lesions_of(count),
         canonical=lambda ending: (volume, grid), has=lambda ending: False,
         place=SimpleNamespace(path=lambda ending: tmp_path / ending),
     )  # fmt: skip

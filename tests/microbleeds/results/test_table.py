@@ -8,13 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qsmcmb.io.lesion_table import column_sidecar, lesion_from_row, lesion_row
 from qsmcmb.lesion import LESION_COLUMNS, Microbleed
-from qsmcmb.microbleeds.results.table import (
-    MicrobleedTable,
-    column_sidecar,
-    lesion_from_row,
-    lesion_row,
-)
+from qsmcmb.microbleeds.results.table import MicrobleedTable
 from qsmcmb.model import Estimate
 
 FIXED = [

@@ -187,3 +187,16 @@ def test_source_files_that_pages_name_exist(page: Path) -> None:
         for p in (ROOT / f).rglob("*")
     ]
     assert [n for n in named if not any(f"/{path}".endswith(f"/{n}") for path in paths)] == []
+
+
+ANSWERS = re.findall(
+    r"^\|[^|]+\| `([\w/]+\.py)`[^|]*\| `(\w+)` \|$",
+    (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize(("file", "name"), ANSWERS, ids=[name for _, name in ANSWERS])
+def test_names_of_the_architecture_stand_in_their_files(file: str, name: str) -> None:
+    source = (ROOT / "qsmcmb" / file).read_text(encoding="utf-8")
+    assert re.search(rf"^(?:def |class )?{name}\b", source, re.MULTILINE)

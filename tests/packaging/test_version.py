@@ -335,3 +335,6 @@ def test_the_citation_names_the_release() -> None:
     stated = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
     assert stated is not None
     assert stated[1] == BASE
+    heading = re.search(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert heading
+    assert heading[1] == BASE

@@ -31,7 +31,9 @@ __all__ = ["choose_filter_taper"]
 N_CALIBRATION_LESIONS = 4
 """Number of lesions that choose: each costs a refit for each taper tried."""
 TAPER_RANGE = (0.6, 1.3)
-"""Bounds of the taper, relative to the spectrum's median: that is right to a tenth, or along one axis not at all."""
+"""Bounds of the search for the taper, over the median of the three axes' tapers by the spectrum: that median is right
+to a tenth, but along one axis the spectrum may show none.
+"""
 TAPER_TOLERANCE = 0.01
 """Tolerance of the taper, fraction of the half axis: a hundredth moves a total susceptibility by 0.2 %."""
 MIN_COST_DROP = 15.0

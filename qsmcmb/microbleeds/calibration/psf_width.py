@@ -23,7 +23,9 @@ from qsmcmb.model import Estimate
 __all__ = ["estimate_psf_width2", "pool_psf_width2"]
 
 PSF_WIDTH2_SPREAD_MM2 = 0.03
-"""SD between the lesions of a scan, mm2: shapes that the model lacks look like a wider point spread."""
+"""SD of the extra squared width between the lesions of a scan, mm2: a shape that the model lacks looks like a wider
+point spread.
+"""
 N_PSF_LESIONS = 6
 """Number of lesions used, those of least SD: weaker ones add less than the prior."""
 MEDIAN_EFFICIENCY = 2 / np.pi

@@ -44,10 +44,12 @@ class _Reading(NamedTuple):
 
 
 def _from_first_voxel(points: FloatArray, grid: Grid) -> FloatArray:
+    """Return scanner mm of points that are mm along the voxel axes from the first voxel."""
     return grid.to_world(points / np.array(grid.voxel_size_mm))
 
 
 def _mirrored_voxels(points: FloatArray, grid: Grid) -> FloatArray:
+    """Return scanner mm of voxel indices whose first axis is counted from its other end."""
     return grid.to_world(points * [-1, 1, 1] + [grid.shape[0] - 1, 0, 0])
 
 

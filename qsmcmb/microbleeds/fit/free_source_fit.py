@@ -71,9 +71,9 @@ class Growth(NamedTuple):
 
 
 QUICK_SPLITS = Growth(partial(splits, shares=(0.3,), distances=(0.7, 1.2)), n_fitted=2)
-"""Splits that are tried first: a third of a ball, overlapping and apart."""
+"""Splits that are tried first: a new ball takes 0.3 of a ball's volume; the two overlap, or lie apart."""
 THOROUGH_SPLITS = Growth(partial(splits, shares=(0.15, 0.5), distances=(0.6, 1.2)), n_fitted=4)
-"""Splits that are tried where the former do not describe the core: a smaller part, and halves."""
+"""Splits that are tried where the former do not describe the core: the new ball takes 0.15 of the volume, or half."""
 BESIDE = Growth(partial(balls_beside, sign=1), n_fitted=3)
 """Balls beside the fitted ones: where the fit has found a part of the lesion, the other part is no split of it."""
 OPPOSITE = Growth(partial(balls_beside, sign=-1), n_fitted=3)

@@ -212,7 +212,7 @@ def shape_choice_sd(ball: FitState, others: Sequence[FitState]) -> float:
 
 
 def large_pair(radius_mm: float, sign: int) -> Source:
-    """Return a large pair of weak contrast at the point.
+    """Return the start of a fit with two large balls of low susceptibility at the point.
 
     Parameters
     ----------

@@ -147,7 +147,10 @@ def gaussian_field_basis(
 
 
 def _radial_factor(distance2: FloatArray) -> FloatArray:
-    """Return a basis function's field over 3 z^2 - r^2 at squared distances, both in SDs of the function."""
+    """Return [q(r) - 4 pi r^3 m(r) / 3] / (4 pi r^5) of `gaussian_field_basis`: its field without the angular part.
+
+    Squared distances are in units of the squared SD of the Gaussian.
+    """
     r = np.sqrt(distance2)
     # Integral of the susceptibility over the ball within r, less a uniform ball of the susceptibility at r.
     enclosed = erf(r / np.sqrt(2)) - np.sqrt(2 / np.pi) * (r + r**3 / 3) * np.exp(-0.5 * distance2)

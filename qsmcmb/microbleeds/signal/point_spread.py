@@ -44,8 +44,8 @@ end at once make strong lesions ring."""
 TAPER_SLICES = 1.0
 """Width of that taper across two-dimensional slices, in slices: a slice profile has an end, and does not ring."""
 TYPICAL_PSF_WIDTH_MM = 0.4
-"""Extra width of the point spread at which the smooth part's weight and centre are taken, mm: that of the prior; they
-hardly depend on it."""
+"""Extra width of the point spread for the weight and the centre of gravity that a voxel has outside the fine cells, mm:
+the prior's; both hardly depend on it."""
 MIN_SMOOTH_WEIGHT = 0.05
 """Smallest weight of the smooth part in a voxel that counts: of less, the centre of gravity would be a
 quotient of two small numbers."""

@@ -72,7 +72,7 @@ neither ball runs away to another source nearby."""
 MAX_HALF_AXIS_MM = 3.5
 """Largest component of a pair's half axis and a spheroid's focus, mm: both balls still lie within the patch."""
 MIN_HALF_AXIS_MM = 0.05
-"""Smallest half axis in the pair's prior, mm: the prior is of a logarithm, too; closer balls are one."""
+"""Smallest half axis in the pair's prior, mm: the prior is of its logarithm, and balls that are closer act as one."""
 FOCUS_SD = 1.2
 """SD of a spheroid's focal distance over the radius of the ball of its volume: that ratio is 1.4 for a body twice as
 long as wide."""

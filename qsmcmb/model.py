@@ -308,8 +308,10 @@ class GreScan:
         Whether the scanner has high-pass filtered the phase: no number has an interval then.
     phase_difference : bool, optional
         Whether the phase is the difference of two echoes, with the magnitude of one of them.
+    magnitude_is_shared : bool, optional
+        Whether one magnitude serves several echoes: lesions are fitted to the phase alone then.
     decay_known : bool, optional
-        Whether the magnitudes of the echoes show how the signal decays: not where one serves all.
+        Whether the magnitudes of the echoes show how the signal decays.
     not_finite : tuple of (str, ndarray of bool), optional
         Files with voxels that are not finite, and these voxels; phase and magnitude are 0 there.
 
@@ -340,6 +342,7 @@ class GreScan:
     b0_dir_source: str = "grid"
     phase_filtered: bool = False
     phase_difference: bool = False
+    magnitude_is_shared: bool = False
     decay_known: bool = True
     not_finite: tuple[tuple[str, BoolArray], ...] = ()
 

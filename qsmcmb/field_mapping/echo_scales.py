@@ -38,7 +38,7 @@ class EchoScales(NamedTuple):
 
 
 def find_echo_scales(
-    magnitude: FloatArray, te_s: tuple[float, ...], b0_tesla: float, *, decay_known: bool
+    magnitude: FloatArray, te_s: tuple[float, ...], b0_tesla: float, *, magnitude_is_shared: bool
 ) -> EchoScales | None:
     """Return the scales by which the echoes' magnitudes differ from tissue's decay; None where they show a decay.
 
@@ -50,8 +50,8 @@ def find_echo_scales(
         Echo times, s.
     b0_tesla : float
         Field strength, T: it says how fast tissue decays, which scales of their own hide.
-    decay_known : bool
-        False where one magnitude serves all echoes.
+    magnitude_is_shared : bool
+        Whether one magnitude serves several echoes.
     """
     logs = _median_logs(magnitude)
     if len(te_s) < 2 or logs is None:
@@ -59,11 +59,13 @@ def find_echo_scales(
     te = np.array(te_s) - te_s[0]
     line = np.polyval(np.polyfit(te, logs, 1), te)
     deviation, growth = float(np.abs(logs - line).max()), float(np.diff(logs).max())
-    if decay_known and deviation <= MAX_DEVIATION and growth <= MAX_GROWTH:
+    if not magnitude_is_shared and deviation <= MAX_DEVIATION and growth <= MAX_GROWTH:
         return None
     scales = np.exp(logs + te * (R2STAR_HZ + R2STAR_PER_TESLA_HZ * b0_tesla))
-    if not decay_known:
-        return EchoScales(scales, "one magnitude serves all echoes")
+    if magnitude_is_shared:
+        return EchoScales(
+            scales, "one magnitude serves several echoes: lesions are fitted to the phase alone"
+        )
     shown = ", ".join(f"{v:.2f}" for v in np.exp(logs))
     return EchoScales(
         scales,

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.core.copies import find_copies
 from qsmcmb.core.validate import check_choice
 from qsmcmb.field_mapping.bipolar import find_readout_phase, level_polarities
 from qsmcmb.field_mapping.echo_offsets import find_echo_offsets, turn_echoes
@@ -33,6 +34,8 @@ class Prepared(NamedTuple):
         Magnitude, any unit.
     warnings : tuple of str
         One sentence for each fault.
+    magnitude_is_shared : bool, optional
+        Whether one magnitude serves several echoes.
     decay_known : bool, optional
         Whether the magnitudes show how the signal decays.
 
@@ -46,6 +49,7 @@ class Prepared(NamedTuple):
     phase_rad: FloatArray
     magnitude: FloatArray
     warnings: tuple[str, ...]
+    magnitude_is_shared: bool = False
     decay_known: bool = True
 
 
@@ -55,7 +59,7 @@ def prepare_phase(
     *,
     te_s: tuple[float, ...],
     b0_tesla: float,
-    decay_known: bool = True,
+    magnitude_is_shared: bool = False,
     slice_flips: str = "warn",
     bipolar: str = "warn",
     echo_offsets: str = "warn",
@@ -71,8 +75,8 @@ def prepare_phase(
         Echo times, s, positive and ascending.
     b0_tesla : float
         Field strength, T.
-    decay_known : bool, optional
-        False where one magnitude serves all echoes.
+    magnitude_is_shared : bool, optional
+        Whether one magnitude serves several echoes; found here, too, where two of them are the same.
     slice_flips : {"warn", "correct", "ignore"}, optional
         Action where every other slice is turned by pi (GE).
     bipolar : {"warn", "correct", "ignore"}, optional
@@ -118,16 +122,17 @@ def prepare_phase(
     phase_rad, warnings = _without_phase_faults(
         phase_rad, magnitude, te_s, slice_flips=slice_flips, bipolar=bipolar, echo_offsets=echo_offsets
     )
+    magnitude_is_shared = magnitude_is_shared or bool(find_copies(list(magnitude)))
     scaled = None
     if echo_scales != "ignore":
-        scaled = find_echo_scales(magnitude, te_s, b0_tesla, decay_known=decay_known)
+        scaled = find_echo_scales(magnitude, te_s, b0_tesla, magnitude_is_shared=magnitude_is_shared)
     if scaled:
         warnings.append(_scale_warning(scaled.fact, echo_scales))
         if echo_scales == "correct":
             magnitude = (magnitude / scaled.scales[:, None, None, None]).astype(np.float32)
     return Prepared(
         phase_rad=np.asarray(phase_rad, np.float32), magnitude=magnitude, warnings=tuple(warnings),
-        decay_known=decay_known and scaled is None,
+        magnitude_is_shared=magnitude_is_shared, decay_known=not magnitude_is_shared and scaled is None,
     )  # fmt: skip
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from qsmcmb.core.copies import find_copies
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.agreement import check_parts_scaling, check_phase_scaling
 from qsmcmb.io.field_strength import FieldStrength
 from qsmcmb.io.filtered_phase import lacks_low_frequencies, stated_filter
 from qsmcmb.io.frame import compare_frames
 from qsmcmb.io.input_options import InputOptions
-from qsmcmb.io.magnitude_values import check_other_than_phase, is_one_image, magnitude_notes
+from qsmcmb.io.magnitude_values import check_other_than_phase, magnitude_notes
 from qsmcmb.io.nifti import Volume
 from qsmcmb.io.phase_scaling import PhaseData, phase_scale, to_radians
 from qsmcmb.io.phase_values import check_phase_values
@@ -68,9 +69,13 @@ def assemble(
     if units != "rad":
         check_phase_scaling(phase)
     check_other_than_phase(phase, magnitude)
-    is_shared = is_one_image(magnitude)
+    copies = find_copies([m.data for m in magnitude])
+    is_shared = bool(copies)
     if is_shared:
-        notes.append(f"{magnitude[0].path.name}: one magnitude serves all {len(te_s)} echoes")
+        number = (
+            f"all {len(te_s)} echoes" if len(copies) == len(te_s) else f"{len(copies)} of {len(te_s)} echoes"
+        )
+        notes.append(f"{magnitude[copies[0]].path.name}: one magnitude serves {number}")
     check_phase_values(phase, magnitude, is_range_stated=options.phase_range is not None)
     data = PhaseData(phase, magnitude, te_s, b0.tesla)
     scale = phase_scale(data, units=units, options=options, strict=strict_units)
@@ -106,7 +111,7 @@ def assemble(
         b0_source=b0.source, b0_dir_source="--b0-dir" if b0_dir else phase[0].frame, grid=grid, name=name,
         sources=sources, warnings=tuple(dict.fromkeys(notes)),
         read_as={**_phase_record(units, options, scale.why), "PhaseFiltered": filtered}, phase_filtered=filtered,
-        decay_known=not is_shared, not_finite=tuple(not_finite),
+        magnitude_is_shared=is_shared, decay_known=not is_shared, not_finite=tuple(not_finite),
     )  # fmt: skip
 
 

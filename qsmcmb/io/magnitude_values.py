@@ -49,12 +49,6 @@ def magnitude_notes(values: FloatArray, where: Path) -> list[str]:
     return notes
 
 
-def is_one_image(magnitude: Sequence[Volume]) -> bool:
-    """Say whether several echoes have one magnitude: the scanner combined them, and copies fill their names."""
-    first, *others = magnitude
-    return bool(others) and all(np.array_equal(first.data, other.data) for other in others)
-
-
 def check_other_than_phase(phase: Sequence[Volume], magnitude: Sequence[Volume]) -> None:
     """Raise where a file is given as phase and as magnitude.
 

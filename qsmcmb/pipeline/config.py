@@ -44,7 +44,7 @@ SUPPLIED = (
     "echo_magnitude",
     "te_s",
     "b0_tesla",
-    "decay_known",
+    "magnitude_is_shared",
     "field_sd_hz",
     "field_sd_ppm",
     "radians_per_ppm",

@@ -81,6 +81,7 @@ def describe_lesions(
             is_duplicate=i in duplicates,
             phase_filtered=scan.phase_filtered,
             phase_difference=scan.phase_difference,
+            magnitude_is_shared=scan.magnitude_is_shared,
         )
         for i, lesion in enumerate(lesions)
     ]

@@ -247,10 +247,11 @@ def prepare_scan(scan: GreScan, config: Config, clock: Clock) -> GreScan:
     with clock.stage("prepare"):
         found = prepare_phase(
             scan.phase_rad, scan.magnitude, te_s=scan.te_s, b0_tesla=scan.b0_tesla,
-            decay_known=scan.decay_known, **chosen,
+            magnitude_is_shared=scan.magnitude_is_shared, **chosen,
         )  # fmt: skip
     return replace(
-        scan, phase_rad=found.phase_rad, magnitude=found.magnitude, decay_known=found.decay_known,
+        scan, phase_rad=found.phase_rad, magnitude=found.magnitude,
+        magnitude_is_shared=found.magnitude_is_shared, decay_known=scan.decay_known and found.decay_known,
         warnings=(*scan.warnings, *found.warnings),
     )  # fmt: skip
 

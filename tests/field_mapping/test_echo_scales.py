@@ -26,7 +26,7 @@ def tissue(te_s: tuple[float, ...], r2star_hz: float = 18.0) -> FloatArray:
 @pytest.mark.parametrize("te_s", [(0.02,), (0.002, 0.04), TE_S, (0.003, 0.015, 0.045)])
 @pytest.mark.parametrize("r2star_hz", [0.5, 18.0, 40.0])
 def test_a_decay_is_no_scale(te_s: tuple[float, ...], r2star_hz: float) -> None:
-    assert find_echo_scales(tissue(te_s, r2star_hz), te_s, 3.0, decay_known=True) is None
+    assert find_echo_scales(tissue(te_s, r2star_hz), te_s, 3.0, magnitude_is_shared=False) is None
 
 
 @pytest.mark.parametrize("scales", [(1.0, 1.6, 0.7, 2.2), (1.0, 1.0, 0.8, 1.0), (1.0, 1.2, 1.44, 1.728)])
@@ -46,18 +46,28 @@ def test_scales_of_their_own_are_found_and_taken_out(scales: tuple[float, ...]) 
 
 def test_one_magnitude_for_all_echoes_is_given_a_decay() -> None:
     magnitude = np.repeat(tissue(TE_S)[:1], 4, axis=0)
-    found = find_echo_scales(magnitude, TE_S, 3.0, decay_known=False)
+    found = find_echo_scales(magnitude, TE_S, 3.0, magnitude_is_shared=True)
     assert found is not None
     assert found.scales[-1] == pytest.approx(np.exp(20.5 * (TE_S[-1] - TE_S[0])))
 
 
+def test_copies_of_one_magnitude_are_found_in_the_arrays() -> None:
+    magnitude = tissue(TE_S)
+    assert not prepare_phase(0 * magnitude, magnitude, te_s=TE_S, b0_tesla=3.0).magnitude_is_shared
+    for echoes in ([0, 0, 0, 0], [0, 1, 2, 2]):
+        found = prepare_phase(0 * magnitude, magnitude[echoes], te_s=TE_S, b0_tesla=3.0)
+        assert found.magnitude_is_shared
+        assert not found.decay_known
+        assert "the phase alone" in found.warnings[-1]
+
+
 @pytest.mark.parametrize("order", [(3, 2, 1, 0), (0, 2, 1, 3)])
 def test_files_in_another_order_than_their_echo_times_are_suspected(order: tuple[int, ...]) -> None:
-    found = find_echo_scales(tissue(TE_S)[list(order)], TE_S, 3.0, decay_known=True)
+    found = find_echo_scales(tissue(TE_S)[list(order)], TE_S, 3.0, magnitude_is_shared=False)
     assert found is not None
     right = ", ".join(str(order.index(i) + 1) for i in range(4))
     assert f"in the order {right} the images decay" in found.fact
     odd = tissue(TE_S) * np.array((1.0, 1.6, 0.7, 2.2))[:, None, None, None]
-    found = find_echo_scales(odd, TE_S, 3.0, decay_known=True)
+    found = find_echo_scales(odd, TE_S, 3.0, magnitude_is_shared=False)
     assert found is not None
     assert "order" not in found.fact

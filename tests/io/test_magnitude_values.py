@@ -53,10 +53,11 @@ def test_phase_given_as_magnitude_is_named(tmp_path: Path) -> None:
 def test_one_magnitude_serves_all_echoes_and_that_is_said(tmp_path: Path) -> None:
     scan = load_files(files(tmp_path, "p", PHASE), files(tmp_path, "m", MAGNITUDE[:1]), [0.01, 0.02], 3.0)
     np.testing.assert_array_equal(scan.magnitude[0], scan.magnitude[1])
+    assert scan.magnitude_is_shared
     assert not scan.decay_known
     assert any("one magnitude serves all 2 echoes" in w for w in scan.warnings)
     copies = files(tmp_path, "c", MAGNITUDE[[0, 0]])
-    assert not load_files(files(tmp_path, "p", PHASE), copies, [0.01, 0.02], 3.0).decay_known
+    assert load_files(files(tmp_path, "p", PHASE), copies, [0.01, 0.02], 3.0).magnitude_is_shared
     with pytest.raises(InvalidInputError, match="TE-MISMATCH"):
         load_files(files(tmp_path, "p", PHASE), files(tmp_path, "m", MAGNITUDE), [0.01, 0.02, 0.03], 3.0)
 

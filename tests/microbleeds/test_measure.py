@@ -38,6 +38,29 @@ def test_an_easy_point_has_no_flag(plain: tuple[GreScan, FloatArray]) -> None:
     assert lesion.flags == ()
 
 
+SHARED = {
+    "root mean square": lambda magnitude: np.sqrt((magnitude**2).mean(axis=0)),
+    "first echo": lambda magnitude: magnitude[0],
+    "last echo": lambda magnitude: magnitude[-1],
+}
+
+
+@pytest.mark.parametrize("which", SHARED)
+def test_one_magnitude_for_all_echoes_changes_no_number(
+    plain: tuple[GreScan, FloatArray], which: str
+) -> None:
+    scan, field_hz = plain
+    decay = np.exp(-20 * (np.array(scan.te_s) - scan.te_s[0]))[:, None, None, None]
+    magnitude = (SHARED[which](scan.magnitude) * decay).astype(np.float32)
+    shared = replace(scan, magnitude=magnitude, magnitude_is_shared=True)
+    (lesion,) = rows_at(shared, field_hz, [(0.0, 0.0, 0.0)])
+    assert covers(lesion, 4.0)
+    assert lesion.total_chi_ppm_mm3 is not None
+    assert lesion.total_chi_ppm_mm3.value == pytest.approx(4.0, rel=0.03)
+    assert lesion.flags == ("one-magnitude",)
+    assert lesion.total_chi_loss_ppm_mm3 is None
+
+
 def test_at_the_edge_of_the_mask(plain: tuple[GreScan, FloatArray]) -> None:
     mask = np.ones(SHAPE, bool)
     mask[15:] = False

@@ -79,7 +79,10 @@ def measured_at(
     """Return what is measured at points, the field known."""
     mask = np.ones(SHAPE, bool) if mask is None else mask
     fields = ScanFields(field_hz=field_hz, offset_rad=np.zeros(SHAPE, np.float32), mask=mask)
-    acquisition = Acquisition(te_s=scan.te_s, b0_tesla=scan.b0_tesla, noise_sd=1 / SNR)
+    phase_alone = scan.magnitude_is_shared or scan.phase_difference
+    acquisition = Acquisition(
+        te_s=scan.te_s, b0_tesla=scan.b0_tesla, noise_sd=1 / SNR, phase_alone=phase_alone
+    )
     return measure_lesions(scan, Targets.of_readers(np.array(points_mm)), fields, acquisition)
 
 

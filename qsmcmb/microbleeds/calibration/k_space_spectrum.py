@@ -182,7 +182,13 @@ def find_k_space_windows(scan: GreScan, mask: BoolArray) -> Acquisition:
     """
     signal = scan.magnitude[0] * np.exp(1j * scan.phase_rad[0]).astype(np.complex64)
     windows = _find_windows(signal, mask, np.array(scan.grid.voxel_size_mm))
-    acquisition = Acquisition(te_s=scan.te_s, b0_tesla=scan.b0_tesla, noise_sd=0.0, windows=windows)
+    acquisition = Acquisition(
+        te_s=scan.te_s,
+        b0_tesla=scan.b0_tesla,
+        noise_sd=0.0,
+        windows=windows,
+        phase_alone=scan.magnitude_is_shared or scan.phase_difference,
+    )
     if windows == FULL_K_SPACE:
         return replace(acquisition, noise_sd=float(noise_from_magnitude(scan.magnitude[0], mask)))
     # Differences of neighbouring voxels show the noise only where neighbours are independent: at the acquired matrix.

@@ -340,8 +340,10 @@ class FitState:
         error2 = (objective.magnitude_weight * objective.error.real) ** 2 + (
             objective.phase_weight * objective.error.imag
         ) ** 2
-        # Half of the sum of two channels. Cauchy's weight comes with the independent values per voxel, taken off here.
-        return np.asarray(0.5 * error2 * objective.robust**2 / self.model.patch.independent_per_voxel)
+        patch = self.model.patch
+        # The mean over the channels. Cauchy's weight comes with the independent values per voxel, taken off here.
+        n_channels = 1 if patch.acquisition.phase_alone else 2
+        return np.asarray(error2 * objective.robust**2 / patch.independent_per_voxel / n_channels)
 
 
 def minimise(

@@ -38,6 +38,8 @@ RELATIVE_LOADING = 1e-9
 """Fraction by which the diagonal of a normal matrix is raised for its inverse: far below what changes an SD."""
 MIN_LOADING = 1e-12
 """Addition to the diagonal of a normal matrix: keeps a parameter that no datum determines from dividing by 0."""
+UNKNOWN_MAGNITUDE_WEIGHT = 1e-3
+"""Factor on the weight of a magnitude that is not of its echo: it determines nothing, and matrices stay regular."""
 DAMPING_FACTOR = 100.0
 """Factor on the damping where rounding leaves a matrix that is not positive definite."""
 STEEPNESS_EXPONENT = 6
@@ -91,6 +93,12 @@ def evaluate_objective(model: LesionModel, p: FloatArray, *, slopes: bool = Fals
 
     n is the noise SD; c, m, f, o are what the model cannot follow of the core, the magnitude, the field and the phase
     at TE 0; l grows with the steepness of the background's phase.
+
+    Where the acquisition has the phase alone, with the angle d between s and y,
+
+        e = 2i |s| sin(d / 2),   C = sum k [R^2 ln(1 + (v Im e)^2 / R^2) - ln(1 + (v |s|)^2)] + the same priors:
+
+    a phase whose SD is one over v |s|, and any phase where the model is dark.
     """
     signal = model.signal(p, slopes=slopes)
     value = signal.value
@@ -105,12 +113,17 @@ def evaluate_objective(model: LesionModel, p: FloatArray, *, slopes: bool = Fals
     common = patch.acquisition.noise_sd**2 + ((model_error.core + steep) * np.abs(signal.background)) ** 2
     magnitude_weight = 1 / np.sqrt(common + (model_error.magnitude * size) ** 2)
     phase_weight = 1 / np.sqrt(common + (model_error.offset_rad**2 + field_phase**2) * size**2)
-    distance2 = ((magnitude_weight * error.real) ** 2 + (phase_weight * error.imag) ** 2) / CAUCHY_SCALE**2
     # The weights depend on the model: their logarithm, the normalisation of a likelihood, keeps a darker model from
     # looking better.
+    if patch.acquisition.phase_alone:
+        error = 2j * size * np.sin(np.angle(value * model.data.conj()) / 2)
+        magnitude_weight *= UNKNOWN_MAGNITUDE_WEIGHT
+        normalisation = np.log1p((phase_weight * size) ** 2)
+    else:
+        normalisation = 2 * np.log(magnitude_weight * phase_weight)
+    distance2 = ((magnitude_weight * error.real) ** 2 + (phase_weight * error.imag) ** 2) / CAUCHY_SCALE**2
     cost = float(
-        patch.independent_per_voxel
-        * (CAUCHY_SCALE**2 * np.log1p(distance2) - 2 * np.log(magnitude_weight * phase_weight)).sum()
+        patch.independent_per_voxel * (CAUCHY_SCALE**2 * np.log1p(distance2) - normalisation).sum()
         + (priors(model, p) ** 2).sum()
         + model.gp_prior_cost(p)
     )

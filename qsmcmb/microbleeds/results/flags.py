@@ -70,6 +70,10 @@ class Flag(StrEnum):
         "phase-difference",
         "The phase is a difference of two echoes, fitted as one echo: a wider interval covers what that neglects.",
     )
+    ONE_MAGNITUDE = (
+        "one-magnitude",
+        "One magnitude serves several echoes: the fit rests on the phase alone, volume and diameter on that image.",
+    )
     OUTSIDE_VOLUME = "outside-volume", "The point lies outside the image: no number."
 
 

@@ -142,6 +142,8 @@ class SceneContext(NamedTuple):
     """Whether the phase was high-pass filtered: the number has no interval, and nothing is definite."""
     phase_difference: bool = False
     """Whether the phase is the difference of two echoes."""
+    magnitude_is_shared: bool = False
+    """Whether one magnitude serves several echoes."""
 
 
 def measure_fitted(
@@ -189,7 +191,8 @@ def measure_fitted(
     return FittedLesion(
         patch=patch,
         fit=fit,
-        signal_loss=measure_signal_loss(patch, fit.source),
+        # A magnitude of another echo time loses another signal.
+        signal_loss=None if patch.acquisition.phase_alone else measure_signal_loss(patch, fit.source),
         vein=vein,
         adjacent_vein=adjacent_vein,
         void=void,
@@ -331,6 +334,7 @@ def _flags(fitted: FittedLesion, context: SceneContext) -> tuple[str, ...]:
         Flag.SAME_LESION: context.is_duplicate,
         Flag.FILTERED_PHASE: context.phase_filtered,
         Flag.PHASE_DIFFERENCE: context.phase_difference,
+        Flag.ONE_MAGNITUDE: context.magnitude_is_shared,
     }
     return tuple(str(flag) for flag, is_raised in raised.items() if is_raised)
 

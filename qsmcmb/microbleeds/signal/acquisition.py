@@ -244,6 +244,8 @@ class Acquisition:
     """Tissue heterogeneity, relative to a brain's: 0 (a liquid) to 1."""
     psf_width2: Estimate = PSF_WIDTH2_PRIOR
     """Squared extra width of the point spread beyond window and slice profile, mm2, with its SD."""
+    phase_alone: bool = False
+    """Whether the phase alone is of these echo times: the magnitude then only says where there is signal."""
 
     @property
     def axis_profiles(self) -> list[KSpaceWindow | SliceProfile]:

@@ -98,6 +98,24 @@ def test_weights_and_cost_are_those_of_the_equation(problem: Problem) -> None:
     assert model.gp_prior_cost(problem.p) > 1
 
 
+def test_the_phase_alone_has_a_likelihood_of_its_own(problem: Problem) -> None:
+    patch = with_acquisition(problem.model.patch, phase_alone=True)
+    plain = LesionModel(patch, SMALL_BALL, core_decay=SMALL_BALL_DECAY)
+    model, _ = plain.with_gp_prior(plain.start_parameters(SMALL_BALL))
+    objective = evaluate_objective(model, problem.p)
+    _, v = weights_of(problem)
+    size = np.abs(objective.signal.value)
+    angle = np.angle(objective.signal.value * model.data.conj())
+    error = v * size * 2 * np.sin(angle / 2)
+    independent = patch.independent_per_voxel
+    data = independent * (2.5**2 * np.log(1 + error**2 / 2.5**2) - np.log(1 + (v * size) ** 2)).sum()
+    known = (priors(model, problem.p) ** 2).sum() + model.gp_prior_cost(problem.p)
+    assert objective.cost == pytest.approx(data + known, rel=1e-6)
+    # No magnitude changes it.
+    model.data = model.data * np.random.default_rng(4).uniform(0.1, 10, model.data.shape)
+    assert evaluate_objective(model, problem.p).cost == pytest.approx(objective.cost, rel=1e-6)
+
+
 def test_gradient_is_half_the_slope_of_the_cost_with_weights_held(problem: Problem) -> None:
     model, objective = problem.model, problem.objective
 

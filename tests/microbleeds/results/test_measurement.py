@@ -222,6 +222,7 @@ def test_certainty(lesion: FittedLesion, source: str, score: float | None, expec
         (fitted(), SceneContext(is_duplicate=True), {"same-lesion"}),
         (fitted(), SceneContext(phase_filtered=True), {"filtered-phase"}),
         (fitted(), SceneContext(phase_difference=True), {"phase-difference"}),
+        (fitted(), SceneContext(magnitude_is_shared=True), {"one-magnitude"}),
     ],
 )
 def test_flags(lesion: FittedLesion, context: SceneContext, expected: set[str]) -> None:

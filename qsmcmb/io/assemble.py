@@ -13,6 +13,7 @@ import numpy as np
 from qsmcmb.core.copies import find_copies
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.agreement import check_parts_scaling, check_phase_scaling
+from qsmcmb.io.echo_order import check_echo_order
 from qsmcmb.io.field_strength import FieldStrength
 from qsmcmb.io.filtered_phase import lacks_low_frequencies, stated_filter
 from qsmcmb.io.frame import compare_frames
@@ -99,6 +100,7 @@ def assemble(
         phase_rad[i][bad] = 0
         notes += magnitude_notes(m_values, m.path)
         mag[i] = np.maximum(m_values, 0)
+    check_echo_order(phase, magnitude, te_s, phase_rad, mag)
     word = stated_filter(image_types)
     filtered = options.phase_filtered
     if filtered is None:

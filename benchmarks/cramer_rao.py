@@ -17,7 +17,7 @@ import numpy as np
 
 def main() -> None:
     """Simulate, fit, compare."""
-    from qsmcmb.phantoms.anatomy import make_anatomy
+    from qsmcmb.phantoms.anatomies import make_anatomy
     from qsmcmb.phantoms.build import lesions_of
     from qsmcmb.phantoms.tissue_scan import TissueScan
     from qsmcmb.pipeline.points import measure_points

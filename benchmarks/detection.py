@@ -21,7 +21,7 @@ NEAR_MM = 3.0
 def main() -> None:
     """Insert, run, fit the curve."""
     from qsmcmb.microbleeds.detection.detection_curve import fit_detection_curve
-    from qsmcmb.phantoms.anatomy import make_anatomy
+    from qsmcmb.phantoms.anatomies import make_anatomy
     from qsmcmb.phantoms.draw import draw_lesions
     from qsmcmb.phantoms.recipe import read_recipe
     from qsmcmb.phantoms.tissue_scan import TissueScan

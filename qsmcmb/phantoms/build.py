@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from qsmcmb.phantoms.anatomy import Anatomy, make_anatomy
+from qsmcmb.phantoms.anatomies import make_anatomy
+from qsmcmb.phantoms.anatomy import Anatomy
 from qsmcmb.phantoms.draw import draw_lesions
 from qsmcmb.phantoms.lesions import PhantomLesion
 from qsmcmb.phantoms.recipe import Recipe

@@ -28,6 +28,8 @@ DISTRIBUTIONS = ("lognormal", "log-uniform", "series", "given")
 """Ways to draw total susceptibilities."""
 IRREGULAR_SHAPES = ("cluster", "tube", "shell", "slit", "diffuse", "unequal", "mixed")
 """Irregular shapes of microbleeds: `qsmcmb.phantoms.irregular` says what each is."""
+TISSUES = ("structured", "uniform")
+"""Tissue of heads: it varies from point to point and its cortex is folded, or each tissue has one value."""
 FILTERS = ("none", "hamming", "tukey")
 """Filters over the acquired k-space."""
 
@@ -260,8 +262,11 @@ class Recipe:
         Cylinders in the water; for kind ``spheres`` alone.
     size : float, optional
         Ratio of the head's size to the template's: small heads take less time and are no easier.
+    tissue : {"structured", "uniform"}, optional
+        A head's tissue varies from point to point, its cortex is folded, it breathes and its noise varies; or each
+        tissue has one value.
     heterogeneity_ppm : float, optional
-        SD of the tissue's random susceptibility, ppm.
+        SD of the tissue's random susceptibility, ppm: smooth, of one length; on top of what structured tissue has.
     checksum : str, optional
         Checksum, sha256, of the truth tables; empty where not fixed yet.
 
@@ -282,8 +287,14 @@ class Recipe:
     sessions: tuple[Protocol, ...]
     tubes: tuple[Tube, ...] = ()
     size: float = 1.0
+    tissue: str = "structured"
     heterogeneity_ppm: float = 0.0
     checksum: str = ""
+
+    @property
+    def is_structured(self) -> bool:
+        """Whether it is a head with structure in its tissue."""
+        return self.kind == "head" and self.tissue == "structured"
 
 
 def data_folder() -> Path:
@@ -363,6 +374,7 @@ def _build(name: str, tables: dict[str, Any]) -> Recipe:
     tubes = tuple(Tube(**_tuples(t)) for t in tables.pop("tubes", []))
     recipe = Recipe(name=name, lesions=lesions, sessions=sessions, tubes=tubes, **_tuples(tables))
     _check_word(name, "kind", recipe.kind, KINDS)
+    _check_word(name, "tissue", recipe.tissue, TISSUES)
     _check_word(name, "lesions.distribution", lesions.distribution, DISTRIBUTIONS)
     for shape in lesions.irregular_shapes:
         _check_word(name, "lesions.irregular_shapes", shape, IRREGULAR_SHAPES)

@@ -9,7 +9,7 @@ import scipy.fft
 from scipy.spatial.transform import Rotation
 
 from qsmcmb.model import Grid
-from qsmcmb.phantoms.anatomy import HEAD_CENTRE_MM
+from qsmcmb.phantoms.head_anatomy import HEAD_CENTRE_MM
 from qsmcmb.phantoms.recipe import Protocol, Recipe
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 

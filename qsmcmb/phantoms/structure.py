@@ -5,13 +5,13 @@ All lengths are mm of the head itself, so that a small head has a cortex of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
 from scipy import ndimage
 
+from qsmcmb.phantoms._structure_loops import carry_folds, pial_distance
 from qsmcmb.typing import FloatArray
 
 __all__: tuple[str, ...] = ()
@@ -38,8 +38,16 @@ out: the corpus callosum and what lies below it.
 """
 FISSURE_BASE_MM = -8.0
 """Height below which there is no interhemispheric fissure behind the front, template mm."""
+CSF_LEAST_MM = 0.2
+"""Least depth of the CSF, mm."""
 COARSE_MM = 2.0
-"""Spacing of the grid on which slow fields are drawn, mm."""
+"""Spacing of the grid on which folds and slow fields are drawn, mm."""
+SLOW_MM = 8.0
+"""SD of the Gaussian that smooths the slow fields, mm."""
+BEND_MM = 2.5
+"""SD of the shift by which a slow field bends the folds, mm."""
+MARGIN_MM = 30.0
+"""Margin of the field of folds around the brain, mm: carried points lie somewhat outside."""
 
 
 class Structure(NamedTuple):
@@ -49,7 +57,7 @@ class Structure(NamedTuple):
     ----------
     axes : ndarray of shape (2, 3), float32
         Origin and spacing, template mm.
-    maps : ndarray of shape (4, x, y, z), float32
+    maps : ndarray of shape (x, y, z, 4), float32
         Distance below the pial surface (mm; negative in CSF), two random fields of SD 1 with a power-law spectrum, and
         a slow random field of SD 1.
     """
@@ -111,66 +119,47 @@ def make_structure(
     inside = np.argwhere(depth_mm > -axes[1].max())
     low, high = (axes[0] + axes[1] * i for i in (inside.min(axis=0), inside.max(axis=0)))
     step = SPACING_MM / size
-    count = np.ceil((high - low) / step).astype(int) + 1
-    shape = tuple(scipy.fft.next_fast_len(int(n), real=True) for n in count)
-    own = np.array([low, [step] * 3], np.float32)
-    template_mm = [
-        (low[a] + step * np.arange(n, dtype=np.float32)).reshape([-1 if a == b else 1 for b in range(3)])
-        for a, n in enumerate(shape)
-    ]
+    shape = _fast_shape((high - low) / step + 1)
     rng = np.random.default_rng(seed)
     slow = _slow_fields(shape, rng)
-    index = [(x - axes[0, a]) / axes[1, a] for a, x in enumerate(template_mm)]
-    depth = size * _at(depth_mm, np.broadcast_arrays(*index), 1)
-    pial = _pial_distance(depth, template_mm, centre_mm, size, slow, rng)
-    random = [power_law_field(shape, SPACING_MM, rng) for _ in range(2)]
-    return Structure(own, np.stack([pial, *random, slow[0]]))
-
-
-def _slow_fields(shape: tuple[int, ...], rng: np.random.Generator) -> list[FloatArray]:
-    """Return three random fields of SD 1 that change over some centimetres, on the grid of the maps."""
-    coarse = tuple(int(np.ceil(n * SPACING_MM / COARSE_MM)) + 1 for n in shape)
-    index = np.meshgrid(
-        *(np.arange(n, dtype=np.float32) * np.float32(SPACING_MM / COARSE_MM) for n in shape), indexing="ij"
+    reach = size * np.maximum(np.abs(low - centre_mm), np.abs(high - centre_mm)) + MARGIN_MM
+    folds = _band_field(_fast_shape(2 * reach / COARSE_MM), COARSE_MM, rng)
+    each = np.ones(3)
+    geometry = np.array([
+        low - centre_mm, step * each, axes[0] - centre_mm, axes[1], SPACING_MM / COARSE_MM * each, -reach,
+        COARSE_MM * each, size * each, BEND_MM * each,
+    ])  # fmt: skip
+    carried = np.empty((4, *shape), np.float32)
+    carry_folds(depth_mm, slow, folds, geometry, carried)
+    maps = np.empty((*shape, 4), np.float32)
+    numbers = np.array(
+        [SPACING_MM, SULCUS_MM, SULCUS_SD_MM, CSF_MM, CSF_SD_MM, CSF_LEAST_MM, (centre_mm[0] - low[0]) / step]
     )
-    made = []
-    for _ in range(3):
-        noise = ndimage.gaussian_filter(rng.standard_normal(coarse), 8.0 / COARSE_MM)
-        made.append(_at((noise / noise.std()).astype(np.float32), index, 1))
-    return made
+    pial_distance(carried, _fissure(low, step, shape, size), numbers, maps[..., 0])
+    for number in (1, 2):
+        maps[..., number] = power_law_field(shape, SPACING_MM, rng)
+    maps[..., 3] = carried[2]
+    return Structure(np.array([low, [step] * 3], np.float32), maps)
 
 
-def _at(volume: FloatArray, index: Sequence[FloatArray], order: int) -> FloatArray:
-    """Return a volume at fractional indices."""
-    return np.asarray(ndimage.map_coordinates(volume, index, order=order, mode="nearest", output=np.float32))
+def _fast_shape(count: FloatArray) -> tuple[int, int, int]:
+    """Return sizes that are fast to transform, not below those given."""
+    x, y, z = (int(scipy.fft.next_fast_len(int(np.ceil(n)), real=True)) for n in count)
+    return x, y, z
 
 
-def _pial_distance(
-    depth: FloatArray, template_mm: list[FloatArray], centre_mm: FloatArray, size: float,
-    slow: list[FloatArray], rng: np.random.Generator,
-) -> FloatArray:  # fmt: skip
-    """Return the distance below the pial surface, mm: of the hull, of the sulci and of the interhemispheric fissure.
+def _slow_fields(shape: tuple[int, int, int], rng: np.random.Generator) -> FloatArray:
+    """Return three random fields of SD 1 that change over some centimetres, COARSE_MM apart."""
+    coarse = tuple(int(np.ceil(n * SPACING_MM / COARSE_MM)) + 2 for n in shape)
+    made = [ndimage.gaussian_filter(rng.standard_normal(coarse), SLOW_MM / COARSE_MM) for _ in range(3)]
+    return np.stack([m / m.std() for m in made]).astype(np.float32)
 
-    Sulci are the sheets on which a random field of one wavelength, drawn on the surface and carried inwards, is zero.
-    """
-    offset = [size * (x - c) for x, c in zip(template_mm, centre_mm, strict=True)]
-    radius = np.sqrt(sum(o**2 for o in offset)) + 1e-3
-    stretch = 1 + depth / radius
-    reach = [float(np.abs(o).max()) + 30.0 for o in offset]
-    count = tuple(scipy.fft.next_fast_len(int(2 * r / COARSE_MM), real=True) for r in reach)
-    folds = _band_field(count, COARSE_MM, rng)
-    # A shift of a slow field bends the sheets.
-    index = [(o * stretch + 2.5 * s + r) / COARSE_MM for o, s, r in zip(offset, slow, reach, strict=True)]
-    made = _at(folds, index, 3)
-    gradient = np.sqrt(sum(g**2 for g in np.gradient(made, SPACING_MM)))
-    sheet = np.abs(made) / np.maximum(gradient, 0.02)
-    bottom = SULCUS_MM + SULCUS_SD_MM * slow[1]
-    sulcus = np.sqrt(sheet**2 + np.maximum(depth - bottom, 0) ** 2)
-    x, y, z = template_mm
+
+def _fissure(low: FloatArray, step: float, shape: tuple[int, int, int], size: float) -> FloatArray:
+    """Return the distance (y, z) along the midline's plane to the interhemispheric fissure, mm; 0 where it is."""
+    y = (low[1] + step * np.arange(shape[1]))[:, None]
+    z = (low[2] + step * np.arange(shape[2]))[None]
     cy, cz, ry, rz = FISSURE_MM
     within = 1 - np.sqrt(((y - cy) / ry) ** 2 + ((z - cz) / rz) ** 2)
     below = np.where(y < cy + ry, FISSURE_BASE_MM - z, 0)
-    short = size * np.maximum(np.maximum(within * min(ry, rz), below), 0)
-    fissure = np.sqrt((size * x + 1.0 * slow[2]) ** 2 + short**2)
-    csf = np.maximum(CSF_MM + CSF_SD_MM * slow[2], 0.2)
-    return np.asarray(np.minimum(np.minimum(depth, sulcus), fissure) - csf, dtype=np.float32)
+    return np.asarray(size * np.maximum(np.maximum(within * min(ry, rz), below), 0), dtype=np.float32)

@@ -18,10 +18,13 @@ import scipy.fft
 from qsmcmb.core.dipole import dipole_kernel_k
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.phantoms._signal_loops import tissue_signal
-from qsmcmb.phantoms.anatomy import VEIN_PPM, Anatomy, make_anatomy
+from qsmcmb.phantoms.anatomies import make_anatomy
+from qsmcmb.phantoms.anatomy import Anatomy
+from qsmcmb.phantoms.head_anatomy import VEIN_PPM
 from qsmcmb.phantoms.lesion_signal import NearSignal, insert_lesion
 from qsmcmb.phantoms.lesions import PhantomLesion
 from qsmcmb.phantoms.recipe import Protocol, Recipe
+from qsmcmb.phantoms.scan_errors import ScanErrors
 from qsmcmb.phantoms.scanner import (
     Pose,
     Sampler,
@@ -109,7 +112,8 @@ class TissueScan:
         """Return the session with lesions in it.
 
         The signal of a point at echo time TE is s exp(-R2* TE) exp(i 2 pi gamma B0 TE dB/B0), averaged over the voxel
-        as sampling k-space does, times the receiver's gain and phase, with complex normal noise.
+        as sampling k-space does, times the receiver's gain and phase, with complex normal noise. A head with structure
+        in its tissue breathes while it is scanned, and its noise varies over the head.
 
         Parameters
         ----------
@@ -151,16 +155,17 @@ class TissueScan:
         ]
         decay_hz = self._volumes.r2star_hz * np.float32(0.4 + 0.2 * protocol.b0_tesla)
         offset_rad, gain = receiver(self.grid)
+        errors = ScanErrors(self.recipe, protocol, self.grid, self.pose, rng)
         sampler = Sampler(self.grid, protocol)
         sd = np.float32(noise_sd(self.grid, protocol))
         phase = np.empty((len(turns), *self.grid.shape), np.float32)
         magnitude = np.empty_like(phase)
         for echo, te_s in enumerate(protocol.te_s):
             self._sample_echo(sampler, field_ppm, decay_hz, (te_s, turns[echo], echo), factors)
-            image = sampler.image() * (gain * np.exp(1j * offset_rad))
+            image = errors.breathe(sampler.image() * (gain * np.exp(1j * offset_rad)), turns[echo])
             if rng is not None:
                 white = rng.standard_normal((2, *self.grid.shape), dtype=np.float32) * sd
-                image = image + sampler.noise(white[0] + 1j * white[1])
+                image = image + sampler.noise(white[0] + 1j * white[1]) * errors.noise
             phase[echo], magnitude[echo] = np.angle(image), 1000 * np.abs(image)
         name = f"sub-{self.recipe.subject}/ses-{protocol.label}"
         out = GreScan(

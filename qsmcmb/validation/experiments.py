@@ -229,8 +229,8 @@ def _head(number: int, size: Size) -> Recipe:
     )  # fmt: skip
     x, y, z = (4.0 * round(size.scale * f / 4) for f in FOV_MM)
     return Recipe(
-        name=f"head{number:02d}", title=f"Head {number}", kind="head", seed=seed, subject=f"head{number:02d}",
-        voxel_mm=1.0, fov_mm=(x, y, z), lesions=lesions, sessions=(), size=size.scale,
+        name=f"head{number:02d}", title=f"Head {number}", kind="head", tissue="uniform", seed=seed,
+        subject=f"head{number:02d}", voxel_mm=1.0, fov_mm=(x, y, z), lesions=lesions, sessions=(), size=size.scale,
         heterogeneity_ppm=HETEROGENEITY_PPM,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.tables import read_tsv, write_tsv
-from qsmcmb.phantoms.anatomy import make_anatomy
+from qsmcmb.phantoms.anatomies import make_anatomy
 from qsmcmb.phantoms.build import lesions_of
 from qsmcmb.phantoms.recipe import Protocol, Recipe
 from qsmcmb.phantoms.tissue_scan import TissueScan

@@ -9,9 +9,10 @@ import pytest
 
 from qsmcmb.errors import ConfigError
 from qsmcmb.model import Grid
-from qsmcmb.phantoms.anatomy import HEAD_CENTRE_MM, make_anatomy
+from qsmcmb.phantoms.anatomies import make_anatomy
 from qsmcmb.phantoms.build import checksum_of, lesions_of
 from qsmcmb.phantoms.draw import draw_lesions
+from qsmcmb.phantoms.head_anatomy import HEAD_CENTRE_MM
 from qsmcmb.phantoms.lesions import Ball, ball_field
 from qsmcmb.phantoms.recipe import LesionRecipe, data_folder, list_recipes, read_recipe
 
@@ -68,13 +69,14 @@ def test_unknown_recipe_lists_the_known_ones() -> None:
             'distribution = "flat"',
             r"lesions.distribution = 'flat'; expected one of: .*series",
         ),
+        ("seed = 7", 'seed = 7\ntissue = "soft"', r"tissue = 'soft'; expected one of: structured, uniform"),
         ("tilt_deg = 10.0", 'window = "square"', r"sessions.window = 'square'; expected one of: .*hamming"),
         ("snr = 120.0", "noise = 120.0", "noise"),
         ("seed = 7", "seed = ", "expected a phantom recipe"),
         ("[[sessions]]", "[[scans]]", "sessions"),
         ("seed = 7", "", "seed"),
     ],
-    ids=["kind", "distribution", "window", "unknown key", "broken", "no session", "no seed"],
+    ids=["kind", "distribution", "tissue", "window", "unknown key", "broken", "no session", "no seed"],
 )
 def test_a_recipe_that_cannot_be_made_says_why(old: str, new: str, match: str, tmp_path: Path) -> None:
     text = (data_folder() / "sphere.toml").read_text()

@@ -13,7 +13,7 @@ from qsmcmb.microbleeds.calibration.filter_taper import choose_filter_taper
 from qsmcmb.microbleeds.calibration.k_space_spectrum import noise_retained
 from qsmcmb.microbleeds.signal.acquisition import FULL_K_SPACE, KSpaceWindow, KSpaceWindows
 from qsmcmb.microbleeds.signal.patch import Patch
-from qsmcmb.phantoms.anatomy import make_anatomy
+from qsmcmb.phantoms.anatomies import make_anatomy
 from qsmcmb.phantoms.build import lesions_of
 from qsmcmb.phantoms.recipe import read_recipe
 from qsmcmb.phantoms.tissue_scan import PhantomSession, TissueScan

@@ -21,7 +21,7 @@ from qsmcmb.microbleeds.fit.objective import evaluate_objective
 from qsmcmb.microbleeds.signal.acquisition import KSpaceWindow, SliceProfile
 from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.patch import Patch
-from qsmcmb.phantoms.anatomy import make_anatomy
+from qsmcmb.phantoms.anatomies import make_anatomy
 from qsmcmb.phantoms.build import lesions_of
 from qsmcmb.phantoms.recipe import Protocol, Recipe, read_recipe
 from qsmcmb.phantoms.tissue_scan import TissueScan

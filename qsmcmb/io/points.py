@@ -25,6 +25,8 @@ class Points(NamedTuple):
         Kind of each, e.g. ``microbleed``; None where not stated.
     notes : tuple of str, optional
         What was changed or noticed on reading.
+    of_every_session : bool, optional
+        Whether a point names no session, though the scan has one.
 
     Examples
     --------
@@ -35,6 +37,7 @@ class Points(NamedTuple):
     points_mm: FloatArray
     kinds: tuple[str | None, ...]
     notes: tuple[str, ...] = ()
+    of_every_session: bool = False
 
 
 def read_points(path: Path, *, participant: str | None = None, session: str | None = None) -> Points:
@@ -107,7 +110,8 @@ def select_points(found: PointList, participant: str | None, session: str | None
     ]
     notes = found.notes if mine else (*found.notes, f"{found.path.name}: no point of this scan in the list")
     points = np.array([row.position_mm for row in mine], dtype=float).reshape(-1, 3)
-    return Points(points, tuple(row.kind for row in mine), notes)
+    of_every_session = session is not None and any(row.session is None for row in mine)
+    return Points(points, tuple(row.kind for row in mine), notes, of_every_session)
 
 
 def check_points_known(

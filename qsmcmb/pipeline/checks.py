@@ -9,6 +9,7 @@ import numpy as np
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.field_mapping.phase_sign import sign_looks_inverted
 from qsmcmb.lesion import Microbleed
+from qsmcmb.microbleeds.results.flags import Flag
 from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.unwrapping.singularities import find_singularities
@@ -105,7 +106,7 @@ def find_map_faults(
 
 
 def find_lesion_faults(lesions: Sequence[Microbleed], scan: GreScan) -> tuple[str, ...]:
-    """Return warnings about the sign of the lesions that a reader has named.
+    """Return warnings about the place and the sign of the lesions that a reader has named.
 
     Parameters
     ----------
@@ -127,6 +128,10 @@ def find_lesion_faults(lesions: Sequence[Microbleed], scan: GreScan) -> tuple[st
     >>> find_lesion_faults((), GreScan(0 * ones, ones, te_s=(0.02,), b0_tesla=3.0, grid=grid))
     ()
     """
+    reasons = [set(m.flags) for m in lesions if m.source == "reader"]
+    outside = {Flag.OUTSIDE_VOLUME.value, Flag.OUTSIDE_MASK.value}
+    if reasons and all(reason & outside for reason in reasons):
+        return ("all points lie outside image or mask; positions are mm in the frame of the image's affine",)
     expected = {"microbleed": 1, "calcification": -1}
     agree = [
         expected[m.kind] * m.total_chi_ppm_mm3.value > 0

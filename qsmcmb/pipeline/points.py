@@ -6,11 +6,13 @@ Stages: brain mask, unwrapping, field map, k-space windows, measurement.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
+from qsmcmb.microbleeds.detection.point_frame import check_point_frame
 from qsmcmb.microbleeds.measure import Targets, measure_lesions
 from qsmcmb.microbleeds.results.measurement import FittedLesion
 from qsmcmb.microbleeds.results.table import MicrobleedTable
@@ -62,7 +64,8 @@ def quantify(
     Raises
     ------
     InvalidInputError
-        POINTS for points that are not (n, 3) finite numbers; any gate of the stages.
+        POINTS for points that are not (n, 3) finite numbers, or that lie on lesions only in another frame; any gate of
+        the stages.
 
     Examples
     --------
@@ -74,7 +77,9 @@ def quantify(
     >>> table.to_dataframe()["flags"].tolist()
     ['outside-volume']
     """
-    return measure_points(scan, points_mm, kinds=kinds, mask=mask, config=config, report=report)[0]
+    points = _positions(points_mm)
+    scan = replace(scan, warnings=(*scan.warnings, *check_point_frame(scan, points, "points_mm")))
+    return measure_points(scan, points, kinds=kinds, mask=mask, config=config, report=report)[0]
 
 
 def measure_points(
@@ -125,12 +130,7 @@ def measure_points(
     >>> fits
     (None,)
     """
-    points = np.asarray(points_mm, dtype=float)
-    if points.ndim != 2 or points.shape[1] != 3:
-        raise InvalidInputError(
-            "POINTS", "points_mm", field="shape", found=points.shape, expected="(n, 3)",
-            fix="give one row x, y, z in scanner RAS+ mm for each lesion",
-        )  # fmt: skip
+    points = _positions(points_mm)
     config = config or make_config()
     provenance = provenance_of(scan, config, POINT_STAGES, mask_given=mask is not None)
     clock = Clock(scan.name, report)
@@ -144,3 +144,21 @@ def measure_points(
     lesions = describe_lesions(measured, scan, phase.mask)
     warnings = (*scan.warnings, *phase.warnings, *find_lesion_faults(lesions, scan))
     return MicrobleedTable(lesions, measured.labels, provenance, warnings), measured.fitted
+
+
+def _positions(points_mm: FloatArray | Sequence[Sequence[float]]) -> FloatArray:
+    """Return the points as an array of shape (n, 3), finite.
+
+    Raises
+    ------
+    InvalidInputError
+        POINTS.
+    """
+    points = np.asarray(points_mm, dtype=float)
+    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+        found = points.shape if np.isfinite(points).all() else "values that are not finite"
+        raise InvalidInputError(
+            "POINTS", "points_mm", field="positions", found=found, expected="finite numbers of shape (n, 3)",
+            fix="give one row x, y, z in scanner RAS+ mm for each lesion",
+        )  # fmt: skip
+    return points

@@ -26,12 +26,12 @@ from qsmcmb.io.masks import read_mask
 from qsmcmb.io.place import Place
 from qsmcmb.io.point_list import read_point_list
 from qsmcmb.io.points import Points, check_points_known, read_points
-from qsmcmb.model import Grid
+from qsmcmb.model import GreScan
 from qsmcmb.pipeline.config import Config
 from qsmcmb.pipeline.load import load_scan, with_user_input
 from qsmcmb.pipeline.outputs import write_scan
 from qsmcmb.pipeline.subject import run_scan
-from qsmcmb.study.user_images import check_labels_apply, find_labels, find_mask
+from qsmcmb.study.user_input import check_common_points, check_labels_apply, find_labels, find_mask
 from qsmcmb.typing import Report
 
 __all__ = ["Finished", "Outcome", "StudyOptions", "exit_code", "plan_study", "run_study"]
@@ -282,7 +282,7 @@ def _run_session(
     try:
         scan = load_scan(session, **asdict(options.config.input))
         scan = replace(scan, sources=raw_sources(scan.sources))
-        points = _lesions_of(session, options, scan.grid)
+        points = _lesions_of(session, options, scan)
         mask = read_mask(find_mask(options.mask_root, session), scan.grid) if options.mask_root else None
         scan = with_user_input(scan, points=points, point_list=options.points, mask=mask)
         result = run_scan(
@@ -310,10 +310,14 @@ def _failed(session: SessionFiles, code: int, error: str) -> Outcome:
     return Outcome(name=session.name, participant=session.participant, exit_code=code, error=error)
 
 
-def _lesions_of(session: SessionFiles, options: StudyOptions, grid: Grid) -> Points | None:
+def _lesions_of(session: SessionFiles, options: StudyOptions, scan: GreScan) -> Points | None:
     """Return the lesions that a reader has named in a scan; None without a list or an image."""
     if options.labels is not None:
-        return read_lesion_labels(find_labels(options.labels, session), grid)
+        return read_lesion_labels(find_labels(options.labels, session), scan.grid)
     if options.points is None:
         return None
-    return read_points(options.points, participant=session.participant, session=session.session)
+    points = read_points(options.points, participant=session.participant, session=session.session)
+    sessions = {label for participant, label in _labels(session.root) if participant == session.participant}
+    if points.of_every_session and len(sessions) > 1:
+        return check_common_points(points, scan, options.points)
+    return points

@@ -17,7 +17,7 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
-__all__ = ("check_point_frame",)
+__all__ = ("check_point_frame", "lie_in_head")
 
 TE_B0_S_TESLA = 0.06
 """Echo time times field strength at which lesions are best seen, s T: 20 ms at 3 T."""
@@ -81,7 +81,40 @@ class _Spots(NamedTuple):
     dark: BoolArray
 
 
-def check_point_frame(scan: GreScan, points_mm: FloatArray, path: Path) -> tuple[str, ...]:
+def lie_in_head(scan: GreScan, points_mm: FloatArray) -> BoolArray:
+    """Say which points lie in the head.
+
+    Parameters
+    ----------
+    scan : GreScan
+        The scan.
+    points_mm : ndarray of shape (n, 3)
+        Points, scanner RAS+ mm; n may be 0.
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
+        Whether there is tissue around each point.
+
+    Examples
+    --------
+    >>> magnitude = np.ones((1, 20, 20, 20), np.float32)
+    >>> grid = Grid.isotropic((20, 20, 20), 1.0)
+    >>> scan = GreScan(phase_rad=0 * magnitude, magnitude=magnitude, te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> lie_in_head(scan, np.array([[0.0, 0.0, 0.0], [50.0, 0.0, 0.0]])).tolist()
+    [True, False]
+    """
+    if not len(points_mm):
+        return np.zeros(0, bool)
+    return _look(_image_of_lesions(scan), scan.grid, points_mm).in_head
+
+
+def _image_of_lesions(scan: GreScan) -> FloatArray:
+    """Return the magnitude of the echo in which lesions are best seen."""
+    return np.asarray(scan.magnitude[np.argmin(np.abs(np.array(scan.te_s) - TE_B0_S_TESLA / scan.b0_tesla))])
+
+
+def check_point_frame(scan: GreScan, points_mm: FloatArray, source: Path | str) -> tuple[str, ...]:
     """Raise where the points lie on lesions only if their numbers mean something else than scanner RAS+ mm.
 
     Few points can only raise a suspicion, which is returned.
@@ -92,8 +125,8 @@ def check_point_frame(scan: GreScan, points_mm: FloatArray, path: Path) -> tuple
         The scan.
     points_mm : ndarray of shape (n, 3)
         Points of a list, taken as scanner RAS+ mm; n may be 0.
-    path : Path
-        The list, for messages.
+    source : path or str
+        The list, or what the points are called in messages.
 
     Returns
     -------
@@ -122,7 +155,7 @@ def check_point_frame(scan: GreScan, points_mm: FloatArray, path: Path) -> tuple
     n = len(points_mm)
     if n == 0:
         return ()
-    image = scan.magnitude[np.argmin(np.abs(np.array(scan.te_s) - TE_B0_S_TESLA / scan.b0_tesla))]
+    name, image = Path(source).name, _image_of_lesions(scan)
     given = _look(image, scan.grid, points_mm)
     n_dark = int(given.dark.sum())
     for reading in READINGS:
@@ -134,13 +167,13 @@ def check_point_frame(scan: GreScan, points_mm: FloatArray, path: Path) -> tuple
         found = f"{n_dark} of {n} points lie on a dark spot; read as {reading.name}, {fitting} would"
         cure = f"{reading.cure}: the first point is then {first} mm"
         if given.in_head.any() and fitting - n_dark < max(MIN_MORE_POINTS, MIN_MORE_FRACTION * n):
-            return (f"{path.name}: {found}; if so, {cure}",)
+            return (f"{name}: {found}; if so, {cure}",)
         raise InvalidInputError(
-            "POINTS", path, field="positions", found=found, expected="positions in scanner RAS+ mm",
+            "POINTS", source, field="positions", found=found, expected="positions in scanner RAS+ mm",
             fix=f"{cure}; where the list is right, give a label image of the lesions to --labels",
         )  # fmt: skip
     if not given.in_head.any():
-        return (f"{path.name}: none of the points lies in the head",)
+        return (f"{name}: none of the points lies in the head",)
     return ()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import qsmcmb as qc
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.detection.point_frame import check_point_frame
 from qsmcmb.model import GreScan, Grid
@@ -88,3 +89,19 @@ def test_a_single_point_is_suspected_and_measured(scan: GreScan) -> None:
 def test_points_outside_the_head_are_said(scan: GreScan) -> None:
     (note,) = check_point_frame(scan, np.array([[0.0, 0.0, 300.0]]), LIST)
     assert "none of the points lies in the head" in note
+
+
+def test_arrays_of_points_are_held_against_the_image_too(scan: GreScan) -> None:
+    with pytest.raises(InvalidInputError, match=r"POINTS points_mm: .*read as LPS, 4 would"):
+        qc.quantify(scan, LESIONS_MM * [-1, -1, 1])
+    with pytest.raises(InvalidInputError, match=r"POINTS points_mm: .*not finite"):
+        qc.quantify(scan, [[np.nan, 0.0, 0.0]])
+
+
+def test_points_that_all_lie_outside_are_said(rng: np.random.Generator) -> None:
+    grid = Grid.isotropic((12, 12, 12), 1.0)
+    magnitude = rng.uniform(1, 2, (1, *grid.shape)).astype(np.float32)
+    scan = GreScan(phase_rad=0 * magnitude, magnitude=magnitude, te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    table = qc.quantify(scan, [[40.0, 0.0, 0.0]], mask=magnitude[0] > 0)
+    assert "points_mm: none of the points lies in the head" in table.warnings
+    assert any("outside image or mask" in warning for warning in table.warnings)

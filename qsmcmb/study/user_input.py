@@ -1,4 +1,4 @@
-"""Masks and label images that a user gives for the scans of a run."""
+"""Points, label images and masks that a user gives for the scans of a run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,59 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.bids_index import SessionFiles
 from qsmcmb.io.entities import agreement
 from qsmcmb.io.place import Place
+from qsmcmb.io.points import Points
+from qsmcmb.microbleeds.detection.point_frame import lie_in_head
+from qsmcmb.model import GreScan
 
-__all__ = ["check_labels_apply", "find_labels", "find_mask"]
+__all__ = ["check_common_points", "check_labels_apply", "find_labels", "find_mask"]
 
 MAX_NAMED = 3
 """Scans that a message names: more are counted."""
+
+
+def check_common_points(points: Points, scan: GreScan, path: Path) -> Points:
+    """Return points that name no session with a note, where the participant has several sessions.
+
+    Parameters
+    ----------
+    points : Points
+        Points of the scan.
+    scan : GreScan
+        The scan.
+    path : Path
+        Their list.
+
+    Returns
+    -------
+    Points
+        The same, with the note.
+
+    Raises
+    ------
+    InvalidInputError
+        POINTS where none of them lies in this session's head.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsmcmb.model import Grid
+    >>> ones = np.ones((1, 20, 20, 20), np.float32)
+    >>> scan = GreScan(0 * ones, ones, te_s=(0.02,), b0_tesla=3.0, grid=Grid.isotropic((20, 20, 20), 1.0))
+    >>> points = Points(np.zeros((1, 3)), (None,), of_every_session=True)
+    >>> check_common_points(points, scan, Path("a.tsv")).notes[-1].partition(":")[0]
+    'a.tsv'
+    """
+    if not lie_in_head(scan, points.points_mm).any():
+        raise InvalidInputError(
+            "POINTS", path, field="session_id", found=f"nothing, and no point lies in the head of {scan.name}",
+            expected="the session of each point",
+            fix="add the column session_id: each session has positions of its own",
+        )  # fmt: skip
+    note = (
+        f"{path.name}: points without session_id are measured in every session, at the same mm; where the head has "
+        "moved, add the column session_id"
+    )
+    return points._replace(notes=(*points.notes, note))
 
 
 def check_labels_apply(labels: Path, scans: Sequence[SessionFiles]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import numpy as np
 import pytest
+import scipy.linalg  # noqa: F401 - brings a BLAS of its own
 from numba import prange
+from threadpoolctl import threadpool_info
 
 from qsmcmb.core import workers
 from qsmcmb.core.compiled import compiled, loop_threads, use_loop_threads
@@ -63,3 +66,9 @@ def test_an_error_is_raised() -> None:
     with pytest.raises(ValueError, match="three"):
         run_each(fail, range(6))
     assert run_each(fail, []) == []
+
+
+def test_blas_runs_on_one_thread_in_the_tests() -> None:
+    """Threads that spin while they wait make tests slow where workers share cores, without a trace of it."""
+    blas = [library for library in threadpool_info() if library["internal_api"] == "openblas"]
+    assert {library["num_threads"] for library in blas} <= {int(os.environ["OPENBLAS_NUM_THREADS"])}

@@ -5,14 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from qsmcmb.errors import ConfigError
 from qsmcmb.io.tables import read_tsv
+from qsmcmb.lesion import Microbleed
+from qsmcmb.microbleeds.results.table import MicrobleedTable
+from qsmcmb.model import Estimate, GreScan
 from qsmcmb.phantoms.recipe import IRREGULAR_SHAPES, Recipe, read_recipe
 from qsmcmb.reporting.validation_page import write_validation_page
+from qsmcmb.typing import FloatArray, Report
 from qsmcmb.validation.acceptance_criteria import ResultRow, total_cv
 from qsmcmb.validation.accuracy_criteria import accuracy_claims
 from qsmcmb.validation.experiments import FULL, QUICK, SHAPED, Experiment, all_experiments
@@ -95,7 +100,20 @@ def test_the_irregular_small_head_holds_each_shape() -> None:
     assert (sum(half), len(half)) == (10, 20)
 
 
-def test_a_run_leaves_a_table_by_shape(tmp_path: Path, tiny_recipe: Recipe) -> None:
+def two_ppm_mm3(scan: GreScan, points_mm: FloatArray, *, report: Report, **_: Any) -> MicrobleedTable:
+    """Return 2 ppm mm3 for each point: how well irregular lesions are fitted has tests of its own."""
+    report(scan.name, "quantify", 0.1)
+    total = Estimate(2.0, 0.1, "ppm mm3")
+    points = [(float(x), float(y), float(z)) for x, y, z in points_mm]
+    return MicrobleedTable(
+        tuple(Microbleed(i, point, total_chi_ppm_mm3=total) for i, point in enumerate(points, 1))
+    )
+
+
+def test_a_run_leaves_a_table_by_shape(
+    tmp_path: Path, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qsmcmb.validation.simulate_and_measure.quantify", two_ppm_mm3)
     some = dataclasses.replace(tiny_recipe.lesions, irregular=1.0, irregular_shapes=("tube", "mixed"))
     recipe = dataclasses.replace(tiny_recipe, lesions=some, sessions=tiny_recipe.sessions[:1])
     result = validate(tmp_path, [Experiment("fields", "tiny", (recipe,))])

@@ -81,7 +81,7 @@ def test_k_space_is_taken_where_slices_are_no_better(costs: dict[Any, float]) ->
 )
 def test_short_or_zero_filled_voxels_are_no_slices(costs: dict[Any, float], known: dict[str, Any]) -> None:
     patch = thick(**known)
-    assert choose_slice_profile([patch] * 4, patch.acquisition) == (patch.acquisition, {})
+    assert choose_slice_profile([patch], patch.acquisition) == (patch.acquisition, {})
 
 
 def test_the_strongest_fields_come_first() -> None:

@@ -8,7 +8,7 @@ import pytest
 from qsmcmb.core.point_dipole import point_dipole_field
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.lesion import Microbleed
-from qsmcmb.microbleeds.detection.limit_map import INNER_VOXELS, OUTER_MM, map_detection_limit
+from qsmcmb.microbleeds.detection.limit_map import INNER_VOXELS, OUTER_MM, _make_filter, map_detection_limit
 from qsmcmb.model import Estimate, Grid
 
 GRID = Grid((30, 27, 32), (1.0, 1.1, 0.9), (0.0, 0.6, 0.8))
@@ -57,6 +57,17 @@ def test_a_smooth_background_is_no_clutter() -> None:
     smooth = 0.003 + 5e-4 * x - 3e-4 * z + 2e-5 * (x * y + z**2)
     with_it, without = limit_of((noise() + smooth).astype(np.float32)), limit_of(noise())
     assert with_it[MIDDLE] == pytest.approx(without[MIDDLE], rel=0.1)
+
+
+def test_the_filter_reads_a_dipole_and_no_field_up_to_the_second_order() -> None:
+    weights = np.fft.irfftn(_make_filter(GRID.shape, GRID).filter_k, GRID.shape, axes=(0, 1, 2)).ravel()
+    x, y, z = [np.fft.ifftshift(o.reshape(GRID.shape)).ravel() for o in offsets(MIDDLE)]
+    near = np.abs(weights) > 1e-5 * np.abs(weights).max()
+    dipole = point_dipole_field(np.stack([x, y, z])[:, near], np.array(GRID.b0_dir))
+    assert weights[near] @ dipole == pytest.approx(1.0, abs=1e-3)
+    size = np.abs(weights).sum()
+    for smooth in (np.ones_like(x), x, y, z, x * x, y * y, z * z, x * y, x * z, y * z):
+        assert abs(weights @ smooth) < 1e-4 * size * np.abs(smooth).max()
 
 
 def test_rough_tissue_raises_the_limit_where_it_is() -> None:

@@ -174,6 +174,41 @@ def test_when_a_free_source_is_looked_for(found: Any, expected: bool) -> None:
     assert asks_for_free_source(found) == expected
 
 
+ONE_BALL = [module.QUICK_SPLITS, module.BESIDE, module.OPPOSITE]
+"""Starts from one ball: the first step decides in which minimum the others end."""
+
+
+@pytest.mark.parametrize(
+    ("core", "n_balls", "improves", "described", "expected"),
+    [
+        (0.5, 1, False, False, [[module.QUICK_SPLITS]]),
+        (0.6, 1, False, False, [ONE_BALL, [module.THOROUGH_SPLITS]]),
+        (0.8, 1, True, False, [ONE_BALL]),
+        (0.81, 1, True, False, [[*ONE_BALL, module.LINES_AND_DISCS]]),
+        (0.6, 2, True, False, [[module.QUICK_SPLITS]]),
+        (0.6, 2, False, True, [[module.QUICK_SPLITS]]),
+        (0.6, 4, False, False, [[module.QUICK_SPLITS], [module.THOROUGH_SPLITS]]),
+        (0.6, 5, False, False, [[module.QUICK_SPLITS]]),
+    ],
+)
+def test_poor_cores_are_searched_more_thoroughly(
+    monkeypatch: pytest.MonkeyPatch,
+    core: float,
+    n_balls: int,
+    improves: bool,
+    described: bool,
+    expected: list[Any],
+) -> None:
+    tried: list[Any] = []
+    monkeypatch.setattr(
+        module, "_best_growth", lambda state, ways: tried.append(ways) or ("better" if improves else None)
+    )
+    monkeypatch.setattr(module, "is_described", lambda state: described)
+    grown = module._grown(state(core, 0.3, rows=np.zeros((n_balls, 5))))
+    assert tried == expected
+    assert grown == ("better" if improves else None)
+
+
 def test_what_the_shape_does_not_describe_is_in_the_sd(bent: FitState) -> None:
     simple, free = summarise_fit(bent), summarise_fit(describe_by_free_source(bent))
     assert not simple.is_described

@@ -39,6 +39,12 @@ def add(app: typer.Typer) -> None:
                 metavar=FOLDER, help="BIDS data set of real scans: put lesions into them, measure them."
             ),
         ] = None,
+        masks: Annotated[
+            Path | None,
+            typer.Option(
+                metavar=FOLDER, help="With --into: derivatives with a brain mask of each scan; else our own."
+            ),
+        ] = None,
         bids: Annotated[Path | None, typer.Option(metavar=FOLDER, help="Scans of a real phantom.")] = None,
         truth: Annotated[
             Path | None,
@@ -52,7 +58,6 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.cli.console import progress
         from qsmcmb.errors import ConfigError
         from qsmcmb.reporting.validation_page import write_validation_page
-        from qsmcmb.validation.real_background import validate_background
         from qsmcmb.validation.real_phantom import validate_phantom
         from qsmcmb.validation.report import choose
         from qsmcmb.validation.report import validate as run_validation
@@ -60,11 +65,10 @@ def add(app: typer.Typer) -> None:
 
         if (bids is None) != (truth is None):
             raise ConfigError("validate; expected both --bids and --truth, or neither")
+        if masks is not None and into is None:
+            raise ConfigError("--masks; expected --into BIDS beside it")
         if into is not None:
-            claims, _ = validate_background(out, into, rounds=1 if quick else 5)
-            page = write_validation_page(
-                out, title="qsmcmb: real background", lead=f"Lesions put into {into}."
-            )
+            claims, page = _validate_into(out, into, masks, rounds=1 if quick else 5)
         elif bids is not None and truth is not None:
             claims, _ = validate_phantom(out, bids, truth)
             page = write_validation_page(out, title="qsmcmb: phantom", lead=f"Scans: {bids}; truth: {truth}.")
@@ -79,6 +83,21 @@ def add(app: typer.Typer) -> None:
         print_claims("Validation", claims, f"Page: {page}")
         if not all(c.passed for c in claims):
             raise typer.Exit(1)
+
+
+def _validate_into(out: Path, into: Path, masks: Path | None, *, rounds: int) -> tuple[list[Claim], Path]:
+    """Put lesions into real scans and measure them; return the claims and the page."""
+    from qsmcmb.cli.console import progress, say
+    from qsmcmb.reporting.validation_page import write_validation_page
+    from qsmcmb.validation.real_background import planned_background_steps, validate_background
+
+    with progress(planned_background_steps(into, rounds=rounds)) as bar:
+        found = validate_background(out, into, masks=masks, rounds=rounds, report=bar.report)
+    for name, reason in found.skipped.items():
+        say(f"{name} skipped: {reason}")
+    lead = f"Simulated lesions put into the real scans of {into}."
+    page = write_validation_page(out, title="qsmcmb: real background", lead=lead, pictures=found.pictures)
+    return found.claims, page
 
 
 def print_claims(title: str, claims: list[Claim], note: str) -> None:

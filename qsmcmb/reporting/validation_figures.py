@@ -9,14 +9,58 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from qsmcmb.reporting.figures import DPI, to_png
-from qsmcmb.typing import FloatArray
+from qsmcmb.reporting.figures import DPI, percentile_window, to_png
+from qsmcmb.typing import BoolArray, FloatArray
 
-__all__ = ["study_plot", "truth_plot"]
+__all__ = ["positions_plot", "study_plot", "truth_plot"]
 
+N_SLICES = 8
+"""Number of slices that show the positions of lesions."""
 MARKERS = "osD^v<>"
 """Marker of each session, in turn."""
 Rows = Sequence[Mapping[str, str | float | None]]
+
+
+def positions_plot(magnitude: FloatArray, mask: BoolArray, voxels: FloatArray) -> str:
+    """Draw the positions of lesions: slices of the magnitude, the mask's outline, a cross for each lesion nearby.
+
+    Parameters
+    ----------
+    magnitude : ndarray of shape (x, y, z)
+        Magnitude of one echo.
+    mask : ndarray of shape (x, y, z), bool
+        Brain mask, not empty.
+    voxels : ndarray of shape (n, 3)
+        Positions of the lesions, fractional voxel indices; each is drawn in the nearest slice.
+
+    Returns
+    -------
+    str
+        PNG, base64.
+
+    Examples
+    --------
+    >>> positions_plot(np.ones((8, 8, 8)), np.ones((8, 8, 8), bool), np.array([[4.0, 4.0, 4.0]]))[:5]
+    'iVBOR'
+    """
+    inside = np.flatnonzero(mask.any(axis=(0, 1)))
+    slices = np.unique(np.linspace(inside[0], inside[-1], N_SLICES + 2)[1:-1].round().astype(int))
+    figure = Figure(figsize=(10, 5.2), dpi=DPI)
+    axes = figure.subplots(2, N_SLICES // 2).ravel()
+    nearest = np.abs(voxels[:, 2, None] - slices).argmin(axis=1)
+    low, high = percentile_window(magnitude)
+    for number, axis in enumerate(axes):
+        axis.set_axis_off()
+        if number < len(slices):
+            z = slices[number]
+            axis.imshow(magnitude[:, :, z].T, cmap="gray", origin="lower", vmin=low, vmax=high)
+            if mask[:, :, z].any() and not mask[:, :, z].all():
+                axis.contour(mask[:, :, z].T, [0.5], colors="tab:orange", linewidths=0.8)
+            here = voxels[nearest == number]
+            axis.plot(here[:, 0], here[:, 1], "+", color="tab:cyan", markersize=5)
+            axis.set_title(f"slice {z}", fontsize=8)
+    figure.tight_layout()
+    return to_png(figure)
 
 
 def truth_plot(rows: Rows) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,14 @@ MAIN = ("fields", "phantom", "selftest")
 KINDS = ("microbleed", "calcification")
 
 
-def write_validation_page(out: Path, *, title: str = "qsmcmb: validation", lead: str = "") -> Path:
-    """Write OUT/index.html from OUT/claims.tsv, lesions.tsv and, where there are any, classes, shapes and study.
+def write_validation_page(
+    out: Path,
+    *,
+    title: str = "qsmcmb: validation",
+    lead: str = "",
+    pictures: Mapping[str, str] | None = None,
+) -> Path:
+    """Write OUT/index.html from OUT/claims.tsv, lesions.tsv and, where there are any, classes, shapes, study, scans.
 
     Parameters
     ----------
@@ -27,6 +33,8 @@ def write_validation_page(out: Path, *, title: str = "qsmcmb: validation", lead:
         Folder of the validation.
     title, lead : str, optional
         Title and first paragraph of the page.
+    pictures : mapping, optional
+        PNG, base64, of the positions of lesions, by the name of the scan.
 
     Returns
     -------
@@ -54,6 +62,7 @@ def write_validation_page(out: Path, *, title: str = "qsmcmb: validation", lead:
         claims=[{"ok": r["passed"] == "yes", "cells": [_cell(r, names.get(c, c)) for c in header]} for r in claims],
         plot=truth_plot(rows), study=_table(study), study_plot=study_plot(study) if study else "",
         classes=_table(_optional(out / "classes.tsv")), shapes=_table(_optional(out / "shapes.tsv")),
+        scans=_table(_optional(out / "scans.tsv")), pictures=pictures or {},
     )  # fmt: skip
 
 

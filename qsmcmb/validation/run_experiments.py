@@ -26,7 +26,9 @@ from qsmcmb.validation.simulate_and_measure import measure_session
 
 __all__ = (
     "planned_steps",
+    "read_rows",
     "run_experiment",
+    "software_hash",
 )
 
 AFTERWARDS = (
@@ -76,7 +78,7 @@ def run_experiment(experiment: Experiment, out: Path, *, report: Report | None =
             for label, made in _run_head(experiment, recipe, tables, report):
                 write_tsv(tables[label], made, COLUMNS)
         for path in tables.values():
-            rows += _read_rows(path)
+            rows += read_rows(path)
     return rows
 
 
@@ -103,8 +105,28 @@ def planned_steps(experiments: tuple[Experiment, ...]) -> list[str]:
     ]
 
 
-def _read_rows(path: Path) -> Rows:
-    """Read a session's table, numbers as numbers and NaN where unknown."""
+def read_rows(path: Path) -> Rows:
+    """Read a session's table, numbers as numbers and NaN where unknown.
+
+    Parameters
+    ----------
+    path : Path
+        A table that a run has left under OUT/tables.
+
+    Returns
+    -------
+    list of ResultRow
+        One for each lesion.
+
+    Raises
+    ------
+    InvalidInputError
+        The table is missing or broken.
+
+    Examples
+    --------
+    >>> read_rows(Path("out/tables/te/head_te20.tsv"))  # doctest: +SKIP
+    """
     rows = [{k: _value(k, v) for k, v in row.items()} for row in read_tsv(path)]
     return [cast(ResultRow, row) for row in rows]
 
@@ -159,8 +181,19 @@ def _up_to_field(protocol: Protocol) -> Protocol:
 
 
 @lru_cache(maxsize=1)
-def _software() -> str:
-    """Return a hash of all that a result depends on: the package without what comes after the measurement."""
+def software_hash() -> str:
+    """Return a hash of all that a result depends on: the package without what comes after the measurement.
+
+    Returns
+    -------
+    str
+        Hash, hexadecimal.
+
+    Examples
+    --------
+    >>> len(software_hash())
+    64
+    """
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
@@ -172,7 +205,7 @@ def _software() -> str:
 def _table_path(out: Path, experiment: Experiment, recipe: Recipe, protocol: Protocol) -> Path:
     """Return the file of a session's table; its name carries a hash of recipe, session and software."""
     record = [
-        _software(),
+        software_hash(),
         experiment.maps,
         dataclasses.asdict(dataclasses.replace(recipe, sessions=(protocol,))),
     ]

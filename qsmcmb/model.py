@@ -306,8 +306,9 @@ class GreScan:
         What states the direction of B0: the form of the header with its code, --b0-dir, or the grid.
     phase_filtered : bool, optional
         Whether the scanner has high-pass filtered the phase: no number has an interval then.
-    phase_difference : bool, optional
-        Whether the phase is the difference of two echoes, with the magnitude of one of them.
+    difference_te_s : tuple of float, optional
+        Echo times, s, of two echoes whose phases were subtracted: `te_s` is their difference then, and the magnitude
+        that of one of them.
     magnitude_is_shared : bool, optional
         Whether one magnitude serves several echoes: lesions are fitted to the phase alone then.
     decay_known : bool, optional
@@ -341,7 +342,7 @@ class GreScan:
     read_as: dict[str, Any] = field(default_factory=dict)
     b0_dir_source: str = "grid"
     phase_filtered: bool = False
-    phase_difference: bool = False
+    difference_te_s: tuple[float, float] | None = None
     magnitude_is_shared: bool = False
     decay_known: bool = True
     not_finite: tuple[tuple[str, BoolArray], ...] = ()
@@ -366,6 +367,11 @@ class GreScan:
                 "B0", self.name, field="b0_tesla", found=self.b0_tesla,
                 expected="field strength in tesla, 0.01 to 25", fix="give the field strength in tesla",
             )  # fmt: skip
+
+    @property
+    def phase_difference(self) -> bool:
+        """Whether the phase is the difference of two echoes."""
+        return self.difference_te_s is not None
 
     @property
     def n_echoes(self) -> int:

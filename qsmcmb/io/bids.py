@@ -144,7 +144,7 @@ def _load(files: SessionFiles, stated: InputOptions, notes: Sequence[str]) -> Gr
     )  # fmt: skip
     root = files.root.as_posix().rstrip("/")
     sources = tuple(("bids::" + name.removeprefix(root + "/"), digest) for name, digest in scan.sources)
-    return dataclasses.replace(scan, sources=sources, phase_difference=any(t.note for t in times))
+    return dataclasses.replace(scan, sources=sources, difference_te_s=times[0].pair_s)
 
 
 def _options(units: object, stated: InputOptions) -> InputOptions:

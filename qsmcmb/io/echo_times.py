@@ -29,6 +29,8 @@ class EchoTime(NamedTuple):
 
     te_s: float
     note: str = ""
+    pair_s: tuple[float, float] | None = None
+    """Echo times of the two echoes of a phase difference."""
 
 
 def echo_time_s(meta: Mapping[str, Any], where: Path) -> float:
@@ -129,6 +131,7 @@ def _difference(meta: Mapping[str, Any], where: Path) -> EchoTime:
     return EchoTime(
         found,
         f"{where.name} is a phase difference (EchoTime1 {first} s, EchoTime2 {second} s): its echo time is {found} s",
+        (first, second),
     )
 
 

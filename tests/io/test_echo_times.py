@@ -19,6 +19,7 @@ def test_the_echo_time_of_a_phase_difference_is_the_difference(more: dict[str, f
     found = phase_echo_times([{**PAIR, **more}], [PHASE])[0]
     assert found.te_s == pytest.approx(0.00246)
     assert "phase difference" in found.note
+    assert found.pair_s == (0.00492, 0.00738)
     for te_s in (0.00492, 0.00738):
         check_parts(found, {"EchoTime": te_s}, MAG, PHASE, PAIR)
     check_parts(found, {}, MAG, PHASE, PAIR)

@@ -61,6 +61,28 @@ def test_one_magnitude_for_all_echoes_changes_no_number(
     assert lesion.total_chi_loss_ppm_mm3 is None
 
 
+@pytest.mark.parametrize("magnitude_of", [0, 1])
+def test_a_phase_difference_is_that_of_both_echoes(
+    plain: tuple[GreScan, FloatArray], magnitude_of: int
+) -> None:
+    scan, field_hz = plain
+    turn = scan.phase_rad[1] - scan.phase_rad[0]
+    difference = GreScan(
+        phase_rad=np.angle(np.exp(1j * turn))[None].astype(np.float32),
+        magnitude=scan.magnitude[[magnitude_of]],
+        te_s=(scan.te_s[1] - scan.te_s[0],),
+        b0_tesla=scan.b0_tesla,
+        grid=scan.grid,
+        difference_te_s=(scan.te_s[0], scan.te_s[1]),
+    )
+    (lesion,) = rows_at(difference, field_hz, [(0.0, 0.0, 0.0)])
+    assert covers(lesion, 4.0)
+    assert lesion.total_chi_ppm_mm3 is not None
+    # As one echo it reads 6 % low.
+    assert lesion.total_chi_ppm_mm3.value == pytest.approx(4.0, rel=0.03)
+    assert set(lesion.flags) == {"single-echo", "phase-difference"}
+
+
 def test_at_the_edge_of_the_mask(plain: tuple[GreScan, FloatArray]) -> None:
     mask = np.ones(SHAPE, bool)
     mask[15:] = False

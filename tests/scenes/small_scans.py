@@ -81,7 +81,11 @@ def measured_at(
     fields = ScanFields(field_hz=field_hz, offset_rad=np.zeros(SHAPE, np.float32), mask=mask)
     phase_alone = scan.magnitude_is_shared or scan.phase_difference
     acquisition = Acquisition(
-        te_s=scan.te_s, b0_tesla=scan.b0_tesla, noise_sd=1 / SNR, phase_alone=phase_alone
+        te_s=scan.te_s,
+        b0_tesla=scan.b0_tesla,
+        noise_sd=np.sqrt(2 if scan.phase_difference else 1) / SNR,
+        phase_alone=phase_alone,
+        difference_te_s=scan.difference_te_s,
     )
     return measure_lesions(scan, Targets.of_readers(np.array(points_mm)), fields, acquisition)
 

@@ -188,16 +188,21 @@ def find_k_space_windows(scan: GreScan, mask: BoolArray) -> Acquisition:
         noise_sd=0.0,
         windows=windows,
         phase_alone=scan.magnitude_is_shared or scan.phase_difference,
+        difference_te_s=scan.difference_te_s,
     )
+    # A difference of two phases has the noise of both.
+    n_phases = 2 if scan.phase_difference else 1
     if windows == FULL_K_SPACE:
-        return replace(acquisition, noise_sd=float(noise_from_magnitude(scan.magnitude[0], mask)))
+        return replace(
+            acquisition, noise_sd=float(np.sqrt(n_phases) * noise_from_magnitude(scan.magnitude[0], mask))
+        )
     # Differences of neighbouring voxels show the noise only where neighbours are independent: at the acquired matrix.
     acquired = _crop_k_space(signal, windows)
     nearest = [
         np.minimum((np.arange(s) * n / s).astype(int), n - 1)
         for s, n in zip(acquired.shape, mask.shape, strict=True)
     ]
-    filtered_sd = float(noise_from_magnitude(np.abs(acquired), mask[np.ix_(*nearest)]))
+    filtered_sd = float(np.sqrt(n_phases) * noise_from_magnitude(np.abs(acquired), mask[np.ix_(*nearest)]))
     return replace(acquisition, noise_sd=filtered_sd / float(np.prod([noise_retained(w) for w in windows])))
 
 

@@ -68,7 +68,8 @@ class Flag(StrEnum):
     )
     PHASE_DIFFERENCE = (
         "phase-difference",
-        "The phase is a difference of two echoes, fitted as one echo: a wider interval covers what that neglects.",
+        "The phase is a difference of two echoes and fitted as one, without the magnitude: a wider interval covers how "
+        "the voxels were sampled, which it does not tell.",
     )
     ONE_MAGNITUDE = (
         "one-magnitude",

@@ -52,8 +52,8 @@ MIN_DEFINITE_IN_MASK = 0.6
 MIN_UNFLAGGED_IN_MASK = 0.9
 """Fraction of the patch in the mask below which the row is flagged."""
 DIFFERENCE_RELATIVE_SD = 0.06
-"""SD of the total susceptibility, relative, that the fit of a phase difference as one echo neglects: values are up to
-9 % lower or 5 % higher than from both echoes, by which echo the magnitude is."""
+"""SD of the total susceptibility, relative, that a phase difference leaves open: it does not tell voxels that are means
+over their volume from samples of k-space, and read as samples they are up to 10 % low."""
 POOR_FIT = 1.0
 """Weighted residual, of all or of the core, above which the model does not hold."""
 

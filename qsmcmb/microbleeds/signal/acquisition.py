@@ -246,6 +246,13 @@ class Acquisition:
     """Squared extra width of the point spread beyond window and slice profile, mm2, with its SD."""
     phase_alone: bool = False
     """Whether the phase alone is of these echo times: the magnitude then only says where there is signal."""
+    difference_te_s: tuple[float, float] | None = None
+    """Echo times, s, of the two echoes whose phases were subtracted, their difference being `te_s`; None without."""
+
+    @property
+    def formed_te_s(self) -> tuple[float, ...]:
+        """Echo times, s, at which a lesion's signal is formed: those of both echoes of a phase difference."""
+        return self.difference_te_s or self.te_s
 
     @property
     def axis_profiles(self) -> list[KSpaceWindow | SliceProfile]:
@@ -259,5 +266,5 @@ class Acquisition:
 
     @property
     def dipole_constants(self) -> FloatArray:
-        """Phase of a point dipole of 1 ppm mm3 at 1 mm and each echo, over 3 cos^2(theta) - 1, rad."""
-        return np.array([dipole_phase_constant(self.b0_tesla, t) for t in self.te_s])
+        """Phase of a point dipole of 1 ppm mm3 at 1 mm and each echo formed, over 3 cos^2(theta) - 1, rad."""
+        return np.array([dipole_phase_constant(self.b0_tesla, t) for t in self.formed_te_s])

@@ -106,7 +106,7 @@ class BackgroundPhase:
 
     def _phase_factor(self, field_hz: FloatArray) -> FloatArray:
         """Return cosine and sine of the phase of a field, (2, echo, point)."""
-        phase = (2 * np.pi * np.outer(self._patch.acquisition.te_s, field_hz)).astype(np.float32)
+        phase = (2 * np.pi * np.outer(self._patch.acquisition.formed_te_s, field_hz)).astype(np.float32)
         return np.stack([np.cos(phase), np.sin(phase)])
 
     def _tissue_signal(self, psf_width_mm: float) -> FloatArray:

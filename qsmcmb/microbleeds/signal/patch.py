@@ -219,11 +219,11 @@ class Patch:
 
     @cached_property
     def background_phase_step(self) -> FloatArray:
-        """Step of the background's phase from voxel to voxel, in half turns, (axis, echo, voxel inside)."""
+        """Step of the background's phase from voxel to voxel, in half turns, (axis, echo formed, voxel inside)."""
         xyz = self.coordinates_mm[:, self.inside]
         half = 0.5 * np.diag(self.grid.voxel_size_mm)[:, :, None]
         step = np.stack([self.background_hz(xyz + h) - self.background_hz(xyz - h) for h in half])
-        return np.asarray(2 * np.array(self.acquisition.te_s)[:, None] * step[:, None])
+        return np.asarray(2 * np.array(self.acquisition.formed_te_s)[:, None] * step[:, None])
 
     @cached_property
     def phase_steepness(self) -> FloatArray:
@@ -232,7 +232,9 @@ class Patch:
         At 1 the tissue's signal lies at the edge of k-space, and is lost beyond.
         """
         edges = np.array([w.edge for w in self.acquisition.windows])[:, None, None]
-        return np.asarray(np.abs(self.background_phase_step / edges).max(axis=0))
+        steepness = np.abs(self.background_phase_step / edges).max(axis=0)
+        # The later echo decides what a phase difference holds.
+        return np.asarray(steepness[-len(self.acquisition.te_s) :])
 
     def block_labels(self) -> np.ndarray:
         """Return the number of the block in which each voxel inside lies.

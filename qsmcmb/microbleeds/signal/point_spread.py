@@ -259,6 +259,8 @@ class PointSpread:
         # A start is fitted with polynomials first and then compared, or minimised, at the same source.
         if latest is None or latest.at != at or (derivatives and len(latest.factor) == 1):
             factor = self._formed(rows, decay_hz, psf_width2_mm2, shape=shape, derivatives=derivatives)
+            if self._patch.acquisition.difference_te_s is not None:
+                factor = _difference(factor)
             self._latest = latest = _Seen(at, factor)
         return latest.factor if derivatives else latest.factor[:1]
 
@@ -271,12 +273,12 @@ class PointSpread:
         shape: SourceShape,
         derivatives: bool,
     ) -> ComplexArray:
-        """Return the factor less 1, formed on the cells and sampled; as `factor`."""
+        """Return the factor less 1 of each echo formed, formed on the cells and sampled; as `factor`."""
         patch = self._patch
         psf_width_mm, wider_mm = np.sqrt([psf_width2_mm2, psf_width2_mm2 + PSF_WIDTH2_STEP_MM2])
         # Factor, derivatives by the rows, by the decay; that by the squared width is a difference, below.
         count = 2 + shape.n_row_parameters * len(rows) if derivatives else 1
-        decay = decay_hz * np.array(patch.acquisition.te_s)
+        decay = decay_hz * np.array(patch.acquisition.formed_te_s)
         # Signal inside the body, and its derivative by the log of the decay.
         core = np.stack([np.exp(-decay), -decay * np.exp(-decay)])
         args = (
@@ -285,7 +287,7 @@ class PointSpread:
             core.astype(np.float32),
         )
         rows = rows.astype(np.float32)
-        echoes = len(patch.acquisition.te_s)
+        echoes = len(patch.acquisition.formed_te_s)
         # Real and imaginary part apart, for the loops.
         seen = np.zeros((2, count + derivatives, echoes, len(self._smooth_points)), np.float32)
         for number, level in enumerate(self._levels):
@@ -371,6 +373,18 @@ class _Level:
         step = np.matmul(mx, values.reshape(-1, x, y * z))
         step = np.matmul(my, step.reshape(-1, y, z)).reshape(-1, z) @ mz.T
         return np.asarray(step.reshape(*values.shape[:-1], len(mx), len(my), len(mz)))
+
+
+def _difference(seen: ComplexArray) -> ComplexArray:
+    """Return the second factor times the conjugate first, less 1, and its derivatives: its phase is their difference.
+
+    `seen` has the factors less 1 of two echoes, then their derivatives, (..., 2, voxel).
+    """
+    first, second = 1 + seen[0, 0], 1 + seen[0, 1]
+    out: ComplexArray = np.empty((len(seen), 1, seen.shape[-1]), seen.dtype)
+    out[0, 0] = second * first.conj() - 1
+    out[1:, 0] = seen[1:, 1] * first.conj() + second * seen[1:, 0].conj()
+    return out
 
 
 def _falling(fraction: FloatArray) -> FloatArray:

@@ -9,6 +9,7 @@ import pytest
 
 from qsmcmb.microbleeds.fit.field_fit import with_fitted_field
 from qsmcmb.microbleeds.signal.acquisition import KSpaceWindow, SliceProfile
+from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.point_spread import CELL_MM, COARSE_CELL_MM, PointSpread
 from qsmcmb.microbleeds.signal.source_shapes import BALL_PAIR, Source
 from qsmcmb.model import Grid
@@ -161,3 +162,20 @@ def test_two_balls_far_from_each_other_see_each_other_as_a_product() -> None:
         1 + spread.factor(np.array([two]), 100.0, 0.2)[0]
     )
     assert np.linalg.norm(both - apart) < 0.06 * np.linalg.norm(both - 1)
+
+
+def test_a_phase_difference_is_the_second_echo_times_the_conjugate_first() -> None:
+    te_s = (0.006, 0.014)
+    patch = small_patch(te_s=te_s)
+    pair = with_acquisition(patch, te_s=(te_s[1] - te_s[0],), difference_te_s=te_s)
+
+    def seen(of: Patch, total: float, *, derivatives: bool = False) -> ComplexArray:
+        source = SMALL_BALL._replace(total_chi_ppm_mm3=total)
+        spread = PointSpread(of, SMALL_BALL.total_chi_ppm_mm3, np.zeros(3), SMALL_BALL.radius_mm)
+        return spread.factor(np.array([source.row()]), 100.0, 0.16, derivatives=derivatives)
+
+    first, second = 1 + seen(patch, 2.0)[0]
+    difference = seen(pair, 2.0, derivatives=True)
+    np.testing.assert_allclose(1 + difference[0, 0], second * first.conj(), atol=1e-6)
+    slope = (seen(pair, 2.01)[0, 0] - seen(pair, 1.99)[0, 0]) / 0.02
+    np.testing.assert_allclose(difference[1, 0], slope, atol=2e-3 * np.abs(slope).max())

@@ -1,15 +1,18 @@
 """Measure lesions at given points: calibrate the scan, then fit each lesion beside its neighbours.
 
-1. A patch is cut around each point; `calibrate` finds the scan's properties and an initial fit of each lesion.
-2. The signal of the other lesions within 14 mm, by their latest fits, is a factor of a lesion's model. Lesions that
+1. A patch is cut around each point. The detector's candidates are screened by the field map (`fit.screening`); those
+   turned away keep its number and are fitted no further. A reader's points are never screened.
+2. `calibrate` finds the scan's properties and an initial fit of each lesion.
+3. The signal of the other lesions within 14 mm, by their latest fits, is a factor of a lesion's model. Lesions that
    reach each other, directly or through others, are refined one after another, groups of them in parallel.
-3. The refined fit, with the tissue's Gaussian process prior, is compared with a vein and with a vein beside the lesion.
-4. Void, signal loss and SD complete each fit; points without a number carry the flag that says why.
+4. The refined fit, with the tissue's Gaussian process prior, is compared with a vein and with a vein beside the lesion.
+5. Void, signal loss and SD complete each fit; points without a number carry the flag that says why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
@@ -27,6 +30,7 @@ from qsmcmb.microbleeds.fit.adjacent_vein import fit_adjacent_vein
 from qsmcmb.microbleeds.fit.free_source_fit import is_free
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
 from qsmcmb.microbleeds.fit.refinement import refine_with_tissue_prior
+from qsmcmb.microbleeds.fit.screening import Screening, TurnedAway, screen_candidate
 from qsmcmb.microbleeds.fit.shape_selection import select_shape
 from qsmcmb.microbleeds.fit.uncertainty import LesionFit, summarise_fit
 from qsmcmb.microbleeds.fit.vein import Vein, find_vein
@@ -37,6 +41,7 @@ from qsmcmb.microbleeds.results.measurement import (
     MIN_SIGNIFICANCE,
     FittedLesion,
     LesionMeasurement,
+    describe_screened,
     measure_fitted,
 )
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
@@ -45,12 +50,14 @@ from qsmcmb.microbleeds.signal.point_spread import PointSpread
 from qsmcmb.microbleeds.signal.reference_patches import find_reference_patches
 from qsmcmb.microbleeds.signal.source_shapes import ROW_CENTRE, ROW_RADIUS
 from qsmcmb.model import GreScan
-from qsmcmb.typing import ComplexArray, FloatArray, IntArray
+from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 __all__ = ["MeasuredLesions", "Targets", "measure_lesions"]
 
 NEIGHBOUR_MM = 14.0
 """Distance, mm, up to which the signal of another lesion is part of a lesion's model: its patch ends at 8 mm."""
+REASONS = {TurnedAway.NO_DIPOLE: Flag.NO_DIPOLE, TurnedAway.NOT_COMPACT: Flag.NOT_COMPACT}
+"""Flag by the reason for which a candidate is turned away before the fit."""
 MIN_FRACTION_IN_MASK = 0.2
 """Least fraction of the ball in the mask for a fit: a convention of the table."""
 MIN_VOXELS = 80
@@ -158,32 +165,51 @@ def measure_lesions(
         )  # fmt: skip
     job = _Job(scan, fields, scan.grid.to_voxel(points_mm))
     patches = [_patch_at(job, voxel, acquisition) for voxel in job.voxels]
-    calibration = calibrate(patches, acquisition, job.reference_patches)
+    screened = _screen_candidates(job, patches, targets.n_reader_points)
+    to_fit = [None if i in screened else patch for i, patch in enumerate(patches)]
+    calibration = calibrate(to_fit, acquisition, job.reference_patches)
     fits = _fit_all(job, calibration, progress)
     labels = np.zeros(scan.grid.shape, np.int32)
     lesions = []
     for i, (patch, found) in enumerate(zip(patches, fits, strict=True)):
-        reason = _reason_without_number(job, i, found)
-        fitted = None
-        if reason is None and patch is not None and found is not None:
-            fitted = measure_fitted(
-                patch, found.fit, fields, scan.grid, vein=found.vein, adjacent_vein=found.adjacent_vein
-            )
-            box = labels[patch.box]
-            box[fitted.region & (box == 0)] = i + 1
         x, y, z = (float(value) for value in points_mm[i])
-        lesions.append(
-            LesionMeasurement(
-                label=i + 1,
-                point_mm=(x, y, z),
-                stated_kind=targets.kinds[i],
-                score=targets.scores[i],
-                source="reader" if i < targets.n_reader_points else "detector",
-                fitted=fitted,
-                reason=reason,
-            )
+        stated = LesionMeasurement(
+            label=i + 1,
+            point_mm=(x, y, z),
+            stated_kind=targets.kinds[i],
+            score=targets.scores[i],
+            source="reader" if i < targets.n_reader_points else "detector",
+            fitted=None,
+            reason=None,
         )
+        measured, region = _complete(job, stated, patch, found=found, screening=screened.get(i))
+        if patch is not None and region is not None:
+            box = labels[patch.box]
+            box[region & (box == 0)] = i + 1
+        lesions.append(measured)
     return MeasuredLesions(tuple(lesions), labels)
+
+
+def _complete(
+    job: _Job,
+    stated: LesionMeasurement,
+    patch: Patch | None,
+    *,
+    found: _RefinedFit | None,
+    screening: Screening | None,
+) -> tuple[LesionMeasurement, BoolArray | None]:
+    """Return the measurement of a point, and the voxels of its patch's box that show it."""
+    if patch is not None and screening is not None and screening.turned_away is not None:
+        screened = describe_screened(patch, screening, job.fields)
+        reason: Flag | None = REASONS[screening.turned_away]
+        return replace(stated, reason=reason, screened=screened), screened.region
+    reason = _reason_without_number(job, stated.label - 1, found)
+    if reason is not None or patch is None or found is None:
+        return replace(stated, reason=reason), None
+    fitted = measure_fitted(
+        patch, found.fit, job.fields, job.scan.grid, vein=found.vein, adjacent_vein=found.adjacent_vein
+    )
+    return replace(stated, fitted=fitted), fitted.region
 
 
 class _Job(NamedTuple):
@@ -207,6 +233,25 @@ class _RefinedFit(NamedTuple):
     fit: LesionFit
     vein: Vein | None
     adjacent_vein: Vein | None
+
+
+def _screen_candidates(
+    job: _Job, patches: Sequence[Patch | None], n_reader_points: int
+) -> dict[int, Screening]:
+    """Return what turns candidates of the detector away before the fit, by the number of the point."""
+    positions_mm = job.voxels * np.array(job.scan.grid.voxel_size_mm)
+    reach_mm = NEIGHBOUR_MM * length_scale(job.scan.grid)
+
+    def screen(i: int) -> Screening | None:
+        patch = patches[i]
+        if patch is None:
+            return None
+        others_mm = np.delete(positions_mm, i, axis=0) - positions_mm[i]
+        return screen_candidate(patch, others_mm[np.linalg.norm(others_mm, axis=1) <= reach_mm])
+
+    candidates = range(n_reader_points, len(patches))
+    screened = zip(candidates, run_each(screen, candidates), strict=True)
+    return {i: found for i, found in screened if found is not None and found.turned_away is not None}
 
 
 def _fit_all(

@@ -22,6 +22,7 @@ from qsmcmb.microbleeds.signal.patch import Patch, ScanFields
 from qsmcmb.microbleeds.signal.point_spread import PointSpread
 from qsmcmb.microbleeds.signal.source_shapes import Source
 from qsmcmb.model import GreScan
+from qsmcmb.pipeline.lesions import describe_lesions
 from qsmcmb.typing import BoolArray, FloatArray
 from tests.scenes.patches import SMALL_BALL, SMALL_BALL_DECAY, small_patch
 from tests.scenes.small_scans import SHAPE, covers, measured_at, rows_at, small_scan
@@ -473,3 +474,42 @@ def test_veins_are_looked_for_in_turn(
     ends = beside if expected[1] else (selected if has_neighbours else state)
     assert found.fit[0] is ends
     assert found.fit[1] == ["around", ends.model.patch]
+
+
+def with_candidates(scan: GreScan, field_hz: FloatArray, targets: Targets) -> Any:
+    fields = ScanFields(field_hz=field_hz, offset_rad=np.zeros(SHAPE, np.float32), mask=np.ones(SHAPE, bool))
+    acquisition = Acquisition(te_s=scan.te_s, b0_tesla=scan.b0_tesla, noise_sd=1 / 60)
+    return measure_lesions(scan, targets, fields, acquisition)
+
+
+def test_a_candidate_without_a_lesion_keeps_a_row_and_a_label(plain: tuple[GreScan, FloatArray]) -> None:
+    scan, field_hz = plain
+    points = np.array([[0.0, 0.0, 0.0], [-9.0, -8.0, 7.0], [9.0, 8.0, -7.0]])
+    targets = Targets(points_mm=points, kinds=[None] * 3, scores=[None, 0.9, 0.9], n_reader_points=1)
+    measured = with_candidates(scan, field_hz, targets)
+    lesion, *others = describe_lesions(measured, scan, np.ones(SHAPE, bool))
+    assert covers(lesion, 4.0)
+    for i, row in enumerate(others, start=1):
+        assert (row.certainty, row.kind, row.flags, row.score) == ("rejected", "other", ("no-dipole",), 0.9)
+        assert row.position_mm == tuple(points[i])
+        assert covers(row, 0.0)
+        assert (measured.labels == row.label).any()
+        assert measured.fitted[i] is None
+    alone = rows_at(scan, field_hz, [(0.0, 0.0, 0.0)])
+    assert summarise_burden([lesion, *others]) == summarise_burden([lesion])
+    # The candidates' places are left out of the tissue that makes the SD; the value is the same.
+    assert lesion.total_chi_ppm_mm3 is not None
+    assert alone[0].total_chi_ppm_mm3 is not None
+    assert lesion.total_chi_ppm_mm3.value == alone[0].total_chi_ppm_mm3.value
+
+
+def test_points_of_a_reader_are_never_screened(
+    plain: tuple[GreScan, FloatArray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(module, "screen_candidate", refuse)
+    (row,) = rows_at(*plain, [(-9.0, -8.0, 7.0)])
+    assert "not-above-noise" in row.flags
+    assert row.certainty == "possible"

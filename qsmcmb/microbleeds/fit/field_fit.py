@@ -25,6 +25,7 @@ from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.units import hz_to_ppm, ppm_to_hz
 
 __all__ = [
+    "NO_POINTS",
     "SEARCH_SHIFTS_MM",
     "BestKernel",
     "DetrendedField",
@@ -49,6 +50,8 @@ CORE_FRACTION = 0.6
 """Fraction of a ball's radius within which its magnitude shows whether it retains its signal: the edge is dephased."""
 MIN_CENTRE_DISTANCE_VOXELS = 1.5
 """Distance from the point, in longest edges of a voxel, below which a voxel is left out: there no dipole holds."""
+NO_POINTS = np.zeros((0, 3))
+"""Other points of a field in which there are none, mm."""
 MIN_VOXELS = 60
 """Least number of voxels outside the void, three times the cubic's coefficients; with fewer all voxels are used."""
 
@@ -168,9 +171,9 @@ class DetrendedField(NamedTuple):
     values: FloatArray
     """Field without the cubic, ppm, (n,)."""
     basis: FloatArray
-    """Monomials up to the third order, (n, 20)."""
+    """Monomials up to the third order, and the dipoles of other points, (n, 20 or more)."""
     projector: FloatArray
-    """Pseudoinverse of the basis, (20, n)."""
+    """Pseudoinverse of the basis, (20 or more, n)."""
 
 
 class BestKernel(NamedTuple):
@@ -184,7 +187,9 @@ class BestKernel(NamedTuple):
     """Drop of the field's sum of squares by the kernel at this strength, squared ppm."""
 
 
-def detrend_field(patch: Patch, field_hz: FloatArray, usable: BoolArray) -> DetrendedField:
+def detrend_field(
+    patch: Patch, field_hz: FloatArray, usable: BoolArray, *, others_mm: FloatArray = NO_POINTS
+) -> DetrendedField:
     """Return a field at usable voxels without the cubic that fits it best.
 
     Parameters
@@ -195,6 +200,8 @@ def detrend_field(patch: Patch, field_hz: FloatArray, usable: BoolArray) -> Detr
         Field in the patch's box, Hz.
     usable : ndarray of bool, shape patch.inside.shape
         Voxels to use.
+    others_mm : ndarray of shape (n, 3), optional
+        Points, mm from the patch's, whose dipoles are taken off with the cubic.
 
     Returns
     -------
@@ -205,10 +212,19 @@ def detrend_field(patch: Patch, field_hz: FloatArray, usable: BoolArray) -> Detr
     # In double precision: differences of large numbers are taken.
     values = hz_to_ppm(field_hz[usable].astype(np.float64), patch.acquisition.b0_tesla)
     basis = polynomials(xyz / patch.radius_mm, 3)
+    if len(others_mm):
+        basis = np.column_stack([basis, *(_dipole_beside(patch, xyz, other) for other in others_mm)])
     projector = np.linalg.pinv(basis)
     return DetrendedField(
         xyz=xyz, values=values - basis @ (projector @ values), basis=basis, projector=projector
     )
+
+
+def _dipole_beside(patch: Patch, xyz: FloatArray, centre_mm: FloatArray) -> FloatArray:
+    """Return the field of a dipole of 1 ppm mm3 at some voxels, ppm; 0 so near to it that no dipole holds."""
+    offset = xyz - centre_mm[:, None]
+    beyond = (offset**2).sum(axis=0) > (MIN_CENTRE_DISTANCE_VOXELS * max(patch.grid.voxel_size_mm)) ** 2
+    return np.where(beyond, point_dipole_field(offset, np.array(patch.grid.b0_dir)), 0.0)
 
 
 def best_kernel(detrended: DetrendedField, kernels: FloatArray) -> BestKernel:

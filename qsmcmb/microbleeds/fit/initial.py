@@ -15,7 +15,7 @@ from qsmcmb.microbleeds.fit.shape_selection import select_shape
 from qsmcmb.microbleeds.signal.patch import Patch
 from qsmcmb.microbleeds.signal.source_shapes import Source
 
-__all__ = ["initial_fit"]
+__all__ = ["initial_fit", "start_near_point"]
 
 MIN_SIGNAL_RETAINING_COST_DROP = 15.0
 """Least drop of the cost for a core that retains its signal, squared SDs: as much as another shape must bring."""
@@ -45,11 +45,29 @@ def initial_fit(patch: Patch) -> FitState:
     return _prefer_signal_retaining(patch, _dark_core_fit(patch, start))
 
 
+def start_near_point(patch: Patch, start: Source) -> Source:
+    """Return a field fit as the start of a lesion, moved to the point where it has found something else.
+
+    Parameters
+    ----------
+    patch : Patch
+        The scan around the point.
+    start : Source
+        The dipole that explains the field map best.
+
+    Returns
+    -------
+    Source
+        The same; at the point where the dipole lies further from it than points lie from lesions.
+    """
+    # Beside a sinus or another lesion the strongest dipole is not at the point; its strength still gives a scale.
+    is_far = np.linalg.norm(start.centre_mm / patch.point_sd_mm) > MAX_START_DEVIATION_SD
+    return start._replace(centre_mm=(0.0, 0.0, 0.0)) if is_far else start
+
+
 def _dark_core_fit(patch: Patch, start: Source) -> FitState:
     """Return the fit of a dark body from the field fit, or from its strength at the point where that fails."""
-    # Beside a sinus or another lesion the strongest dipole is not at the point; its strength still gives a scale.
-    if np.linalg.norm(start.centre_mm / patch.point_sd_mm) > MAX_START_DEVIATION_SD:
-        start = start._replace(centre_mm=(0.0, 0.0, 0.0))
+    start = start_near_point(patch, start)
     state = select_shape(patch, start)
     least = MIN_FRACTION_OF_FIELD_FIT * abs(start.total_chi_ppm_mm3)
     if state.converged and abs(state.source.total_chi_ppm_mm3) > least:

@@ -37,6 +37,7 @@ __all__ = [
     "MAX_CORE_RESIDUAL_RATIO",
     "MAX_PAIR_CORE_RESIDUAL",
     "MODEL_SELECTION_SD_FRACTION",
+    "fit_ball",
     "large_pair",
     "residual_ratio",
     "select_shape",
@@ -101,7 +102,7 @@ def select_shape(
         A ball, a spheroid or a pair; a ball's model-selection SD holds the shapes that may be right instead. All
         that were tried are its compared models.
     """
-    ball = _fit_ball(patch, source, neighbours, core_decay or dark_core(patch.acquisition.b0_tesla))
+    ball = fit_ball(patch, source, neighbours=neighbours, core_decay=core_decay)
     start, start_cost = _spheroid_start(ball)
     if _is_ball(ball, start_cost):
         return ball
@@ -113,10 +114,32 @@ def select_shape(
     return best.with_compared_models(models)
 
 
-def _fit_ball(
-    patch: Patch, source: Source, neighbours: ComplexArray | None, core_decay: CoreDecay
+def fit_ball(
+    patch: Patch,
+    source: Source,
+    *,
+    neighbours: ComplexArray | None = None,
+    core_decay: CoreDecay | None = None,
 ) -> FitState:
-    """Fit a ball from the best of some radii."""
+    """Fit a ball from the best of some radii, with polynomials for the tissue.
+
+    Parameters
+    ----------
+    patch : Patch
+        The scan around the point.
+    source : Source
+        Where to start, as for `select_shape`.
+    neighbours : ndarray of shape (echo and voxel,), optional
+        Factor of other lesions on the signal.
+    core_decay : CoreDecay, optional
+        Expected decay inside the body; that of a bleed by default.
+
+    Returns
+    -------
+    FitState
+        The ball.
+    """
+    core_decay = core_decay or dark_core(patch.acquisition.b0_tesla)
     model = LesionModel(patch, source, core_decay=core_decay, neighbours=neighbours, cell_mm=COARSE_CELL_MM)
     radius = source.radius_mm if core_decay == SIGNAL_RETAINING_CORE else expected_radius_mm(source)
     starts = [model.start_parameters(source._replace(radius_mm=scale * radius)) for scale in RADIUS_STARTS]

@@ -37,7 +37,7 @@ from qsmcmb.microbleeds.signal.source_shapes import Source
 from qsmcmb.model import Estimate
 from qsmcmb.typing import FloatArray
 
-__all__ = ["HIDDEN_TISSUE_SD_FRACTION", "LesionFit", "summarise_fit"]
+__all__ = ["HIDDEN_TISSUE_SD_FRACTION", "LesionFit", "noise_scale", "summarise_fit"]
 
 MIN_SD_PPM_MM3 = 0.005
 """Floor of the SD of noise and clutter, ppm mm3, added to its parts as a square: no lesion is known better."""
@@ -183,7 +183,7 @@ def summarise_fit(state: FitState, reference_patches: Sequence[Patch] = ()) -> L
 
 def _sd_parts(state: FitState, clutter_sd: float) -> SdParts:
     """Return the parts of the SD; variances of parts that each miss some errors are added, though they overlap."""
-    scale = _noise_scale(state)
+    scale = noise_scale(state)
     by_prior = state.influence.prior_variances
     size = abs(state.source.total_chi_ppm_mm3)
     is_large = state.source.radius_mm > LARGE_BODY_RADIUS_MM
@@ -221,8 +221,19 @@ def _discrepancy_sd(state: FitState) -> float:
     return float(np.hypot(rise, own) * np.abs(state.rows[:, 0]).sum())
 
 
-def _noise_scale(state: FitState) -> float:
-    """Return the factor on the parts of noise and clutter, by residual, field, voxel and lack of patch."""
+def noise_scale(state: FitState) -> float:
+    """Return the factor on the SDs of noise and clutter, by residual, field, voxel and lack of patch.
+
+    Parameters
+    ----------
+    state : FitState
+        The fit.
+
+    Returns
+    -------
+    float
+        Factor, > 0: 1 of a usual fit at 3 T.
+    """
     patch = state.model.patch
     by_residual = max(
         1.0,

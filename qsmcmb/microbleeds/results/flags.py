@@ -75,6 +75,15 @@ class Flag(StrEnum):
         "one-magnitude",
         "One magnitude serves several echoes: the fit rests on the phase alone, volume and diameter on that image.",
     )
+    NO_DIPOLE = (
+        "no-dipole",
+        "Turned away before the whole fit: neither signal nor field shows a lesion. The number is that of one ball.",
+    )
+    NOT_COMPACT = (
+        "not-compact",
+        "Turned away before the whole fit: the field has a dipole that the signal near the point contradicts, as "
+        "beside veins and edges. The number is that of one ball.",
+    )
     OUTSIDE_VOLUME = "outside-volume", "The point lies outside the image: no number."
 
 

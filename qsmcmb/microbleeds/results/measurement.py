@@ -19,6 +19,7 @@ from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
 from qsmcmb.microbleeds.crosscheck.signal_loss import SignalLoss, measure_signal_loss
 from qsmcmb.microbleeds.crosscheck.visible_void import VisibleVoid, measure_void
 from qsmcmb.microbleeds.fit.field_fit import fit_signal_retaining_ball
+from qsmcmb.microbleeds.fit.screening import Screening
 from qsmcmb.microbleeds.fit.uncertainty import LesionFit
 from qsmcmb.microbleeds.fit.vein import Vein
 from qsmcmb.microbleeds.results.flags import Flag
@@ -34,7 +35,9 @@ __all__ = [
     "FittedLesion",
     "LesionMeasurement",
     "SceneContext",
+    "ScreenedCandidate",
     "assemble_lesion",
+    "describe_screened",
     "measure_fitted",
 ]
 
@@ -90,6 +93,19 @@ class FittedLesion(NamedTuple):
         return abs(self.total_chi_ppm_mm3.value) > MIN_SIGNIFICANCE * self.total_chi_ppm_mm3.sd
 
 
+class ScreenedCandidate(NamedTuple):
+    """Candidate that was turned away before the fit: what its field map and magnitude say."""
+
+    screening: Screening
+    """Dipoles in the field map."""
+    void: VisibleVoid
+    """The void on the longest echo; of volume 0 where none is seen."""
+    region: BoolArray
+    """Voxels of the patch's box that show the candidate."""
+    r2star_hz: float | None
+    """Median R2* in the region, 1/s."""
+
+
 @dataclass(frozen=True)
 class LesionMeasurement:
     """One point: as its source states it, with its fit."""
@@ -107,7 +123,9 @@ class LesionMeasurement:
     fitted: FittedLesion | None
     """The fit; None where there is no number."""
     reason: Flag | None
-    """Flag that says why there is no number; None where there is one."""
+    """Flag that says why nothing was fitted; None where there is a fit."""
+    screened: ScreenedCandidate | None = None
+    """What is known of a candidate that was turned away before the fit; None for others."""
 
     @property
     def position_mm(self) -> tuple[float, float, float]:
@@ -179,13 +197,9 @@ def measure_fitted(
     -----
     SD^2 = fit's SD^2 + systematic SD^2.
     """
-    void = measure_void(patch)
+    void, region, r2star_hz = _visible(patch, fields)
     shift = np.array(fit.source.centre_mm) / np.array(grid.voxel_size_mm)
     x, y, z = (float(v) for v in grid.to_world(patch.centre_voxel + shift))
-    radius = np.sqrt((patch.coordinates_mm**2).sum(axis=0))
-    # Without a void the voxels nearest to the point stand for the lesion.
-    region = void.mask if void.mask.any() else radius <= max(patch.grid.voxel_size_mm)
-    r2star_hz = None if fields.r2star_hz is None else float(np.median(fields.r2star_hz[patch.box][region]))
     systematic_sd = _systematic_sd(patch, fit, vein)
     sd = float(np.hypot(fit.sd_ppm_mm3, systematic_sd))
     return FittedLesion(
@@ -202,6 +216,36 @@ def measure_fitted(
         position_mm=(x, y, z),
         r2star_hz=r2star_hz,
     )
+
+
+def describe_screened(patch: Patch, screening: Screening, fields: ScanFields) -> ScreenedCandidate:
+    """Describe a candidate that is turned away by the void and R2* of its patch.
+
+    Parameters
+    ----------
+    patch : Patch
+        The scan around the candidate.
+    screening : Screening
+        What the field map says of it.
+    fields : ScanFields
+        R2* of the scan.
+
+    Returns
+    -------
+    ScreenedCandidate
+        Dipoles (ppm mm3), void (mm3), R2* (1/s).
+    """
+    return ScreenedCandidate(screening, *_visible(patch, fields))
+
+
+def _visible(patch: Patch, fields: ScanFields) -> tuple[VisibleVoid, BoolArray, float | None]:
+    """Return the void of a patch, the voxels that show the lesion, and their median R2*, 1/s."""
+    void = measure_void(patch)
+    radius = np.sqrt((patch.coordinates_mm**2).sum(axis=0))
+    # Without a void the voxels nearest to the point stand for the lesion.
+    region = void.mask if void.mask.any() else radius <= max(patch.grid.voxel_size_mm)
+    decay_hz = None if fields.r2star_hz is None else float(np.median(fields.r2star_hz[patch.box][region]))
+    return void, region, decay_hz
 
 
 def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Microbleed:
@@ -230,6 +274,8 @@ def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Micro
     ('outside-mask',)
     """
     fitted = measured.fitted
+    if measured.screened is not None:
+        return _screened_lesion(measured, measured.screened, context)
     if fitted is None:
         return Microbleed(
             label=measured.label,
@@ -269,6 +315,31 @@ def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Micro
         flags=_flags(fitted, context),
         fit_noise_limit_ppm_mm3=CLEAR_SIGNIFICANCE * fitted.fit.noise_sd_ppm_mm3,
         shape=fitted.fit.state.model.shape.name,
+    )
+
+
+def _screened_lesion(
+    measured: LesionMeasurement, screened: ScreenedCandidate, context: SceneContext
+) -> Microbleed:
+    """Return the row of a candidate that was turned away before the fit: rejected, with the field map's number."""
+    total = screened.screening.total_chi_ppm_mm3
+    if context.phase_filtered:
+        total = replace(total, sd=math.nan, interval=None)
+    return Microbleed(
+        label=measured.label,
+        position_mm=measured.point_mm,
+        kind=measured.stated_kind or "other",
+        certainty="rejected",
+        score=measured.score,
+        total_chi_ppm_mm3=total,
+        detection_limit_ppm_mm3=context.detection_limit_ppm_mm3,
+        volume_mm3=screened.void.volume_mm3,
+        diameter_mm=screened.void.diameter_mm,
+        r2star_hz=screened.r2star_hz,
+        side=context.side,
+        territory=context.territory,
+        source=measured.source,
+        flags=(str(measured.reason),),
     )
 
 

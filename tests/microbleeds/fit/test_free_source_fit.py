@@ -123,8 +123,14 @@ def test_splits_keep_total_and_centre_and_the_rest_does_not(bent: FitState) -> N
             np.testing.assert_allclose(rows[0], row)
             assert rows[1, 0] == pytest.approx(0.4 * sign * row[0])
             assert np.linalg.norm(rows[1, 1:4] - row[1:4]) == pytest.approx(1.1 * rows[:, 4].sum())
-    counts = [len(model.shape.rows(start)) for model, start in lines_and_discs(one)]
-    assert counts == [3] * 26 + [4] * 26
+    made = [model.shape.rows(start) for model, start in lines_and_discs(one)]
+    assert [len(rows) for rows in made] == [3] * 26 + [4] * 26
+    for number, rows in enumerate(made):
+        assert rows[:, 0].sum() == pytest.approx((1.0, 1.7)[number % 2] * row[0])
+        # Equal balls around the one that they stand for, each touching its neighbours.
+        np.testing.assert_allclose(rows[:, 1:4].mean(axis=0), row[1:4], atol=1e-9)
+        apart = np.linalg.norm(rows[1:, 1:4] - rows[:-1, 1:4], axis=1)
+        assert apart.min() == pytest.approx(2 * rows[0, 4])
 
 
 def test_halves_are_split_in_half_of_the_directions(bent: FitState) -> None:

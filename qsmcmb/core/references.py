@@ -23,6 +23,7 @@ __all__ = (
     "HAGBERG_2022",
     "HARRIS_1978",
     "HOLLAND_1977",
+    "HUBER_1964",
     "KAMES_2018",
     "KENNEDY_2001",
     "KRESSLER_2010",
@@ -43,6 +44,7 @@ __all__ = (
     "MILOVIC_2019",
     "MILOVIC_2022",
     "OSBORN_1945",
+    "OSHER_2005",
     "OTSU_1979",
     "PEI_2015",
     "POLAK_2020",
@@ -232,6 +234,11 @@ HOLLAND_1977 = Reference(
     title="Robust regression using iteratively reweighted least-squares",
     journal="Communications in Statistics - Theory and Methods", year=1977, doi="10.1080/03610927708827533",
 )  # fmt: skip
+HUBER_1964 = Reference(
+    authors="Huber, P. J.",
+    title="Robust estimation of a location parameter",
+    journal="The Annals of Mathematical Statistics", year=1964, doi="10.1214/aoms/1177703732",
+)  # fmt: skip
 KAMES_2018 = Reference(
     authors="Kames, C. and Wiggermann, V. and Rauscher, A.",
     title="Rapid two-step dipole inversion for susceptibility mapping with sparsity priors",
@@ -343,6 +350,11 @@ OSBORN_1945 = Reference(
     authors="Osborn, J. A.",
     title="Demagnetizing factors of the general ellipsoid",
     journal="Physical Review", year=1945, doi="10.1103/PhysRev.67.351",
+)  # fmt: skip
+OSHER_2005 = Reference(
+    authors="Osher, S. and Burger, M. and Goldfarb, D. and Xu, J. and Yin, W.",
+    title="An iterative regularization method for total variation-based image restoration",
+    journal="Multiscale Modeling and Simulation", year=2005, doi="10.1137/040605412",
 )  # fmt: skip
 OTSU_1979 = Reference(
     authors="Otsu, N.",

@@ -15,6 +15,7 @@ tv        local field  two pairs an iteration
 rts       local field  one pair an iteration
 medi      local field  two pairs an iteration
 nltv      local field  two pairs an iteration
+huber     local field  two pairs an iteration
 fansi_tgv local field  two pairs an iteration
 fansi_tv  local field  two pairs an iteration
 tfi       total field  two pairs an iteration
@@ -46,12 +47,13 @@ METHODS = {
     "rts": "qsmcmb.dipole_inversion.rts:invert_rts",
     "medi": "qsmcmb.dipole_inversion.medi:invert_medi",
     "nltv": "qsmcmb.dipole_inversion.nltv:invert_nltv",
+    "huber": "qsmcmb.dipole_inversion.huber:invert_huber",
     "fansi_tgv": "qsmcmb.dipole_inversion.fansi_tgv:invert_fansi_tgv",
     "fansi_tv": "qsmcmb.dipole_inversion.fansi_tv:invert_fansi_tv",
     "tfi": "qsmcmb.dipole_inversion.tfi:invert_tfi",
     "tgv": "qsmcmb.dipole_inversion.tgv:invert_tgv",
 }
-DEFAULT = "nltv"
+DEFAULT = "huber"
 """Method of the pipeline, of the Python function and of the command where none is named."""
 
 STARTS_FROM: dict[str, str] = {"tfi": "total field", "tgv": "wrapped phase"}
@@ -130,6 +132,12 @@ DESCRIPTIONS = {
         sentence="The local field was inverted by re-weighted total variation, whose weight falls where "
         "the map itself has edges.",
         references=(refs.CANDES_2008,),
+    ),
+    "huber": Description(
+        name="Huber-regularised total variation",
+        sentence="The local field was inverted with Huber-regularised total variation, quadratic for "
+        "gradients of tissue and linear for edges, with iterative refinement and weights from the field's errors.",
+        references=(refs.HUBER_1964, refs.OSHER_2005, refs.CANDES_2008),
     ),
     "fansi_tgv": Description(
         name="FANSI-TGV",

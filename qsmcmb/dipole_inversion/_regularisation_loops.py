@@ -157,3 +157,31 @@ def subtract_field(scale: Any, field: Any, real: Any) -> None:
         for y in range(ny):
             for z in range(nz):
                 real[x, y, z] = real[x, y, z] * scale - field[x, y, z]
+
+
+@compiled(parallel=True)
+def divide_well_conditioned(tx: Any, ty: Any, tz: Any, threshold: Any, even: Any, spectrum: Any) -> Any:
+    """Divide a half spectrum by D where |D| exceeds the threshold, clear it elsewhere; return sums of S_j / D^2.
+
+    S_j is the squared symbol of the difference along axis j; sums by plane, over the whole spectrum, in three columns.
+    """
+    nx, ny, nz = spectrum.shape
+    sums = np.zeros((nx, 3))
+    for x in prange(nx):
+        for y in range(ny):
+            k2, along, extra = tx[0, x] + ty[0, y], tx[1, x] + ty[1, y], tx[2, x] + ty[2, y]
+            across = axial = ZERO
+            for z in range(nz):
+                d = dipole_at(k2 + tz[0, z], along + tz[1, z], extra + tz[2, z])
+                inverse = ONE / d if abs(d) > threshold else ZERO
+                spectrum[x, y, z] *= inverse
+                # Samples off the planes kz = 0 and Nyquist stand for two.
+                twice = ONE if z == 0 or (even and z == nz - 1) else ONE + ONE
+                across += twice * inverse * inverse
+                axial += twice * inverse * inverse * tz[3, z]
+            sums[x, 0] += across * tx[3, x]
+            sums[x, 1] += across * ty[3, y]
+            sums[x, 2] += axial
+    # The mean of a map is not known.
+    spectrum[0, 0, 0] = 0.0
+    return sums

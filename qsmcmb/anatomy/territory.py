@@ -13,7 +13,7 @@ import numpy as np
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
-__all__ = ("assign_territory",)
+__all__ = ("assign_territory", "to_template")
 
 TEMPLATE_LOW_MM = np.array([-71.0, -106.0, -62.0])
 """Lower corner of the brain's box in MNI space, mm."""
@@ -61,12 +61,39 @@ def assign_territory(
     >>> assign_territory([(40.0, 0.0, 40.0), (-10.0, 5.0, 0.0)], np.ones(grid.shape, bool), grid)
     [('right', 'lobar'), ('left', 'deep')]
     """
+    return [(_side(p), _territory(p)) for p in to_template(points_mm, mask, grid)]
+
+
+def to_template(
+    points_mm: FloatArray | Sequence[tuple[float, float, float]], mask: BoolArray, grid: Grid
+) -> FloatArray:
+    """Return points in the template's space, once the brain's box is laid over the template's.
+
+    Parameters
+    ----------
+    points_mm : ndarray of shape (n, 3)
+        Points, scanner RAS+, mm.
+    mask : ndarray of shape grid.shape, bool
+        Brain mask.
+    grid : Grid
+        Geometry.
+
+    Returns
+    -------
+    ndarray of shape (n, 3)
+        Points, MNI mm.
+
+    Examples
+    --------
+    >>> grid = Grid.isotropic((36, 45, 36), 4.0)
+    >>> to_template([(0.0, 0.0, 0.0)], np.ones(grid.shape, bool), grid).round().tolist()
+    [[2.0, -16.0, 14.0]]
+    """
     voxels = np.argwhere(mask).astype(np.float64)
     world = grid.to_world(voxels[:: max(1, len(voxels) // 20000)])
     low, high = np.percentile(world, 0.2, axis=0), np.percentile(world, 99.8, axis=0)
     scale = (TEMPLATE_HIGH_MM - TEMPLATE_LOW_MM) / (high - low)
-    template = (np.asarray(points_mm, dtype=float).reshape(-1, 3) - low) * scale + TEMPLATE_LOW_MM
-    return [(_side(p), _territory(p)) for p in template]
+    return (np.asarray(points_mm, dtype=float).reshape(-1, 3) - low) * scale + TEMPLATE_LOW_MM
 
 
 def _side(point: FloatArray) -> str:

@@ -107,6 +107,14 @@ ConfigFile = Annotated[
         help="A table for each stage; `run --dry-run` prints the defaults.",
     ),
 ]
+Reference = Annotated[
+    str,
+    typer.Option(
+        "--reference",
+        metavar="REGION",
+        help="Region whose mean is 0 on the map: brain, csf (found in the scan), or the file of a mask.",
+    ),
+]
 Method = Annotated[
     str, typer.Option("--method", metavar="NAME", help="Name of the method; `qsmcmb methods` lists them.")
 ]

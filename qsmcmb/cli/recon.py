@@ -23,6 +23,7 @@ from qsmcmb.cli.arguments import (
     PhaseSign,
     PhaseUnits,
     Points,
+    Reference,
 )  # fmt: skip
 from qsmcmb.cli.command import command
 
@@ -50,12 +51,13 @@ def add(app: typer.Typer) -> None:
         phase_range: PhaseRange = None,
         phase_sign: PhaseSign = None,
         b0_dir: Direction = None,
+        reference: Reference = "brain",
         config_file: ConfigFile = None,
     ) -> None:
         """Make maps, lesion table and report from one scan."""
         from qsmcmb import __version__
         from qsmcmb.cli.console import progress, say, say_warnings
-        from qsmcmb.cli.stage import stated_input
+        from qsmcmb.cli.stage import stated_input, stated_reference
         from qsmcmb.errors import ConfigError
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.atomic import make_folder
@@ -74,6 +76,7 @@ def add(app: typer.Typer) -> None:
 
         if points is not None and labels is not None:
             raise ConfigError("--points and --labels; expected one of them")
+        region = stated_reference(reference)
         config, te_s = read_config(config_file), parse_te(te)
         stated = config.input.updated(stated_input(phase_units, phase_range, phase_sign))
         given = read_points(points) if points else None
@@ -89,13 +92,15 @@ def add(app: typer.Typer) -> None:
         if labels is not None:
             given = read_lesion_labels(labels, scan.grid)
         brain = read_mask(mask, scan.grid) if mask else None
-        scan = with_user_input(scan, points=given, point_list=points, mask=brain)
+        drawn = None if isinstance(region, str) else read_mask(region, scan.grid, min_volume_mm3=0)
+        scan = with_user_input(scan, points=given, point_list=points, mask=brain, reference=drawn)
         make_folder(out)
         stages = config.scan_stages(detect=detect or given is None)
         with progress([*stages, "report"]) as bar:
             result = run_scan(
                 scan, config, mask=brain.inside if brain else None, points_mm=given.points_mm if given else None,
-                kinds=given.kinds if given else None, detect=detect, report=bar.report,
+                kinds=given.kinds if given else None, detect=detect, reference=drawn.inside if drawn else str(region),
+                report=bar.report,
             )  # fmt: skip
             write_scan(Place(out), result)
             with Clock(scan.name, bar.report).stage("report"):

@@ -18,6 +18,7 @@ from qsmcmb.cli.arguments import (
     PhaseSign,
     PhaseUnits,
     Points,
+    Reference,
     Sessions,
 )  # fmt: skip
 from qsmcmb.cli.command import command
@@ -57,6 +58,7 @@ def add(app: typer.Typer) -> None:
         phase_units: PhaseUnits = None,
         phase_range: PhaseRange = None,
         phase_sign: PhaseSign = None,
+        reference: Reference = "brain",
         nprocs: Annotated[int, typer.Option(metavar="N", min=1, help="Sessions at the same time.")] = 1,
         config_file: ConfigFile = None,
         dry_run: Annotated[
@@ -69,7 +71,7 @@ def add(app: typer.Typer) -> None:
         """
         from qsmcmb import __version__
         from qsmcmb.cli.console import say
-        from qsmcmb.cli.stage import stated_input
+        from qsmcmb.cli.stage import stated_input, stated_reference
         from qsmcmb.errors import ConfigError
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.io.tables import read_filter
@@ -92,6 +94,7 @@ def add(app: typer.Typer) -> None:
             labels=labels,
             detect=detect or (points is None and labels is None),
             mask_root=_mask_root(derivatives or [], mask_from),
+            reference=stated_reference(reference),
         )
         sessions = plan_study(bids, out, options)
         if dry_run:

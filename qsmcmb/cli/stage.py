@@ -12,7 +12,16 @@ from qsmcmb.typing import AnyArray, BoolArray, FloatArray
 if TYPE_CHECKING:
     from qsmcmb.io.input_options import InputOptions
 
-__all__ = ("Stage", "bind_stage", "given_mask", "mask_or_made", "relative_sd", "stated_input", "write_stage")
+__all__ = (
+    "Stage",
+    "bind_stage",
+    "given_mask",
+    "mask_or_made",
+    "relative_sd",
+    "stated_input",
+    "stated_reference",
+    "write_stage",
+)
 
 
 class Stage(NamedTuple):
@@ -73,6 +82,39 @@ def stated_input(
     return make_input_options(
         {"phase_units": phase_units, "phase_range": phase_range, "phase_sign": phase_sign}
     )
+
+
+def stated_reference(value: str) -> str | Path:
+    """Return the region of `--reference`: a word, or the path of a mask or of a folder of masks.
+
+    Parameters
+    ----------
+    value : str
+        Value of the option.
+
+    Returns
+    -------
+    str or Path
+        The word in small letters, or the path.
+
+    Raises
+    ------
+    ConfigError
+        Neither a known word nor an existing path.
+
+    Examples
+    --------
+    >>> stated_reference("CSF")
+    'csf'
+    """
+    from qsmcmb.errors import ConfigError
+    from qsmcmb.pipeline.reference import REFERENCES
+
+    if value.lower() in REFERENCES:
+        return value.lower()
+    if not Path(value).exists():
+        raise ConfigError(f"--reference {value!r}; expected {', '.join(REFERENCES)}, or the path of a mask")
+    return Path(value)
 
 
 def bind_stage(name: str, method: str, settings: Sequence[str] | None) -> Stage:

@@ -98,7 +98,7 @@ def _with_holes(inside: BoolArray, where: Path, notes: list[str]) -> Membership:
     if holes.any():
         _, n_holes = ndimage.label(holes)
         notes.append(
-            f"{where.name}: the mask has {n_holes} holes of {int(holes.sum())} voxels in all, which do not count as "
-            "brain: fill them where they are lesions"
+            f"{where.name}: the mask has {n_holes} holes of {int(holes.sum())} voxels in all, which do not "
+            "belong to it: fill them where they are lesions"
         )
     return Membership(inside, tuple(notes))

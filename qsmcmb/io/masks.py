@@ -101,7 +101,7 @@ def load_sd(path: str | Path, grid: Grid) -> FloatArray:
     return np.where(sd > 0, sd, np.float32(np.inf))
 
 
-def read_mask(path: str | Path, grid: Grid) -> Membership:
+def read_mask(path: str | Path, grid: Grid, *, min_volume_mm3: float = MIN_VOLUME_MM3) -> Membership:
     """Read a mask of 0 and one value, of probabilities (cut at half) or of labels (each above 0 belongs to it).
 
     Parameters
@@ -110,16 +110,18 @@ def read_mask(path: str | Path, grid: Grid) -> Membership:
         `.nii` or `.nii.gz`.
     grid : Grid
         The scan's geometry.
+    min_volume_mm3 : float, optional
+        Least volume, mm3: that of a brain mask by default; a region may be smaller.
 
     Returns
     -------
     Membership
-        Voxels of the mask, at least 1 mL, and what the user must know of how they were found.
+        Voxels of the mask, and what the user must know of how they were found.
 
     Raises
     ------
     InvalidInputError
-        SHAPE, AFFINE, MASK-VALUES, or MASK-EMPTY for less than 1 mL; every gate of `read_volume`.
+        SHAPE, AFFINE, MASK-VALUES, or MASK-EMPTY for less than the least volume; every gate of `read_volume`.
 
     Examples
     --------
@@ -136,7 +138,7 @@ def read_mask(path: str | Path, grid: Grid) -> Membership:
     """
     found = membership(load_on_grid(path, grid), Path(path))
     volume = float(found.inside.sum()) * grid.voxel_volume_mm3
-    if volume < MIN_VOLUME_MM3:
+    if volume < min_volume_mm3:
         raise InvalidInputError(
             "MASK-EMPTY", path, field="volume", found=f"{volume:.4g} mm3", expected="a mask of at least 1 mL",
             fix="give a mask that covers the brain",

@@ -146,9 +146,14 @@ def combine_channels(scans: Sequence[GreScan]) -> GreScan:
 
 
 def with_user_input(
-    scan: GreScan, *, points: Points | None, point_list: Path | None, mask: Membership | None
+    scan: GreScan,
+    *,
+    points: Points | None,
+    point_list: Path | None,
+    mask: Membership | None,
+    reference: Membership | None = None,
 ) -> GreScan:
-    """Return the scan with what must be said of the user's points and mask among its warnings.
+    """Return the scan with what must be said of the user's points and masks among its warnings.
 
     Parameters
     ----------
@@ -160,6 +165,8 @@ def with_user_input(
         List that the points come from, whose frame is checked; None for a label image, which has the scan's.
     mask : Membership or None
         Mask of the user.
+    reference : Membership or None, optional
+        Mask of the user for the reference of the map.
 
     Returns
     -------
@@ -180,7 +187,7 @@ def with_user_input(
     >>> with_user_input(scan, points=given, point_list=None, mask=None).warnings
     ('no points',)
     """
-    notes = [note for given in (mask, points) if given is not None for note in given.notes]
+    notes = [note for given in (mask, reference, points) if given is not None for note in given.notes]
     if points is not None and point_list is not None:
         notes += check_point_frame(scan, points.points_mm, point_list)
     return replace(scan, warnings=(*scan.warnings, *notes))

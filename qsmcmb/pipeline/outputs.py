@@ -134,8 +134,7 @@ def _images(result: ScanResult) -> dict[str, _Image]:
             result.maps.chi_ppm,
             {
                 "Units": "ppm",
-                "ReferenceRegion": "mean over the brain where the map is defined",
-                "ReferenceValue": 0.0,
+                **result.maps.reference.record(),
                 **b0_record(result.scan.grid, result.scan.b0_dir_source),
                 **steps["invert"],
             },

@@ -9,6 +9,7 @@ from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.microbleeds.results.table import MicrobleedTable
 from qsmcmb.model import GreScan
+from qsmcmb.pipeline.reference import MapReference
 from qsmcmb.typing import BoolArray, FloatArray
 
 __all__ = ["FieldMaps", "Masks", "ScanMaps", "ScanResult"]
@@ -70,7 +71,9 @@ class ScanMaps(NamedTuple):
     Parameters
     ----------
     chi_ppm : ndarray
-        Susceptibility, ppm, against the mean over the brain.
+        Susceptibility, ppm, against the mean over its reference.
+    reference : MapReference
+        Region whose mean is 0 on the map.
     r2star_hz : ndarray or None
         R2*, 1/s; None for a single echo.
     swi : ndarray
@@ -85,13 +88,19 @@ class ScanMaps(NamedTuple):
     >>> import numpy as np
     >>> nothing = np.zeros((8, 8, 8), np.float32)
     >>> maps = ScanMaps(
-    ...     chi_ppm=nothing, r2star_hz=None, swi=nothing, mip_min=nothing, detection_limit_ppm_mm3=nothing
+    ...     chi_ppm=nothing,
+    ...     reference=MapReference(region="brain", mean_ppm=0.0, sd_ppm=0.0, n_voxels=512),
+    ...     r2star_hz=None,
+    ...     swi=nothing,
+    ...     mip_min=nothing,
+    ...     detection_limit_ppm_mm3=nothing,
     ... )
     >>> maps.chi_ppm.shape
     (8, 8, 8)
     """
 
     chi_ppm: FloatArray
+    reference: MapReference
     r2star_hz: FloatArray | None
     swi: FloatArray
     mip_min: FloatArray

@@ -34,6 +34,7 @@ from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
 from qsmcmb.pipeline.lesions import describe_lesions, measure_map_sums
 from qsmcmb.pipeline.provenance import provenance_of
+from qsmcmb.pipeline.reference import refer_map, reference_voxels
 from qsmcmb.pipeline.scan_result import FieldMaps, Masks, ScanMaps, ScanResult
 from qsmcmb.relaxometry.r2star import map_r2star
 from qsmcmb.susceptibility_weighting import METHODS as SWI
@@ -59,6 +60,7 @@ def run_scan(
     points_mm: FloatArray | None = None,
     kinds: Sequence[str | None] | None = None,
     detect: bool = False,
+    reference: str | BoolArray = "brain",
     report: Report | None = None,
 ) -> ScanResult:
     """Run one scan through the whole pipeline.
@@ -77,6 +79,9 @@ def run_scan(
         What each point is, where known.
     detect : bool, optional
         With points: run the detector besides.
+    reference : {"brain", "csf"} or ndarray of bool, optional
+        Region whose mean is 0 on the susceptibility map: found in the scan, or the user's mask. No lesion's number
+        depends on it.
     report : callable, optional
         Progress.
 
@@ -118,6 +123,7 @@ def run_scan(
         inversion = Inversion(scan, job.config, phase, local)
         chi_ppm = inversion.of_scan()
     r2star_hz = _map_decay(job, phase.mask)
+    referred_to = reference_voxels(reference, scan, r2star_hz, inversion.mask)
     with job.clock.stage("swi"):
         swi = _weight_by_susceptibility(job, phase.mask)
         mip_min = project_minimum(swi, scan.grid)
@@ -145,12 +151,14 @@ def run_scan(
         explanations = tuple(explain_lesion(m, fitted, total).record for m, fitted, total in rows)
     reliable_mask = phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ)
     faults = find_map_faults(scan, chi_ppm, r2star_hz, inversion.mask) + find_lesion_faults(lesions, scan)
+    referred_ppm, found = refer_map(chi_ppm, inversion.mask, referred_to, reference)
     return ScanResult(
         scan=scan,
         masks=Masks(brain=phase.mask, reliable=reliable_mask, chi=inversion.mask),
         fields=FieldMaps(total_hz=phase.total_field_hz, sd_hz=phase.field_sd_hz, local_hz=local_field_hz),
         maps=ScanMaps(
-            chi_ppm=chi_ppm,
+            chi_ppm=referred_ppm,
+            reference=found,
             r2star_hz=r2star_hz,
             swi=swi,
             mip_min=mip_min,

@@ -22,6 +22,7 @@ from qsmcmb.io.bids import acquisition_times
 from qsmcmb.io.bids_index import SessionFiles, list_sessions
 from qsmcmb.io.dataset_description import raw_sources, write_dataset_description
 from qsmcmb.io.labels import read_lesion_labels
+from qsmcmb.io.mask_values import Membership
 from qsmcmb.io.masks import read_mask
 from qsmcmb.io.place import Place
 from qsmcmb.io.point_list import read_point_list
@@ -31,7 +32,14 @@ from qsmcmb.pipeline.config import Config
 from qsmcmb.pipeline.load import load_scan, with_user_input
 from qsmcmb.pipeline.outputs import write_scan
 from qsmcmb.pipeline.subject import run_scan
-from qsmcmb.study.user_input import check_common_points, check_labels_apply, find_labels, find_mask
+from qsmcmb.study.user_input import (
+    check_common_points,
+    check_labels_apply,
+    check_reference_applies,
+    find_labels,
+    find_mask,
+    find_reference,
+)
 from qsmcmb.typing import Report
 
 __all__ = ["Finished", "Outcome", "StudyOptions", "exit_code", "plan_study", "run_study"]
@@ -58,6 +66,9 @@ class StudyOptions:
         Whether the detector runs.
     mask_root : path, optional
         Derivatives folder whose `*_desc-brain_mask` or `*_mask` files are the masks.
+    reference : str or path, optional
+        Region whose mean is 0 on the maps: "brain", "csf", a mask where the run has one scan, or a derivatives folder
+        whose `*_desc-reference_mask` files are the masks of the scans.
 
     Examples
     --------
@@ -74,6 +85,7 @@ class StudyOptions:
     labels: Path | None = None
     detect: bool = False
     mask_root: Path | None = None
+    reference: str | Path = "brain"
 
 
 @dataclass(frozen=True)
@@ -165,6 +177,8 @@ def plan_study(bids: Path, out: Path, options: StudyOptions) -> list[SessionFile
         check_points_known(read_point_list(options.points), _labels(bids), measured)
     if options.labels is not None:
         check_labels_apply(options.labels, found)
+    if isinstance(options.reference, Path):
+        check_reference_applies(options.reference, found)
     return found
 
 
@@ -284,10 +298,15 @@ def _run_session(
         scan = replace(scan, sources=raw_sources(scan.sources))
         points = _lesions_of(session, options, scan)
         mask = read_mask(find_mask(options.mask_root, session), scan.grid) if options.mask_root else None
-        scan = with_user_input(scan, points=points, point_list=options.points, mask=mask)
+        reference = _reference_of(session, options, scan.grid)
+        scan = with_user_input(
+            scan, points=points, point_list=options.points, mask=mask,
+            reference=reference if isinstance(reference, Membership) else None,
+        )  # fmt: skip
         result = run_scan(
             scan, options.config, mask=mask.inside if mask else None, points_mm=points.points_mm if points else None,
-            kinds=points.kinds if points else None, detect=options.detect, report=report,
+            kinds=points.kinds if points else None, detect=options.detect,
+            reference=reference.inside if isinstance(reference, Membership) else reference, report=report,
         )  # fmt: skip
         acquired = acquisition_times(session.root, session.participant).get(session.session or "")
         place = Place.of_session(out, session.participant, session.session, session.entities)
@@ -308,6 +327,13 @@ def _run_session(
 
 def _failed(session: SessionFiles, code: int, error: str) -> Outcome:
     return Outcome(name=session.name, participant=session.participant, exit_code=code, error=error)
+
+
+def _reference_of(session: SessionFiles, options: StudyOptions, grid: Grid) -> str | Membership:
+    """Return the region whose mean becomes 0: one to find, or the user's mask."""
+    if isinstance(options.reference, str):
+        return options.reference
+    return read_mask(find_reference(options.reference, session), grid, min_volume_mm3=0)
 
 
 def _lesions_of(session: SessionFiles, options: StudyOptions, scan: GreScan) -> Points | None:

@@ -13,7 +13,14 @@ from qsmcmb.io.points import Points
 from qsmcmb.microbleeds.detection.point_frame import lie_in_head
 from qsmcmb.model import GreScan
 
-__all__ = ["check_common_points", "check_labels_apply", "find_labels", "find_mask"]
+__all__ = [
+    "check_common_points",
+    "check_labels_apply",
+    "check_reference_applies",
+    "find_labels",
+    "find_mask",
+    "find_reference",
+]
 
 MAX_NAMED = 3
 """Scans that a message names: more are counted."""
@@ -83,14 +90,48 @@ def check_labels_apply(labels: Path, scans: Sequence[SessionFiles]) -> None:
     --------
     >>> check_labels_apply(Path("labels.nii.gz"), [SessionFiles(Path("bids"), "01", None, ())])
     """
-    if labels.is_dir() or len(scans) == 1:
+    _check_one_scan(
+        "LABELS", labels, scans, option="--labels", ending="dseg", expected="whose lesions the image shows"
+    )
+
+
+def check_reference_applies(reference: Path, scans: Sequence[SessionFiles]) -> None:
+    """Raise for one reference mask where the run has several scans: the region of one lies elsewhere in another.
+
+    Parameters
+    ----------
+    reference : Path
+        Mask, or a derivatives folder with one of each scan.
+    scans : sequence of SessionFiles
+        Scans of the run.
+
+    Raises
+    ------
+    InvalidInputError
+        REFERENCE, with the scans.
+
+    Examples
+    --------
+    >>> check_reference_applies(Path("csf.nii.gz"), [SessionFiles(Path("bids"), "01", None, ())])
+    """
+    _check_one_scan(
+        "REFERENCE", reference, scans, option="--reference", ending="desc-reference_mask",
+        expected="on which the mask was drawn",
+    )  # fmt: skip
+
+
+def _check_one_scan(
+    code: str, image: Path, scans: Sequence[SessionFiles], *, option: str, ending: str, expected: str
+) -> None:
+    """Raise for one image where the run has several scans."""
+    if image.is_dir() or len(scans) == 1:
         return
-    name = _whole(Path(), scans[0]).folder / f"{scans[0].prefix}_dseg.nii.gz"
+    name = _whole(Path(), scans[0]).folder / f"{scans[0].prefix}_{ending}.nii.gz"
     more = f" and {len(scans) - MAX_NAMED} more" if len(scans) > MAX_NAMED else ""
     raise InvalidInputError(
-        "LABELS", labels, field="scans of the run", found=", ".join(s.name for s in scans[:MAX_NAMED]) + more,
-        expected="the one scan whose lesions the image shows",
-        fix="choose it by --participant-label, --session-label or --bids-filter-file; for several scans give --labels "
+        code, image, field="scans of the run", found=", ".join(s.name for s in scans[:MAX_NAMED]) + more,
+        expected=f"the one scan {expected}",
+        fix=f"choose it by --participant-label, --session-label or --bids-filter-file; for several scans give {option} "
         f"a folder with an image of each, such as {name.as_posix()}",
     )  # fmt: skip
 
@@ -148,6 +189,37 @@ def find_mask(root: Path, scan: SessionFiles) -> Path:
     >>> find_mask(Path("derivatives/masks"), scan)  # doctest: +SKIP
     """
     return _find_image(root, scan, suffix="mask", description="brain")
+
+
+def find_reference(reference: Path, scan: SessionFiles) -> Path:
+    """Return the reference mask of a scan: the mask itself, or the one of a derivatives folder.
+
+    Parameters
+    ----------
+    reference : Path
+        Mask, or a derivatives folder.
+    scan : SessionFiles
+        The scan.
+
+    Returns
+    -------
+    Path
+        An image `*_mask.nii.gz` where `reference` is a folder: that of the description reference where there are
+        several.
+
+    Raises
+    ------
+    InvalidInputError
+        MASK where a folder has none or more than one.
+
+    Examples
+    --------
+    >>> find_reference(Path("csf.nii.gz"), SessionFiles(Path("bids"), "01", None, ())).name
+    'csf.nii.gz'
+    """
+    if not reference.is_dir():
+        return reference
+    return _find_image(reference, scan, suffix="mask", description="reference")
 
 
 def _find_image(root: Path, scan: SessionFiles, *, suffix: str, description: str) -> Path:

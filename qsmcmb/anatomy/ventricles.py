@@ -30,10 +30,12 @@ SMOOTHING_MM = 1.0
 """Width of the Gaussian over magnitude and R2*, mm: noise would break the region up."""
 MAX_RATE_RATIO = 0.4
 """Largest ratio of R2* to that of the tissue around: fluid has a tenth, half a voxel of it more. Set by trial."""
-MIN_BRIGHTNESS = 1.25
-"""Least ratio of the magnitude to that of the tissue around where one echo shows no decay. Set by trial."""
+MIN_BRIGHTNESS = 1.2
+"""Least ratio of the fluid's magnitude to that of the tissue around where one echo shows no decay. Set by trial."""
 BRIGHTEST_PERCENT = 99.0
 """Percentile of the zone's magnitude that stands for fluid: the ventricles are a tenth of the zone."""
+FLUID_FRACTION = 0.75
+"""Least fraction of fluid in a voxel, by its magnitude: grey matter lies half way. Set by trial."""
 MIN_PART = 0.2
 """Least volume of a connected part, as a fraction of the largest: fluid of a sulcus is less. Set by trial."""
 MIN_VOLUME_MM3 = 1000.0
@@ -80,9 +82,10 @@ def find_ventricles(
     last = _smooth(magnitude[-1][box], inside, grid)
     middle = float(np.median(last[zone]))
     if r2star_hz is None:
-        # Half way to the fluid's magnitude, for a voxel that is half tissue.
-        half = 0.5 * (middle + float(np.percentile(last[zone], BRIGHTEST_PERCENT)))
-        fluid = zone & (last > max(MIN_BRIGHTNESS * middle, half))
+        bright = float(np.percentile(last[zone], BRIGHTEST_PERCENT))
+        fluid = (
+            zone & (last > middle + FLUID_FRACTION * (bright - middle)) & (bright > MIN_BRIGHTNESS * middle)
+        )
     else:
         rate = _smooth(r2star_hz[box], inside, grid)
         fluid = zone & (last > middle) & (rate < MAX_RATE_RATIO * float(np.median(rate[zone])))

@@ -58,6 +58,11 @@ class MapReference(NamedTuple):
         -------
         dict
             Region in words, value of the map in it, mean and SD before the subtraction (ppm), number of voxels.
+
+        Examples
+        --------
+        >>> MapReference(region="mask", mean_ppm=0.01, sd_ppm=0.02, n_voxels=900).record()["ReferenceVoxels"]
+        900
         """
         return {
             "ReferenceRegion": DESCRIPTIONS[self.region],

@@ -27,7 +27,7 @@ from qsmcmb.io.masks import read_mask
 from qsmcmb.io.place import Place
 from qsmcmb.io.point_list import read_point_list
 from qsmcmb.io.points import Points, check_points_known, read_points
-from qsmcmb.model import GreScan
+from qsmcmb.model import GreScan, Grid
 from qsmcmb.pipeline.config import Config
 from qsmcmb.pipeline.load import load_scan, with_user_input
 from qsmcmb.pipeline.outputs import write_scan

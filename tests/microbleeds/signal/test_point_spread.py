@@ -10,7 +10,7 @@ import pytest
 from qsmcmb.microbleeds.fit.field_fit import with_fitted_field
 from qsmcmb.microbleeds.signal.acquisition import KSpaceWindow, SliceProfile
 from qsmcmb.microbleeds.signal.patch import Patch
-from qsmcmb.microbleeds.signal.point_spread import CELL_MM, COARSE_CELL_MM, PointSpread
+from qsmcmb.microbleeds.signal.point_spread import CELL_MM, COARSE_CELL_MM, MAX_SMOOTH_PHASE, PointSpread
 from qsmcmb.microbleeds.signal.source_shapes import BALL_PAIR, Source
 from qsmcmb.model import Grid
 from qsmcmb.typing import ComplexArray, FloatArray
@@ -31,6 +31,11 @@ def test_the_cells_do_not_show(total: float) -> None:
     finest = seen(0.15)
     assert np.linalg.norm(seen(CELL_MM) - finest) < 0.01 * np.linalg.norm(finest)
     assert np.linalg.norm(seen(COARSE_CELL_MM) - finest) < 0.03 * np.linalg.norm(finest)
+
+
+def test_a_smooth_phase_is_its_mean_within_one_percent() -> None:
+    across_voxel = np.exp(1j * MAX_SMOOTH_PHASE * np.linspace(-0.5, 0.5, 1001))
+    assert abs(across_voxel.mean() - 1) < 0.01
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Huber-regularised total variation with iterative refinement: tissue as it varies, edges as they are.
 
 Total variation takes every gradient for noise or for an edge, and makes patches of tissue. The Huber function is
-quadratic up to the gradients that tissue has and linear beyond: texture is weighed against noise as by a Gaussian
+quadratic up to the gradients that tissue has and linear beyond: their variation is weighed against noise as by a Gaussian
 prior, edges as by total variation. Twice on the way the weight falls where the map has edges (as in `nltv`), and what
 the map leaves of the field is given back to the data. 20 to 45 iterations of two transform pairs; memory as for `tv`
 and three more volumes of the mask's box.
@@ -104,7 +104,7 @@ def invert_huber(
         f_0 = f,  f_(n+1) = f_n + f - D chi_n,    w_i = 1 / (1 + |grad chi_n|_i / (20 m)),  w = 1 at first
 
     The weight is that of the most probable map where gradients have a Laplace distribution of scale 0.8 m and the field
-    has errors of SD sigma: it falls with the square of the noise, so that maps of quiet scans keep the texture of
+    has errors of SD sigma: it falls with the square of the noise, so that maps of quiet scans keep the variation of
     tissue. The residual that is given back undoes the bias of the penalty. The splitting goes on from where it is.
 
     References

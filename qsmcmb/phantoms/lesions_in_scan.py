@@ -11,6 +11,7 @@ nothing is left, but the noise of the receiver: what the factor takes of it is p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import scipy.signal
@@ -104,9 +105,8 @@ def put_lesions(
         noise_sd = noise_from_magnitude(scan.magnitude[echo], mask)
         made = made + _lost_noise(signal, made, rng) * noise_sd
         phase[echo], magnitude[echo] = np.angle(made), np.abs(made)
-    out = GreScan(
-        phase_rad=phase, magnitude=magnitude, te_s=scan.te_s, b0_tesla=scan.b0_tesla, grid=scan.grid, name=scan.name,
-    )  # fmt: skip
+    # What the scan is stays: a phase difference, filtered phase, one magnitude for all echoes.
+    out = replace(scan, phase_rad=phase, magnitude=magnitude)
     return PhantomSession(label, out, truth_rows(lesions, IN_PLACE), mask)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,12 @@ def test_the_field_is_that_of_a_dipole_and_nothing_is_left_inside(
 def test_an_unknown_sampling_is_refused(scan: GreScan, rng: np.random.Generator) -> None:
     with pytest.raises(ConfigError, match="k-space, voxel"):
         put_lesions(scan, [], np.ones(scan.grid.shape, bool), rng=rng, sampling="sinc")
+
+
+def test_what_the_scan_is_stays(scan: GreScan, rng: np.random.Generator) -> None:
+    first = replace(
+        scan, phase_rad=scan.phase_rad[:1], magnitude=scan.magnitude[:1], te_s=scan.te_s[:1], phase_difference=True
+    )  # fmt: skip
+    made = put_lesions(first, [BALL], np.ones(scan.grid.shape, bool), rng=rng).scan
+    assert made.phase_difference
+    assert not np.array_equal(made.phase_rad, first.phase_rad)

@@ -42,7 +42,7 @@ def add(app: typer.Typer) -> None:
         Data are weighted by --noise, or by --mag where no SD is given.
         """
         from qsmcmb.background_removal.head import remove_background
-        from qsmcmb.cli.stage import bind_stage, given_mask, relative_sd, write_stage
+        from qsmcmb.cli.stage import bind_stage, given_mask, load_signal, relative_sd, write_stage
         from qsmcmb.io.derivatives import check_image_name
         from qsmcmb.io.masks import load_sd
         from qsmcmb.io.plain import load_stack
@@ -50,10 +50,10 @@ def add(app: typer.Typer) -> None:
         check_image_name(out)
         check_image_name(out_mask)
         stage = bind_stage("background", method, settings)
-        stack, grid = load_stack([field], signal=False, b0_dir=b0_dir)
+        stack, grid = load_stack([field], b0_dir=b0_dir)
         sd = load_sd(noise, grid) if noise else None
         if magnitude and sd is None:
-            sd = relative_sd(load_stack(magnitude)[0])
+            sd = relative_sd(load_signal(magnitude)[0])
         local = remove_background(
             stack[0], given_mask(mask, grid), grid, method=stage.method, field_sd_hz=sd, options=stage.options
         )

@@ -57,7 +57,7 @@ def add(app: typer.Typer) -> None:
         Nonlinear methods take the phase of 1 ppm from --te and --b0, else from 3 T and 20 ms.
         """
         from qsmcmb.cli.console import say
-        from qsmcmb.cli.stage import bind_stage, given_mask, write_stage
+        from qsmcmb.cli.stage import bind_stage, given_mask, load_signal, write_stage
         from qsmcmb.dipole_inversion.head import invert as invert_field
         from qsmcmb.dipole_inversion.head import is_nonlinear, starting_point
         from qsmcmb.io.assemble import parse_te
@@ -76,7 +76,8 @@ def add(app: typer.Typer) -> None:
             say(
                 f"WARNING {stage.method} is nonlinear in the phase: it takes that of 3 T and 20 ms; give --te and --b0"
             )
-        stack, grid = load_stack([field], radians=wrapped, signal=wrapped, b0_dir=b0_dir)
+        load = load_signal if wrapped else load_stack
+        stack, grid = load([field], radians=wrapped, b0_dir=b0_dir)
         sd = load_sd(noise, grid) if noise else None
         chi_ppm = invert_field(
             stack if wrapped else stack[0],
@@ -84,7 +85,7 @@ def add(app: typer.Typer) -> None:
             grid,
             method=stage.method,
             field_sd_ppm=sd,
-            magnitude=load_stack(magnitude)[0] if magnitude else None,
+            magnitude=load_signal(magnitude)[0] if magnitude else None,
             te_s=te_s,
             b0_tesla=b0,
             options=stage.options,

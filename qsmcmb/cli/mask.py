@@ -33,14 +33,13 @@ def add(app: typer.Typer) -> None:
         """
         import numpy as np
 
-        from qsmcmb.cli.stage import bind_stage, write_stage
+        from qsmcmb.cli.stage import bind_stage, load_signal, write_stage
         from qsmcmb.io.derivatives import check_image_name
-        from qsmcmb.io.plain import load_stack
         from qsmcmb.masking.brain import mask_brain
 
         check_image_name(out)
         stage = bind_stage("mask", method or (DEFAULT if phase else "magnitude"), settings)
-        mag, grid = load_stack(magnitude)
-        phase_rad = load_stack([Path(p) for p in phase], radians=True)[0] if phase else np.zeros_like(mag)
+        mag, grid = load_signal(magnitude)
+        phase_rad = load_signal([Path(p) for p in phase], radians=True)[0] if phase else np.zeros_like(mag)
         made = mask_brain(mag, phase_rad, grid, method=stage.method, options=stage.options)
         write_stage(out, made, grid, units="", stage=stage)

@@ -16,6 +16,7 @@ __all__ = (
     "Stage",
     "bind_stage",
     "given_mask",
+    "load_signal",
     "mask_or_made",
     "relative_sd",
     "stated_input",
@@ -222,6 +223,51 @@ def given_mask(path: Path, grid: Grid) -> BoolArray:
     for note in found.notes:
         say(f"WARNING {note}")
     return found.inside
+
+
+def load_signal(
+    paths: Sequence[Path], *, radians: bool = False, b0_dir: tuple[float, float, float] | None = None
+) -> tuple[FloatArray, Grid]:
+    """Load phase or magnitude, whose voxels that are not finite are without signal: 0, and that is said.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        3D files, or one 4D file.
+    radians : bool, optional
+        Refuse integers without a scale: they are no radians.
+    b0_dir : tuple of float, optional
+        Unit vector of B0 in voxel axes; the affine says it by default.
+
+    Returns
+    -------
+    stack : ndarray of shape (volume, x, y, z), float32
+        The volumes, in the files' unit, finite.
+    grid : Grid
+        Their geometry.
+
+    Raises
+    ------
+    InvalidInputError
+        Every gate of `load_stack`.
+
+    Examples
+    --------
+    >>> load_signal([Path("mag.nii.gz")])[0].ndim  # doctest: +SKIP
+    4
+    """
+    import numpy as np
+
+    from qsmcmb.cli.console import say
+    from qsmcmb.io.plain import load_stack
+
+    stack, grid = load_stack(paths, radians=radians, b0_dir=b0_dir)
+    missing = ~np.isfinite(stack)
+    if not missing.any():
+        return stack, grid
+    names = ", ".join(path.name for path in paths)
+    say(f"WARNING {names}: {int(missing.sum())} voxels are not finite; taken as without signal")
+    return np.where(missing, np.float32(0), stack), grid
 
 
 def mask_or_made(mask: Path | None, magnitude: FloatArray, phase_rad: FloatArray, grid: Grid) -> BoolArray:

@@ -34,12 +34,11 @@ def add(app: typer.Typer) -> None:
 
         The longest echo is weighted.
         """
-        from qsmcmb.cli.stage import bind_stage, mask_or_made, write_stage
+        from qsmcmb.cli.stage import bind_stage, load_signal, mask_or_made, write_stage
         from qsmcmb.core.methods import call_method
         from qsmcmb.errors import InvalidInputError
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.derivatives import check_image_name
-        from qsmcmb.io.plain import load_stack
         from qsmcmb.susceptibility_weighting import METHODS
         from qsmcmb.susceptibility_weighting.swi import project_minimum
 
@@ -47,8 +46,8 @@ def add(app: typer.Typer) -> None:
             check_image_name(path)
         stage = bind_stage("swi", method, settings)
         te_s = parse_te(te)
-        phase_rad, grid = load_stack(phase, radians=True)
-        mag, _ = load_stack(magnitude)
+        phase_rad, grid = load_signal(phase, radians=True)
+        mag, _ = load_signal(magnitude)
         if len(te_s) != len(phase_rad) or len(te_s) != len(mag):
             raise InvalidInputError(
                 "TE-MISMATCH", "--te", field="echo times", found=len(te_s),

@@ -34,17 +34,16 @@ def add(app: typer.Typer) -> None:
         """
         import numpy as np
 
-        from qsmcmb.cli.stage import bind_stage, given_mask, mask_or_made, write_stage
+        from qsmcmb.cli.stage import bind_stage, given_mask, load_signal, mask_or_made, write_stage
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.derivatives import check_image_name
-        from qsmcmb.io.plain import load_stack
         from qsmcmb.unwrapping.head import unwrap as unwrap_phase
 
         check_image_name(out)
         stage = bind_stage("unwrap", method, settings)
         te_s = parse_te(te) if te else None
-        phase_rad, grid = load_stack(phase, radians=True)
-        mag = load_stack(magnitude)[0] if magnitude else None
+        phase_rad, grid = load_signal(phase, radians=True)
+        mag = load_signal(magnitude)[0] if magnitude else None
         if mag is not None:
             inside = mask_or_made(mask, mag, phase_rad, grid)
         else:

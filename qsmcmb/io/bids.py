@@ -133,8 +133,11 @@ def _load(files: SessionFiles, stated: InputOptions, notes: Sequence[str]) -> Gr
     paths = [next(iter(echo.values())).path for echo in echoes]
     check_echo_times(te_s, paths)
     numbers = [next(iter(echo.values())).echo for echo in echoes]
-    if sorted(numbers) != list(range(1, len(numbers) + 1)) and len(numbers) > 1:
+    first, last = min(numbers), max(numbers)
+    if len(numbers) > 1 and (first > 1 or last - first >= len(numbers)):
         warnings.append(f"echoes {numbers} are there; the missing ones are left out")
+    elif first == 0:
+        warnings.append("echo indices start at 0; BIDS counts from 1")
     units, b0 = stated_units(metas), field_strength_of(echoes, metas)
     magnitude, phase = _read(echoes)
     scan = assemble(

@@ -266,7 +266,7 @@ def _groups(anat: Path) -> list[tuple[Image, ...]]:
     for path in sorted(there):
         entities = parse_bids_entities(path.name)
         wanted = entities.get("suffix") in SUFFIXES and entities.get("part", "mag") in PARTS
-        if wanted and entities.get("ext") in EXTENSIONS:
+        if wanted and str(entities.get("ext")).lower() in EXTENSIONS:
             image = Image(path, {**entities, "datatype": "anat"}, entities["suffix"])
             groups.setdefault((image.suffix, scan_key(entities)), []).append(image)
     order = sorted(groups.values(), key=lambda images: natural_key(images[0].path.name))

@@ -183,9 +183,9 @@ def _is_zipped(path: Path, raw: bytes) -> bool:
             "EMPTY", path, "content", "a git-annex pointer", expected="a NIfTI image", fix=f"run `{FETCH}`"
         )
     zipped = raw[:2] == b"\x1f\x8b"
-    if zipped != (path.suffix == ".gz"):
+    if zipped != (path.suffix.lower() == ".gz"):
         found = "gzip data" if zipped else "data that is not gzip"
-        name = path.name + ".gz" if zipped else path.name.removesuffix(".gz")
+        name = path.name + ".gz" if zipped else path.stem
         raise fail(
             "NAME", path, "content", found, expected=f"what {path.suffix} says", fix=f"rename it to {name}"
         )

@@ -127,7 +127,6 @@ def load_stack(
     paths: Sequence[str | Path],
     *,
     radians: bool = False,
-    signal: bool = True,
     b0_dir: tuple[float, float, float] | None = None,
 ) -> tuple[FloatArray, Grid]:
     """Load volumes that lie on one grid.
@@ -138,16 +137,13 @@ def load_stack(
         3D files, or one 4D file.
     radians : bool, optional
         Refuse integers without a scale: they are no radians.
-    signal : bool, optional
-        Phase or magnitude: a voxel that is not finite is one without signal, 0. A field has no such value: what is
-        not finite stays, and the stages refuse it inside the mask.
     b0_dir : tuple of float, optional
         Unit vector of B0 in voxel axes; the affine says it by default.
 
     Returns
     -------
     stack : ndarray of shape (volume, x, y, z), float32
-        The volumes, in the files' unit.
+        The volumes, in the files' unit; what is not finite stays.
     grid : Grid
         Their geometry.
 
@@ -173,5 +169,4 @@ def load_stack(
                 "PHASUNITS", volume.path, field="values", found=f"integers ({volume.data.dtype}) without a scale",
                 expected="phase in radians", fix="use `qsmcmb recon`, which reads scanner units, or convert to radians",
             )  # fmt: skip
-    stack = np.stack([v.values() for v in volumes])
-    return np.where(np.isfinite(stack), stack, np.float32(0)) if signal else stack, grid
+    return np.stack([v.values() for v in volumes]), grid

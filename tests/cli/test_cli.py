@@ -129,7 +129,7 @@ def save(path: Path, data: np.ndarray, grid: Grid) -> str:
     return str(path)
 
 
-def test_stage_commands_chain_to_a_map(tmp_path: Path) -> None:
+def test_stage_commands_chain_to_a_map(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Wrapped phase of one ball through unwrap, fieldmap, background and invert: its sign and sum come out."""
     grid = Grid.isotropic((48, 48, 48), 1.0)
     x, y, z = np.meshgrid(*[np.arange(48) - 24.0] * 3, indexing="ij")
@@ -149,7 +149,13 @@ def test_stage_commands_chain_to_a_map(tmp_path: Path) -> None:
     assert run_command(["mask", *mag, "-o", path("made")]) == 0
     empty = [np.where(inside, np.exp(-20 * t), np.nan) for t in te]
     holed = [save(tmp_path / f"n{i}.nii.gz", m, grid) for i, m in enumerate(empty)]
+    assert "WARNING" not in capsys.readouterr().err
     assert run_command(["mask", *holed, "-o", path("same")]) == 0
+    n_missing = 3 * int((~inside).sum())
+    said = (
+        f"WARNING n0.nii.gz, n1.nii.gz, n2.nii.gz: {n_missing} voxels are not finite; taken as without signal"
+    )
+    assert said in capsys.readouterr().err
     np.testing.assert_array_equal(
         nibabel.load(path("same")).get_fdata(), nibabel.load(path("made")).get_fdata()
     )
@@ -163,6 +169,8 @@ def test_stage_commands_chain_to_a_map(tmp_path: Path) -> None:
     assert run_command(
         ["background", path("field"), "--mask", mask, "--mag", *mag, "-o", path("local"), "--out-mask", path("inner")]
     ) == 0  # fmt: skip
+    # What one stage writes, the next reads without a word.
+    assert "WARNING" not in capsys.readouterr().err
     # The default's map of a ball without noise has streaks that make it 13 mm long: more than the detector looks for.
     map_it = ["invert", path("local"), "--mask", path("inner"), "-o", path("chi"), "--method", "tv"]
     assert run_command(map_it) == 0

@@ -87,6 +87,36 @@ def test_padded_echoes_and_their_sidecars_are_found(tmp_path: Path) -> None:
         load_scan(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("indices", "words"),
+    [
+        ((0, 1, 2), "echo indices start at 0"),
+        ((2, 3, 4), "[2, 3, 4] are there"),
+        ((1, 2, 4), "[1, 2, 4] are there"),
+    ],
+)
+def test_indices_of_echoes_that_do_not_count_from_1_are_said(
+    tmp_path: Path, indices: tuple[int, ...], words: str
+) -> None:
+    write_scan(tmp_path)
+    for path in sorted((tmp_path / "sub-01/anat").iterdir()):
+        path.rename(path.with_name(path.name.replace("_echo-", "_echo-x")))
+    for path in sorted((tmp_path / "sub-01/anat").iterdir()):
+        old, _, rest = path.name.partition("_echo-x")[2].partition("_")
+        path.rename(path.with_name(f"sub-01_echo-{indices[int(old) - 1]}_{rest}"))
+    warnings = load_scan(tmp_path).warnings
+    assert [w for w in warnings if "echo" in w and words in w]
+    assert sum("are there" in w or "start at 0" in w for w in warnings) == 1
+
+
+def test_endings_in_capitals_are_read(tmp_path: Path) -> None:
+    write_scan(tmp_path)
+    before = load_scan(tmp_path)
+    for path in (tmp_path / "sub-01/anat").glob("*.nii.gz"):
+        path.rename(path.with_name(path.name.replace(".nii.gz", ".NII.GZ")))
+    np.testing.assert_array_equal(load_scan(tmp_path).phase_rad, before.phase_rad)
+
+
 def test_labels_are_in_natural_order_and_each_must_match(tmp_path: Path) -> None:
     for session in ("10", "2", "b", "1"):
         write_scan(tmp_path, folder=f"ses-{session}/anat")

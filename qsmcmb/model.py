@@ -313,6 +313,8 @@ class GreScan:
         Whether one magnitude serves several echoes: lesions are fitted to the phase alone then.
     decay_known : bool, optional
         Whether the magnitudes of the echoes show how the signal decays.
+    is_prepared : bool, optional
+        Whether its echoes have been looked at, and corrected where that was asked for.
     not_finite : tuple of (str, ndarray of bool), optional
         Files with voxels that are not finite, and these voxels; phase and magnitude are 0 there.
 
@@ -345,6 +347,7 @@ class GreScan:
     difference_te_s: tuple[float, float] | None = None
     magnitude_is_shared: bool = False
     decay_known: bool = True
+    is_prepared: bool = False
     not_finite: tuple[tuple[str, BoolArray], ...] = ()
 
     def __post_init__(self) -> None:

@@ -30,44 +30,23 @@ from qsmcmb.io.tables import read_tsv
 from qsmcmb.io.volume_series import refuse_series
 from qsmcmb.model import GreScan
 
-__all__ = ("Combine", "acquisition_times", "load_scan")
+__all__ = ("Combine", "acquisition_times", "load_session", "select_session")
 
 Combine = Callable[[Sequence[GreScan]], GreScan]
 """Function that makes one scan of those of its receive channels."""
 
 
-def load_scan(
-    bids: str | Path | SessionFiles,
-    *,
-    participant: str | None = None,
-    session: str | None = None,
-    filters: Mapping[str, str] | None = None,
-    phase_units: str | None = None,
-    phase_range: tuple[float, float] | None = None,
-    phase_sign: int | None = None,
-    phase_filtered: bool | None = None,
-    combine: Combine | None = None,
+def load_session(
+    files: SessionFiles, stated: InputOptions | None = None, *, combine: Combine | None = None
 ) -> GreScan:
-    """Load one scan of a BIDS data set.
+    """Load one scan from its files.
 
     Parameters
     ----------
-    bids : path or SessionFiles
-        Folder of the data set, or one entry of `list_sessions`.
-    participant : str, optional
-        Label without `sub-`; needed where the data set has several.
-    session : str, optional
-        Label without `ses-`; needed where the participant has several.
-    filters : mapping, optional
-        Entities that must match, e.g. ``{"run": "1", "suffix": "MEGRE"}``: indices as numbers, labels exactly.
-    phase_units : {"rad", "arbitrary"}, optional
-        Unit of the stored phase, in place of the sidecars' `Units`.
-    phase_range : tuple of float, optional
-        Stored values that stand for -pi and pi.
-    phase_sign : {1, -1}, optional
-        -1 for phase that falls with a paramagnetic field; 1 by default.
-    phase_filtered : bool, optional
-        Whether the scanner has high-pass filtered the phase; by default the phase itself says so.
+    files : SessionFiles
+        Images of the scan, an entry of `list_sessions`.
+    stated : InputOptions, optional
+        The user's word on the stored phase.
     combine : callable, optional
         Combination of uncombined receive channels; without it they are refused.
 
@@ -81,8 +60,6 @@ def load_scan(
     InvalidInputError
         The code names the gate: DUP, PART, COILS, ECHO-RUNS, SIDECAR, TE-*, TUNITS, B0, SHAPE, AFFINE, PHASUNITS,
         UNITS-MISSING ...
-    NothingMatchedError
-        NO-MATCH: the labels or filters select nothing.
 
     Examples
     --------
@@ -95,11 +72,10 @@ def load_scan(
     >>> scan = GreScan(phase_rad=phase_rad, magnitude=phase_rad + 4, te_s=(0.02,), b0_tesla=3.0, grid=grid)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = write_raw_scan(Path(folder), scan, "01", "1")
-    ...     load_scan(folder, participant="01").te_s
+    ...     load_session(select_session(folder, participant="01")).te_s
     (0.02,)
     """
-    files = bids if isinstance(bids, SessionFiles) else _select(bids, participant, session, filters)
-    stated = InputOptions(phase_units, phase_range, phase_sign, phase_filtered)
+    stated = stated or InputOptions()
     check_runs(files)
     check_channels(files)
     channels = sorted({i.channel for i in files.images if i.channel is not None}, key=natural_key)
@@ -157,10 +133,40 @@ def _options(units: object, stated: InputOptions) -> InputOptions:
     return stated
 
 
-def _select(
-    bids: str | Path, participant: str | None, session: str | None, filters: Mapping[str, str] | None
+def select_session(
+    bids: str | Path,
+    *,
+    participant: str | None = None,
+    session: str | None = None,
+    filters: Mapping[str, str] | None = None,
 ) -> SessionFiles:
-    """Return the one scan that the labels name."""
+    """Return the files of the one scan that the labels name.
+
+    Parameters
+    ----------
+    bids : path
+        Folder of the data set.
+    participant, session : str, optional
+        Labels without `sub-` and `ses-`.
+    filters : mapping, optional
+        Entities that must match.
+
+    Returns
+    -------
+    SessionFiles
+        The scan's images.
+
+    Raises
+    ------
+    InvalidInputError
+        DUP where several match.
+    NothingMatchedError
+        NO-MATCH where none does.
+
+    Examples
+    --------
+    >>> select_session("bids", participant="01", filters={"run": "1"})  # doctest: +SKIP
+    """
     found = list_sessions(
         bids, participants=[participant] if participant else (), sessions=[session] if session else (),
         filters=filters,

@@ -7,13 +7,13 @@ data: what only the values show (damaged streams, flat phase, a unit that the va
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.agreement import check_scan_agreement
 from qsmcmb.io.assemble import common_grid
-from qsmcmb.io.bids import Combine, load_scan
+from qsmcmb.io.bids import Combine, load_session
 from qsmcmb.io.bids_index import Image, SessionFiles
 from qsmcmb.io.echo_times import check_echo_times
 from qsmcmb.io.echoes import (
@@ -91,7 +91,7 @@ def find_problems(
     deep : bool, optional
         Whether the data are read, too.
     combine : callable, optional
-        Combination of receive channels, as for `load_scan`.
+        Combination of receive channels, as for `load_session`.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def find_problems(
         warnings += _try_gates(gates, replace(files, images=images), None if deep else options)
     # What the data alone show makes sense once the rest is right.
     if deep and not gates.errors:
-        scan = gates(load_scan, files, **asdict(options), combine=combine)
+        scan = gates(load_session, files, options, combine=combine)
         warnings = list(scan.warnings) if scan is not None else warnings
     return ScanProblems(gates.errors, tuple(dict.fromkeys(warnings)))
 

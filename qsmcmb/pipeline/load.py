@@ -11,8 +11,9 @@ import numpy as np
 from qsmcmb.core.morphology import dilate
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.field_mapping.coils import combine_coils
-from qsmcmb.io import bids as files_in
+from qsmcmb.io.bids import load_session, select_session
 from qsmcmb.io.bids_index import SessionFiles
+from qsmcmb.io.input_options import InputOptions
 from qsmcmb.io.mask_values import Membership
 from qsmcmb.io.points import Points
 from qsmcmb.masking.brain import bright
@@ -84,10 +85,11 @@ def load_scan(
     ...     load_scan(folder, participant="01").te_s
     (0.02,)
     """
-    return files_in.load_scan(
-        bids, participant=participant, session=session, filters=filters, phase_units=phase_units,
-        phase_range=phase_range, phase_sign=phase_sign, phase_filtered=phase_filtered, combine=combine_channels,
-    )  # fmt: skip
+    files = bids
+    if not isinstance(files, SessionFiles):
+        files = select_session(files, participant=participant, session=session, filters=filters)
+    stated = InputOptions(phase_units, phase_range, phase_sign, phase_filtered)
+    return load_session(files, stated, combine=combine_channels)
 
 
 def combine_channels(scans: Sequence[GreScan]) -> GreScan:

@@ -135,7 +135,7 @@ def measure_points(
     provenance = provenance_of(scan, config, POINT_STAGES, mask_given=mask is not None)
     clock = Clock(scan.name, report)
     scan = prepare_scan(scan, config, clock)
-    phase = map_scan_field(scan, config, mask=mask, report=report, is_prepared=True)
+    phase = map_scan_field(scan, config, mask=mask, report=report)
     with clock.stage("acquisition"):
         acquisition = find_k_space_windows(scan, phase.mask)
     fields = ScanFields(field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask)

@@ -184,7 +184,6 @@ def map_scan_field(
     *,
     mask: BoolArray | None = None,
     report: Report | None = None,
-    is_prepared: bool = False,
 ) -> PhaseToField:
     """Return mask and total field of a scan, all that a lesion fit needs.
 
@@ -198,8 +197,6 @@ def map_scan_field(
         The user's mask; wins over masking.
     report : callable, optional
         Progress.
-    is_prepared : bool, optional
-        Whether `prepare_scan` has seen the scan.
 
     Returns
     -------
@@ -221,8 +218,7 @@ def map_scan_field(
     (8, 8, 8)
     """
     config, clock = config or make_config(), Clock(scan.name, report)
-    if not is_prepared:
-        scan = prepare_scan(scan, config, clock)
+    scan = prepare_scan(scan, config, clock)
     return _map_total_field(_Job(scan, config, clock), mask)
 
 
@@ -241,7 +237,7 @@ def prepare_scan(scan: GreScan, config: Config, clock: Clock) -> GreScan:
     Returns
     -------
     GreScan
-        The scan that all further stages start from.
+        The scan that all further stages start from; a prepared one as it is.
 
     Examples
     --------
@@ -251,6 +247,8 @@ def prepare_scan(scan: GreScan, config: Config, clock: Clock) -> GreScan:
     >>> prepare_scan(scan, make_config(), Clock(scan.name, None)).warnings
     ()
     """
+    if scan.is_prepared:
+        return scan
     chosen = config["prepare"].options
     with clock.stage("prepare"):
         found = prepare_phase(
@@ -260,7 +258,7 @@ def prepare_scan(scan: GreScan, config: Config, clock: Clock) -> GreScan:
     return replace(
         scan, phase_rad=found.phase_rad, magnitude=found.magnitude,
         magnitude_is_shared=found.magnitude_is_shared, decay_known=scan.decay_known and found.decay_known,
-        warnings=(*scan.warnings, *found.warnings),
+        warnings=(*scan.warnings, *found.warnings), is_prepared=True,
     )  # fmt: skip
 
 

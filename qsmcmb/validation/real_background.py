@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_edt
 
 from qsmcmb.errors import ConfigError, QsmcmbError
 from qsmcmb.io.atomic import make_folder
-from qsmcmb.io.bids import load_scan
+from qsmcmb.io.bids import load_session
 from qsmcmb.io.bids_index import SessionFiles, list_sessions
 from qsmcmb.io.masks import read_mask
 from qsmcmb.io.tables import write_json, write_tsv
@@ -290,7 +290,7 @@ def validate_background(
 
 def _background_of(files: SessionFiles, masks: Path | None, report: Report | None) -> Background:
     """Return the background of a scan that has room for lesions."""
-    scan = load_scan(files)
+    scan = load_session(files)
     mask = read_mask(find_mask(masks, files), scan.grid).inside if masks else None
     background = find_background(scan, mask, report=report)
     if not background.allowed.any():

@@ -12,7 +12,7 @@ import pytest
 
 import qsmcmb as qc
 from qsmcmb.errors import InvalidInputError, NothingMatchedError
-from qsmcmb.io.bids import acquisition_times, load_scan
+from qsmcmb.io.bids import acquisition_times, load_session, select_session
 from qsmcmb.io.bids_index import list_sessions
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.plain import load_files
@@ -27,7 +27,7 @@ def names(bids: Path, **options: object) -> list[str]:
 def test_an_image_without_part_is_magnitude(tmp_path: Path) -> None:
     write_scan(tmp_path / "plain")
     write_scan(tmp_path / "short", parts=("", "phase"))
-    plain, short = (load_scan(tmp_path / name) for name in ("plain", "short"))
+    plain, short = (qc.load_scan(tmp_path / name) for name in ("plain", "short"))
     np.testing.assert_array_equal(short.magnitude, plain.magnitude)
     np.testing.assert_array_equal(short.phase_rad, plain.phase_rad)
 
@@ -76,15 +76,15 @@ def test_indices_are_numbers_and_labels_are_exact(tmp_path: Path) -> None:
 
 def test_padded_echoes_and_their_sidecars_are_found(tmp_path: Path) -> None:
     write_scan(tmp_path)
-    before = load_scan(tmp_path)
+    before = qc.load_scan(tmp_path)
     for path in (tmp_path / "sub-01/anat").glob("*.nii.gz"):
         path.rename(path.with_name(path.name.replace("_echo-", "_echo-0")))
-    after = load_scan(tmp_path)
+    after = qc.load_scan(tmp_path)
     np.testing.assert_array_equal(after.phase_rad, before.phase_rad)
     (path,) = (tmp_path / "sub-01/anat").glob("*_echo-01_part-mag_MEGRE.nii.gz")
     path.rename(path.with_name(path.name.replace("_echo-01", "_echo-one")))
     with pytest.raises(InvalidInputError, match=r"ENTITY .*_echo-one_.*echo = one; expected a number"):
-        load_scan(tmp_path)
+        qc.load_scan(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -104,17 +104,17 @@ def test_indices_of_echoes_that_do_not_count_from_1_are_said(
     for path in sorted((tmp_path / "sub-01/anat").iterdir()):
         old, _, rest = path.name.partition("_echo-x")[2].partition("_")
         path.rename(path.with_name(f"sub-01_echo-{indices[int(old) - 1]}_{rest}"))
-    warnings = load_scan(tmp_path).warnings
+    warnings = qc.load_scan(tmp_path).warnings
     assert [w for w in warnings if "echo" in w and words in w]
     assert sum("are there" in w or "start at 0" in w for w in warnings) == 1
 
 
 def test_endings_in_capitals_are_read(tmp_path: Path) -> None:
     write_scan(tmp_path)
-    before = load_scan(tmp_path)
+    before = qc.load_scan(tmp_path)
     for path in (tmp_path / "sub-01/anat").glob("*.nii.gz"):
         path.rename(path.with_name(path.name.replace(".nii.gz", ".NII.GZ")))
-    np.testing.assert_array_equal(load_scan(tmp_path).phase_rad, before.phase_rad)
+    np.testing.assert_array_equal(qc.load_scan(tmp_path).phase_rad, before.phase_rad)
 
 
 def test_labels_are_in_natural_order_and_each_must_match(tmp_path: Path) -> None:
@@ -130,10 +130,12 @@ def test_labels_are_in_natural_order_and_each_must_match(tmp_path: Path) -> None
 def test_magnitude_without_phase_is_left_out_beside_a_scan_and_said(tmp_path: Path) -> None:
     write_scan(tmp_path, "_acq-old", suffix="T2starw", parts=("",), te_s=(0.02,))
     with pytest.raises(InvalidInputError, match="PART"):
-        load_scan(tmp_path)
+        qc.load_scan(tmp_path)
     write_scan(tmp_path)
     assert names(tmp_path) == ["sub-01"]
-    assert any("acq-old_T2starw.nii.gz: magnitude without phase" in w for w in load_scan(tmp_path).warnings)
+    assert any(
+        "acq-old_T2starw.nii.gz: magnitude without phase" in w for w in qc.load_scan(tmp_path).warnings
+    )
 
 
 @pytest.mark.parametrize(("entities", "suffix"), [("_rec-norm", "MEGRE"), ("", "T2starw")])
@@ -143,18 +145,18 @@ def test_a_magnitude_of_another_name_is_shown_with_the_cure(
     write_scan(tmp_path, entities, suffix=suffix, parts=("mag",))
     write_scan(tmp_path, parts=("phase",))
     with pytest.raises(InvalidInputError, match="PART") as caught:
-        load_scan(tmp_path)
+        qc.load_scan(tmp_path)
     assert f"sub-01{entities}_echo-1_part-mag_{suffix}.nii.gz" in caught.value.fix
     for path in (tmp_path / "sub-01/anat").glob("*part-mag*"):
         path.rename(path.with_name(path.name.replace(f"{entities}_echo", "_echo").replace(suffix, "MEGRE")))
-    assert load_scan(tmp_path).te_s == TE_S
+    assert qc.load_scan(tmp_path).te_s == TE_S
 
 
 def test_files_of_the_file_system_are_no_images(tmp_path: Path) -> None:
     write_scan(tmp_path)
     for path in list((tmp_path / "sub-01/anat").iterdir()):
         path.with_name(f"._{path.name}").write_bytes(b"\x00\x05\x16\x07")
-    assert load_scan(tmp_path).te_s == TE_S
+    assert qc.load_scan(tmp_path).te_s == TE_S
 
 
 def test_times_with_and_without_a_zone_are_compared(tmp_path: Path) -> None:
@@ -170,18 +172,18 @@ def test_echoes_that_are_called_runs_are_told_from_repeats(tmp_path: Path) -> No
     for run, te in enumerate(TE_S, start=1):
         write_scan(tmp_path, f"_run-{run}", te_s=(te,))
     with pytest.raises(InvalidInputError, match="ECHO-RUNS") as caught:
-        load_scan(tmp_path, filters={"run": "2"})
+        qc.load_scan(tmp_path, filters={"run": "2"})
     anat = tmp_path / "sub-01/anat"
     pairs = re.findall(r"(run-\d) to (echo-\d)", caught.value.fix)
     assert len(pairs) == 3
     for old, new in pairs:
         for path in anat.glob(f"*{old}*"):
             path.rename(path.with_name(path.name.replace(old, new)))
-    assert load_scan(tmp_path).te_s == TE_S
+    assert qc.load_scan(tmp_path).te_s == TE_S
     shutil.rmtree(anat)
     for run in (1, 2):
         write_scan(tmp_path, f"_run-{run}", te_s=(0.02,))
-    assert load_scan(tmp_path, filters={"run": "2"}).n_echoes == 1
+    assert qc.load_scan(tmp_path, filters={"run": "2"}).n_echoes == 1
 
 
 @pytest.mark.parametrize(("label", "new"), [("e", "_echo-"), ("qsmEcho", "_acq-qsm_echo-"), ("TE", "_echo-")])
@@ -189,17 +191,17 @@ def test_echoes_that_acq_names_are_one_scan(tmp_path: Path, label: str, new: str
     for n, te in enumerate(TE_S, start=1):
         write_scan(tmp_path, f"_acq-{label}{n}", te_s=(te,))
     with pytest.raises(InvalidInputError, match="ECHO-RUNS") as caught:
-        load_scan(tmp_path, filters={"acq": f"{label}1"})
+        qc.load_scan(tmp_path, filters={"acq": f"{label}1"})
     assert f"acq-{label}1 to {new[1:]}1" in caught.value.fix
     for path in (tmp_path / "sub-01/anat").iterdir():
         path.rename(path.with_name(path.name.replace(f"_acq-{label}", new)))
-    assert load_scan(tmp_path).te_s == TE_S
+    assert qc.load_scan(tmp_path).te_s == TE_S
 
 
 def test_acquisitions_that_name_no_echo_stay_apart(tmp_path: Path) -> None:
     for acq, te in (("qsm", 0.02), ("swi2", 0.03), ("swi3", 0.02)):
         write_scan(tmp_path, f"_acq-{acq}", te_s=(te,))
-    assert load_scan(tmp_path, filters={"acq": "swi2"}).te_s == (0.03,)
+    assert qc.load_scan(tmp_path, filters={"acq": "swi2"}).te_s == (0.03,)
 
 
 def test_channels_are_combined_and_said(tmp_path: Path) -> None:
@@ -217,7 +219,7 @@ def test_channels_are_combined_and_said(tmp_path: Path) -> None:
     # All that may differ is one phase for all voxels and echoes.
     assert np.abs(left - left.mean()).max() < 0.02
     with pytest.raises(InvalidInputError, match="COILS"):
-        load_scan(tmp_path / "coils")
+        load_session(select_session(tmp_path / "coils"))
     one = qc.load_scan(tmp_path / "coils", filters={"coil": "2"})
     assert any("channel 2 is the only one" in w for w in one.warnings)
 
@@ -234,7 +236,7 @@ def test_combined_images_win_over_their_channels(tmp_path: Path) -> None:
     write_scan(tmp_path)
     for channel in ("1", "2"):
         write_scan(tmp_path, f"_coil-{channel}")
-    scan = load_scan(tmp_path)
+    scan = qc.load_scan(tmp_path)
     assert len(scan.sources) == 6
     assert "single channels are left out: the combined images are there" in scan.warnings
     # A coil's type is no channel.
@@ -250,7 +252,7 @@ def test_repeats_in_one_file_are_told_and_the_fix_leads_to_scans(tmp_path: Path)
     for path, data in volumes.items():
         save_volume(path, np.stack([data, data, data], axis=-1), np.eye(4))
     with pytest.raises(InvalidInputError, match=r"DIM .*looks like 3 repeats in one file") as caught:
-        load_scan(tmp_path)
+        qc.load_scan(tmp_path)
     assert "sub-01_run-1_echo-1_part-mag_MEGRE.nii.gz" in caught.value.fix
     assert "up to run-3" in caught.value.fix
     for path, data in volumes.items():
@@ -262,7 +264,7 @@ def test_repeats_in_one_file_are_told_and_the_fix_leads_to_scans(tmp_path: Path)
             )
         path.unlink()
     assert names(tmp_path) == ["sub-01/run-1", "sub-01/run-2", "sub-01/run-3"]
-    assert load_scan(tmp_path, filters={"run": "3"}).n_echoes == 3
+    assert qc.load_scan(tmp_path, filters={"run": "3"}).n_echoes == 3
 
 
 def test_magnitude_and_phase_in_one_file_are_told_apart(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -279,7 +281,7 @@ def test_magnitude_and_phase_in_one_file_are_told_apart(tmp_path: Path, rng: np.
     with pytest.raises(
         InvalidInputError, match=r"DIM .*looks like magnitude and phase in 2 volumes"
     ) as caught:
-        load_scan(tmp_path)
+        qc.load_scan(tmp_path)
     assert (
         "volume 0 as sub-01_part-mag_T2starw.nii.gz, volume 1 as sub-01_part-phase_T2starw"
         in caught.value.fix
@@ -293,17 +295,17 @@ def test_echoes_and_channels_in_one_file_are_told(tmp_path: Path) -> None:
     values = np.asarray(nibabel.load(magnitude).dataobj)
     save_volume(magnitude, np.stack([values, 0.8 * values, 0.65 * values], axis=-1), np.eye(4))
     with pytest.raises(InvalidInputError, match="looks like 3 echoes in one file") as caught:
-        load_scan(tmp_path)
+        qc.load_scan(tmp_path)
     assert "sub-01_echo-1_part-mag_T2starw.nii.gz" in caught.value.fix
     side = np.linspace(0, 2, SHAPE[0])[:, None, None]
     save_volume(magnitude, np.stack([side * values, (2 - side) * values], axis=-1), np.eye(4))
     with pytest.raises(InvalidInputError, match="looks like 2 receive channels in one file") as caught:
-        load_scan(tmp_path)
+        qc.load_scan(tmp_path)
     assert "sub-01_coil-1_part-mag_T2starw.nii.gz" in caught.value.fix
     for path in anat.glob("*.json"):
         path.write_text(path.read_text().replace("0.02", "[0.005, 0.010]"))
     with pytest.raises(InvalidInputError, match=r"TE-TYPE .*2 numbers; .*echo-1, echo-2"):
-        load_scan(tmp_path)
+        qc.load_scan(tmp_path)
 
 
 def test_the_echoes_that_lack_a_part_are_named(tmp_path: Path) -> None:
@@ -311,7 +313,7 @@ def test_the_echoes_that_lack_a_part_are_named(tmp_path: Path) -> None:
     for echo in (2, 3):
         (tmp_path / f"sub-01/anat/sub-01_echo-{echo}_part-mag_MEGRE.nii.gz").unlink()
     with pytest.raises(InvalidInputError, match=r"PART .*no mag for echo 2, 3; .*qsmcmb recon"):
-        load_scan(tmp_path)
+        qc.load_scan(tmp_path)
 
 
 def test_surplus_volumes_on_the_command_line_are_told(tmp_path: Path) -> None:
@@ -341,7 +343,7 @@ def test_func_is_named_and_the_fix_leads_to_a_scan(tmp_path: Path) -> None:
         shutil.copy(
             path, tmp_path / "sub-01/anat" / path.name.replace("_task-rest", "").replace("bold", "MEGRE")
         )
-    assert load_scan(tmp_path).n_echoes == 3
+    assert qc.load_scan(tmp_path).n_echoes == 3
 
 
 @pytest.mark.parametrize(
@@ -368,7 +370,7 @@ def test_field_maps_are_named_and_the_fix_leads_to_a_scan(tmp_path: Path, suffix
     for old, new in re.findall(r"(\S+)\.nii\.gz as (\S+)\.nii\.gz", caught.value.fix):
         for ending in (".nii.gz", ".json"):
             shutil.copy(tmp_path / "sub-01/fmap" / (old + ending), tmp_path / "sub-01/anat" / (new + ending))
-    assert load_scan(tmp_path).n_echoes == (1 if "phasediff" in suffixes else 2)
+    assert qc.load_scan(tmp_path).n_echoes == (1 if "phasediff" in suffixes else 2)
 
 
 def test_a_folder_without_images_says_so(tmp_path: Path) -> None:

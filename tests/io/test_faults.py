@@ -14,7 +14,7 @@ import pytest
 
 from qsmcmb.errors import InvalidInputError, NothingMatchedError
 from qsmcmb.io.assemble import parse_te
-from qsmcmb.io.bids import acquisition_times, load_scan
+from qsmcmb.io.bids import acquisition_times
 from qsmcmb.io.bids_index import list_sessions
 from qsmcmb.io.bids_writer import write_raw_dataset, write_raw_scan
 from qsmcmb.io.masks import read_mask
@@ -22,6 +22,7 @@ from qsmcmb.io.points import read_points
 from qsmcmb.io.result_records import provenance_record
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.pipeline.config import make_config
+from qsmcmb.pipeline.load import load_scan
 from qsmcmb.pipeline.provenance import provenance_of
 
 

@@ -87,27 +87,41 @@ def put_lesions(
     if sampling not in SAMPLINGS:
         raise ConfigError(f"sampling {sampling!r}; expected one of: {', '.join(SAMPLINGS)}")
     fine, factors = _finer(scan.grid)
-    turns = np.array([2 * np.pi * GAMMA_MHZ_PER_T * scan.b0_tesla * te for te in scan.te_s])
+    echoes = _echoes(scan)
+    turns = np.array([2 * np.pi * GAMMA_MHZ_PER_T * scan.b0_tesla * te for te in echoes.te_s])
     field_ppm = np.zeros(fine.shape, np.float32)
     near = [
         insert_lesion(
-            field_ppm, lesion, fine, pose=IN_PLACE, echoes=np.array([scan.te_s, turns]),
+            field_ppm, lesion, fine, pose=IN_PLACE, echoes=np.array([echoes.te_s, turns]),
             negligible_ppm=NEGLIGIBLE_RAD / max(turns),
         )
         for lesion in lesions
     ]  # fmt: skip
-    phase, magnitude = np.empty_like(scan.phase_rad), np.empty_like(scan.magnitude)
-    for echo in range(scan.n_echoes):
-        signal = scan.magnitude[echo] * np.exp(1j * scan.phase_rad[echo])
+    phase, magnitude = np.empty_like(echoes.phase_rad), np.empty_like(echoes.magnitude)
+    for echo in range(echoes.n_echoes):
+        signal = echoes.magnitude[echo] * np.exp(1j * echoes.phase_rad[echo])
         change = _change(signal, field_ppm * turns[echo], near, echo, fine.shape)
         sampled = _crop_k_space(change, scan.grid.shape) if sampling == "k-space" else _means(change, factors)
         made = signal + sampled
-        noise_sd = noise_from_magnitude(scan.magnitude[echo], mask)
+        noise_sd = noise_from_magnitude(echoes.magnitude[echo], mask)
         made = made + _lost_noise(signal, made, rng) * noise_sd
         phase[echo], magnitude[echo] = np.angle(made), np.abs(made)
+    if scan.phase_difference:
+        phase = np.angle(np.exp(1j * (phase[1:] - phase[:1]))).astype(phase.dtype)
+        magnitude = magnitude[:1]
     # What the scan is stays: a phase difference, filtered phase, one magnitude for all echoes.
     out = replace(scan, phase_rad=phase, magnitude=magnitude)
     return PhantomSession(label, out, truth_rows(lesions, IN_PLACE), mask)
+
+
+def _echoes(scan: GreScan) -> GreScan:
+    """Return the scan itself; of a phase difference both echoes, the first of which has a phase of 0."""
+    if scan.difference_te_s is None:
+        return scan
+    return replace(
+        scan, phase_rad=np.concatenate([0 * scan.phase_rad, scan.phase_rad]),
+        magnitude=np.repeat(scan.magnitude, 2, axis=0), te_s=scan.difference_te_s, difference_te_s=None,
+    )  # fmt: skip
 
 
 def _finer(grid: Grid) -> tuple[Grid, tuple[int, int, int]]:

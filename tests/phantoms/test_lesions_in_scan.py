@@ -64,7 +64,8 @@ def test_an_unknown_sampling_is_refused(scan: GreScan, rng: np.random.Generator)
 
 def test_what_the_scan_is_stays(scan: GreScan, rng: np.random.Generator) -> None:
     first = replace(
-        scan, phase_rad=scan.phase_rad[:1], magnitude=scan.magnitude[:1], te_s=scan.te_s[:1], phase_difference=True
+        scan, phase_rad=scan.phase_rad[:1], magnitude=scan.magnitude[:1], te_s=scan.te_s[:1],
+        difference_te_s=(0.005, 0.005 + scan.te_s[0]),
     )  # fmt: skip
     made = put_lesions(first, [BALL], np.ones(scan.grid.shape, bool), rng=rng).scan
     assert made.phase_difference

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.field_mapping.phase_sign import sign_looks_inverted
+from qsmcmb.field_mapping.phase_sign import MIN_WEIGHTING_T_S, contrast_of_the_dark, sign_looks_inverted
 from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.flags import Flag
 from qsmcmb.model import GreScan
@@ -97,12 +97,31 @@ def find_map_faults(
     >>> grid = Grid.isotropic((8, 8, 8), 1.0)
     >>> ones = np.ones(grid.shape, np.float32)
     >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
-    >>> find_map_faults(scan, 0 * ones, None, ones > 0)
-    ()
+    >>> len(find_map_faults(scan, 0 * ones, None, ones > 0))
+    1
     """
+    if scan.n_echoes == 1:
+        return _one_echo_sign_warnings(scan, chi_ppm, mask)
     if r2star_hz is None or not sign_looks_inverted(chi_ppm, r2star_hz, mask, scan.grid):
         return ()
     return (f"where R2* is highest the tissue is diamagnetic: {_other_sign(scan)}",)
+
+
+def _one_echo_sign_warnings(scan: GreScan, chi_ppm: FloatArray, mask: BoolArray) -> tuple[str, ...]:
+    """Return a warning where the map of one echo has the wrong sign, or where nothing says its sign."""
+    found = None
+    if scan.b0_tesla * scan.te_s[0] >= MIN_WEIGHTING_T_S:
+        found = contrast_of_the_dark(chi_ppm, scan.magnitude[0], mask, scan.grid)
+    if found is None:
+        return (
+            "one echo: nothing in the magnitude shows whether the phase sign is right; look at veins on the map",
+        )
+    if not found.is_inverted:
+        return ()
+    return (
+        f"one echo: where the magnitude is dark and narrow (veins, bleeds) the tissue is diamagnetic, by "
+        f"{-found.mean / found.sd:.0f} SDs: {_other_sign(scan)}",
+    )
 
 
 def find_lesion_faults(lesions: Sequence[Microbleed], scan: GreScan) -> tuple[str, ...]:

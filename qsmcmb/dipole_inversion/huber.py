@@ -1,8 +1,8 @@
 """Huber-regularised total variation with iterative refinement: tissue as it varies, edges as they are.
 
 Total variation takes every gradient for noise or for an edge, and makes patches of tissue. The Huber function is
-quadratic up to the gradients that tissue has and linear beyond: their variation is weighed against noise as by a Gaussian
-prior, edges as by total variation. Twice on the way the weight falls where the map has edges (as in `nltv`), and what
+quadratic up to the gradients that tissue has and linear beyond: tissue is weighed against noise as by a Gaussian prior,
+edges as by total variation. Twice on the way the weight falls where the map has edges (as in `nltv`), and what
 the map leaves of the field is given back to the data. 20 to 45 iterations of two transform pairs; memory as for `tv`
 and three more volumes of the mask's box.
 """

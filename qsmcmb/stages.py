@@ -50,7 +50,7 @@ class Stage:
     Examples
     --------
     >>> [stage.default for stage in SCAN_STAGES if stage.name == "invert"]
-    ['nltv']
+    ['huber']
     """
 
     name: str

@@ -87,7 +87,7 @@ class Config:
     Examples
     --------
     >>> make_config()["invert"].method
-    'nltv'
+    'huber'
     """
 
     stages: dict[str, StageConfig]

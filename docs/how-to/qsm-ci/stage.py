@@ -166,7 +166,7 @@ class Job:
         first = next((n for n in ("totalfield", "localfield", "magnitude") if self._has(n)), None)
         if first is None:
             raise ConfigError(f"{folder} holds no totalfield, localfield or magnitude; {stage} needs one")
-        _, grid = load_stack([self._path(first)], signal=False, b0_dir=self.b0_dir)
+        _, grid = load_stack([self._path(first)], b0_dir=self.b0_dir)
         self.grid = with_voxel_size(grid, about.voxel_size_mm, first)
 
     def run(self) -> Any:
@@ -179,8 +179,8 @@ class Job:
 
     def brain(self) -> Any:
         """Return the mask of the brain."""
-        magnitude, _ = load_stack([self._path("magnitude")], b0_dir=self.b0_dir)
-        phase = load_stack([self._path("phase")])[0] if self._has("phase") else np.zeros_like(magnitude)
+        magnitude = self._signal("magnitude")
+        phase = self._signal("phase") if self._has("phase") else np.zeros_like(magnitude)
         chosen = self.config["mask"]
         method = "magnitude" if not self._has("phase") and chosen.method == "combined" else chosen.method
         return mask_brain(magnitude, phase, self.grid, method=method, options=chosen.options)
@@ -215,7 +215,7 @@ class Job:
         if self._has("phase"):
             return map_scan_field(self._scan(), self.config, mask=mask)
         name = "localfield" if self.stage == "dipole" else "totalfield"
-        field = load_stack([self._path(name)], signal=False)[0][0]
+        field = load_stack([self._path(name)])[0][0]
         hz_per_ppm = np.float32(GAMMA_MHZ_PER_T * self.b0_tesla)
         field = np.where(mask, field, 0) * hz_per_ppm
         return PhaseToField(mask, 0 * field, field, self._sd_hz(mask, field))
@@ -231,11 +231,16 @@ class Job:
         return np.divide(noise, signal, out=np.full(signal.shape, np.inf, np.float32), where=signal > 0)
 
     def _magnitude(self) -> Any:
-        return load_stack([self._path("magnitude")])[0] if self._has("magnitude") else None
+        return self._signal("magnitude") if self._has("magnitude") else None
+
+    def _signal(self, name: str, *, radians: bool = False) -> Any:
+        """Magnitude or phase of the echoes, 0 where it is not finite."""
+        stack, _ = load_stack([self._path(name)], radians=radians, b0_dir=self.b0_dir)
+        return np.where(np.isfinite(stack), stack, np.float32(0))
 
     def _scan(self) -> Any:
         if self._has("phase"):
-            phase, _ = load_stack([self._path("phase")], radians=True, b0_dir=self.b0_dir)
+            phase = self._signal("phase", radians=True)
             return GreScan(phase, self._magnitude(), self.te_s, self.b0_tesla, self.grid)
         return _FieldScan(self)
 

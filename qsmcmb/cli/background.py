@@ -42,6 +42,7 @@ def add(app: typer.Typer) -> None:
         Data are weighted by --noise, or by --mag where no SD is given.
         """
         from qsmcmb.background_removal.head import remove_background
+        from qsmcmb.cli.field_units import check_total_field
         from qsmcmb.cli.stage import bind_stage, given_mask, load_signal, relative_sd, write_stage
         from qsmcmb.io.derivatives import check_image_name
         from qsmcmb.io.masks import load_sd
@@ -54,8 +55,10 @@ def add(app: typer.Typer) -> None:
         sd = load_sd(noise, grid) if noise else None
         if magnitude and sd is None:
             sd = relative_sd(load_signal(magnitude)[0])
+        inside = given_mask(mask, grid)
+        units = check_total_field(stack[0], inside, field) or "as the input"
         local = remove_background(
-            stack[0], given_mask(mask, grid), grid, method=stage.method, field_sd_hz=sd, options=stage.options
+            stack[0], inside, grid, method=stage.method, field_sd_hz=sd, options=stage.options
         )
-        write_stage(out, local.local_field_hz, grid, units="as the input", stage=stage)
+        write_stage(out, local.local_field_hz, grid, units=units, stage=stage)
         write_stage(out_mask, local.mask, grid, units="", stage=stage)

@@ -36,7 +36,7 @@ def add(app: typer.Typer) -> None:
             Path,
             typer.Argument(
                 metavar="INPUT",
-                help="What the method starts from: local or total field in ppm, or wrapped phase.",
+                help="What the method starts from: local or total field, or wrapped phase.",
             ),
         ],
         mask: Mask,
@@ -44,19 +44,25 @@ def add(app: typer.Typer) -> None:
         method: Method = DEFAULT,
         magnitude: MaybeMagnitude = None,
         noise: Annotated[
-            Path | None, typer.Option("--noise", metavar=FILE, help="SD of the field, ppm.")
+            Path | None, typer.Option("--noise", metavar=FILE, help="SD of the field, same unit.")
         ] = None,
         te: EchoTimes = "",
         b0: MaybeFieldStrength = None,
+        field_units: Annotated[
+            str | None,
+            typer.Option("--field-units", metavar="UNIT", help="Unit of the field: ppm (default), Hz, rad."),
+        ] = None,
         b0_dir: Direction = None,
         settings: Set = None,
     ) -> None:
         """Invert a field or wrapped phase into susceptibility.
 
         The map is in ppm, against the mean over the mask. Some methods use the edges of --mag.
+        A field in Hz needs --b0, one in rad --te besides; one that cannot be in its unit is refused.
         Nonlinear methods take the phase of 1 ppm from --te and --b0, else from 3 T and 20 ms.
         """
         from qsmcmb.cli.console import say
+        from qsmcmb.cli.field_units import check_local_or_total, ppm_per_unit
         from qsmcmb.cli.stage import bind_stage, given_mask, load_signal, write_stage
         from qsmcmb.dipole_inversion.head import invert as invert_field
         from qsmcmb.dipole_inversion.head import is_nonlinear, starting_point
@@ -76,18 +82,27 @@ def add(app: typer.Typer) -> None:
             say(
                 f"WARNING {stage.method} is nonlinear in the phase: it takes that of 3 T and 20 ms; give --te and --b0"
             )
+        scale = ppm_per_unit(field_units, te_s, b0)
         load = load_signal if wrapped else load_stack
         stack, grid = load([field], radians=wrapped, b0_dir=b0_dir)
         sd = load_sd(noise, grid) if noise else None
+        inside = given_mask(mask, grid)
+        if not wrapped:
+            stack *= scale
+            sd = None if sd is None else sd * scale
+            check_local_or_total(
+                stack[0], inside, field, start=starting_point(stage.method), units=field_units
+            )
         chi_ppm = invert_field(
             stack if wrapped else stack[0],
-            given_mask(mask, grid),
+            inside,
             grid,
             method=stage.method,
             field_sd_ppm=sd,
             magnitude=load_signal(magnitude)[0] if magnitude else None,
             te_s=te_s,
             b0_tesla=b0,
+            units_known=True,
             options=stage.options,
         )
         write_stage(out, chi_ppm, grid, units="ppm", stage=stage)

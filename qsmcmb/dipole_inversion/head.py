@@ -15,6 +15,7 @@ from qsmcmb.core.methods import call_method, resolve
 from qsmcmb.core.validate import check_mask, check_volume, refuse_not_finite
 from qsmcmb.dipole_inversion import DEFAULT, METHODS, SHORT, STARTS_FROM
 from qsmcmb.dipole_inversion._head_loops import combine_echoes
+from qsmcmb.dipole_inversion.field_units import check_field_is_ppm
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
@@ -44,6 +45,7 @@ def invert(
     magnitude: FloatArray | None = None,
     te_s: tuple[float, ...] | None = None,
     b0_tesla: float | None = None,
+    units_known: bool = False,
     options: Mapping[str, object] | None = None,
 ) -> FloatArray:
     """Invert the local field (or what the method starts from) into susceptibility.
@@ -68,6 +70,8 @@ def invert(
     b0_tesla : float, optional
         Field strength, T, positive. With `te_s` it gives nonlinear methods the phase of 1 ppm at the mean echo time;
         without them 3 T and 20 ms are taken. Methods that start from wrapped phase need both.
+    units_known : bool, optional
+        Whether the field is in ppm for certain. By default one that scatters like Hz or rad is refused.
     options : mapping, optional
         Options of the method by name.
 
@@ -79,7 +83,7 @@ def invert(
     Raises
     ------
     InvalidInputError
-        Wrong shapes, empty mask, values that are not finite inside it.
+        Wrong shapes, empty mask, values that are not finite inside it; FIELD-UNITS for a field that cannot be in ppm.
     ConfigError
         Unknown method or option.
 
@@ -109,6 +113,9 @@ def invert(
     frame = _Frame(mask, grid, whole=method in SHORT)
     field, broken = frame.padded(local_field_ppm)
     refuse_not_finite("local_field_ppm", broken)
+    start = starting_point(method)
+    if not units_known and start != "wrapped phase":
+        check_field_is_ppm(local_field_ppm, mask, start=start, name="local_field_ppm")
     # What a method does not ask for is not brought into the frame: a copy costs as much as a transform.
     wanted = inspect.signature(resolve(METHODS, method)).parameters
     sd = field_sd_ppm if "field_sd_ppm" in wanted else None

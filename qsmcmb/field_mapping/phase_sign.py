@@ -40,7 +40,7 @@ MIN_BLOCKS = 6
 MAX_CONTRAST = 3.0
 """Contrast, in the map's own scatter, beyond which a voxel counts no more: one bleed must not decide."""
 MIN_SIGN_SD = 3.0
-"""SDs by which the contrast must be below 0 for the sign to count as inverted."""
+"""SDs by which the contrast must be below 0 for the sign to count as inverted, and above for it to count as right."""
 MIN_WEIGHTING_T_S = 0.025
 """Least field strength times echo time, T s: below it the magnitude shows water and T1, not iron."""
 
@@ -66,6 +66,11 @@ class DarkContrast(NamedTuple):
     def is_inverted(self) -> bool:
         """Whether veins, nuclei and bleeds are diamagnetic on the map."""
         return self.mean < -MIN_SIGN_SD * self.sd
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether they are neither paramagnetic nor diamagnetic beyond chance."""
+        return abs(self.mean) <= MIN_SIGN_SD * self.sd
 
 
 def contrast_of_the_dark(

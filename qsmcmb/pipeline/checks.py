@@ -12,9 +12,17 @@ from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.flags import Flag
 from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.units import hz_to_ppm
 from qsmcmb.unwrapping.singularities import find_singularities
 
-__all__ = ["check_finite", "check_given_mask", "find_field_faults", "find_lesion_faults", "find_map_faults"]
+__all__ = [
+    "check_finite",
+    "check_given_mask",
+    "find_field_faults",
+    "find_lesion_faults",
+    "find_map_faults",
+    "find_noise_faults",
+]
 
 MAX_BRAIN_LITRES = 2.1
 """Volume, L, of the largest brains: a larger mask has scalp or neck in it."""
@@ -30,6 +38,8 @@ MAX_NOT_FINITE = 0.01
 """Largest fraction of a mask that may be not finite in a file: a few voxels are left out, holes are a fault."""
 MIN_READER_LESIONS = 2
 """Lesions of known kind from which on their signs say something of the phase: one may be named wrongly."""
+TISSUE_FIELD_PPB = 8.0
+"""Scatter of the local field of a brain's tissue, ppb: a field whose SD is larger shows noise."""
 ECHO_WARNINGS = {
     1: ("one echo: R2* is n/a, the receive phase is not removed",),
     2: ("two echoes: R2* and field SD have no residual to check them",),
@@ -67,6 +77,43 @@ def find_field_faults(scan: GreScan, phase_rad: FloatArray, brain: BoolArray) ->
         ECHO_WARNINGS.get(scan.n_echoes, ())
         + _mask_warnings(brain, scan)
         + _singularity_warnings(phase_rad, brain, scan)
+    )
+
+
+def find_noise_faults(scan: GreScan, field_sd_hz: FloatArray, brain: BoolArray) -> tuple[str, ...]:
+    """Return a warning where the echoes are too short, or too noisy, for a field that shows tissue.
+
+    Parameters
+    ----------
+    scan : GreScan
+        The scan.
+    field_sd_hz : ndarray of shape scan.grid.shape
+        SD of the field, Hz.
+    brain : ndarray of bool
+        Brain mask, not empty.
+
+    Returns
+    -------
+    tuple of str
+        Messages to the user.
+
+    Examples
+    --------
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> ones = np.ones(grid.shape, np.float32)
+    >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.001,), b0_tesla=3.0, grid=grid)
+    >>> find_noise_faults(scan, 0.1 * ones, ones > 0), len(find_noise_faults(scan, 5 * ones, ones > 0))
+    ((), 1)
+    """
+    sd_ppb = 1e3 * hz_to_ppm(float(np.median(field_sd_hz[brain])), scan.b0_tesla)
+    if sd_ppb < TISSUE_FIELD_PPB:
+        return ()
+    echoes = "one echo at" if scan.n_echoes == 1 else f"{scan.n_echoes} echoes up to"
+    return (
+        f"{echoes} {1e3 * max(scan.te_s):.3g} ms: the field's SD is {sd_ppb:.3g} ppb in the median voxel, tissue's own "
+        f"field is about {TISSUE_FIELD_PPB:g} ppb. A map of it shows noise rather than tissue; use later echoes, or read "
+        "nothing but strong lesions from it",
     )
 
 
@@ -112,7 +159,7 @@ def _one_echo_sign_warnings(scan: GreScan, chi_ppm: FloatArray, mask: BoolArray)
     found = None
     if scan.b0_tesla * scan.te_s[0] >= MIN_WEIGHTING_T_S:
         found = contrast_of_the_dark(chi_ppm, scan.magnitude[0], mask, scan.grid)
-    if found is None:
+    if found is None or found.is_undecided:
         return (
             "one echo: nothing in the magnitude shows whether the phase sign is right; look at veins on the map",
         )

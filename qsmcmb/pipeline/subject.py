@@ -28,6 +28,7 @@ from qsmcmb.pipeline.checks import (
     find_field_faults,
     find_lesion_faults,
     find_map_faults,
+    find_noise_faults,
 )
 from qsmcmb.pipeline.clock import Clock
 from qsmcmb.pipeline.config import Config, make_config
@@ -296,7 +297,8 @@ def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
         offset_rad=clean.offset_rad,
         total_field_hz=fitted.total_field_hz,
         field_sd_hz=fitted.field_sd_hz,
-        warnings=find_field_faults(scan, clean.phase_rad[0], brain),
+        warnings=find_field_faults(scan, clean.phase_rad[0], brain)
+        + find_noise_faults(scan, fitted.field_sd_hz, brain),
     )
 
 

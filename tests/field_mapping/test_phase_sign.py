@@ -6,7 +6,7 @@ import numpy as np
 
 from qsmcmb.field_mapping.phase_sign import contrast_of_the_dark
 from qsmcmb.model import GreScan, Grid
-from qsmcmb.pipeline.checks import find_map_faults
+from qsmcmb.pipeline.checks import find_map_faults, find_noise_faults
 
 GRID = Grid.isotropic((56, 56, 40), 1.0)
 MASK = np.ones(GRID.shape, bool)
@@ -40,7 +40,11 @@ def test_veins_tell_the_sign_and_a_diamagnetic_falx_does_not(rng):
     assert wrong.is_inverted
     assert not right.is_inverted
     tissue = 1 + 0.02 * rng.standard_normal(GRID.shape)
-    assert not contrast_of_the_dark(-chi, tissue, MASK, GRID).is_inverted
+    of_tissue = contrast_of_the_dark(-chi, tissue, MASK, GRID)
+    assert of_tissue.is_undecided
+    assert not of_tissue.is_inverted
+    (said,) = find_map_faults(one_echo(tissue.astype(np.float32), 0.03), -chi, None, MASK)
+    assert "nothing in the magnitude shows" in said
     assert (
         contrast_of_the_dark(chi[:12, :12, :12], magnitude[:12, :12, :12], MASK[:12, :12, :12], GRID) is None
     )
@@ -64,3 +68,16 @@ def test_a_short_echo_does_not_show_iron_and_that_is_said(rng):
     for sign in (1, -1):
         (said,) = find_map_faults(one_echo(magnitude, 0.004), sign * chi, None, MASK)
         assert "nothing in the magnitude shows" in said
+
+
+def test_a_field_noisier_than_tissue_is_said_with_its_sd():
+    ones = np.ones(GRID.shape, np.float32)
+    # 8 ppb at 3 T is 1.02 Hz.
+    assert find_noise_faults(one_echo(ones, 0.02), 0.9 * ones, MASK) == ()
+    (said,) = find_noise_faults(one_echo(ones, 0.002), 2.555 * ones, MASK)
+    assert said.startswith("one echo at 2 ms: the field's SD is 20 ppb")
+    two = GreScan(
+        phase_rad=np.stack([0 * ones] * 2), magnitude=np.stack([ones] * 2), te_s=(0.001, 0.002), b0_tesla=3.0,
+        grid=GRID,
+    )  # fmt: skip
+    assert find_noise_faults(two, 2.555 * ones, MASK)[0].startswith("2 echoes up to 2 ms")

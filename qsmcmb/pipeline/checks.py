@@ -112,8 +112,8 @@ def find_noise_faults(scan: GreScan, field_sd_hz: FloatArray, brain: BoolArray) 
     echoes = "one echo at" if scan.n_echoes == 1 else f"{scan.n_echoes} echoes up to"
     return (
         f"{echoes} {1e3 * max(scan.te_s):.3g} ms: the field's SD is {sd_ppb:.3g} ppb in the median voxel, tissue's own "
-        f"field is about {TISSUE_FIELD_PPB:g} ppb. A map of it shows noise rather than tissue; use later echoes, or read "
-        "nothing but strong lesions from it",
+        f"field is about {TISSUE_FIELD_PPB:g} ppb. A map of it shows noise rather than tissue; use later echoes, or "
+        "read nothing but strong lesions from it",
     )
 
 

@@ -55,6 +55,9 @@ START_REACH_RATIO = 1.5
 """Ratio of the reach of the divided cells to the radius of the volume's ball: the core of a body that is not round."""
 FIRST_STEPS, FURTHER_STEPS = 2, 5
 """Number of steps in which splits are compared, and in which the best is fitted further."""
+SAME_BODY_DISTANCE, SAME_BODY_CHANGE = 0.03, 0.01
+"""Distance of two balls' centres over the radius, and relative change of the total susceptibility, below which the
+fits from both ends have ended in one minimum: three times what `minimise` leaves."""
 
 
 MIN_LAYOUT_CORE_RESIDUAL = 0.8
@@ -164,8 +167,22 @@ def grow_free_source(state: FitState) -> list[FitState]:
     if path[-1].core_residual() <= MIN_LAYOUT_CORE_RESIDUAL:
         return path
     # A ball describes one end of a long body; from the other end the rest may be found.
-    other = _grow(_first_fit(state, _other_end(state)))
-    return min(path, other, key=lambda way: way[-1].objective.cost)
+    other = _first_fit(state, _other_end(state))
+    if _is_same_body(other, path[0]):
+        return path
+    return min(path, _grow(other), key=lambda way: way[-1].objective.cost)
+
+
+def _is_same_body(one: FitState, other: FitState) -> bool:
+    """Whether two fits of free sources have ended in one minimum: balls added to them would be the same."""
+    if len(one.rows) != len(other.rows):
+        return False
+    a, b = one.source, other.source
+    distance = np.linalg.norm(np.subtract(a.centre_mm, b.centre_mm))
+    change = abs(a.total_chi_ppm_mm3 - b.total_chi_ppm_mm3)
+    return bool(
+        distance < SAME_BODY_DISTANCE * b.radius_mm and change < SAME_BODY_CHANGE * abs(b.total_chi_ppm_mm3)
+    )
 
 
 def _grow(first: FitState) -> list[FitState]:
@@ -242,4 +259,10 @@ def _fit_growth(state: FitState, way: Growth) -> FitState:
     chosen = nsmallest(way.n_fitted, costs, key=lambda start: start[:2])
     fitted = [minimise(model, p, max_iterations=FIRST_STEPS) for _, _, model, p in chosen]
     best = min(fitted, key=lambda fit: fit.objective.cost)
-    return minimise(best.model, best.parameters, max_cost=state.objective.cost, max_iterations=FURTHER_STEPS)
+    return minimise(
+        best.model,
+        best.parameters,
+        max_cost=state.objective.cost - MIN_BALL_COST_DROP,
+        max_iterations=FURTHER_STEPS,
+        objective=best.objective,
+    )

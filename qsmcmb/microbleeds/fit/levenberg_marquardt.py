@@ -347,7 +347,12 @@ class FitState:
 
 
 def minimise(
-    model: LesionModel, p: FloatArray, *, max_cost: float = np.inf, max_iterations: int = MAX_ITERATIONS
+    model: LesionModel,
+    p: FloatArray,
+    *,
+    max_cost: float = np.inf,
+    max_iterations: int = MAX_ITERATIONS,
+    objective: Objective | None = None,
 ) -> FitState:
     """Minimise the objective by Levenberg-Marquardt.
 
@@ -362,6 +367,8 @@ def minimise(
         further above it than MAX_GAP_TO_DROP_RATIO times the last drop.
     max_iterations : int, optional
         Largest number of steps, >= 1.
+    objective : Objective, optional
+        The objective at `p` with its slopes, where another fit has ended there; formed by default.
 
     Returns
     -------
@@ -375,12 +382,14 @@ def minimise(
     """
     start_centre = p[LAYOUT.centre].copy()
     damping = START_DAMPING
-    objective = evaluate_objective(model, p, slopes=True)
-    normal, gradient = _normal_equations(model, p, objective)
-    converged, drop = False, np.inf
+    objective = objective or evaluate_objective(model, p, slopes=True)
+    converged, lower, drop = False, True, np.inf
     for iteration in range(max_iterations):
         if _out_of_reach(iteration, objective.cost - max_cost, drop):
             break
+        if lower:
+            # After a step that failed the linear problem is still the same; its damping alone changes.
+            normal, gradient = _normal_equations(model, p, objective)
         step = solve_normal_equations(model, normal, gradient, damping=damping)
         trial = _clip_to_ranges(p - step, start_centre, model.shape)
         new = evaluate_objective(model, trial, slopes=True)
@@ -392,9 +401,6 @@ def minimise(
             p, objective = trial, new
         if converged:
             break
-        if lower:
-            # After a step that failed the linear problem is still the same; its damping alone changes.
-            normal, gradient = _normal_equations(model, p, objective)
         damping = max(damping / DAMPING_DECREASE, MIN_DAMPING) if lower else DAMPING_INCREASE * damping
     return FitState(model=model, parameters=p, objective=objective, converged=converged)
 

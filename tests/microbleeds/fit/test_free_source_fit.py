@@ -107,6 +107,26 @@ def test_each_ball_lowers_cost_and_core_residual(bent: FitState) -> None:
         assert len(new.rows) > len(old.rows)
 
 
+@pytest.mark.parametrize(("shift_mm", "searches"), [(0.01, 1), (0.5, 2)])
+def test_the_other_end_is_searched_where_its_ball_is_another(
+    bent: FitState, monkeypatch: pytest.MonkeyPatch, shift_mm: float, searches: int
+) -> None:
+    """Where the fits from both ends have met, a second search would find what the first has found."""
+    here = replace(module._first_fit(bent, module._rows(bent)))
+    there = replace(here, parameters=here.parameters + np.eye(len(here.parameters))[1] * shift_mm)
+    firsts, searched = iter([here, there]), []
+
+    def grow(first: FitState) -> list[FitState]:
+        searched.append(first)
+        return [first]
+
+    monkeypatch.setattr(module, "MIN_LAYOUT_CORE_RESIDUAL", 0.0)
+    monkeypatch.setattr(module, "_first_fit", lambda state, rows: next(firsts))
+    monkeypatch.setattr(module, "_grow", grow)
+    assert grow_free_source(bent) == [here]
+    assert len(searched) == searches
+
+
 def test_splits_keep_total_and_centre_and_the_rest_does_not(bent: FitState) -> None:
     one = module._first_fit(bent, module._rows(bent))
     p, row = one.parameters, one.rows[0]
@@ -237,6 +257,7 @@ def test_a_long_body_is_looked_for_from_its_other_end_too(
         return [SimpleNamespace(core_residual=lambda: core, objective=SimpleNamespace(cost=cost))]
 
     monkeypatch.setattr(module, "_first_fit", lambda state, rows: "other" if len(rows) == 1 else "own")
+    monkeypatch.setattr(module, "_is_same_body", lambda one, other: False)
     for core, costs, expected in ((0.8, (5.0, 1.0), 5.0), (0.81, (5.0, 1.0), 1.0), (0.81, (1.0, 5.0), 1.0)):
         ways = {"own": path(core, costs[0]), "other": path(core, costs[1])}
         monkeypatch.setattr(module, "_grow", ways.__getitem__)

@@ -16,19 +16,24 @@ TURN = np.float32(2.0 * math.pi)
 """One turn, rad, in float32."""
 PER_TURN = np.float32(0.5 / math.pi)
 """Turns in one rad, in float32: a product is faster than a division."""
-TOP = 254
-"""Largest weight of an edge: a byte holds it, and one value more."""
+SCALE = np.float32(253)
+"""Weight of a perfect edge above the worst's: a byte holds it, and one value more."""
+TOP = 240
+"""Largest weight of an edge. Above it edges are alike: their steps are below 0.18 rad, so that more than 30 of them in
+a row would be needed to hide a turn. Alike, they are grown along, which is fast; in order of weight growing leaps
+about in memory.
+"""
 DONE = 255
 """Mark of voxels that need no visit, those done and those outside: above any weight."""
 CHUNK = 128
-"""Entries of a chunk of the queue, a count: large enough that chunks are seldom fetched, small enough that 254 begun
+"""Entries of a chunk of the queue, a count: large enough that chunks are seldom fetched, small enough that 240 begun
 ones are little memory.
 """
 
 
 @compiled
 def _weight(step: Any, step_other: Any, ratio: Any, a: Any, b: Any) -> Any:
-    """Return the product of phase coherence, gradient coherence over echoes and magnitude coherence, as 1..254."""
+    """Return the product of phase coherence, gradient coherence over echoes and magnitude coherence, as 1..240."""
     half = np.float32(0.5)
     # Into [-pi, pi): a wrap between neighbours is no roughness.
     step -= TURN * np.floor(step * PER_TURN + half)
@@ -39,7 +44,8 @@ def _weight(step: Any, step_other: Any, ratio: Any, a: Any, b: Any) -> Any:
     large = max(a, b)
     magnitude = min(a, b) / large if large > 0 else np.float32(0.0)
     # 1 for the worst edge: 0 means none. The half rounds.
-    return np.uint8(np.float32(1.5) + np.float32(TOP - 1) * coherence * gradient * magnitude * magnitude)
+    weight = np.float32(1.5) + SCALE * coherence * gradient * magnitude * magnitude
+    return np.uint8(min(weight, np.float32(TOP)))
 
 
 @compiled(parallel=True)

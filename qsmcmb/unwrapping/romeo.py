@@ -1,6 +1,6 @@
 """ROMEO: region growing along the most reliable edges, later echoes in time.
 
-One echo is grown with a queue of 254 buckets of voxels, in the mask's bounding box: about three float32 volumes of the
+One echo is grown with a queue of 240 buckets of voxels, in the mask's bounding box: about three float32 volumes of the
 box beside the result (phase, weights, queue).
 """
 

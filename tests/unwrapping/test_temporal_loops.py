@@ -39,3 +39,15 @@ def test_a_line_through_the_origin_comes_back(rng: np.random.Generator) -> None:
     wrapped = np.angle(np.exp(1j * truth)).astype(np.float32)
     loops.follow_in_time(wrapped, np.ones(field.shape, bool), (0, 0, 0), TE_S, 0, out)
     np.testing.assert_allclose(out, truth, atol=1e-4)
+
+
+def test_what_lies_outside_the_mask_is_neither_used_nor_written(rng: np.random.Generator) -> None:
+    mask = rng.random((4, 5, 6)) < 0.6
+    # A row without a voxel, one that is full, one with a hole.
+    mask[0, 0], mask[1, 1], mask[2, 2] = False, True, [False, True, False, False, True, False]
+    phase = np.where(mask, rng.uniform(-np.pi, np.pi, (4, *mask.shape)), np.nan).astype(np.float32)
+    out = np.full(phase.shape, np.float32(99))
+    out[1] = np.where(mask, 1, np.nan)
+    loops.follow_in_time(phase, mask, (0, 0, 0), TE_S, 1, out)
+    assert np.isfinite(out[:, mask]).all()
+    assert (out[[0, 2, 3]][:, ~mask] == 99).all()

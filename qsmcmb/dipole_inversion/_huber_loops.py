@@ -10,6 +10,7 @@ import numpy as np
 from numba import prange
 
 from qsmcmb.core.compiled import compiled
+from qsmcmb.dipole_inversion._admm_loops import clip
 
 __all__: tuple[str, ...] = ()
 
@@ -113,12 +114,16 @@ def reflected_adjoint(g: Any, factors: Any, start: Any, inverse_mm: Any, out: An
 
 
 @compiled(parallel=True)
-def add_residual(field: Any, weight2: Any, start: Any, real: Any, aim: Any) -> None:
-    """Add what the map's field in `real` leaves of the field to the data term's aim, where there are data."""
+def add_residual(field: Any, weight2: Any, start: Any, limit: Any, real: Any, aim: Any) -> None:
+    """Add what the map's field in `real` leaves of the field to the data term's aim, where there are data.
+
+    No more than `limit` over the weight: a larger residual is an error of the field, beside a void or a wrap.
+    """
     nx, ny, nz = field.shape
     for x in prange(nx):
         for y in range(ny):
             model = real[x + start[0], y + start[1], start[2] : start[2] + nz]
             for z in range(nz):
                 if weight2[x, y, z] > 0:
-                    aim[x, y, z] += field[x, y, z] - model[z]
+                    most = limit / np.sqrt(weight2[x, y, z])
+                    aim[x, y, z] += clip(field[x, y, z] - model[z], most)

@@ -43,6 +43,10 @@ EDGE_FACTOR = 20.0
 """Gradient at which the weight is halved over the tissue's typical gradient, a ratio: nuclei, veins and lesions, not
 folds of the cortex. Set on textured heads.
 """
+RESIDUAL_FACTOR = 3.0
+"""Residual that is given back at most, in error levels over the data weight: beyond it the field is wrong, not the map.
+On a simulated head at 7 T with sinuses the map's error is 98 % with 3, 105 with 6 and 112 without the limit.
+"""
 ROUND_FACTOR = 2.0
 """Tolerance of a round before the last over that of the last, a ratio: it need not settle as well."""
 
@@ -136,13 +140,15 @@ def invert_huber(
     scale = std_inside(local_field_ppm, weights > 0)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
+    level = error_level(local_field_ppm, mask, grid, field_sd=field_sd_ppm)
     if regularisation is None or tissue_ppm_per_mm is None:
-        level = error_level(local_field_ppm, mask, grid, field_sd=field_sd_ppm)
         tissue_ppm_per_mm = tissue_ppm_per_mm or tissue_gradient(local_field_ppm, mask, grid, level)
         regularisation = regularisation or level**2 / (WEIGHT_FACTOR * tissue_ppm_per_mm)
     region = Region(mask)
     penalties = Penalties(regularisation, SHRINK * scale)
-    data_step = _DataStep(region.cut(local_field_ppm), region.cut(weights) ** 2, region)
+    data_step = _DataStep(
+        region.cut(local_field_ppm), region.cut(weights) ** 2, region, RESIDUAL_FACTOR * level
+    )
     splitting = _HuberSplitting(region, grid, penalties.shrink, tissue_ppm_per_mm, data_step)
     splitting.plan_rounds(refinements, ROUND_FACTOR * tolerance)
     chi = minimise(
@@ -162,10 +168,13 @@ class _DataStep:
         Squared data weights, median 1.
     region : Region
         The mask's box.
+    limit : float
+        Residual that is taken back at most where the weight is 1, ppm.
     """
 
-    def __init__(self, field: FloatArray, weight2: FloatArray, region: Region) -> None:
+    def __init__(self, field: FloatArray, weight2: FloatArray, region: Region, limit: float) -> None:
         self.field, self.weight2, self.start = field, weight2, region.start
+        self.limit = np.float32(limit)
         self.aim = field.copy()
         self.sums = region.volume()
         self.residual_is_due = False
@@ -173,7 +182,7 @@ class _DataStep:
     def __call__(self, real: FloatArray) -> None:
         """Turn the map's field in `real` into what the next solve aims at."""
         if self.residual_is_due:
-            loops.add_residual(self.field, self.weight2, self.start, real, self.aim)
+            loops.add_residual(self.field, self.weight2, self.start, self.limit, real, self.aim)
             self.residual_is_due = False
         _admm_loops.update_data(self.aim, self.weight2, self.sums, self.start, MU_DATA, RELAXATION, real)
 

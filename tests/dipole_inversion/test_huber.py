@@ -76,6 +76,23 @@ def test_the_reflection_is_the_adjoint_of_the_difference(rng):
     )
 
 
+def test_a_residual_is_given_back_up_to_its_limit():
+    mask = np.ones(GRID.shape, bool)
+    region = Region(mask)
+    field = np.zeros(GRID.shape, np.float32)
+    field[2, 3, 4], field[3, 3, 4], field[4, 4, 4] = 0.1, 5.0, -5.0
+    weight2 = np.ones(GRID.shape, np.float32)
+    weight2[4, 4, 4], weight2[2, 3, 4] = 0.25, 1.0
+    weight2[3, 3, 5] = 0
+    aim, model = field.copy(), np.zeros(GRID.shape, np.float32)
+    model[3, 3, 5] = 1.0
+    loops.add_residual(field, weight2, region.start, np.float32(0.3), model, aim)
+    assert aim[2, 3, 4] == pytest.approx(0.2)
+    assert aim[3, 3, 4] == pytest.approx(5.3)
+    assert aim[4, 4, 4] == pytest.approx(-5.6)
+    assert aim[3, 3, 5] == 0
+
+
 @cache
 def tissue() -> tuple[FloatArray, BoolArray]:
     """Return a brain of random tissue (power law), a nucleus and a vein, ppm, and its mask."""

@@ -102,7 +102,13 @@ class Pair:
         elif starting_point(inversion) == "wrapped phase":
             turns = 2 * np.pi * 42.577478518 * self.case.b0_tesla * np.array(self.case.te_s)
             field = np.angle(np.exp(1j * turns[:, None, None, None] * total_ppm)).astype(np.float32)
-        return invert(field, mask, self.grid, method=inversion, **self._given), mask
+        # The lesions' own field is inverted as the scan's is: with the weights that the whole field asks for.
+        whole = (
+            self._local.setdefault(background, field) if starting_point(inversion) == "local field" else None
+        )
+        return invert(
+            field, mask, self.grid, method=inversion, weights_field_ppm=whole, units_known=True, **self._given
+        ), mask
 
     def _points(self) -> Any:
         """Lesions: position (mm) and total susceptibility."""

@@ -45,6 +45,7 @@ def invert(
     magnitude: FloatArray | None = None,
     te_s: tuple[float, ...] | None = None,
     b0_tesla: float | None = None,
+    weights_field_ppm: FloatArray | None = None,
     units_known: bool = False,
     options: Mapping[str, object] | None = None,
 ) -> FloatArray:
@@ -70,6 +71,9 @@ def invert(
     b0_tesla : float, optional
         Field strength, T, positive. With `te_s` it gives nonlinear methods the phase of 1 ppm at the mean echo time;
         without them 3 T and 20 ms are taken. Methods that start from wrapped phase need both.
+    weights_field_ppm : ndarray of shape grid.shape, optional
+        Local field, ppm, that tells noise and tissue in place of the one inverted (`huber`): the map of a part of a
+        scan is then made as that of the whole.
     units_known : bool, optional
         Whether the field is in ppm for certain. By default one that scatters like Hz or rad is refused.
     options : mapping, optional
@@ -108,6 +112,8 @@ def invert(
     check_volume("local_field_ppm", local_field_ppm, grid, echoes=echoes)
     if field_sd_ppm is not None:
         check_volume("field_sd_ppm", field_sd_ppm, grid)
+    if weights_field_ppm is not None:
+        check_volume("weights_field_ppm", weights_field_ppm, grid)
     if magnitude is not None:
         check_volume("magnitude", magnitude, grid, echoes=magnitude.shape[0] if magnitude.ndim == 4 else None)
     frame = _Frame(mask, grid, whole=method in SHORT)
@@ -121,11 +127,13 @@ def invert(
     sd = field_sd_ppm if "field_sd_ppm" in wanted else None
     edges = magnitude if "magnitude" in wanted else None
     by_echo = magnitude if "echo_magnitude" in wanted else None
+    telling = weights_field_ppm if "weights_field_ppm" in wanted else None
     context = {
         # 0 outside: not positive is as unusable as infinite.
-        "field_sd_ppm": None if sd is None else frame.padded(sd)[0],
+        "field_sd_ppm": frame.padded_or_none(sd),
+        "weights_field_ppm": frame.padded_or_none(telling),
         "magnitude": None if edges is None else frame.combined(edges),
-        "echo_magnitude": None if by_echo is None else frame.padded(by_echo)[0],
+        "echo_magnitude": frame.padded_or_none(by_echo),
         "radians_per_ppm": _radians_per_ppm(te_s, b0_tesla),
         "te_s": te_s,
         "b0_tesla": b0_tesla,
@@ -170,6 +178,10 @@ class _Frame:
             copied = volume[echo], self.start, self.inside, np.float32(0), self.place, out[echo]
             broken += int(loops.copy_inside(*copied).sum())
         return out, broken
+
+    def padded_or_none(self, volume: AnyArray | None) -> FloatArray | None:
+        """Return a volume in the frame; none of none."""
+        return None if volume is None else self.padded(volume)[0]
 
     def combined(self, magnitude: FloatArray) -> FloatArray:
         """Return the root of the sum of squares of the echoes in the frame, 0 outside the box."""

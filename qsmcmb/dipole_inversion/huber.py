@@ -57,6 +57,7 @@ def invert_huber(
     grid: Grid,
     *,
     field_sd_ppm: FloatArray | None = None,
+    weights_field_ppm: FloatArray | None = None,
     regularisation: float | None = None,
     tissue_ppm_per_mm: float | None = None,
     refinements: int = 2,
@@ -75,6 +76,8 @@ def invert_huber(
         Shape, voxel size (mm) and direction of B0.
     field_sd_ppm : ndarray of shape grid.shape, float32, optional
         SD of the field, ppm; data weigh by its inverse, without it all alike.
+    weights_field_ppm : ndarray of shape grid.shape, float32, optional
+        Local field, ppm, that tells noise and tissue. None: the one inverted.
     regularisation : float, optional
         Weight lambda of a strong gradient, ppm mm; 1e-9 to 10. None: sigma^2 / (0.8 m), see the notes.
     tissue_ppm_per_mm : float, optional
@@ -140,10 +143,12 @@ def invert_huber(
     scale = std_inside(local_field_ppm, weights > 0)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
-    level = error_level(local_field_ppm, mask, grid, field_sd=field_sd_ppm)
-    if regularisation is None or tissue_ppm_per_mm is None:
-        tissue_ppm_per_mm = tissue_ppm_per_mm or tissue_gradient(local_field_ppm, mask, grid, level)
-        regularisation = regularisation or level**2 / (WEIGHT_FACTOR * tissue_ppm_per_mm)
+    telling = local_field_ppm if weights_field_ppm is None else weights_field_ppm
+    level = error_level(telling, mask, grid, field_sd=field_sd_ppm)
+    if tissue_ppm_per_mm is None:
+        tissue_ppm_per_mm = tissue_gradient(telling, mask, grid, level)
+    if regularisation is None:
+        regularisation = level**2 / (WEIGHT_FACTOR * tissue_ppm_per_mm)
     region = Region(mask)
     penalties = Penalties(regularisation, SHRINK * scale)
     data_step = _DataStep(

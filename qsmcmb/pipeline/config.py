@@ -47,6 +47,7 @@ SUPPLIED = (
     "magnitude_is_shared",
     "field_sd_hz",
     "field_sd_ppm",
+    "weights_field_ppm",
     "radians_per_ppm",
 )
 """Arguments that the pipeline gives; not options."""

@@ -214,8 +214,14 @@ class Inversion:
         return invert(
             start, self.mask, self._scan.grid, method=self._chosen.method, field_sd_ppm=self._sd_ppm,
             magnitude=self._scan.magnitude, te_s=self._scan.te_s, b0_tesla=self._scan.b0_tesla,
-            units_known=True, options=self._chosen.options,
+            weights_field_ppm=self._local_field_ppm(), units_known=True, options=self._chosen.options,
         )  # fmt: skip
+
+    def _local_field_ppm(self) -> FloatArray | None:
+        """Return the scan's own local field, which tells noise and tissue for every map; none where it has none."""
+        if self._local is None:
+            return None
+        return hz_to_ppm(np.where(self.mask, self._local.local_field_hz, 0), self._scan.b0_tesla)
 
     def local_field_hz(self, chi_ppm: FloatArray) -> FloatArray:
         """Return the local field: the one inverted, or the map's own where no stage has made one.

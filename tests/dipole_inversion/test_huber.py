@@ -168,6 +168,23 @@ def test_the_gradient_of_tissue_is_told_from_that_of_noise(noise):
     assert found == pytest.approx(truth, rel=0.35)
 
 
+def test_the_map_of_a_part_has_the_weights_of_the_whole():
+    chi, mask = tissue()
+    whole = (forward_field(chi, BRAIN) + np.random.default_rng(8).normal(0, 0.002, BRAIN.shape)) * mask
+    whole = whole.astype(np.float32)
+    lesion = np.zeros(BRAIN.shape, np.float32)
+    lesion[26:29, 20:23, 14:17] = 0.3
+    part = forward_field(lesion, BRAIN) * mask
+    both, without, alone, unlike = (
+        qc.invert(f, mask, BRAIN, method="huber", weights_field_ppm=w)
+        for f, w in ((whole + part, whole), (whole, whole), (part, whole), (part, None))
+    )
+    truth = lesion > 0
+    contrast = float((both - without)[truth].mean() / 0.3)
+    assert alone[truth].mean() / 0.3 == pytest.approx(contrast, abs=0.1)
+    assert not np.allclose(alone, unlike, atol=1e-3)
+
+
 def test_a_field_of_noise_alone_has_next_to_no_tissue(rng):
     mask = np.ones(BRAIN.shape, bool)
     noise = rng.normal(0, 0.01, BRAIN.shape).astype(np.float32)

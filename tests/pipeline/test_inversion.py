@@ -102,3 +102,25 @@ def test_provenance_says_what_was_replaced(scan, start):
     else:
         assert background["method"] == config["background"].method
     assert dict(provenance_of(scan[0], config).steps)["unwrap"]["method"] == "romeo"
+
+
+def test_every_map_has_the_weights_of_the_scan(scan, monkeypatch):
+    """The response to lesions alone would ask for other weights than the scan's map."""
+    made, phase = scan
+    told = []
+
+    def record(field, mask, grid, *, weights_field_ppm=None):
+        told.append(weights_field_ppm)
+        return np.where(mask, 1.0, 0.0).astype(np.float32)
+
+    monkeypatch.setattr("qsmcmb.dipole_inversion.head.resolve", lambda methods, name: record)
+    monkeypatch.setattr(
+        "qsmcmb.dipole_inversion.head.call_method",
+        lambda m, n, o, *a, context: record(*a, weights_field_ppm=context["weights_field_ppm"]),
+    )
+    config = configuration.make_config({"background": {"method": "vsharp"}, "invert": {"method": "huber"}})
+    inversion = Inversion(made, config, phase, local_field_of(phase, made, config))
+    inversion.of_scan()
+    inversion.of_sources(0.1 * np.ones(GRID.shape, np.float32))
+    np.testing.assert_array_equal(told[0], told[1])
+    assert told[0].any()

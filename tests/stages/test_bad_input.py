@@ -29,6 +29,7 @@ FAMILIES = (
 )  # fmt: skip
 GIVEN = {
     "magnitude", "te_s", "b0_tesla", "field_sd_hz", "field_sd_ppm", "echo_magnitude", "radians_per_ppm", "phase_rad",
+    "weights_field_ppm",
 }  # fmt: skip
 
 

@@ -106,9 +106,7 @@ class Pair:
         whole = (
             self._local.setdefault(background, field) if starting_point(inversion) == "local field" else None
         )
-        return invert(
-            field, mask, self.grid, method=inversion, weights_field_ppm=whole, units_known=True, **self._given
-        ), mask
+        return invert(field, mask, self.grid, method=inversion, weights_field_ppm=whole, **self._given), mask
 
     def _points(self) -> Any:
         """Lesions: position (mm) and total susceptibility."""

@@ -102,7 +102,6 @@ def add(app: typer.Typer) -> None:
             magnitude=load_signal(magnitude)[0] if magnitude else None,
             te_s=te_s,
             b0_tesla=b0,
-            units_known=True,
             options=stage.options,
         )
         write_stage(out, chi_ppm, grid, units="ppm", stage=stage)

@@ -88,6 +88,5 @@ def check_field_is_ppm(
         "FIELD-UNITS", name, field=start, found=f"{found} over the mask, as in {other}",
         expected=f"ppm: a scatter below {limit:g}, and values above {LEAST_FIELD_PPM:g}",
         fix="convert it: ppm is Hz / (42.5775 x B0 in T), and rad / (2 pi x 42.5775 x B0 x TE in s). "
-        "`qsmcmb invert` does so with --field-units Hz --b0 TESLA. Where it is in ppm, say --field-units ppm "
-        "(units_known=True in Python)",
+        "`qsmcmb invert` does so with --field-units Hz --b0 TESLA. Where it is in ppm, say --field-units ppm",
     )  # fmt: skip

@@ -15,7 +15,6 @@ from qsmcmb.core.methods import call_method, resolve
 from qsmcmb.core.validate import check_mask, check_volume, refuse_not_finite
 from qsmcmb.dipole_inversion import DEFAULT, METHODS, SHORT, STARTS_FROM
 from qsmcmb.dipole_inversion._head_loops import combine_echoes
-from qsmcmb.dipole_inversion.field_units import check_field_is_ppm
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import Grid
 from qsmcmb.typing import AnyArray, BoolArray, FloatArray
@@ -46,7 +45,6 @@ def invert(
     te_s: tuple[float, ...] | None = None,
     b0_tesla: float | None = None,
     weights_field_ppm: FloatArray | None = None,
-    units_known: bool = False,
     options: Mapping[str, object] | None = None,
 ) -> FloatArray:
     """Invert the local field (or what the method starts from) into susceptibility.
@@ -74,8 +72,6 @@ def invert(
     weights_field_ppm : ndarray of shape grid.shape, optional
         Local field, ppm, that tells noise and tissue in place of the one inverted (`huber`): the map of a part of a
         scan is then made as that of the whole.
-    units_known : bool, optional
-        Whether the field is in ppm for certain. By default one that scatters like Hz or rad is refused.
     options : mapping, optional
         Options of the method by name.
 
@@ -87,7 +83,7 @@ def invert(
     Raises
     ------
     InvalidInputError
-        Wrong shapes, empty mask, values that are not finite inside it; FIELD-UNITS for a field that cannot be in ppm.
+        Wrong shapes, empty mask, values that are not finite inside it.
     ConfigError
         Unknown method or option.
 
@@ -119,9 +115,6 @@ def invert(
     frame = _Frame(mask, grid, whole=method in SHORT)
     field, broken = frame.padded(local_field_ppm)
     refuse_not_finite("local_field_ppm", broken)
-    start = starting_point(method)
-    if not units_known and start != "wrapped phase":
-        check_field_is_ppm(local_field_ppm, mask, start=start, name="local_field_ppm")
     # What a method does not ask for is not brought into the frame: a copy costs as much as a transform.
     wanted = inspect.signature(resolve(METHODS, method)).parameters
     sd = field_sd_ppm if "field_sd_ppm" in wanted else None

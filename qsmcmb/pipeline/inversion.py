@@ -214,7 +214,7 @@ class Inversion:
         return invert(
             start, self.mask, self._scan.grid, method=self._chosen.method, field_sd_ppm=self._sd_ppm,
             magnitude=self._scan.magnitude, te_s=self._scan.te_s, b0_tesla=self._scan.b0_tesla,
-            weights_field_ppm=self._local_field_ppm(), units_known=True, options=self._chosen.options,
+            weights_field_ppm=self._local_field_ppm(), options=self._chosen.options,
         )  # fmt: skip
 
     def _local_field_ppm(self) -> FloatArray | None:

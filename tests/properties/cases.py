@@ -210,6 +210,6 @@ def run(family: str, method: str, case: Case) -> dict[str, AnyArray]:
         return {"swi": swi, "mip_min": project_minimum(swi, grid, thickness_mm=thickness)}
     chi = qc.invert(
         v["field"], v["mask"], grid, field_sd_ppm=v["sd"], magnitude=v["magnitude"], te_s=case.te_s,
-        b0_tesla=case.b0_tesla, units_known=True, **given,
+        b0_tesla=case.b0_tesla, **given,
     )  # fmt: skip
     return {"chi": chi}

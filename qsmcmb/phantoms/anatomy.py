@@ -70,6 +70,7 @@ class Anatomy(ABC):
 
         Examples
         --------
+        >>> import numpy as np
         >>> from qsmcmb.phantoms.anatomies import make_anatomy
         >>> from qsmcmb.phantoms.recipe import read_recipe
         >>> make_anatomy(read_recipe("sphere")).tissue(np.full((3, 1), 90.0)).signal.tolist()
@@ -92,6 +93,7 @@ class Anatomy(ABC):
 
         Examples
         --------
+        >>> import numpy as np
         >>> from qsmcmb.phantoms.anatomies import make_anatomy
         >>> from qsmcmb.phantoms.recipe import read_recipe
         >>> make_anatomy(read_recipe("sphere")).territory(np.zeros((3, 1))).tolist()
@@ -109,6 +111,7 @@ class Anatomy(ABC):
 
         Examples
         --------
+        >>> import numpy as np
         >>> from qsmcmb.phantoms.anatomies import make_anatomy
         >>> from qsmcmb.phantoms.recipe import read_recipe
         >>> make_anatomy(read_recipe("sphere")).lesion_positions().shape[1]
@@ -128,6 +131,7 @@ class Anatomy(ABC):
 
         Examples
         --------
+        >>> import numpy as np
         >>> from qsmcmb.phantoms.anatomies import make_anatomy
         >>> from qsmcmb.phantoms.recipe import read_recipe
         >>> make_anatomy(read_recipe("sphere")).veins()[1].shape

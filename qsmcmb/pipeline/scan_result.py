@@ -31,7 +31,7 @@ class Masks(NamedTuple):
     --------
     >>> import numpy as np
     >>> brain = np.ones((8, 8, 8), bool)
-    >>> Masks(brain=brain, reliable=brain, chi=brain).chi.sum()
+    >>> int(Masks(brain=brain, reliable=brain, chi=brain).chi.sum())
     512
     """
 
@@ -56,7 +56,7 @@ class FieldMaps(NamedTuple):
     --------
     >>> import numpy as np
     >>> nothing = np.zeros((8, 8, 8), np.float32)
-    >>> FieldMaps(total_hz=nothing, sd_hz=nothing + 1, local_hz=nothing).sd_hz.mean()
+    >>> float(FieldMaps(total_hz=nothing, sd_hz=nothing + 1, local_hz=nothing).sd_hz.mean())
     1.0
     """
 

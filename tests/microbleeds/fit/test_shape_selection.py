@@ -190,7 +190,7 @@ def test_shapes_along_the_spheroid_are_tried(
     for name, fit in made.items():
         fit.as_compared = lambda comparison, *, is_chosen, name=name: (name, is_chosen)
         fit.with_compared_models = lambda models, fit=fit: compared.extend(models) or fit
-    monkeypatch.setattr(module, "_fit_ball", lambda *a: ball)
+    monkeypatch.setattr(module, "fit_ball", lambda *a, **k: ball)
     monkeypatch.setattr(module, "_spheroid_start", lambda ball: (None, -1.0))
     monkeypatch.setattr(module, "_fit_along_spheroid", lambda ball, start: [made["along"]])
     assert select_shape(small_patch(), SMALL_BALL) is made[expected]

@@ -120,11 +120,11 @@ def invert(
     sd = field_sd_ppm if "field_sd_ppm" in wanted else None
     edges = magnitude if "magnitude" in wanted else None
     by_echo = magnitude if "echo_magnitude" in wanted else None
-    telling = weights_field_ppm if "weights_field_ppm" in wanted else None
+    weights_field = weights_field_ppm if "weights_field_ppm" in wanted else None
     context = {
         # 0 outside: not positive is as unusable as infinite.
         "field_sd_ppm": frame.padded_or_none(sd),
-        "weights_field_ppm": frame.padded_or_none(telling),
+        "weights_field_ppm": frame.padded_or_none(weights_field),
         "magnitude": None if edges is None else frame.combined(edges),
         "echo_magnitude": frame.padded_or_none(by_echo),
         "radians_per_ppm": _radians_per_ppm(te_s, b0_tesla),

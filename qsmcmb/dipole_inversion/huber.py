@@ -143,10 +143,10 @@ def invert_huber(
     scale = std_inside(local_field_ppm, weights > 0)
     if scale == 0.0:
         return np.zeros(grid.shape, np.float32)
-    telling = local_field_ppm if weights_field_ppm is None else weights_field_ppm
-    level = error_level(telling, mask, grid, field_sd=field_sd_ppm)
+    weights_field = local_field_ppm if weights_field_ppm is None else weights_field_ppm
+    level = error_level(weights_field, mask, grid, field_sd=field_sd_ppm)
     if tissue_ppm_per_mm is None:
-        tissue_ppm_per_mm = tissue_gradient(telling, mask, grid, level)
+        tissue_ppm_per_mm = tissue_gradient(weights_field, mask, grid, level)
     if regularisation is None:
         regularisation = level**2 / (WEIGHT_FACTOR * tissue_ppm_per_mm)
     region = Region(mask)

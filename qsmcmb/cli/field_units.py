@@ -41,9 +41,9 @@ def units_beside(image: Path) -> str:
     >>> units_beside(Path("nowhere/field.nii.gz"))
     ''
     """
-    from qsmcmb.io.metadata import read_sidecar
+    from qsmcmb.io.metadata import read_sidecar, sidecar_path
 
-    path = image.with_name(image.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    path = sidecar_path(image)
     return str(read_sidecar(path).get("Units", "")) if path.is_file() else ""
 
 
@@ -77,7 +77,7 @@ def ppm_per_unit(units: str | None, te_s: Sequence[float] | None, b0_tesla: floa
     import math
 
     from qsmcmb.errors import ConfigError
-    from qsmcmb.units import GAMMA_MHZ_PER_T
+    from qsmcmb.units import GAMMA_MHZ_PER_T, hz_to_ppm
 
     if units is None or units == "ppm":
         return 1.0
@@ -86,7 +86,7 @@ def ppm_per_unit(units: str | None, te_s: Sequence[float] | None, b0_tesla: floa
     if b0_tesla is None:
         raise ConfigError(f"--field-units {units}; expected --b0 besides")
     if units == "Hz":
-        return 1 / (GAMMA_MHZ_PER_T * b0_tesla)
+        return hz_to_ppm(1.0, b0_tesla)
     if not te_s:
         raise ConfigError("--field-units rad; expected --te besides")
     return len(te_s) / (2 * math.pi * GAMMA_MHZ_PER_T * b0_tesla * sum(te_s))

@@ -113,8 +113,7 @@ def invert(
     if magnitude is not None:
         check_volume("magnitude", magnitude, grid, echoes=magnitude.shape[0] if magnitude.ndim == 4 else None)
     frame = _Frame(mask, grid, whole=method in SHORT)
-    field, broken = frame.padded(local_field_ppm)
-    refuse_not_finite("local_field_ppm", broken)
+    field = frame.padded_finite(local_field_ppm, "local_field_ppm")
     # What a method does not ask for is not brought into the frame: a copy costs as much as a transform.
     wanted = inspect.signature(resolve(METHODS, method)).parameters
     sd = field_sd_ppm if "field_sd_ppm" in wanted else None
@@ -124,7 +123,9 @@ def invert(
     context = {
         # 0 outside: not positive is as unusable as infinite.
         "field_sd_ppm": frame.padded_or_none(sd),
-        "weights_field_ppm": frame.padded_or_none(weights_field),
+        "weights_field_ppm": None
+        if weights_field is None
+        else frame.padded_finite(weights_field, "weights_field_ppm"),
         "magnitude": None if edges is None else frame.combined(edges),
         "echo_magnitude": frame.padded_or_none(by_echo),
         "radians_per_ppm": _radians_per_ppm(te_s, b0_tesla),
@@ -171,6 +172,12 @@ class _Frame:
             copied = volume[echo], self.start, self.inside, np.float32(0), self.place, out[echo]
             broken += int(loops.copy_inside(*copied).sum())
         return out, broken
+
+    def padded_finite(self, volume: AnyArray, name: str) -> FloatArray:
+        """Return a volume in the frame; raise where it is not finite in the mask."""
+        out, broken = self.padded(volume)
+        refuse_not_finite(name, broken)
+        return out
 
     def padded_or_none(self, volume: AnyArray | None) -> FloatArray | None:
         """Return a volume in the frame; none of none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qsmcmb.core.memory import empty
+from qsmcmb.core.noise import DIFFERENCE_GAIN, MAD_OF_NORMAL
 from qsmcmb.core.robust import (
     inverse_sd_weights,
     positive_inside,
@@ -107,4 +108,6 @@ def noise_level(field: FloatArray, mask: BoolArray, field_sd: FloatArray | None 
     rough = np.diff(np.diff(np.diff(field, axis=0), axis=1), axis=2)
     inside = mask[:-1, :-1, :-1] & mask[1:, 1:, 1:]
     values = np.abs(rough[inside]) if inside.any() else np.abs(rough)
-    return max(float(np.median(values)) / 0.6745 / np.sqrt(8.0), float(np.finfo(np.float32).tiny))
+    return max(
+        float(np.median(values)) / MAD_OF_NORMAL / np.sqrt(DIFFERENCE_GAIN), float(np.finfo(np.float32).tiny)
+    )

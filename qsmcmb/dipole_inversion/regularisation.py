@@ -24,6 +24,7 @@ import numpy as np
 from qsmcmb.core.dipole import spectral_tables
 from qsmcmb.core.fft import engine
 from qsmcmb.core.morphology import erode
+from qsmcmb.core.noise import MAD_OF_NORMAL
 from qsmcmb.core.robust import deviation_inside
 from qsmcmb.core.validate import check_choice
 from qsmcmb.dipole_inversion import _closed_form_loops as closed_form
@@ -214,9 +215,8 @@ def error_level(
     spectrum[0, 0, 0] = 0.0
     residual = eng.inverse(normalise=False)
     loops.subtract_field(eng.scale, field, residual)
-    # 0.6745: the median absolute deviation of normal values in SDs. The map takes some noise with it; the root puts
-    # that back.
-    left = deviation_inside(residual, mask) / 0.6745 / np.sqrt(max(1.0 - explained, 0.05))
+    # The map takes some noise with it; the root puts that back.
+    left = deviation_inside(residual, mask) / MAD_OF_NORMAL / np.sqrt(max(1.0 - explained, 0.05))
     return max(float(left), noise_level(field, mask, field_sd))
 
 
@@ -318,7 +318,7 @@ def _typical_difference(volume: FloatArray, mask: BoolArray, axis: int) -> float
     values, inside, to, pairs = (np.moveaxis(a, axis, 0) for a in (volume, mask, difference, both))
     np.subtract(values[1:], values[:-1], out=to[:-1])
     np.logical_and(inside[1:], inside[:-1], out=pairs[:-1])
-    return deviation_inside(difference, both) / 0.6745 if both.any() else 0.0
+    return deviation_inside(difference, both) / MAD_OF_NORMAL if both.any() else 0.0
 
 
 def _spectrum(grid: Grid, order: int, middle: tuple[float, float]) -> Spectrum:

@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.morphology import erode
+from qsmcmb.core.noise import MAD_OF_NORMAL
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -118,7 +119,7 @@ def contrast_of_the_dark(
     middle = np.linalg.eigvalsh(_hessian(np.where(inside, dark, 0), inner, grid))[:, 1]
     contrast = -np.trace(_hessian(np.where(inside, chi_ppm[box], 0), inner, grid), axis1=1, axis2=2)
     contrast -= np.median(contrast)
-    scatter = 1.4826 * float(np.median(np.abs(contrast)))
+    scatter = float(np.median(np.abs(contrast))) / MAD_OF_NORMAL
     top = middle >= np.percentile(middle, 100 - DARK_PERCENT)
     values = np.clip(contrast[top] / max(scatter, 1e-12), -MAX_CONTRAST, MAX_CONTRAST)
     blocks = (np.argwhere(inner)[top] * np.array(grid.voxel_size_mm) // BLOCK_MM).astype(int)

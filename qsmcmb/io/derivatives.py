@@ -8,6 +8,7 @@ from typing import Any
 
 from qsmcmb.errors import OutputError
 from qsmcmb.io.atomic import make_folder
+from qsmcmb.io.metadata import sidecar_path
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.place import Place
 from qsmcmb.io.result_records import provenance_record
@@ -124,7 +125,7 @@ def write_single(path: Path, data: AnyArray, grid: Grid, record: Mapping[str, An
     """
     check_image_name(path)
     save_volume(path, data, grid.affine)
-    write_json(path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json"), record)
+    write_json(sidecar_path(path), record)
 
 
 def write_table(

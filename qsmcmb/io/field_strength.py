@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qsmcmb.errors import InvalidInputError, MissingMetadataError
-from qsmcmb.io.metadata import read_sidecar
+from qsmcmb.io.metadata import read_sidecar, sidecar_path
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
 __all__ = ("FieldStrength", "check_given", "check_tesla", "find_field_strength")
@@ -139,7 +139,7 @@ def check_given(tesla: float, images: Sequence[Path]) -> FieldStrength:
     """
     check_tesla(tesla, "--b0", field="b0")
     for image in images:
-        path = image.with_name(image.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+        path = sidecar_path(image)
         meta = _readable(path)
         _check_nucleus(meta, path)
         try:

@@ -11,6 +11,15 @@ from qsmcmb.errors import InvalidInputError
 __all__: tuple[str, ...] = ()
 
 
+def sidecar_path(image: Path) -> Path:
+    """Return the path of the JSON file of an image's name, whatever the case of its ending."""
+    name = image.name
+    for ending in (".gz", ".nii"):
+        if name.lower().endswith(ending):
+            name = name[: -len(ending)]
+    return image.with_name(f"{name}.json")
+
+
 def read_sidecar(path: Path) -> dict[str, Any]:
     """Read one JSON object; a byte-order mark is fine, NaN, duplicate keys and other encodings are not.
 

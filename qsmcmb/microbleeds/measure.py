@@ -1,7 +1,7 @@
 """Measure lesions at given points: calibrate the scan, then fit each lesion beside its neighbours.
 
-1. A patch is cut around each point. The detector's candidates are screened by the field map (`fit.screening`); those
-   turned away keep its number and are fitted no further. A reader's points are never screened.
+1. A patch is cut around each point. The detector's candidates are screened by signal and field map (`fit.screening`);
+   those turned away keep the number of one ball and are fitted no further. A reader's points are never screened.
 2. `calibrate` finds the scan's properties and an initial fit of each lesion.
 3. The signal of the other lesions within 14 mm, by their latest fits, is a factor of a lesion's model. Lesions that
    reach each other, directly or through others, are refined one after another, groups of them in parallel.

@@ -208,20 +208,16 @@ class Inversion:
         if self._start == "wrapped phase":
             turns = [2 * np.pi * GAMMA_MHZ_PER_T * self._scan.b0_tesla * te for te in self._scan.te_s]
             return self._invert(np.stack([_wrapped(np.float32(t) * field_ppm) for t in turns]))
-        return self._invert(field_ppm)
+        # The scan's own local field tells noise and tissue, for this map as for the scan's.
+        own = None if self._local is None else hz_to_ppm(self._local.local_field_hz, self._scan.b0_tesla)
+        return self._invert(field_ppm, own)
 
-    def _invert(self, start: FloatArray) -> FloatArray:
+    def _invert(self, start: FloatArray, weights_field_ppm: FloatArray | None = None) -> FloatArray:
         return invert(
             start, self.mask, self._scan.grid, method=self._chosen.method, field_sd_ppm=self._sd_ppm,
             magnitude=self._scan.magnitude, te_s=self._scan.te_s, b0_tesla=self._scan.b0_tesla,
-            weights_field_ppm=self._local_field_ppm(), options=self._chosen.options,
+            weights_field_ppm=weights_field_ppm, options=self._chosen.options,
         )  # fmt: skip
-
-    def _local_field_ppm(self) -> FloatArray | None:
-        """Return the scan's own local field, which tells noise and tissue for every map; none where it has none."""
-        if self._local is None:
-            return None
-        return hz_to_ppm(np.where(self.mask, self._local.local_field_hz, 0), self._scan.b0_tesla)
 
     def local_field_hz(self, chi_ppm: FloatArray) -> FloatArray:
         """Return the local field: the one inverted, or the map's own where no stage has made one.

@@ -91,8 +91,8 @@ def background_claims(rows: Rows) -> list[Claim]:
     []
     """
     claims: list[Claim] = []
-    for name, group in _groups(rows).items():
-        row = _scan_row(name, group)
+    for row in scan_rows(rows):
+        name = row["scan"]
         claims += [
             at_most("goal", f"median error, {name} (%)", f"{MAX_MEDIAN_PERCENT:g}", row["median_error_percent"],
                     MAX_MEDIAN_PERCENT,

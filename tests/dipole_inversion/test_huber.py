@@ -185,6 +185,14 @@ def test_the_map_of_a_part_has_the_weights_of_the_whole():
     assert not np.allclose(alone, unlike, atol=1e-3)
 
 
+def test_a_hole_in_the_field_of_the_weights_is_refused():
+    chi, mask = tissue()
+    holes = forward_field(chi, BRAIN)
+    holes[24, 24, 24] = np.nan
+    with pytest.raises(InvalidInputError, match="weights_field_ppm"):
+        qc.invert(forward_field(chi, BRAIN), mask, BRAIN, method="huber", weights_field_ppm=holes)
+
+
 def test_a_field_of_noise_alone_has_next_to_no_tissue(rng):
     mask = np.ones(BRAIN.shape, bool)
     noise = rng.normal(0, 0.01, BRAIN.shape).astype(np.float32)

@@ -85,8 +85,9 @@ def test_the_cure_of_a_label_in_gauss_is_accepted() -> None:
     )
 
 
-def test_the_users_number_is_held_against_the_sidecar_beside_the_image(tmp_path: Path) -> None:
-    image, sidecar = tmp_path / "phase.nii.gz", tmp_path / "phase.json"
+@pytest.mark.parametrize("ending", [".nii.gz", ".NII.GZ", ".nii", ".Nii"])
+def test_the_users_number_is_held_against_the_sidecar_beside_the_image(tmp_path: Path, ending: str) -> None:
+    image, sidecar = tmp_path / f"phase{ending}", tmp_path / "phase.json"
     assert check_given(3, [image]).notes == ()
     sidecar.write_text(json.dumps({"MagneticFieldStrength": 3, "ImagingFrequency": 123.2}))
     (note,) = check_given(3, [image]).notes

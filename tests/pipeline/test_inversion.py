@@ -110,7 +110,7 @@ def test_every_map_has_the_weights_of_the_scan(scan, monkeypatch):
     told = []
 
     def record(field, mask, grid, *, weights_field_ppm=None):
-        told.append(weights_field_ppm)
+        told.append(field if weights_field_ppm is None else weights_field_ppm)
         return np.where(mask, 1.0, 0.0).astype(np.float32)
 
     monkeypatch.setattr("qsmcmb.dipole_inversion.head.resolve", lambda methods, name: record)

@@ -94,10 +94,10 @@ class FittedLesion(NamedTuple):
 
 
 class ScreenedCandidate(NamedTuple):
-    """Candidate that was turned away before the fit: what its field map and magnitude say."""
+    """Candidate that was turned away before the fit: what signal, field map and magnitude say of it."""
 
     screening: Screening
-    """Dipoles in the field map."""
+    """Total susceptibility by signal and by field map."""
     void: VisibleVoid
     """The void on the longest echo; of volume 0 where none is seen."""
     region: BoolArray
@@ -226,14 +226,14 @@ def describe_screened(patch: Patch, screening: Screening, fields: ScanFields) ->
     patch : Patch
         The scan around the candidate.
     screening : Screening
-        What the field map says of it.
+        What signal and field map say of it.
     fields : ScanFields
         R2* of the scan.
 
     Returns
     -------
     ScreenedCandidate
-        Dipoles (ppm mm3), void (mm3), R2* (1/s).
+        Total susceptibility (ppm mm3), void (mm3), R2* (1/s).
     """
     return ScreenedCandidate(screening, *_visible(patch, fields))
 
@@ -321,7 +321,7 @@ def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Micro
 def _screened_lesion(
     measured: LesionMeasurement, screened: ScreenedCandidate, context: SceneContext
 ) -> Microbleed:
-    """Return the row of a candidate that was turned away before the fit: rejected, with the field map's number."""
+    """Return the row of a candidate that was turned away before the fit: rejected, with the number of one ball."""
     total = screened.screening.total_chi_ppm_mm3
     if context.phase_filtered:
         total = replace(total, sd=math.nan, interval=None)
@@ -339,7 +339,7 @@ def _screened_lesion(
         side=context.side,
         territory=context.territory,
         source=measured.source,
-        flags=(str(measured.reason),),
+        flags=(str(measured.reason), *_scan_flags(context)),
     )
 
 
@@ -403,10 +403,23 @@ def _flags(fitted: FittedLesion, context: SceneContext) -> tuple[str, ...]:
         Flag.MAP_SUM_UNRELIABLE: map_sum is not None and map_sum.corrected is None,
         Flag.ESTIMATORS_DISAGREE: estimators_disagree(fitted.total_chi_ppm_mm3, others),
         Flag.SAME_LESION: context.is_duplicate,
-        Flag.FILTERED_PHASE: context.phase_filtered,
-        Flag.PHASE_DIFFERENCE: context.phase_difference,
-        Flag.ONE_MAGNITUDE: context.magnitude_is_shared,
     }
+    return (*_names(raised), *_scan_flags(context))
+
+
+def _scan_flags(context: SceneContext) -> tuple[str, ...]:
+    """Return the flags of every lesion of a scan whose phase or magnitude is not one of each echo."""
+    return _names(
+        {
+            Flag.FILTERED_PHASE: context.phase_filtered,
+            Flag.PHASE_DIFFERENCE: context.phase_difference,
+            Flag.ONE_MAGNITUDE: context.magnitude_is_shared,
+        }
+    )
+
+
+def _names(raised: dict[Flag, bool]) -> tuple[str, ...]:
+    """Return the names of the flags that are raised, in their order."""
     return tuple(str(flag) for flag, is_raised in raised.items() if is_raised)
 
 

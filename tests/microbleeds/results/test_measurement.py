@@ -12,12 +12,14 @@ import qsmcmb.microbleeds.results.measurement as module
 from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
 from qsmcmb.microbleeds.crosscheck.visible_void import VisibleVoid
+from qsmcmb.microbleeds.fit.screening import Screening
 from qsmcmb.microbleeds.fit.vein import Vein
 from qsmcmb.microbleeds.results.flags import Flag
 from qsmcmb.microbleeds.results.measurement import (
     FittedLesion,
     LesionMeasurement,
     SceneContext,
+    ScreenedCandidate,
     assemble_lesion,
     measure_fitted,
 )
@@ -227,6 +229,26 @@ def test_certainty(lesion: FittedLesion, source: str, score: float | None, expec
 )
 def test_flags(lesion: FittedLesion, context: SceneContext, expected: set[str]) -> None:
     assert set(row(lesion, context).flags) == expected
+
+
+def test_a_candidate_turned_away_has_the_flags_of_its_scan() -> None:
+    nothing = np.zeros((2, 2, 2), bool)
+    screening = Screening(field=Estimate(1.0, 1.0, "ppm mm3"), signal=Estimate(1.0, 1.0, "ppm mm3"))
+    measured = LesionMeasurement(
+        label=1,
+        point_mm=(1.0, 2.0, 3.0),
+        stated_kind=None,
+        score=0.5,
+        source="detector",
+        fitted=None,
+        reason=Flag.NO_DIPOLE,
+        screened=ScreenedCandidate(screening, VisibleVoid(0.0, 0.0, nothing), nothing, None),
+    )
+    assert assemble_lesion(measured, SceneContext()).flags == ("no-dipole",)
+    scan = SceneContext(phase_filtered=True, phase_difference=True, magnitude_is_shared=True)
+    found = assemble_lesion(measured, scan)
+    assert found.flags == ("no-dipole", "filtered-phase", "phase-difference", "one-magnitude")
+    assert found.certainty == "rejected"
 
 
 def test_filtered_phase_gives_a_number_alone_and_nothing_definite() -> None:

@@ -151,7 +151,7 @@ def find_map_faults(
         return _one_echo_sign_warnings(scan, chi_ppm, mask)
     if r2star_hz is None or not sign_looks_inverted(chi_ppm, r2star_hz, mask, scan.grid):
         return ()
-    return (f"where R2* is highest the tissue is diamagnetic: {_other_sign(scan)}",)
+    return (f"where R2* is highest the tissue is diamagnetic: {_sign_advice(scan, mask)}",)
 
 
 def _one_echo_sign_warnings(scan: GreScan, chi_ppm: FloatArray, mask: BoolArray) -> tuple[str, ...]:
@@ -167,7 +167,7 @@ def _one_echo_sign_warnings(scan: GreScan, chi_ppm: FloatArray, mask: BoolArray)
         return ()
     return (
         f"one echo: where the magnitude is dark and narrow (veins, bleeds) the tissue is diamagnetic, by "
-        f"{-found.mean / found.sd:.0f} SDs: {_other_sign(scan)}",
+        f"{-found.mean / found.sd:.0f} SDs: {_sign_advice(scan, mask)}",
     )
 
 
@@ -208,6 +208,19 @@ def find_lesion_faults(lesions: Sequence[Microbleed], scan: GreScan) -> tuple[st
         return ()
     n_wrong = len(agree) - sum(agree)
     return (f"{n_wrong} of {len(agree)} lesions have the sign opposite to their kind: {_other_sign(scan)}",)
+
+
+def _sign_advice(scan: GreScan, mask: BoolArray) -> str:
+    """Return what to do where the map looks inverted: with skull in the mask, first to leave that out."""
+    advice = _other_sign(scan)
+    if _litres(mask, scan) <= MAX_BRAIN_LITRES:
+        return advice
+    return f"the mask holds more than a brain, and skull looks so, too. Give a mask of the brain; if it stays, {advice}"
+
+
+def _litres(mask: BoolArray, scan: GreScan) -> float:
+    """Return the volume of a mask, L."""
+    return float(mask.sum()) * scan.grid.voxel_volume_mm3 / 1e6
 
 
 def _other_sign(scan: GreScan) -> str:
@@ -284,7 +297,7 @@ def check_finite(brain: BoolArray, scan: GreScan) -> None:
 
 
 def _mask_warnings(brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
-    litres = float(brain.sum()) * scan.grid.voxel_volume_mm3 / 1e6
+    litres = _litres(brain, scan)
     inside = scan.magnitude[0][brain]
     dark = float((inside < AIR_FRACTION * np.percentile(inside, 90)).mean()) if inside.size else 0.0
     warnings = []

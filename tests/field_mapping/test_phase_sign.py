@@ -63,6 +63,21 @@ def test_the_warning_names_the_option_that_mends_it_and_nothing_is_flipped(rng):
     assert again.endswith("(--phase-sign 1)")
 
 
+def test_skull_in_the_mask_is_to_be_left_out_before_the_sign_is_changed(rng):
+    r2star_hz = 15 + 2 * rng.standard_normal(GRID.shape).astype(np.float32)
+    chi = 0.01 * rng.standard_normal(GRID.shape).astype(np.float32)
+    high = np.zeros(GRID.shape, bool)
+    high[20:36, 20:36, 10:30] = True
+    r2star_hz[high], chi[high] = 80, -0.2
+    echoes = np.ones((2, *GRID.shape), np.float32)
+    for edge_mm, holds_skull in ((1.0, False), (4.0, True)):
+        grid = Grid.isotropic(GRID.shape, edge_mm)
+        (said,) = find_map_faults(GreScan(0 * echoes, echoes, (0.01, 0.03), 3.0, grid), chi, r2star_hz, MASK)
+        assert ("Give a mask of the brain" in said) == holds_skull
+        assert said.startswith("where R2* is highest the tissue is diamagnetic")
+        assert said.endswith("(--phase-sign -1)")
+
+
 def test_a_short_echo_does_not_show_iron_and_that_is_said(rng):
     chi, magnitude = veins_and_falx(rng)
     for sign in (1, -1):

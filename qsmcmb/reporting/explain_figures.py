@@ -102,7 +102,8 @@ def draw_estimators(record: LesionRecord) -> str:
     _draw_growth(growth, record.get("map_sum"))
     _draw_echoes(echoes, record)
     _draw_estimators(estimators, record)
-    figure.tight_layout()
+    # Set, not computed: the search for the margins takes as long as the figure itself.
+    figure.subplots_adjust(left=0.075, right=0.99, bottom=0.16, top=0.9, wspace=0.22)
     return to_png(figure)
 
 

@@ -30,6 +30,12 @@ CHI_WINDOW_PPM = (-0.15, 0.15)
 """Window of susceptibility maps, ppm: iron-rich nuclei lie within it, microbleeds beyond."""
 CLOSE_UP_MM = 12.0
 """Half edge of a lesion's close-up, mm: more than the diameter of the largest microbleeds, 10 mm."""
+CLOSE_UP_INCH = 1.9
+"""Edge of a close-up's picture in the figure, inch."""
+TITLE_INCH = 0.2
+"""Height of the close-up's titles, inch."""
+CLOSE_UP_PER_MM = 0.48 / (CLOSE_UP_MM + 1)
+"""Fraction of a close-up's picture that 1 mm takes: some of it stays free between neighbours."""
 DPI = 80
 """Resolution of all figures, pixels per inch."""
 
@@ -169,8 +175,10 @@ def close_up(panels: Sequence[Panel], position_mm: FloatArray) -> str:
     >>> close_up([panel], np.zeros(3))[:5]
     'iVBOR'
     """
-    figure = Figure(figsize=(2.0 * len(panels), 4.0), dpi=DPI)
-    axes = figure.subplots(2, len(panels), squeeze=False)
+    # One axis for all pictures: each further one costs as much as the rest of the figure.
+    figure = Figure(figsize=(CLOSE_UP_INCH * len(panels), 2 * CLOSE_UP_INCH + TITLE_INCH), dpi=DPI)
+    axis = figure.add_axes((0.0, 0.0, 1.0, 2 * CLOSE_UP_INCH / (2 * CLOSE_UP_INCH + TITLE_INCH)))
+    axis.set_axis_off()
     for column, panel in enumerate(panels):
         voxel = panel.grid.to_voxel(position_mm)
         size = np.array(panel.grid.voxel_size_mm)
@@ -181,12 +189,20 @@ def close_up(panels: Sequence[Panel], position_mm: FloatArray) -> str:
         centre = np.clip(np.rint(voxel).astype(int), 0, np.array(panel.data.shape) - 1)
         box = panel.data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
         inner = centre - low
-        _draw(axes[0, column], box[:, :, inner[2]], panel, 0, 1)
-        _draw(axes[1, column], box[:, inner[1]], panel, 0, 2)
-        axes[0, column].set_title(panel.title, fontsize=8)
-        for axis, (a, b) in zip(axes[:, column], ((0, 1), (0, 2)), strict=True):
-            axis.plot((voxel - low)[a], (voxel - low)[b], "+", color="tab:red", markersize=7, alpha=0.8)
-    figure.tight_layout(pad=0.3)
+        for row, (image, a, b) in enumerate(((box[:, :, inner[2]], 0, 1), (box[:, inner[1]], 0, 2))):
+            middle = (column + 0.5, 1.5 - row)
+            edges = [
+                m + (edge[i] - 0.5 - voxel[i]) * size[i] * CLOSE_UP_PER_MM
+                for m, i in zip(middle, (a, b), strict=True)
+                for edge in (low, high)
+            ]
+            axis.imshow(
+                image.T, origin="lower", cmap="gray", vmin=panel.window[0], vmax=panel.window[1], extent=edges,
+                interpolation="nearest",
+            )  # fmt: skip
+            axis.plot(*middle, "+", color="tab:red", markersize=7, alpha=0.8)
+        axis.text(column + 0.5, 2.02, panel.title, fontsize=8, ha="center", clip_on=False)
+    axis.set(xlim=(0, len(panels)), ylim=(0, 2))
     return to_png(figure)
 
 

@@ -191,14 +191,12 @@ def close_up(panels: Sequence[Panel], position_mm: FloatArray) -> str:
         inner = centre - low
         for row, (image, a, b) in enumerate(((box[:, :, inner[2]], 0, 1), (box[:, inner[1]], 0, 2))):
             middle = (column + 0.5, 1.5 - row)
-            edges = [
-                m + (edge[i] - 0.5 - voxel[i]) * size[i] * CLOSE_UP_PER_MM
-                for m, i in zip(middle, (a, b), strict=True)
-                for edge in (low, high)
-            ]
+            # Ends of both axes of the picture; the point itself is in the middle.
+            left, bottom = ((low - 0.5 - voxel) * size * CLOSE_UP_PER_MM)[[a, b]] + middle
+            right, top = ((high - 0.5 - voxel) * size * CLOSE_UP_PER_MM)[[a, b]] + middle
             axis.imshow(
-                image.T, origin="lower", cmap="gray", vmin=panel.window[0], vmax=panel.window[1], extent=edges,
-                interpolation="nearest",
+                image.T, origin="lower", cmap="gray", vmin=panel.window[0], vmax=panel.window[1],
+                extent=(left, right, bottom, top), interpolation="nearest",
             )  # fmt: skip
             axis.plot(*middle, "+", color="tab:red", markersize=7, alpha=0.8)
         axis.text(column + 0.5, 2.02, panel.title, fontsize=8, ha="center", clip_on=False)

@@ -10,6 +10,7 @@ __all__ = (
     "EXIT_BUG",
     "EXIT_CANNOT_CREATE",
     "EXIT_IO",
+    "EXIT_LOCKED",
     "EXIT_MEMORY",
     "EXIT_MISSING_PACKAGE",
     "EXIT_NOTHING_MATCHED",
@@ -18,11 +19,14 @@ __all__ = (
     "EXIT_USAGE",
     "ConfigError",
     "InvalidInputError",
+    "LockedError",
     "MissingMetadataError",
     "MissingPackageError",
     "NothingMatchedError",
     "OutputError",
+    "OverwriteError",
     "QsmcmbError",
+    "StorageError",
 )
 
 EXIT_OK = 0
@@ -45,6 +49,8 @@ EXIT_CANNOT_CREATE = 73
 """Exit code when the output cannot be created: 73, EX_CANTCREAT of sysexits.h."""
 EXIT_IO = 74
 """Exit code of a disk that is full or fails: 74, EX_IOERR of sysexits.h."""
+EXIT_LOCKED = 75
+"""Exit code when another run works on the same output: 75, EX_TEMPFAIL of sysexits.h: try again later."""
 
 
 class QsmcmbError(Exception):
@@ -225,6 +231,87 @@ class OutputError(InvalidInputError):
     """
 
     exit_code = EXIT_CANNOT_CREATE
+
+
+class OverwriteError(InvalidInputError):
+    """An output that would replace an input, or what someone else has written.
+
+    Parameters
+    ----------
+    code : str
+        Short fixed code such as ``"OVERWRITE"``.
+    where : object
+        File or folder that would be written; shown as text.
+    field : str
+        Option that names it.
+    found : object
+        What was found; shown as text.
+    expected : str
+        What was expected.
+    fix : str
+        What to do, in the imperative.
+
+    Examples
+    --------
+    >>> OverwriteError("OVERWRITE", "a", field="b", found="c", expected="d", fix="e").exit_code
+    2
+    """
+
+    exit_code = EXIT_USAGE
+
+
+class StorageError(InvalidInputError):
+    """A file that cannot be written to the end: the disk is full, or fails.
+
+    Parameters
+    ----------
+    code : str
+        Short fixed code such as ``"DISK"``.
+    where : object
+        The file; shown as text.
+    field : str
+        What about it is at fault.
+    found : object
+        What was found; shown as text.
+    expected : str
+        What was expected.
+    fix : str
+        What to do, in the imperative.
+
+    Examples
+    --------
+    >>> StorageError("DISK", "a", field="b", found="c", expected="d", fix="e").exit_code
+    74
+    """
+
+    exit_code = EXIT_IO
+
+
+class LockedError(InvalidInputError):
+    """An output folder that another run is working on.
+
+    Parameters
+    ----------
+    code : str
+        Short fixed code such as ``"LOCKED"``.
+    where : object
+        The folder; shown as text.
+    field : str
+        What about it is at fault.
+    found : object
+        What was found; shown as text.
+    expected : str
+        What was expected.
+    fix : str
+        What to do, in the imperative.
+
+    Examples
+    --------
+    >>> LockedError("LOCKED", "a", field="b", found="c", expected="d", fix="e").exit_code
+    75
+    """
+
+    exit_code = EXIT_LOCKED
 
 
 class ConfigError(QsmcmbError, ValueError):

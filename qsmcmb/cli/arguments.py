@@ -8,6 +8,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from qsmcmb.cli.files import Reads, Writes, mask_of_reference
+
 __all__ = ("expand_lists",)
 
 LIST_OPTIONS = ("--phase", "--mag", "--participant-label", "--session-label", "--set", "--derivatives")
@@ -25,14 +27,19 @@ FILE, FILES, FOLDER, TABLE, TIMES, TESLA, LABELS = (
 )
 """Stand for a value in help and usage."""
 Phase = Annotated[
-    Files, typer.Option("--phase", metavar=FILES, help="Phase: one 3D file per echo, or one 4D file.")
+    Files,
+    typer.Option("--phase", metavar=FILES, help="Phase: one 3D file per echo, or one 4D file."),
+    Reads("image"),
 ]
 Magnitude = Annotated[
-    Files, typer.Option("--mag", metavar=FILES, help="Magnitude: one 3D file per echo, or one 4D file.")
+    Files,
+    typer.Option("--mag", metavar=FILES, help="Magnitude: one 3D file per echo, or one 4D file."),
+    Reads("image"),
 ]
 MaybeMagnitude = Annotated[
     Optional[Files],  # noqa: UP045
     typer.Option("--mag", metavar=FILES, help="Magnitude: one 3D file per echo, or one 4D file."),
+    Reads("image"),
 ]
 EchoTimes = Annotated[
     str, typer.Option("--te", metavar=TIMES, help="Echo times with their unit: 4,8,12ms or 0.004,0.008s.")
@@ -46,10 +53,13 @@ MaybeFieldStrength = Annotated[
     Optional[float],  # noqa: UP045
     typer.Option("--b0", metavar=TESLA, help=B0_HELP),
 ]
-Mask = Annotated[Path, typer.Option("--mask", metavar=FILE, help="Brain mask on the same grid.")]
+Mask = Annotated[
+    Path, typer.Option("--mask", metavar=FILE, help="Brain mask on the same grid."), Reads("image")
+]
 MaybeMask = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--mask", metavar=FILE, help="Brain mask; made from the scan by default."),
+    Reads("image"),
 ]
 Direction = Annotated[
     Optional[Triple],  # noqa: UP045
@@ -64,6 +74,7 @@ Points = Annotated[
         metavar=TABLE,
         help="Table with x_mm, y_mm, z_mm (scanner RAS+), or 3D Slicer's list: quantify these lesions.",
     ),
+    Reads("file"),
 ]
 Labels = Annotated[
     Optional[Path],  # noqa: UP045
@@ -72,6 +83,7 @@ Labels = Annotated[
         metavar=FILE,
         help="Label image in place of points: a number for each lesion, or 1 for all.",
     ),
+    Reads("image"),
 ]
 PhaseRange = Annotated[
     Optional[tuple[float, float]],  # noqa: UP045
@@ -106,6 +118,7 @@ ConfigFile = Annotated[
         metavar="TOML",
         help="A table for each stage; `run --dry-run` prints the defaults.",
     ),
+    Reads("file"),
 ]
 Reference = Annotated[
     str,
@@ -114,6 +127,7 @@ Reference = Annotated[
         metavar="REGION",
         help="Region whose mean is 0 on the map: brain, csf (found in the scan), or the file of a mask.",
     ),
+    Reads("image", paths=mask_of_reference),
 ]
 Method = Annotated[
     str, typer.Option("--method", metavar="NAME", help="Name of the method; `qsmcmb methods` lists them.")
@@ -124,7 +138,18 @@ Set = Annotated[
         "--set", metavar="NAME=VALUE", help="Option of the method; an unknown name lists the options."
     ),
 ]
-Output = Annotated[Path, typer.Option("-o", "--output", metavar=FILE, help="Where the result goes.")]
+Output = Annotated[
+    Path, typer.Option("-o", "--output", metavar=FILE, help="Where the image goes."), Writes("image")
+]
+TableOutput = Annotated[
+    Path, typer.Option("-o", "--output", metavar=TABLE, help="Where the table goes."), Writes("table")
+]
+AdoptOutput = Annotated[
+    bool,
+    typer.Option(
+        "--adopt-output", help="Write into a folder that other programs or commands have written into."
+    ),
+]
 Sessions = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--session-label", metavar=LABELS, help="Only these sessions (without ses-)."),
@@ -134,6 +159,7 @@ BidsFilter = Annotated[
     typer.Option(
         "--bids-filter-file", metavar="JSON", help='Entities that must match exactly, e.g. {"run": "1"}.'
     ),
+    Reads("file"),
 ]
 Participants = Annotated[
     Optional[list[str]],  # noqa: UP045

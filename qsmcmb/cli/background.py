@@ -10,6 +10,7 @@ import typer
 from qsmcmb.background_removal import DEFAULT
 from qsmcmb.cli.arguments import FILE, Direction, Mask, MaybeMagnitude, Method, Output, Set
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads, Writes
 
 __all__: tuple[str, ...] = ()
 
@@ -22,17 +23,23 @@ def add(app: typer.Typer) -> None:
     )
     def background(
         field: Annotated[
-            Path, typer.Argument(metavar="FIELD", help="Total field; the local field has its unit.")
+            Path,
+            typer.Argument(metavar="FIELD", help="Total field; the local field has its unit."),
+            Reads("image"),
         ],
         mask: Mask,
         out: Output,
         out_mask: Annotated[
-            Path, typer.Option("--out-mask", metavar=FILE, help="Where the mask of the local field goes.")
+            Path,
+            typer.Option("--out-mask", metavar=FILE, help="Where the mask of the local field goes."),
+            Writes("image"),
         ],
         method: Method = DEFAULT,
         magnitude: MaybeMagnitude = None,
         noise: Annotated[
-            Path | None, typer.Option("--noise", metavar=FILE, help="SD of the field, same unit.")
+            Path | None,
+            typer.Option("--noise", metavar=FILE, help="SD of the field, same unit."),
+            Reads("image"),
         ] = None,
         b0_dir: Direction = None,
         settings: Set = None,

@@ -19,6 +19,7 @@ from qsmcmb.cli.arguments import (
     Sessions,
 )
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ def add(app: typer.Typer) -> None:
 
     @command(app, example="check bids --deep")
     def check(
-        bids: Annotated[Path, typer.Argument(metavar="BIDS", help="Data set.")],
+        bids: Annotated[Path, typer.Argument(metavar="BIDS", help="Data set."), Reads("bids")],
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON: each file on its own.")] = False,
         deep: Annotated[
             bool, typer.Option("--deep", help="Read the images, too: damaged files, phase and its unit.")

@@ -15,7 +15,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class _Command(TyperCommand):
-    """A command whose help shows arguments by their names alone: a type says nothing more."""
+    """A command whose help shows arguments by their names alone, and whose outputs are held against its inputs."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the function once its outputs are known to replace no input and to be nobody else's."""
+        from qsmcmb.cli.files import paths_in_use
+
+        with paths_in_use(self, ctx.params):
+            return super().invoke(ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options."""

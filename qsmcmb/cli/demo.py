@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Writes
 
 if TYPE_CHECKING:
     from qsmcmb.validation.demo import DemoResult
@@ -21,7 +22,9 @@ def add(app: typer.Typer) -> None:
     @command(app, example="demo demo-out")
     def demo(
         out: Annotated[
-            Path, typer.Argument(metavar="OUT", help="Folder for data, results and report.")
+            Path,
+            typer.Argument(metavar="OUT", help="Folder for data, results and report."),
+            Writes("folder", made_by="demo"),
         ] = Path("qsmcmb-demo"),
     ) -> None:
         """Simulate a head at 1.5, 3 and 7 T and measure its microbleeds.

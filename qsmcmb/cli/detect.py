@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from qsmcmb.cli.arguments import FILE, Magnitude, Mask, Output
+from qsmcmb.cli.arguments import FILE, Magnitude, Mask, TableOutput
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads
 
 __all__: tuple[str, ...] = ()
 
@@ -18,10 +19,12 @@ def add(app: typer.Typer) -> None:
 
     @command(app, example="detect --chi chi.nii.gz --mag mag.nii.gz --mask mask.nii.gz -o candidates.tsv")
     def detect(
-        chi: Annotated[Path, typer.Option("--chi", metavar=FILE, help="Susceptibility map, ppm.")],
+        chi: Annotated[
+            Path, typer.Option("--chi", metavar=FILE, help="Susceptibility map, ppm."), Reads("image")
+        ],
         magnitude: Magnitude,
         mask: Mask,
-        out: Output,
+        out: TableOutput,
         min_score: Annotated[
             float | None,
             typer.Option("--min-score", metavar="SCORE", min=0, max=1, help="Least score of a candidate."),

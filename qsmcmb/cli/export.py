@@ -10,6 +10,7 @@ import typer
 
 from qsmcmb.cli.arguments import FOLDER, Participants
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads, Writes
 
 __all__: tuple[str, ...] = ()
 
@@ -26,14 +27,17 @@ def add(app: typer.Typer) -> None:
 
     @command(app, example="export derivatives/qsmcmb dicom-out --source dicom")
     def export(
-        out: Annotated[Path, typer.Argument(metavar="OUT", help="Results of `run` or `recon`.")],
-        dicom: Annotated[Path, typer.Argument(metavar="DICOM_DIR", help="Where the DICOM files go.")],
+        out: Annotated[Path, typer.Argument(metavar="OUT", help="Results of `run` or `recon`."), Reads("results")],
+        dicom: Annotated[
+            Path, typer.Argument(metavar="DICOM_DIR", help="Where the DICOM files go."), Writes("folder", adds=True),
+        ],
         source: Annotated[
             Path | None,
             typer.Option(
                 "--source", metavar=FOLDER,
                 help="DICOM files of the scan: patient, study and frame of reference are theirs.",
             ),
+            Reads("folder"),
         ] = None,
         participant_label: Participants = None,
         unit: Annotated[

@@ -19,6 +19,7 @@ from qsmcmb.cli.arguments import (
     Set,
 )
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads, Writes
 from qsmcmb.field_mapping import DEFAULT
 
 __all__: tuple[str, ...] = ()
@@ -30,7 +31,9 @@ def add(app: typer.Typer) -> None:
     @command(app, example="fieldmap unwrapped.nii.gz --mag mag.nii.gz --te 4,8,12ms --b0 3 -o field.nii.gz")
     def fieldmap(
         phase: Annotated[
-            Files, typer.Argument(metavar="PHASE", help="Phase, rad, wrapped or not; one file per echo.")
+            Files,
+            typer.Argument(metavar="PHASE", help="Phase, rad, wrapped or not; one file per echo."),
+            Reads("image"),
         ],
         magnitude: Magnitude,
         te: EchoTimes,
@@ -38,7 +41,9 @@ def add(app: typer.Typer) -> None:
         out: Output,
         mask: MaybeMask = None,
         out_sd: Annotated[
-            Path | None, typer.Option("--out-sd", metavar=FILE, help="Where the SD of the field goes.")
+            Path | None,
+            typer.Option("--out-sd", metavar=FILE, help="Where the SD of the field goes."),
+            Writes("image"),
         ] = None,
         ppm: Annotated[bool, typer.Option("--ppm", help="Write ppm of B0 instead of Hz.")] = False,
         method: Method = DEFAULT,

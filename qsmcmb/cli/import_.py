@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads, Writes
 
 __all__: tuple[str, ...] = ()
 
@@ -20,8 +21,12 @@ def add(app: typer.Typer) -> None:
 
     @command(app, example="import dicom bids --yes", name="import")
     def import_(
-        dicom: Annotated[Path, typer.Argument(metavar="DICOM_DIR", help="Folder of the scanner's files.")],
-        bids: Annotated[Path, typer.Argument(metavar="BIDS", help="Data set to write into.")],
+        dicom: Annotated[
+            Path, typer.Argument(metavar="DICOM_DIR", help="Folder of the scanner's files."), Reads("folder")
+        ],
+        bids: Annotated[
+            Path, typer.Argument(metavar="BIDS", help="Data set to write into."), Writes("folder", adds=True)
+        ],
         yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
         participant: Annotated[
             str | None,

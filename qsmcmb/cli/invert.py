@@ -19,6 +19,7 @@ from qsmcmb.cli.arguments import (
     Set,
 )
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads
 from qsmcmb.dipole_inversion import DEFAULT
 
 __all__: tuple[str, ...] = ()
@@ -38,13 +39,16 @@ def add(app: typer.Typer) -> None:
                 metavar="INPUT",
                 help="What the method starts from: local or total field, or wrapped phase.",
             ),
+            Reads("image"),
         ],
         mask: Mask,
         out: Output,
         method: Method = DEFAULT,
         magnitude: MaybeMagnitude = None,
         noise: Annotated[
-            Path | None, typer.Option("--noise", metavar=FILE, help="SD of the field, same unit.")
+            Path | None,
+            typer.Option("--noise", metavar=FILE, help="SD of the field, same unit."),
+            Reads("image"),
         ] = None,
         te: EchoTimes = "",
         b0: MaybeFieldStrength = None,

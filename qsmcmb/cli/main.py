@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -36,7 +37,7 @@ from qsmcmb.cli import (
 )  # fmt: skip
 from qsmcmb.cli.arguments import VERBOSE, expand_lists
 from qsmcmb.cli.console import say
-from qsmcmb.errors import EXIT_BUG, EXIT_IO, EXIT_MEMORY, EXIT_OK, EXIT_USAGE, ConfigError, QsmcmbError
+from qsmcmb.errors import EXIT_BUG, EXIT_MEMORY, EXIT_OK, EXIT_USAGE, ConfigError, QsmcmbError
 
 __all__ = ("app", "main", "run_command")
 
@@ -137,9 +138,11 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def _os_error(error: OSError) -> int:
-    what = error.filename or "output"
-    say(f"ERROR IO {what}: {error.strerror or error}. Fix: check the disk's space and permissions")
-    return EXIT_IO
+    from qsmcmb.io.atomic import write_failure
+
+    failure = write_failure(error, Path(error.filename or "output"))
+    say(str(failure))
+    return failure.exit_code
 
 
 def _other(error: Any) -> int:

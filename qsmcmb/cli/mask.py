@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from qsmcmb.cli.arguments import FILES, Files, Method, Output, Set
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads
 from qsmcmb.masking import DEFAULT
 
 __all__: tuple[str, ...] = ()
@@ -19,10 +19,14 @@ def add(app: typer.Typer) -> None:
 
     @command(app, example="mask mag1.nii.gz mag2.nii.gz --phase ph1.nii.gz ph2.nii.gz -o mask.nii.gz")
     def mask(
-        magnitude: Annotated[Files, typer.Argument(metavar="MAG", help="Magnitude; one file per echo.")],
+        magnitude: Annotated[
+            Files, typer.Argument(metavar="MAG", help="Magnitude; one file per echo."), Reads("image")
+        ],
         out: Output,
         phase: Annotated[
-            Files | None, typer.Option("--phase", metavar=FILES, help="Phase, rad; one file per echo.")
+            Files | None,
+            typer.Option("--phase", metavar=FILES, help="Phase, rad; one file per echo."),
+            Reads("image"),
         ] = None,
         method: Method = "",
         settings: Set = None,
@@ -40,6 +44,6 @@ def add(app: typer.Typer) -> None:
         check_image_name(out)
         stage = bind_stage("mask", method or (DEFAULT if phase else "magnitude"), settings)
         mag, grid = load_signal(magnitude)
-        phase_rad = load_signal([Path(p) for p in phase], radians=True)[0] if phase else np.zeros_like(mag)
+        phase_rad = load_signal(phase, radians=True)[0] if phase else np.zeros_like(mag)
         made = mask_brain(mag, phase_rad, grid, method=stage.method, options=stage.options)
         write_stage(out, made, grid, units="", stage=stage)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads, Writes, recipe_file, with_truth
 
 __all__: tuple[str, ...] = ()
 
@@ -17,9 +18,15 @@ def add(app: typer.Typer) -> None:
 
     @command(app, example="phantom head phantom-head")
     def phantom(
-        recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a .toml.")] = "",
+        recipe: Annotated[
+            str,
+            typer.Argument(metavar="RECIPE", help="Name of a recipe, or a .toml."),
+            Reads("file", paths=recipe_file),
+        ] = "",
         out: Annotated[
-            Path | None, typer.Argument(metavar="OUT", help="Data set; truth goes to OUT-truth.")
+            Path | None,
+            typer.Argument(metavar="OUT", help="Data set; truth goes to OUT-truth."),
+            Writes("folder", paths=with_truth, made_by="phantom"),
         ] = None,
         list_all: Annotated[bool, typer.Option("--list", help="List the recipes.")] = False,
     ) -> None:

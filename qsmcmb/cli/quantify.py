@@ -16,14 +16,15 @@ from qsmcmb.cli.arguments import (
     Labels,
     Magnitude,
     MaybeMask,
-    Output,
     Phase,
     PhaseRange,
     PhaseSign,
     PhaseUnits,
     Points,
+    TableOutput,
 )  # fmt: skip
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Writes
 
 __all__: tuple[str, ...] = ()
 
@@ -39,7 +40,7 @@ def add(app: typer.Typer) -> None:
         magnitude: Magnitude,
         te: EchoTimes,
         b0: FieldStrength,
-        out: Output,
+        out: TableOutput,
         points: Points = None,
         labels: Labels = None,
         mask: MaybeMask = None,
@@ -50,6 +51,7 @@ def add(app: typer.Typer) -> None:
         explain: Annotated[
             Path | None,
             typer.Option("--explain", metavar=FOLDER, help="A page per lesion: what its number rests on."),
+            Writes("folder", made_by="explain"),
         ] = None,
     ) -> None:
         """Measure lesions at given points or labels, without a map.

@@ -8,6 +8,7 @@ import typer
 
 from qsmcmb.cli.arguments import EchoTimes, Files, MaybeMask, Method, Output, Set
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads
 from qsmcmb.relaxometry import DEFAULT
 
 __all__: tuple[str, ...] = ()
@@ -18,7 +19,9 @@ def add(app: typer.Typer) -> None:
 
     @command(app, example="r2star m1.nii.gz m2.nii.gz m3.nii.gz --te 4,8,12ms -o r2star.nii.gz")
     def r2star(
-        magnitude: Annotated[Files, typer.Argument(metavar="MAG", help="Magnitude; one file per echo.")],
+        magnitude: Annotated[
+            Files, typer.Argument(metavar="MAG", help="Magnitude; one file per echo."), Reads("image")
+        ],
         te: EchoTimes,
         out: Output,
         mask: MaybeMask = None,

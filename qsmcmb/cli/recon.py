@@ -10,6 +10,7 @@ import typer
 
 from qsmcmb.cli.arguments import (
     FOLDER,
+    AdoptOutput,
     ConfigFile,
     Detect,
     Direction,
@@ -26,6 +27,7 @@ from qsmcmb.cli.arguments import (
     Reference,
 )  # fmt: skip
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Writes
 
 __all__: tuple[str, ...] = ()
 
@@ -42,7 +44,11 @@ def add(app: typer.Typer) -> None:
         magnitude: Magnitude,
         te: EchoTimes,
         b0: FieldStrength,
-        out: Annotated[Path, typer.Option("-o", "--output", metavar=FOLDER, help="Where the results go.")],
+        out: Annotated[
+            Path,
+            typer.Option("-o", "--output", metavar=FOLDER, help="Where the results go."),
+            Writes("folder", made_by="recon"),
+        ],
         mask: MaybeMask = None,
         points: Points = None,
         labels: Labels = None,
@@ -53,6 +59,7 @@ def add(app: typer.Typer) -> None:
         b0_dir: Direction = None,
         reference: Reference = "brain",
         config_file: ConfigFile = None,
+        adopt_output: AdoptOutput = False,  # noqa: ARG001 (heeded where the folder is held)
     ) -> None:
         """Make maps, lesion table and report from one scan."""
         from qsmcmb import __version__

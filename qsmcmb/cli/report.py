@@ -9,6 +9,7 @@ import typer
 
 from qsmcmb.cli.arguments import Participants
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Writes
 
 __all__: tuple[str, ...] = ()
 
@@ -18,7 +19,11 @@ def add(app: typer.Typer) -> None:
 
     @command(app, example="report derivatives/qsmcmb")
     def report(
-        out: Annotated[Path, typer.Argument(metavar="OUT", help="Derivatives folder of `qsmcmb run`.")],
+        out: Annotated[
+            Path,
+            typer.Argument(metavar="OUT", help="Derivatives folder of `qsmcmb run`."),
+            Writes("folder", made_by="run", updates=True),
+        ],
         participant_label: Participants = None,
     ) -> None:
         """Write the page of each subject again; nothing is recomputed.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qsmcmb.cli.arguments import (
+    AdoptOutput,
     BidsFilter,
     ConfigFile,
     Detect,
@@ -22,6 +23,7 @@ from qsmcmb.cli.arguments import (
     Sessions,
 )  # fmt: skip
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads, Writes, named_folders
 
 if TYPE_CHECKING:
     from qsmcmb.io.bids_index import SessionFiles
@@ -37,8 +39,10 @@ def add(app: typer.Typer) -> None:
     @command(app, example="run bids derivatives/qsmcmb participant --participant-label 01 02")
     def run(  # noqa: PLR0913 (one argument for each option)
         context: typer.Context,
-        bids: Annotated[Path, typer.Argument(metavar="BIDS", help="Data set.")],
-        out: Annotated[Path, typer.Argument(metavar="OUT", help="Derivatives folder.")],
+        bids: Annotated[Path, typer.Argument(metavar="BIDS", help="Data set."), Reads("bids")],
+        out: Annotated[
+            Path, typer.Argument(metavar="OUT", help="Derivatives folder."), Writes("folder", made_by="run")
+        ],
         level: Annotated[
             str, typer.Argument(metavar="LEVEL", help="The word participant, as BIDS apps have it.")
         ],
@@ -48,6 +52,7 @@ def add(app: typer.Typer) -> None:
         derivatives: Annotated[
             list[str] | None,
             typer.Option(metavar="NAME=FOLDER...", help="Derivatives that --mask-from may name."),
+            Reads("folder", paths=named_folders),
         ] = None,
         mask_from: Annotated[
             str | None, typer.Option(metavar="NAME", help="Take the masks from these.")
@@ -61,6 +66,7 @@ def add(app: typer.Typer) -> None:
         reference: Reference = "brain",
         nprocs: Annotated[int, typer.Option(metavar="N", min=1, help="Sessions at the same time.")] = 1,
         config_file: ConfigFile = None,
+        adopt_output: AdoptOutput = False,  # noqa: ARG001 (heeded where the folder is held)
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Print plan and configuration, do nothing.")
         ] = False,

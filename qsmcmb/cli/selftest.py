@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Writes
 
 __all__: tuple[str, ...] = ()
 
@@ -17,9 +18,11 @@ def add(app: typer.Typer) -> None:
 
     @command(app, example="selftest certificate")
     def selftest(
-        out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the certificate.")] = Path(
-            "qsmcmb-selftest"
-        ),
+        out: Annotated[
+            Path,
+            typer.Argument(metavar="OUT", help="Folder for the certificate."),
+            Writes("folder", made_by="selftest"),
+        ] = Path("qsmcmb-selftest"),
     ) -> None:
         """Check in about a minute that this installation measures right.
 

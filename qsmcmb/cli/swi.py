@@ -9,6 +9,7 @@ import typer
 
 from qsmcmb.cli.arguments import FILE, EchoTimes, Magnitude, MaybeMask, Method, Output, Phase, Set
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Writes
 from qsmcmb.susceptibility_weighting import DEFAULT
 
 __all__: tuple[str, ...] = ()
@@ -25,7 +26,9 @@ def add(app: typer.Typer) -> None:
         out: Output,
         mask: MaybeMask = None,
         out_mip: Annotated[
-            Path | None, typer.Option("--out-mip", metavar=FILE, help="Where the minimum projection goes.")
+            Path | None,
+            typer.Option("--out-mip", metavar=FILE, help="Where the minimum projection goes."),
+            Writes("image"),
         ] = None,
         method: Method = DEFAULT,
         settings: Set = None,

@@ -8,6 +8,7 @@ import typer
 
 from qsmcmb.cli.arguments import EchoTimes, Files, MaybeMagnitude, MaybeMask, Method, Output, Set
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads
 from qsmcmb.unwrapping import DEFAULT
 
 __all__: tuple[str, ...] = ()
@@ -19,7 +20,9 @@ def add(app: typer.Typer) -> None:
     @command(app, example="unwrap ph1.nii.gz ph2.nii.gz --mag m1.nii.gz m2.nii.gz --te 4,8ms -o unw.nii.gz")
     def unwrap(
         phase: Annotated[
-            Files, typer.Argument(metavar="PHASE", help="Wrapped phase, rad; one file per echo.")
+            Files,
+            typer.Argument(metavar="PHASE", help="Wrapped phase, rad; one file per echo."),
+            Reads("image"),
         ],
         out: Output,
         magnitude: MaybeMagnitude = None,

@@ -9,6 +9,7 @@ import typer
 
 from qsmcmb.cli.arguments import FOLDER, TABLE
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads, Writes
 
 if TYPE_CHECKING:
     from qsmcmb.validation.acceptance_criteria import Claim
@@ -22,7 +23,9 @@ def add(app: typer.Typer) -> None:
     @command(app, example="validate validation-out --quick")
     def validate(
         out: Annotated[
-            Path, typer.Argument(metavar="OUT", help="Folder for tables and page; a stopped run goes on.")
+            Path,
+            typer.Argument(metavar="OUT", help="Folder for tables and page; a stopped run goes on."),
+            Writes("folder", made_by="validate"),
         ],
         quick: Annotated[
             bool, typer.Option("--quick", help="Few, small heads: minutes instead of hours.")
@@ -38,17 +41,22 @@ def add(app: typer.Typer) -> None:
             typer.Option(
                 metavar=FOLDER, help="BIDS data set of real scans: put lesions into them, measure them."
             ),
+            Reads("bids"),
         ] = None,
         masks: Annotated[
             Path | None,
             typer.Option(
                 metavar=FOLDER, help="With --into: derivatives with a brain mask of each scan; else our own."
             ),
+            Reads("folder"),
         ] = None,
-        bids: Annotated[Path | None, typer.Option(metavar=FOLDER, help="Scans of a real phantom.")] = None,
+        bids: Annotated[
+            Path | None, typer.Option(metavar=FOLDER, help="Scans of a real phantom."), Reads("bids")
+        ] = None,
         truth: Annotated[
             Path | None,
             typer.Option(metavar=TABLE, help="Its truth: TSV with x_mm, y_mm, z_mm, S_ppm_mm3."),
+            Reads("file"),
         ] = None,
     ) -> None:
         """Compare the measurement with published results and goals.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
+from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.derivatives import write_image, write_table
 from qsmcmb.io.lesion_table import column_sidecar
 from qsmcmb.io.place import Place
@@ -82,7 +83,7 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     ...     place.path("desc-cmb_burden.json").exists()
     True
     """
-    place.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(place.folder)
     place.path("desc-cmb_burden.json").unlink(missing_ok=True)
     for ending, image in _images(result).items():
         outside = image.data[~result.masks.brain]

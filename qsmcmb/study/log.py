@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from qsmcmb.io.atomic import make_folder
+
 __all__ = ("LogFile",)
 
 
@@ -30,7 +32,7 @@ class LogFile:
 
     def __init__(self, out: Path) -> None:
         folder = out / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         self.path = folder / f"qsmcmb-{stamp}.jsonl"
 

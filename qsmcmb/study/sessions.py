@@ -17,13 +17,14 @@ from qsmcmb.errors import (
     ConfigError,
     QsmcmbError,
 )  # fmt: skip
-from qsmcmb.io.atomic import make_folder
+from qsmcmb.io.atomic import make_folder, write_failure
 from qsmcmb.io.bids import acquisition_times
 from qsmcmb.io.bids_index import SessionFiles, list_sessions
 from qsmcmb.io.dataset_description import raw_sources, write_dataset_description
 from qsmcmb.io.labels import read_lesion_labels
 from qsmcmb.io.mask_values import Membership
 from qsmcmb.io.masks import read_mask
+from qsmcmb.io.own_folder import check_ours, check_within
 from qsmcmb.io.place import Place
 from qsmcmb.io.point_list import read_point_list
 from qsmcmb.io.points import Points, check_points_known, read_points
@@ -223,7 +224,7 @@ def run_study(
 
     Raises
     ------
-    ConfigError, NothingMatchedError, OutputError
+    ConfigError, NothingMatchedError, OutputError, OverwriteError
         Before any computation.
 
     Examples
@@ -233,6 +234,8 @@ def run_study(
     from qsmcmb import __version__
 
     sessions = plan_study(bids, out, options)
+    check_ours(out, "run")
+    check_within(out, (_place(out, session).folder for session in sessions))
     make_folder(out)
     write_dataset_description(
         out, name="qsmcmb: susceptibility maps and microbleeds", version=__version__, raw=bids
@@ -309,10 +312,12 @@ def _run_session(
             reference=reference.inside if isinstance(reference, Membership) else reference, report=report,
         )  # fmt: skip
         acquired = acquisition_times(session.root, session.participant).get(session.session or "")
-        place = Place.of_session(out, session.participant, session.session, session.entities)
-        write_scan(place, result, acquired=acquired)
+        write_scan(_place(out, session), result, acquired=acquired)
     except QsmcmbError as error:
         return _failed(session, error.exit_code, str(error))
+    except OSError as error:
+        failure = write_failure(error, Path(error.filename or out))
+        return _failed(session, failure.exit_code, str(failure))
     except MemoryError as error:
         return _failed(session, EXIT_MEMORY, f"ERROR MEM {session.name}: {error}")
     except Exception:
@@ -323,6 +328,11 @@ def _run_session(
         warnings=result.warnings,
         seconds=dict(result.seconds),
     )
+
+
+def _place(out: Path, session: SessionFiles) -> Place:
+    """Return folder and prefix of a session's results."""
+    return Place.of_session(out, session.participant, session.session, session.entities)
 
 
 def _failed(session: SessionFiles, code: int, error: str) -> Outcome:

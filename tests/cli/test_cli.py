@@ -91,7 +91,7 @@ def test_output_inside_the_data_set_is_refused(tmp_path: Path, capsys: pytest.Ca
     (bids / "sub-01/anat").mkdir(parents=True)
     assert run_command(["run", str(bids), str(bids), "participant"]) == 2
     assert run_command(["run", str(bids), str(bids / "sub-01/out"), "participant"]) == 2
-    assert "lies inside the data set" in capsys.readouterr().err
+    assert "a folder inside the data set" in capsys.readouterr().err
     # The one place inside that is allowed gets as far as finding no scan.
     assert run_command(["run", str(bids), str(bids / "derivatives/qsmcmb"), "participant"]) == 66
     assert not (bids / "derivatives").exists()

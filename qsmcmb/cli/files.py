@@ -1,4 +1,4 @@
-"""What a command reads and writes: a mark on each argument that names a file, and the checks made of all of them."""
+"""Arguments that name files: a mark on each says whether it is read or written, and all are held against each other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class Reads:
     """
 
     kind: str
-    paths: Callable[[Any], list[Path]] = _as_paths
+    paths: Callable[[Any], list[Path]] = field(default_factory=lambda: _as_paths)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Writes:
     """
 
     kind: str
-    paths: Callable[[Any], list[Path]] = _as_paths
+    paths: Callable[[Any], list[Path]] = field(default_factory=lambda: _as_paths)
     adds: bool = False
     made_by: str = ""
     updates: bool = False
@@ -139,6 +139,11 @@ def paths_in_use(command: Any, values: Mapping[str, Any]) -> Iterator[None]:
         The command; its function's arguments carry the marks.
     values : mapping
         Name of each argument to its value.
+
+    Yields
+    ------
+    None
+        While the folders are held.
 
     Raises
     ------

@@ -40,6 +40,11 @@ def hold_lock(path: Path, *, say: Callable[[str], None]) -> Iterator[None]:
     say : callable
         Takes a note where a lock is taken over from a run that has ended.
 
+    Yields
+    ------
+    None
+        While the lock is held.
+
     Raises
     ------
     LockedError

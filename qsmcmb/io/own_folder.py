@@ -54,6 +54,11 @@ def hold_folder(
     say : callable
         Takes notes.
 
+    Yields
+    ------
+    None
+        While the folder is held.
+
     Raises
     ------
     OverwriteError

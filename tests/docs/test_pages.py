@@ -180,7 +180,7 @@ def test_pages_that_the_source_names_exist() -> None:
 @pytest.mark.parametrize("page", [p for p in PAGES if "notes" not in p.parts], ids=lambda p: p.name)
 def test_source_files_that_pages_name_exist(page: Path) -> None:
     code = " ".join(re.findall(r"`[^`\n]+`", page.read_text(encoding="utf-8")))
-    named = set(re.findall(r"[\w/-]+\.py\b|\bqsmcmb/\w+\b", code))
+    named = set(re.findall(r"[\w/-]+\.py\b|(?<![.\w])qsmcmb/\w+\b", code))
     paths = [
         p.relative_to(ROOT).as_posix()
         for f in ("qsmcmb", "benchmarks", "docs", "tests")

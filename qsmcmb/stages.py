@@ -20,7 +20,7 @@ from qsmcmb import (
     unwrapping,
 )  # fmt: skip
 from qsmcmb.core.methods import Description
-from qsmcmb.microbleeds.results.references import DETECTION, PARTS
+from qsmcmb.microbleeds.results.references import BURDEN, BURDEN_METHODS, DETECTION, PARTS
 
 __all__ = ["ALL_STAGES", "POINT_STAGES", "SCAN_STAGES", "SHARES", "SUBJECT_STAGES", "Stage"]
 
@@ -158,6 +158,14 @@ SCAN_STAGES = (
         share=0.7,
         default=anatomy.DEFAULT,
         descriptions=anatomy.DESCRIPTIONS,
+    ),
+    Stage(
+        name="burden",
+        summary="counts, burden and pattern; what conventional imaging would have shown",
+        share=1.0,
+        methods=BURDEN_METHODS,
+        default="sum",
+        descriptions=BURDEN,
     ),
 )
 """Stages of one scan."""

@@ -43,6 +43,7 @@ __all__ = (
     "MILOVIC_2018",
     "MILOVIC_2019",
     "MILOVIC_2022",
+    "NANDIGAM_2009",
     "OSBORN_1945",
     "OSHER_2005",
     "OTSU_1979",
@@ -50,6 +51,7 @@ __all__ = (
     "POLAK_2020",
     "RASMUSSEN_2006",
     "ROBINSON_2017",
+    "ROSE_1948",
     "SCHENCK_1996",
     "SCHOFIELD_2003",
     "SCHWARZ_1978",
@@ -346,6 +348,13 @@ MILOVIC_2022 = Reference(
     "L1-norm data fidelity optimization (L1-QSM)",
     journal="Magnetic Resonance in Medicine", year=2022, doi="10.1002/mrm.28957",
 )  # fmt: skip
+NANDIGAM_2009 = Reference(
+    authors="Nandigam, R. N. K. and Viswanathan, A. and Delgado, P. and Skehan, M. E. and Smith, E. E. and Rosand, J. "
+    "and Greenberg, S. M. and Dickerson, B. C.",
+    title="MR imaging detection of cerebral microbleeds: effect of susceptibility-weighted imaging, section thickness, "
+    "and field strength",
+    journal="American Journal of Neuroradiology", year=2009, doi="10.3174/ajnr.A1355",
+)  # fmt: skip
 OSBORN_1945 = Reference(
     authors="Osborn, J. A.",
     title="Demagnetizing factors of the general ellipsoid",
@@ -385,6 +394,11 @@ ROBINSON_2017 = Reference(
     title="An illustrated comparison of processing methods for MR phase imaging and QSM: combining array "
     "coil signals and phase unwrapping",
     journal="NMR in Biomedicine", year=2017, doi="10.1002/nbm.3601",
+)  # fmt: skip
+ROSE_1948 = Reference(
+    authors="Rose, A.",
+    title="The sensitivity performance of the human eye on an absolute scale",
+    journal="Journal of the Optical Society of America", year=1948, doi="10.1364/JOSA.38.000196",
 )  # fmt: skip
 SCHENCK_1996 = Reference(
     authors="Schenck, J. F.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qsmcmb.core.methods import bound_options, option_names, resolve
+from qsmcmb.core.methods import bound_options, call_method, option_names, resolve
 from qsmcmb.dipole_inversion import STARTS_FROM
 from qsmcmb.errors import ConfigError
 from qsmcmb.io.input_options import InputOptions, make_input_options
@@ -49,6 +49,9 @@ SUPPLIED = (
     "field_sd_ppm",
     "weights_field_ppm",
     "radians_per_ppm",
+    "detection_limit",
+    "fits",
+    "cerebellum_depths",
 )
 """Arguments that the pipeline gives; not options."""
 
@@ -246,6 +249,9 @@ def make_config(tables: Mapping[str, Mapping[str, Any]] | None = None) -> Config
                     f"its options are: {', '.join(allowed) or 'none'}"
                 )
         stages[stage] = StageConfig(method, options)
+    # Faulty protocols show before the scan is computed, not after.
+    burden = stages["burden"]
+    call_method(STAGES["burden"].methods, burden.method, burden.options, (), context={})
     return Config(stages, stated)
 
 
@@ -321,4 +327,8 @@ def parse_set(values: list[str] | None) -> dict[str, Any]:
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
     return f'"{value}"' if isinstance(value, str) else repr(value)

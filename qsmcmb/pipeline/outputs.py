@@ -16,7 +16,7 @@ from qsmcmb.io.records import B0Record, ProvenanceRecord
 from qsmcmb.io.result_records import b0_record, provenance_record
 from qsmcmb.io.tables import write_json
 from qsmcmb.microbleeds.detection.limit_map import LIMIT_SD
-from qsmcmb.microbleeds.results.burden import BurdenRecord, summarise_burden, summarise_detection_limit
+from qsmcmb.microbleeds.results.burden import BurdenRecord
 from qsmcmb.pipeline.scan_result import ScanResult
 from qsmcmb.typing import AnyArray, FloatArray
 
@@ -108,9 +108,7 @@ def _burden_record(result: ScanResult, acquired: datetime | None = None) -> _Sca
         acquisition["AcquisitionTime"] = acquired.isoformat()
     acquisition["VoxelSize"] = list(scan.grid.voxel_size_mm)
     return {
-        **summarise_burden(
-            result.lesions, detection_limit=summarise_detection_limit(result.maps.detection_limit_ppm_mm3)
-        ),
+        **result.burden,
         **acquisition,
         **b0_record(scan.grid, scan.b0_dir_source),
         "Warnings": list(result.warnings),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from qsmcmb.lesion import Microbleed
+from qsmcmb.microbleeds.results.burden import BurdenRecord
 from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.microbleeds.results.table import MicrobleedTable
 from qsmcmb.model import GreScan
@@ -125,6 +126,8 @@ class ScanResult:
         Lesions with their label image, the provenance, and warnings to the user.
     explanations : tuple of LesionRecord
         What each lesion's number rests on, as in `desc-cmb_explain.json`.
+    burden : BurdenRecord
+        Counts, burden, pattern, and what conventional imaging would have shown.
     seconds : dict
         Duration by stage, s.
 
@@ -149,6 +152,7 @@ class ScanResult:
     maps: ScanMaps
     table: MicrobleedTable
     explanations: tuple[LesionRecord, ...]
+    burden: BurdenRecord
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property

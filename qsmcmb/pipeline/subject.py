@@ -18,7 +18,9 @@ from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
 from qsmcmb.microbleeds.detection.candidates import find_candidates
 from qsmcmb.microbleeds.detection.limit_map import map_detection_limit
 from qsmcmb.microbleeds.measure import Targets, measure_lesions
+from qsmcmb.microbleeds.results.burden import BurdenRecord, summarise_detection_limit
 from qsmcmb.microbleeds.results.explanation import explain_lesion
+from qsmcmb.microbleeds.results.references import BURDEN_METHODS
 from qsmcmb.microbleeds.results.table import MicrobleedTable
 from qsmcmb.microbleeds.signal.patch import ScanFields
 from qsmcmb.model import GreScan
@@ -150,6 +152,15 @@ def run_scan(
         lesions = describe_lesions(measured, scan, phase.mask, map_sums=sums, limit_ppm_mm3=limit_ppm_mm3)
         rows = zip(lesions, measured.fitted, sums, strict=True)
         explanations = tuple(explain_lesion(m, fitted, total).record for m, fitted, total in rows)
+    with job.clock.stage("burden"):
+        chosen = config["burden"]
+        burden: BurdenRecord = call_method(
+            BURDEN_METHODS, chosen.method, chosen.options, lesions,
+            context={
+                "detection_limit": summarise_detection_limit(limit_ppm_mm3),
+                "fits": {m.label: f for m, f in zip(lesions, measured.fitted, strict=True) if f is not None},
+            },
+        )  # fmt: skip
     reliable_mask = phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ)
     faults = find_map_faults(scan, chi_ppm, r2star_hz, inversion.mask) + find_lesion_faults(lesions, scan)
     referred_ppm, found = refer_map(chi_ppm, inversion.mask, referred_to, reference)
@@ -169,6 +180,7 @@ def run_scan(
             lesions, measured.labels, provenance, warnings=(*scan.warnings, *phase.warnings, *faults)
         ),
         explanations=explanations,
+        burden=burden,
         seconds=job.clock.seconds,
     )
 

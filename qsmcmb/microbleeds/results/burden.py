@@ -11,13 +11,19 @@ below the limit are not in the sum.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
+from qsmcmb.core.validate import check_range
 from qsmcmb.lesion import Microbleed
+from qsmcmb.microbleeds.conventional.protocols import DEFAULT_PROTOCOLS, read_protocols
+from qsmcmb.microbleeds.conventional.visibility import ReadingRule
+from qsmcmb.microbleeds.results.conventional_counts import ConventionalRecord, count_visible
 from qsmcmb.microbleeds.results.duplicates import without_duplicates
+from qsmcmb.microbleeds.results.measurement import FittedLesion
+from qsmcmb.microbleeds.results.pattern import PatternRecord, count_class, describe_pattern
 from qsmcmb.typing import FloatArray
 
 __all__ = [
@@ -26,6 +32,7 @@ __all__ = [
     "DetectionLimitRecord",
     "DetectionLimitSummary",
     "GroupBurden",
+    "rated_microbleeds",
     "summarise_burden",
     "summarise_detection_limit",
 ]
@@ -36,8 +43,6 @@ SHARED_RELATIVE_SD = 0.02
 """Relative error that all lesions of a scan have in common: point spread, field strength and direction of B0."""
 STATED_PPM_MM3 = (0.5, 1.0, 2.0, 5.0)
 """Total susceptibilities, ppm mm3, for which the fraction of the brain that could hide them is stated."""
-COUNT_CLASSES = (("0", 0), ("1", 1), ("2-4", 4), (">=5", 10))
-"""Classes of the number of microbleeds, and the largest number of each; above the last it is ">10"."""
 Z95 = 1.96
 """Half width of a 95 % interval in SDs of a normal distribution."""
 
@@ -72,7 +77,7 @@ class DetectionLimitRecord(TypedDict):
     """The same in a sentence."""
 
 
-class BurdenRecord(TypedDict):
+class BurdenRecord(PatternRecord):
     """Burden of one session, as in the burden JSON (`*_desc-cmb_burden.json`)."""
 
     n_definite: int
@@ -93,8 +98,6 @@ class BurdenRecord(TypedDict):
     """Part of the SD that is independent between lesions, ppm mm3."""
     burden_sd_shared_ppm_mm3: float
     """Part of the SD that all lesions of the scan share, ppm mm3."""
-    pattern: str
-    """Strictly lobar, strictly deep, infratentorial, mixed, none or n/a."""
     count_class: str
     """Number of microbleeds as 0, 1, 2-4, >=5 or >10."""
     by_territory: dict[str, GroupBurden]
@@ -103,10 +106,14 @@ class BurdenRecord(TypedDict):
     """Burden of definite and of possible lesions."""
     by_size: dict[str, GroupBurden]
     """Burden by visible diameter."""
+    by_side: dict[str, GroupBurden]
+    """Burden of each side of the head."""
     detection_limit_median_ppm_mm3: float | None
     """Median detection limit over the brain, ppm mm3; None without a map."""
     below_detection_limit: DetectionLimitRecord | None
     """Lesions that the scan could not have shown; None without a map."""
+    conventional: ConventionalRecord
+    """What conventional imaging would have shown of the lesions that were fitted."""
 
 
 class DetectionLimitSummary(NamedTuple):
@@ -150,7 +157,16 @@ def summarise_detection_limit(limit_ppm_mm3: FloatArray) -> DetectionLimitSummar
 
 
 def summarise_burden(
-    lesions: Sequence[Microbleed], *, detection_limit: DetectionLimitSummary | None = None
+    lesions: Sequence[Microbleed],
+    *,
+    detection_limit: DetectionLimitSummary | None = None,
+    fits: Mapping[int, FittedLesion] | None = None,
+    cerebellum_depths: Mapping[int, str] | None = None,
+    cerebellum: str = "ignored",
+    protocols: Sequence[Mapping[str, Any]] = DEFAULT_PROTOCOLS,
+    dark_ratio: float = 0.7,
+    min_diameter_mm: float = 2.0,
+    min_contrast_to_noise: float = 5.0,
 ) -> BurdenRecord:
     """Summarise the burden of one session.
 
@@ -160,16 +176,44 @@ def summarise_burden(
         All candidates; microbleeds that are definite or possible count, duplicates once.
     detection_limit : DetectionLimitSummary, optional
         Summary of the detection limit map.
+    fits : mapping of int to FittedLesion, optional
+        Fit by the lesion's label, for what conventional imaging would have shown.
+    cerebellum_depths : mapping of int to str, optional
+        Depth in the cerebellum, superficial or deep, by the lesion's label, where known.
+    cerebellum : {"ignored", "by-depth"}, optional
+        Rule for the cerebellum that makes the pattern; both are printed.
+    protocols : sequence of mapping, optional
+        Protocols of conventional imaging: tables with the fields of `ConventionalProtocol`.
+    dark_ratio : float, optional
+        Ratio of a voxel's signal to the tissue's below which it belongs to the void on a conventional image, 0.1 to
+        0.95.
+    min_diameter_mm : float, optional
+        Least diameter of a void that a reader counts, mm, 0 to 10.
+    min_contrast_to_noise : float, optional
+        Least contrast to noise of a void that a reader sees, 0 to 100.
 
     Returns
     -------
     BurdenRecord
         Keys as in the burden JSON: counts, volume (mm3), `burden_ppm_mm3` with SD and 95 % interval, pattern, by
-        territory, certainty and size, and the lesions that the detection limit hides.
+        territory, certainty, size and side, the lesions that the detection limit hides, and what conventional imaging
+        would have shown.
+
+    Raises
+    ------
+    ConfigError
+        An unknown rule, a faulty protocol.
+    InvalidInputError
+        OPTION: a number out of its range.
 
     Notes
     -----
     SD^2 = sum sd_i^2 + (0.02 B)^2; an interval that is wider than its sd_i says counts as wide as it is.
+
+    References
+    ----------
+    Greenberg SM, Vernooij MW, Cordonnier C, et al. Cerebral microbleeds: a guide to detection and interpretation.
+    Lancet Neurol 2009;8:165-174. doi:10.1016/S1474-4422(09)70013-4
 
     Examples
     --------
@@ -179,10 +223,12 @@ def summarise_burden(
     >>> record["burden_ppm_mm3"], round(record["burden_sd_ppm_mm3"], 3), record["count_class"]
     (4.0, 0.215, '1')
     """
-    rows = [m for m in lesions if m.kind == "microbleed" and m.certainty in ("definite", "possible")]
-    counted = [m for m in without_duplicates(rows) if m.total_chi_ppm_mm3 is not None]
+    check_range("dark_ratio", dark_ratio, 0.1, 0.95)
+    check_range("min_diameter_mm", min_diameter_mm, 0.0, 10.0)
+    check_range("min_contrast_to_noise", min_contrast_to_noise, 0.0, 100.0)
+    counted = [m for m in rated_microbleeds(lesions) if m.total_chi_ppm_mm3 is not None]
     whole = _summarise_group(counted)
-    territories = sorted({m.territory or "n/a" for m in counted})
+    rule = ReadingRule(dark_ratio, min_diameter_mm, min_contrast_to_noise)
     return {
         "n_definite": sum(m.certainty == "definite" for m in counted),
         "n_possible": sum(m.certainty == "possible" for m in counted),
@@ -193,11 +239,9 @@ def summarise_burden(
         "burden_high_ppm_mm3": whole["burden_high_ppm_mm3"],
         "burden_sd_independent_ppm_mm3": _finite(_independent_sd(counted)),
         "burden_sd_shared_ppm_mm3": SHARED_RELATIVE_SD * abs(whole["burden_ppm_mm3"]),
-        "pattern": _pattern(set(territories)),
-        "count_class": _count_class(len(counted)),
-        "by_territory": {
-            t: _summarise_group(m for m in counted if (m.territory or "n/a") == t) for t in territories
-        },
+        **describe_pattern(counted, rule=cerebellum, depths=cerebellum_depths),
+        "count_class": count_class(len(counted)),
+        "by_territory": _by(counted, [m.territory or "n/a" for m in counted]),
         "by_certainty": {
             c: _summarise_group(m for m in counted if m.certainty == c) for c in ("definite", "possible")
         },
@@ -207,8 +251,41 @@ def summarise_burden(
             )
             for name, low, high in SIZES
         },
+        "by_side": _by(counted, [m.side or "n/a" for m in counted]),
         "detection_limit_median_ppm_mm3": detection_limit.median_ppm_mm3 if detection_limit else None,
         "below_detection_limit": _detection_limit_record(detection_limit),
+        "conventional": count_visible(counted, fits or {}, read_protocols(protocols), rule),
+    }
+
+
+def rated_microbleeds(lesions: Sequence[Microbleed]) -> list[Microbleed]:
+    """Return the microbleeds that counts and forms are of: definite or possible, each lesion once.
+
+    Parameters
+    ----------
+    lesions : sequence of Microbleed
+        All candidates.
+
+    Returns
+    -------
+    list of Microbleed
+        Those that count, in the order given; some may have no number.
+
+    Examples
+    --------
+    >>> lesions = [Microbleed(1, (0.0, 0.0, 0.0)), Microbleed(2, (9.0, 0.0, 0.0), certainty="rejected")]
+    >>> [lesion.label for lesion in rated_microbleeds(lesions)]
+    [1]
+    """
+    rows = [m for m in lesions if m.kind == "microbleed" and m.certainty in ("definite", "possible")]
+    return without_duplicates(rows)
+
+
+def _by(lesions: Sequence[Microbleed], names: Sequence[str]) -> dict[str, GroupBurden]:
+    """Return the burden of the lesions of each name."""
+    return {
+        name: _summarise_group(m for m, n in zip(lesions, names, strict=True) if n == name)
+        for name in sorted(set(names))
     }
 
 
@@ -257,23 +334,3 @@ def _detection_limit_record(summary: DetectionLimitSummary | None) -> DetectionL
 def _finite(value: float) -> float | None:
     """Return a number, or None where it is not finite."""
     return value if np.isfinite(value) else None
-
-
-def _pattern(territories: set[str]) -> str:
-    """Return the distribution of the microbleeds over the territories, in one word or two."""
-    known = territories & {"lobar", "deep", "infratentorial"}
-    if not known:
-        return "n/a" if territories else "none"
-    if known == {"lobar"}:
-        return "strictly lobar"
-    if known == {"deep"}:
-        return "strictly deep"
-    return "infratentorial" if known == {"infratentorial"} else "mixed"
-
-
-def _count_class(count: int) -> str:
-    """Return the class of a number of microbleeds."""
-    for name, limit in COUNT_CLASSES:
-        if count <= limit:
-            return name
-    return ">10"

@@ -13,7 +13,7 @@ from typing import Any
 from qsmcmb.core import references as refs
 from qsmcmb.core.methods import Description
 
-__all__ = ["DETECTION", "PARTS", "Part", "parts_used"]
+__all__ = ["BURDEN", "BURDEN_METHODS", "DETECTION", "PARTS", "Part", "parts_used"]
 
 Record = Mapping[str, Any]
 """Explanation of one lesion, as `results.explanation` makes it."""
@@ -26,6 +26,17 @@ DETECTION = {
     ),
 }
 """How candidates are found, by the name that the provenance has for it."""
+BURDEN_METHODS = {"sum": "qsmcmb.microbleeds.results.burden:summarise_burden"}
+"""How a scan's lesions are summarised."""
+BURDEN = {
+    "sum": Description(
+        name="conventional imaging",
+        sentence="The burden is the sum of the total susceptibilities; what conventional imaging would have shown was "
+        "simulated from the fitted lesions.",
+        references=(refs.NANDIGAM_2009, refs.GREENBERG_2009, refs.ROSE_1948),
+    ),
+}
+"""The same in words."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,8 @@ RAW = "raw"
 IGNORED = (
     "*_fieldmap.*",
     "*_desc-cmb_*",
+    "*_desc-mars_*",
+    "*_desc-bombs_*",
     "*_desc-detectionlimit_*",
     "*.html",
     "logs/",

@@ -13,8 +13,9 @@ for different reasons:
 - the signal loss (`crosscheck.signal_loss`), from the volume of the void.
 
 Rooms, from the top: `measure.py` runs a measurement; `results` describes it; `calibration` finds how this scan sees;
-`fit` solves the inverse problem; `crosscheck` holds the two other estimators; `signal` is the forward model;
-`detection` finds candidates and maps the detection limit. Imports point down in this order.
+`conventional` says what other scans would have shown; `fit` solves the inverse problem; `crosscheck` holds the two
+other estimators; `signal` is the forward model; `detection` finds candidates and maps the detection limit. Imports
+point down in this order.
 """
 
 __all__: tuple[str, ...] = ()

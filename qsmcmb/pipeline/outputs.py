@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
+from qsmcmb.anatomy.rating_forms import bombs_form, form_columns, mars_form
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.derivatives import write_image, write_table
 from qsmcmb.io.lesion_table import column_sidecar
@@ -16,7 +17,7 @@ from qsmcmb.io.records import B0Record, ProvenanceRecord
 from qsmcmb.io.result_records import b0_record, provenance_record
 from qsmcmb.io.tables import write_json
 from qsmcmb.microbleeds.detection.limit_map import LIMIT_SD
-from qsmcmb.microbleeds.results.burden import BurdenRecord
+from qsmcmb.microbleeds.results.burden import BurdenRecord, rated_microbleeds
 from qsmcmb.pipeline.scan_result import ScanResult
 from qsmcmb.typing import AnyArray, FloatArray
 
@@ -96,6 +97,12 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     write_table(
         place, "desc-cmb_lesions", table.rows(), columns=column_sidecar(), provenance=table.provenance
     )
+    rated = rated_microbleeds(result.lesions)
+    for scale, form in (("mars", mars_form(rated)), ("bombs", bombs_form(rated))):
+        write_table(
+            place, f"desc-{scale}_form", form.rows, columns=form_columns(scale), provenance=table.provenance,
+            warnings=form.notes,
+        )  # fmt: skip
     write_json(place.path("desc-cmb_explain.json"), {"Lesions": list(result.explanations)})
     write_json(place.path("desc-cmb_burden.json"), _burden_record(result, acquired))
 

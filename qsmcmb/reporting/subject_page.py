@@ -18,6 +18,7 @@ from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.reporting.explain_figures import draw_estimators
 from qsmcmb.reporting.explain_page import lines_of
 from qsmcmb.reporting.figures import CHI_WINDOW_PPM, Panel, close_up, overview, percentile_window
+from qsmcmb.reporting.forms_page import write_forms_page
 from qsmcmb.reporting.methods_text import describe_comparison, describe_methods
 from qsmcmb.reporting.page import show, write_page
 
@@ -66,9 +67,13 @@ def write_subject_page(out: Path, participant: str, *, notes: Sequence[str] = ()
     >>> write_subject_page(Path("derivatives/qsmcmb"), "01")  # doctest: +SKIP
     """
     tables = (out / f"sub-{participant}").glob(f"sub-{participant}*_desc-cmb_longitudinal.tsv")
+    results, page = list_results(out, participant), f"sub-{participant}.html"
+    forms = write_forms_page(
+        out / f"sub-{participant}_forms.html", results, title=f"sub-{participant}", back=page
+    )
     return write_page(
-        out / f"sub-{participant}.html", "subject.html", title=f"sub-{participant}", notes=notes,
-        sessions=[_session(s) for s in list_results(out, participant)],
+        out / page, "subject.html", title=f"sub-{participant}", notes=notes, forms=forms and forms.name,
+        sessions=[_session(s) for s in results],
         comparisons=[_comparison(t, participant) for t in sorted(tables, key=lambda p: natural_key(p.name))],
         change_header=[c.replace("_", " ").replace("ppm mm3", "(ppm mm3)") for c in CHANGE_COLUMNS],
     )  # fmt: skip
@@ -97,8 +102,11 @@ def write_scan_page(out: Path) -> Path:
     >>> write_scan_page(Path("out"))  # doctest: +SKIP
     """
     session = SessionResults(Place(out), "", "")
+    title = out.resolve().name
+    forms = write_forms_page(out / "forms.html", [session], title=title, back="report.html")
     return write_page(
-        out / "report.html", "subject.html", title=out.resolve().name, notes=(), sessions=[_session(session)],
+        out / "report.html", "subject.html", title=title, notes=(), sessions=[_session(session)],
+        forms=forms and forms.name,
         comparisons=[], change_header=[],
     )  # fmt: skip
 
@@ -129,6 +137,7 @@ def _session(session: SessionResults) -> dict[str, Any]:
         "n_definite": record["n_definite"],
         "n_possible": record["n_possible"],
         "pattern": record["pattern"],
+        "conventional": _conventional(record),
         "warnings": record.get("Warnings", []),
         "overview": overview(panels, [int(c) for c in centre]),
         "reference": session.record("Chimap")["ReferenceRegion"] + " is 0",
@@ -148,6 +157,19 @@ def _session(session: SessionResults) -> dict[str, Any]:
         "methods": describe_methods(record, explanations),
         "inputs": [(name, sums.get(name, "")) for name in record.get("Sources", [])],
     }
+
+
+def _conventional(record: dict[str, Any]) -> list[list[str]]:
+    """Return what conventional imaging would have shown, a row for each protocol; none of an earlier version."""
+    protocols = record.get("conventional", {}).get("protocols", [])
+    return [
+        [
+            str(p["name"]), f"{show(p['b0_tesla'])} T, TE {1000 * p['te_s']:.4g} ms",
+            f"{show(p['in_plane_mm'])} x {show(p['in_plane_mm'])} x {show(p['slice_mm'])} mm",
+            f"{p['n_visible']} of {len(p['lesions'])}", show(p["n_expected"]), str(p["count_class"]),
+        ]
+        for p in protocols
+    ]  # fmt: skip
 
 
 def _explanations(session: SessionResults) -> list[LesionRecord]:

@@ -1,4 +1,4 @@
-"""What conventional imaging would have shown of the fitted lesions.
+"""Conventional imaging: what it would have shown of the fitted lesions.
 
 `protocols` says how conventional images are taken; `images` forms the signal of a fitted source as such a scan samples
 it; `visibility` says whether a reader would have seen the void, and how large it is.

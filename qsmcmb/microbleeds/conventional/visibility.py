@@ -44,7 +44,7 @@ class ReadingRule(NamedTuple):
 
 
 class Visibility(NamedTuple):
-    """What a reader sees of one lesion with one protocol, over the positions of the slices."""
+    """Visibility of one lesion with one protocol to a reader, over the positions of the slices."""
 
     visible_fraction: float
     """Fraction of the positions at which the lesion is counted."""

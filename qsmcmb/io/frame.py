@@ -14,7 +14,15 @@ import numpy as np
 from qsmcmb.io.nifti_header import fail
 from qsmcmb.typing import FloatArray
 
-__all__ = ("Frame", "compare_frames", "corner_distance_mm", "find_frame", "frame_limit_mm")
+__all__ = (
+    "Frame",
+    "compare_frames",
+    "corner_distance_mm",
+    "describe_box",
+    "describe_image_box",
+    "find_frame",
+    "frame_limit_mm",
+)
 
 CODES = ("unknown", "scanner", "aligned", "Talairach", "MNI", "template")
 """Meaning of qform_code and sform_code, by number."""
@@ -228,8 +236,57 @@ def corner_distance_mm(one: FloatArray, two: FloatArray, shape: tuple[int, ...])
     >>> float(round(corner_distance_mm(np.eye(4), turned, (101, 101, 101)), 3))
     1.0
     """
-    corners = np.array([(*corner, 1.0) for corner in product(*((0.0, n - 1.0) for n in shape[:3]))])
-    return float(np.linalg.norm((corners @ (one - two).T)[:, :3], axis=1).max())
+    return float(np.linalg.norm((_corners(shape) @ (one - two).T)[:, :3], axis=1).max())
+
+
+def describe_box(points_mm: FloatArray) -> str:
+    """Return the box that holds some points, in words.
+
+    Parameters
+    ----------
+    points_mm : ndarray of shape (n, 3)
+        Points, mm, at least one.
+
+    Returns
+    -------
+    str
+        Its ends along each axis, rounded to mm.
+
+    Examples
+    --------
+    >>> describe_box(np.array([[-90.2, 0.0, 7.0], [90.0, 1.0, 8.0]]))
+    'x -90 to 90, y 0 to 1, z 7 to 8 mm'
+    """
+    ends = zip("xyz", points_mm.min(axis=0), points_mm.max(axis=0), strict=True)
+    return ", ".join(f"{name} {low:.0f} to {high:.0f}" for name, low, high in ends) + " mm"
+
+
+def describe_image_box(affine: FloatArray, shape: tuple[int, ...]) -> str:
+    """Return the box that an image covers, in words.
+
+    Parameters
+    ----------
+    affine : ndarray of shape (4, 4)
+        Voxel indices to mm.
+    shape : tuple of int
+        Voxels of the volume.
+
+    Returns
+    -------
+    str
+        Its ends along each axis, rounded to mm.
+
+    Examples
+    --------
+    >>> describe_image_box(np.eye(4), (11, 21, 31))
+    'x 0 to 10, y 0 to 20, z 0 to 30 mm'
+    """
+    return describe_box(_corners(shape) @ np.asarray(affine)[:3].T)
+
+
+def _corners(shape: tuple[int, ...]) -> FloatArray:
+    """Return the middles of the corner voxels of a volume, homogeneous, (8, 4)."""
+    return np.array([(*corner, 1.0) for corner in product(*((0.0, n - 1.0) for n in shape[:3]))])
 
 
 def frame_limit_mm(affine: FloatArray) -> float:
@@ -289,7 +346,8 @@ def compare_frames(
     distance = corner_distance_mm(affine, expected, shape)
     if distance >= frame_limit_mm(expected):
         raise fail(
-            "AFFINE", path, "affine", f"up to {distance:.3g} mm away from that of {whose} at the corners",
-            expected="the same place for both", fix=fix,
+            "AFFINE", path, "affine",
+            f"up to {distance:.3g} mm away from that of {whose} at the corners: {describe_image_box(affine, shape)}",
+            expected=f"{describe_image_box(expected, shape)}, as {whose}", fix=fix,
         )  # fmt: skip
     return distance if distance > SILENT_MM else 0.0

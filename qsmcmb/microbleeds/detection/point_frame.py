@@ -14,6 +14,7 @@ import numpy as np
 
 from qsmcmb.core.boxes import ball_box
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.frame import describe_box, describe_image_box
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -136,7 +137,8 @@ def check_point_frame(scan: GreScan, points_mm: FloatArray, source: Path | str) 
     Raises
     ------
     InvalidInputError
-        POINTS, with the reading that fits and what to do.
+        POINTS, with the reading that fits and what to do; or with the box of the points and that of the image, where
+        none of a list's points lies in the image.
 
     Examples
     --------
@@ -172,23 +174,38 @@ def check_point_frame(scan: GreScan, points_mm: FloatArray, source: Path | str) 
             "POINTS", source, field="positions", found=found, expected="positions in scanner RAS+ mm",
             fix=f"{cure}; where the list is right, give a label image of the lesions to --labels",
         )  # fmt: skip
-    if not given.in_head.any():
-        return (f"{name}: none of the points lies in the head",)
-    return ()
+    if given.in_head.any():
+        return ()
+    covered = describe_image_box(scan.grid.affine, scan.grid.shape)
+    boxes = f"the points span {describe_box(points_mm)}, the image {covered}"
+    # An array may hold points outside, which become rows without a number; a list of them is a list of another scan.
+    if isinstance(source, Path) and not _in_image(scan.grid, points_mm).any():
+        raise InvalidInputError(
+            "POINTS", source, field="positions", found=f"none of {n} in the image: {boxes}",
+            expected="positions in scanner RAS+ mm of this scan",
+            fix="give the points of this scan, in the coordinates of its image; points of a template or of another "
+            "scan have to be brought over first",
+        )  # fmt: skip
+    return (f"{name}: none of the points lies in the head; {boxes}",)
+
+
+def _in_image(grid: Grid, points_mm: FloatArray) -> BoolArray:
+    """Return which points lie in a voxel of the image."""
+    voxels = grid.to_voxel(points_mm)
+    return np.asarray(((voxels > -0.5) & (voxels < np.array(grid.shape) - 0.5)).all(axis=1))
 
 
 def _look(image: FloatArray, grid: Grid, points_mm: FloatArray) -> _Spots:
     """Return what the magnitude shows at points."""
     tissue = TISSUE_FRACTION * float(np.percentile(image, 95))
-    seen = np.array([_spot(image, grid, voxel, tissue) for voxel in grid.to_voxel(points_mm)])
+    places = zip(grid.to_voxel(points_mm), _in_image(grid, points_mm), strict=True)
+    seen = np.array([_spot(image, grid, voxel, tissue) if inside else (1.0, 0.0) for voxel, inside in places])
     ratio, fraction = seen[:, 0], seen[:, 1]
     return _Spots(fraction >= HEAD_FRACTION, (fraction >= INNER_FRACTION) & (ratio < DARK))
 
 
 def _spot(image: FloatArray, grid: Grid, voxel: FloatArray, tissue: float) -> tuple[float, float]:
     """Return the darkest voxel near a point over the tissue around, and the fraction of tissue around."""
-    if not (np.all(voxel > -0.5) and np.all(voxel < np.array(grid.shape) - 0.5)):
-        return 1.0, 0.0
     box, distance = ball_box(grid, voxel, AROUND_MM[1])
     values = image[box]
     around = values[(distance > AROUND_MM[0]) & (distance <= AROUND_MM[1])]

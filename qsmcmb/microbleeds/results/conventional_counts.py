@@ -67,7 +67,7 @@ class ProtocolCounts(TypedDict):
 
 
 class ConventionalRecord(TypedDict):
-    """What conventional imaging would have shown, as in the burden JSON (`conventional`)."""
+    """Counts that conventional imaging would have shown, as in the burden JSON (`conventional`)."""
 
     dark_ratio: float
     """Ratio of a voxel's signal to the tissue's below which it belongs to the void."""

@@ -9,6 +9,7 @@ import pytest
 
 import qsmcmb as qc
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.frame import describe_image_box
 from qsmcmb.microbleeds.detection.point_frame import check_point_frame
 from qsmcmb.model import GreScan, Grid
 
@@ -86,9 +87,21 @@ def test_a_single_point_is_suspected_and_measured(scan: GreScan) -> None:
     assert "read as LPS" in note
 
 
-def test_points_outside_the_head_are_said(scan: GreScan) -> None:
-    (note,) = check_point_frame(scan, np.array([[0.0, 0.0, 300.0]]), LIST)
-    assert "none of the points lies in the head" in note
+def test_points_outside_the_image_are_refused_with_both_boxes(scan: GreScan) -> None:
+    points = np.array([[0.0, 0.0, 300.0], [4.0, -7.0, 310.0]])
+    with pytest.raises(InvalidInputError, match="none of 2 in the image") as caught:
+        check_point_frame(scan, points, LIST)
+    assert caught.value.code == "POINTS"
+    assert "the points span x 0 to 4, y -7 to 0, z 300 to 310 mm" in str(caught.value)
+    assert f"the image {describe_image_box(scan.grid.affine, scan.grid.shape)}" in str(caught.value)
+    # One in the image: a list of this scan, whose other points become rows without a number.
+    assert check_point_frame(scan, np.concatenate([points, LESIONS_MM[:1]]), LIST) == ()
+
+
+def test_points_in_the_image_but_outside_the_head_are_said_with_both_boxes(scan: GreScan) -> None:
+    corner = scan.grid.to_world(np.zeros((1, 3)))
+    (note,) = check_point_frame(scan, corner, LIST)
+    assert "none of the points lies in the head; the points span" in note
 
 
 def test_arrays_of_points_are_held_against_the_image_too(scan: GreScan) -> None:
@@ -103,5 +116,8 @@ def test_points_that_all_lie_outside_are_said(rng: np.random.Generator) -> None:
     magnitude = rng.uniform(1, 2, (1, *grid.shape)).astype(np.float32)
     scan = GreScan(phase_rad=0 * magnitude, magnitude=magnitude, te_s=(0.02,), b0_tesla=3.0, grid=grid)
     table = qc.quantify(scan, [[40.0, 0.0, 0.0]], mask=magnitude[0] > 0)
-    assert "points_mm: none of the points lies in the head" in table.warnings
+    assert any(
+        w.startswith("points_mm: none of the points lies in the head; the points span")
+        for w in table.warnings
+    )
     assert any("outside image or mask" in warning for warning in table.warnings)

@@ -198,8 +198,10 @@ def _in_image(grid: Grid, points_mm: FloatArray) -> BoolArray:
 def _look(image: FloatArray, grid: Grid, points_mm: FloatArray) -> _Spots:
     """Return what the magnitude shows at points."""
     tissue = TISSUE_FRACTION * float(np.percentile(image, 95))
-    places = zip(grid.to_voxel(points_mm), _in_image(grid, points_mm), strict=True)
-    seen = np.array([_spot(image, grid, voxel, tissue) if inside else (1.0, 0.0) for voxel, inside in places])
+    looked_at = zip(grid.to_voxel(points_mm), _in_image(grid, points_mm), strict=True)
+    seen = np.array(
+        [_spot(image, grid, voxel, tissue) if inside else (1.0, 0.0) for voxel, inside in looked_at]
+    )
     ratio, fraction = seen[:, 0], seen[:, 1]
     return _Spots(fraction >= HEAD_FRACTION, (fraction >= INNER_FRACTION) & (ratio < DARK))
 

@@ -19,7 +19,7 @@ slbv       two pairs an iteration      no
 from qsmcmb.core import references as refs
 from qsmcmb.core.methods import Description
 
-__all__ = ("DEFAULT", "DESCRIPTIONS", "METHODS")
+__all__ = ("DEFAULT", "DESCRIPTIONS", "METHODS", "SMOOTH_REMAINDER")
 
 METHODS = {
     "sharp": "qsmcmb.background_removal.sharp:remove_sharp",
@@ -85,3 +85,11 @@ DESCRIPTIONS = {
         references=(refs.ZHOU_2014, refs.LIU_2017),
     ),
 }
+
+SMOOTH_REMAINDER = Description(
+    name="smooth remainder",
+    sentence="The smooth remainder of the receive phase, which one echo does not tell from the field, was taken off "
+    "the local field as a polynomial of up to fourth order.",
+    references=(refs.KAN_2019,),
+)
+"""Removal of what the receive phase leaves in the local field, wherever there is one echo."""

@@ -25,6 +25,7 @@ __all__ = (
     "HOLLAND_1977",
     "HUBER_1964",
     "KAMES_2018",
+    "KAN_2019",
     "KENNEDY_2001",
     "KRESSLER_2010",
     "LAMBERT_2022",
@@ -245,6 +246,12 @@ KAMES_2018 = Reference(
     authors="Kames, C. and Wiggermann, V. and Rauscher, A.",
     title="Rapid two-step dipole inversion for susceptibility mapping with sparsity priors",
     journal="NeuroImage", year=2018, doi="10.1016/j.neuroimage.2017.11.018",
+)  # fmt: skip
+KAN_2019 = Reference(
+    authors="Kan, H. and Arai, N. and Takizawa, M. and Kasai, H. and Kunitomo, H. and Hirose, Y. and Shibamoto, Y.",
+    title="Improvement of signal inhomogeneity induced by radio-frequency transmit-related phase error for single-step "
+    "quantitative susceptibility mapping reconstruction",
+    journal="Magnetic Resonance in Medical Sciences", year=2019, doi="10.2463/mrms.tn.2018-0066",
 )  # fmt: skip
 KENNEDY_2001 = Reference(
     authors="Kennedy, M. C. and O'Hagan, A.",

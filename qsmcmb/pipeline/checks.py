@@ -41,7 +41,7 @@ MIN_READER_LESIONS = 2
 TISSUE_FIELD_PPB = 8.0
 """Scatter of the local field of a brain's tissue, ppb: a field whose SD is larger shows noise."""
 ECHO_WARNINGS = {
-    1: ("one echo: R2* is n/a, the receive phase is not removed",),
+    1: ("one echo: R2* is n/a, of the receive phase a smooth polynomial alone is removed",),
     2: ("two echoes: R2* and field SD have no residual to check them",),
 }
 """Warnings by the number of echoes."""
@@ -71,7 +71,7 @@ def find_field_faults(scan: GreScan, phase_rad: FloatArray, brain: BoolArray) ->
     >>> volume = np.ones((1, *grid.shape), np.float32)
     >>> scan = GreScan(phase_rad=0 * volume, magnitude=volume, te_s=(0.02,), b0_tesla=3.0, grid=grid)
     >>> find_field_faults(scan, scan.phase_rad[0], np.ones(grid.shape, bool))
-    ('one echo: R2* is n/a, the receive phase is not removed',)
+    ('one echo: R2* is n/a, of the receive phase a smooth polynomial alone is removed',)
     """
     return (
         ECHO_WARNINGS.get(scan.n_echoes, ())

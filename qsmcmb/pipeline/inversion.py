@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.background_removal.head import LocalField, remove_background
+from qsmcmb.background_removal.smooth_remainder import remove_smooth_remainder
 from qsmcmb.core.dipole import forward_field
 from qsmcmb.dipole_inversion.head import invert, starting_point
 from qsmcmb.model import GreScan
@@ -30,6 +31,8 @@ class PhaseToField(NamedTuple):
         Total field and its SD, Hz.
     warnings : tuple of str, optional
         Messages to the user.
+    has_receive_phase : bool, optional
+        Whether the total field holds the receive phase, as from one echo.
 
     Examples
     --------
@@ -43,10 +46,11 @@ class PhaseToField(NamedTuple):
     total_field_hz: FloatArray
     field_sd_hz: FloatArray
     warnings: tuple[str, ...] = ()
+    has_receive_phase: bool = False
 
 
 def local_field_of(phase: PhaseToField, scan: GreScan, config: Config) -> LocalField:
-    """Remove the background as configured.
+    """Remove the background as configured, and the smooth remainder that the receive phase of one echo leaves.
 
     Parameters
     ----------
@@ -79,10 +83,16 @@ def local_field_of(phase: PhaseToField, scan: GreScan, config: Config) -> LocalF
     (8, 8, 8)
     """
     chosen = config["background"]
-    return remove_background(
+    local = remove_background(
         phase.total_field_hz, phase.mask, scan.grid, method=chosen.method, field_sd_hz=phase.field_sd_hz,
         options=chosen.options,
     )  # fmt: skip
+    if not phase.has_receive_phase:
+        return local
+    level = remove_smooth_remainder(
+        local.local_field_hz, local.mask, scan.grid, field_sd_hz=phase.field_sd_hz
+    )
+    return local._replace(local_field_hz=level.local_field_hz)
 
 
 class Inversion:

@@ -311,6 +311,8 @@ def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
         field_sd_hz=fitted.field_sd_hz,
         warnings=find_field_faults(scan, clean.phase_rad[0], brain)
         + find_noise_faults(scan, fitted.field_sd_hz, brain),
+        # In a phase difference it has cancelled.
+        has_receive_phase=scan.n_echoes == 1 and not scan.phase_difference,
     )
 
 

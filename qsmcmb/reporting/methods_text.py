@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from qsmcmb.background_removal import SMOOTH_REMAINDER
 from qsmcmb.core.methods import Description
 from qsmcmb.core.references import Reference
 from qsmcmb.field_mapping import OFFSET_REMOVAL
@@ -72,6 +73,8 @@ def describe_methods(
             writer.add_all(parts)
         else:
             writer.add_step(stage, options)
+        if stage == "background" and len(record.get("EchoTime", [])) == 1 and "reason" not in options:
+            writer.add(SMOOTH_REMAINDER)
     if "quantify" not in steps:
         writer.add_all(parts)
     if not parts:

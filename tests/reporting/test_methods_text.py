@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from qsmcmb.background_removal import SMOOTH_REMAINDER
 from qsmcmb.core import references
 from qsmcmb.core.methods import Description
 from qsmcmb.core.references import Reference
@@ -20,6 +21,7 @@ METHODS = [(stage.name, name) for stage in ALL_STAGES for name in stage.methods]
 DESCRIPTIONS: dict[tuple[str, str], Description] = {
     **{(stage.name, name): d for stage in ALL_STAGES for name, d in stage.descriptions.items()},
     ("offset", "removal"): OFFSET_REMOVAL,
+    ("smooth", "remainder"): SMOOTH_REMAINDER,
 }
 REFERENCES = [r for r in vars(references).values() if isinstance(r, Reference)]
 DOI = re.compile(r"10\.\d{4,9}/\S+")
@@ -130,6 +132,14 @@ def test_stages_that_did_not_run_say_why_and_cite_nothing() -> None:
     assert len(text.references) == 1
     two = describe_methods({"Steps": steps, "EchoTime": [0.01, 0.02]})
     assert named(OFFSET_REMOVAL.name, two.paragraph)
+
+
+def test_the_smooth_remainder_is_that_of_one_echo_whose_background_was_removed() -> None:
+    steps = {"background": {"method": "slbv"}}
+    assert SMOOTH_REMAINDER.name in describe_methods({"Steps": steps, "EchoTime": [0.02]}).paragraph
+    assert SMOOTH_REMAINDER.name not in describe_methods({"Steps": steps, "EchoTime": [0.01, 0.02]}).paragraph
+    skipped = {"background": {"method": "none", "reason": "the inversion starts before it"}}
+    assert SMOOTH_REMAINDER.name not in describe_methods({"Steps": skipped, "EchoTime": [0.02]}).paragraph
 
 
 def test_numbers_in_brackets_count_the_references() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qsmcmb.core import fft, fft_wisdom
+from qsmcmb.core import fft
 from qsmcmb.core.gradients import divergence, gradient, gradient_adjoint
 from qsmcmb.core.morphology import (
     ball_footprint,
@@ -85,20 +85,30 @@ def test_kept_plans_are_bounded_in_number_and_bytes(monkeypatch):
     fft.release()
 
 
-def test_wisdom_of_a_shape_is_kept_for_later(monkeypatch, tmp_path):
-    monkeypatch.setattr(fft_wisdom, "cache_folder", lambda: tmp_path)
+def test_plans_follow_from_the_shape_alone(rng):
+    """Other shapes, another order and a busy planner leave the bits as they are."""
+    shapes = [(36, 40, 48), (20, 24, 16), (35, 33, 30)]
+    volumes = {shape: rng.standard_normal(shape).astype(np.float32) for shape in shapes}
+
+    def results(order):
+        fft.release()
+        return {shape: fft.convolve(volumes[shape], np.float32(1)).tobytes() for shape in order}
+
+    first = results(shapes)
+    assert results(shapes[::-1]) == first
+    fft.pyfftw.FFTW(
+        fft.pyfftw.zeros_aligned(shapes[0], "float32"), fft.pyfftw.zeros_aligned((36, 40, 25), "complex64"),
+        axes=(0, 1, 2), flags=("FFTW_MEASURE",),
+    )  # fmt: skip
+    assert results(shapes) == first
     fft.release()
-    fft.engine((36, 36, 36))
-    path = fft_wisdom.wisdom_path((36, 36, 36), fft.thread_count())
-    first = path.read_bytes()
-    fft.release()
-    read = []
-    known = fft_wisdom._import_wisdom
-    monkeypatch.setattr(fft_wisdom, "_import_wisdom", lambda p: read.append(known(p)) or read[-1])
-    fft.engine((36, 36, 36))
-    assert read == [True]
-    assert path.read_bytes() == first
-    fft.release()
+
+
+def test_shapes_whose_columns_conflict_are_left_out():
+    assert fft.fast_shape((250, 256, 100)) == (256, 280, 100)
+    assert fft.fast_shape((384, 384, 64)) == (384, 400, 64)
+    assert fft.fast_shape((256, 240, 100)) == (256, 240, 100)
+    assert fft.fast_shape((128, 256, 100)) == (128, 256, 100)
 
 
 def test_threads_have_their_own_plans(rng):
@@ -116,16 +126,6 @@ def test_threads_have_their_own_plans(rng):
         t.join()
     for volume, result in zip(volumes, results, strict=True):
         np.testing.assert_allclose(result, np.fft.rfftn(volume), atol=2e-4)
-
-
-def test_damaged_wisdom_is_planned_anew(monkeypatch, tmp_path, rng):
-    monkeypatch.setattr(fft_wisdom, "cache_folder", lambda: tmp_path)
-    path = fft_wisdom.wisdom_path((8, 8, 8), fft.thread_count())
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"no wisdom\0here\0")
-    fft.release()
-    volume = rng.standard_normal((8, 8, 8)).astype(np.float32)
-    np.testing.assert_allclose(fft.rfftn(volume), np.fft.rfftn(volume), atol=1e-4)
 
 
 @pytest.mark.loops

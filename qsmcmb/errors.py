@@ -27,6 +27,7 @@ __all__ = (
     "OverwriteError",
     "QsmcmbError",
     "StorageError",
+    "escape_controls",
 )
 
 EXIT_OK = 0
@@ -51,6 +52,31 @@ EXIT_IO = 74
 """Exit code of a disk that is full or fails: 74, EX_IOERR of sysexits.h."""
 EXIT_LOCKED = 75
 """Exit code when another run works on the same output: 75, EX_TEMPFAIL of sysexits.h: try again later."""
+
+
+def escape_controls(text: str) -> str:
+    r"""Return a text in which no character moves a cursor, colours or reorders anything: such ones are written out.
+
+    Values of files go into messages. A line break could forge a line of ours, an escape sequence hide one.
+
+    Parameters
+    ----------
+    text : str
+        Any text, also one of bytes that are no UTF-8.
+
+    Returns
+    -------
+    str
+        One line, of printable characters.
+
+    Examples
+    --------
+    >>> print(escape_controls("4 ms\nERROR \x1b[2J"))
+    4 ms\nERROR \x1b[2J
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class QsmcmbError(Exception):
@@ -106,7 +132,7 @@ class InvalidInputError(QsmcmbError, ValueError):
         super().__init__(code, self.where, field, self.found, expected, fix)
 
     def __str__(self) -> str:
-        return (
+        return escape_controls(
             f"ERROR {self.code} {self.where}: {self.field} = {self.found}; "
             f"expected {self.expected}. Fix: {self.fix}"
         )

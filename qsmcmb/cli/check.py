@@ -87,6 +87,7 @@ def _of_data_set(bids: Path) -> list[Problem]:
 
 
 def _print(problems: Sequence[Problem], n_scans: int, *, as_json: bool) -> None:
+    from qsmcmb.cli.console import show
     from qsmcmb.study.preflight import merge_problems
 
     n_errors = sum(p.level == "error" for p in problems)
@@ -95,5 +96,5 @@ def _print(problems: Sequence[Problem], n_scans: int, *, as_json: bool) -> None:
         print(json.dumps({**counts, "problems": [p._asdict() for p in problems]}, indent=2))
         return
     for line in merge_problems(problems):
-        print(line)
+        show(line)
     print(f"{n_scans} scans: {n_errors} errors, {len(problems) - n_errors} warnings")

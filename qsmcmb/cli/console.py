@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from qsmcmb.errors import escape_controls
 from qsmcmb.stages import SCAN_STAGES, SHARES
 
-__all__ = ("Progress", "print_table", "progress", "say", "say_warnings")
+__all__ = ("Progress", "print_table", "progress", "say", "say_lines", "say_warnings", "show")
 
 _WITHIN_A_SCAN = frozenset(stage.name for stage in SCAN_STAGES)
 """Stages whose start plain lines leave out: one follows the other. Of all others the start is a line of its own."""
@@ -73,7 +74,7 @@ class Progress:
         """
         if seconds == 0.0:
             if self._bar:
-                self._bar.update(self._task, description=f"{scan}: {stage}", left=self._left())
+                self._bar.update(self._task, description=_plain(f"{scan}: {stage}"), left=self._left())
             elif stage not in _WITHIN_A_SCAN:
                 say(f"{scan}: {stage}")
             return
@@ -92,7 +93,7 @@ class Progress:
 
 
 def say(text: str) -> None:
-    """Write a line to stderr; a closed stderr is no error.
+    """Write a line to stderr, what is in it escaped; a closed stderr is no error.
 
     Parameters
     ----------
@@ -104,7 +105,39 @@ def say(text: str) -> None:
     >>> say("done")
     """
     with contextlib.suppress(BrokenPipeError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+        print(escape_controls(text), file=sys.stderr, flush=True)
+
+
+def say_lines(text: str) -> None:
+    """Write several lines of ours to stderr, what is in them escaped.
+
+    Parameters
+    ----------
+    text : str
+        The lines.
+
+    Examples
+    --------
+    >>> say_lines("Traceback\\n  ...")
+    """
+    for line in text.splitlines():
+        say(line)
+
+
+def show(text: str) -> None:
+    """Write a line to stdout, what is in it escaped.
+
+    Parameters
+    ----------
+    text : str
+        The line.
+
+    Examples
+    --------
+    >>> show("tkd")
+    tkd
+    """
+    print(escape_controls(text))
 
 
 def say_warnings(warnings: Sequence[str], *, name: str = "", verbose: bool) -> None:
@@ -158,19 +191,25 @@ def print_table(
         from rich.console import Console
         from rich.table import Table
 
-        table = Table(title=title)
+        table = Table(title=_plain(title))
         for name in header:
             table.add_column(name, justify="right")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(_plain, row))
         Console().print(table)
     else:
         say(title)
-        print("\t".join(header))
-        for row in rows:
-            print("\t".join(row))
+        for row in (header, *rows):
+            print("\t".join(map(escape_controls, row)))
     for note in notes:
         say(note)
+
+
+def _plain(text: str) -> str:
+    """Return a text that rich shows as it is: no markup, no control characters."""
+    from rich.markup import escape
+
+    return escape(escape_controls(text))
 
 
 @contextlib.contextmanager

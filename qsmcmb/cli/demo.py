@@ -31,7 +31,7 @@ def add(app: typer.Typer) -> None:
 
         Truth and estimates are printed side by side; the report shows maps and lesions.
         """
-        from qsmcmb.cli.console import progress, say
+        from qsmcmb.cli.console import progress, say, say_lines
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.pipeline.clock import Clock
         from qsmcmb.pipeline.config import make_config
@@ -46,7 +46,7 @@ def add(app: typer.Typer) -> None:
             result = run_demo(out, report=bar.report)
             failed = [o for o in result.outcomes if o.exit_code]
             for outcome in failed:
-                say(outcome.error)
+                say_lines(outcome.error)
             if failed:
                 raise typer.Exit(failed[0].exit_code)
             with Clock("demo", bar.report).stage("report"):

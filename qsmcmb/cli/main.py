@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -36,7 +37,7 @@ from qsmcmb.cli import (
     validate,
 )  # fmt: skip
 from qsmcmb.cli.arguments import VERBOSE, expand_lists
-from qsmcmb.cli.console import say
+from qsmcmb.cli.console import say, say_lines
 from qsmcmb.errors import EXIT_BUG, EXIT_MEMORY, EXIT_OK, EXIT_USAGE, ConfigError, QsmcmbError
 
 __all__ = ("app", "main", "run_command")
@@ -109,6 +110,10 @@ def run_command(arguments: Sequence[str]) -> int:
     >>> run_command(["methods", "nonesuch"])
     2
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a character shows its number; it is no reason to stop.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     command = typer.main.get_command(app)
     verbose = any(a in VERBOSE for a in arguments)
     plain = expand_lists([a for a in arguments if a not in VERBOSE])
@@ -118,7 +123,7 @@ def run_command(arguments: Sequence[str]) -> int:
         return int(code or EXIT_OK)
     except QsmcmbError as error:
         if verbose:
-            say("".join(traceback.format_exception(error)))
+            say_lines("".join(traceback.format_exception(error)))
         say(str(error) if not isinstance(error, ConfigError) else f"ERROR USAGE {error}")
         return error.exit_code
     except BrokenPipeError:
@@ -148,12 +153,14 @@ def _os_error(error: OSError) -> int:
 def _other(error: Any) -> int:
     # typer carries its own click or uses the installed one: known by what they can do, not by class.
     if hasattr(error, "show") and hasattr(error, "exit_code"):
-        error.show()
+        shown = io.StringIO()
+        error.show(file=shown)
+        say_lines(shown.getvalue())
         return int(error.exit_code)
     if hasattr(error, "exit_code"):
         return int(error.exit_code)
     if type(error).__name__ == "Abort":
         return EXIT_USAGE
-    say("".join(traceback.format_exception(error)))
+    say_lines("".join(traceback.format_exception(error)))
     say("ERROR BUG: this is a fault of qsmcmb. Please report it with the lines above")
     return EXIT_BUG

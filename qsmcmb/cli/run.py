@@ -76,7 +76,7 @@ def add(app: typer.Typer) -> None:
         Every session gets maps and a lesion table; sessions of a subject are compared; each subject gets a page.
         """
         from qsmcmb import __version__
-        from qsmcmb.cli.console import say
+        from qsmcmb.cli.console import say, show
         from qsmcmb.cli.stage import stated_input, stated_reference
         from qsmcmb.errors import ConfigError
         from qsmcmb.io.atomic import make_folder
@@ -104,7 +104,8 @@ def add(app: typer.Typer) -> None:
         )
         sessions = plan_study(bids, out, options)
         if dry_run:
-            print("\n".join(f"# {s.name}: {len(s.images)} images" for s in sessions))
+            for session in sessions:
+                show(f"# {session.name}: {len(session.images)} images")
             print(options.config.to_toml())
             return
         make_folder(out)
@@ -137,7 +138,7 @@ def _run(
     bids: Path, out: Path, sessions: list[SessionFiles], options: StudyOptions, *, nprocs: int, log: LogFile,
     verbose: bool,
 ) -> int:  # fmt: skip
-    from qsmcmb.cli.console import progress, say, say_warnings
+    from qsmcmb.cli.console import progress, say, say_lines, say_warnings
     from qsmcmb.stages import SUBJECT_STAGES
     from qsmcmb.study.pages import compare_and_report
     from qsmcmb.study.sessions import exit_code, run_study
@@ -145,7 +146,7 @@ def _run(
     def finished(outcome: Outcome) -> None:
         log.write("session", name=outcome.name, exit_code=outcome.exit_code, error=outcome.error,
                   warnings=outcome.warnings, seconds=outcome.seconds)  # fmt: skip
-        say(outcome.error or f"{outcome.name}: done")
+        say_lines(outcome.error or f"{outcome.name}: done")
         say_warnings(outcome.warnings, name=outcome.name, verbose=verbose)
 
     participants = list(dict.fromkeys(s.participant for s in sessions))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError, NothingMatchedError
+from qsmcmb.io.reading import open_regular
 
 __all__: tuple[str, ...] = ()
 
@@ -135,7 +136,8 @@ def list_files(folder: Path) -> list[Path]:
 
 def read_bytes(path: Path) -> bytes:
     """Return the content of a DICOM file, unpacked where it is gzipped, up to `MAX_FILE_BYTES`."""
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+    with open_regular(path) as packed:
+        stream = gzip.GzipFile(fileobj=packed) if path.suffix == ".gz" else packed
         content: bytes = stream.read(MAX_FILE_BYTES + 1)
     if len(content) > MAX_FILE_BYTES:
         raise InvalidInputError(

@@ -13,6 +13,7 @@ from qsmcmb.errors import OutputError
 from qsmcmb.io.atomic import atomic_write, make_folder
 from qsmcmb.io.bids_writer import write_raw_dataset
 from qsmcmb.io.converted import stored_image_bytes
+from qsmcmb.io.reading import read_regular
 from qsmcmb.io.tables import write_json, write_tsv
 
 __all__ = ("write_import",)
@@ -116,6 +117,6 @@ def _move(staged: Path, root: Path, names: list[str]) -> None:
 def _ignore_coils(root: Path) -> None:
     """Name channels in .bidsignore: BIDS has no entity for them."""
     path = root / ".bidsignore"
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = read_regular(path).decode().splitlines() if path.exists() else []
     if "*_coil-*" not in lines:
         atomic_write(path, ("\n".join([*lines, "*_coil-*"]) + "\n").encode())

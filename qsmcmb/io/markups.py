@@ -11,6 +11,7 @@ import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.metadata import read_sidecar
+from qsmcmb.io.reading import read_regular
 
 __all__ = ("Markups", "read_fcsv", "read_markups")
 
@@ -140,7 +141,7 @@ def read_fcsv(path: Path) -> Markups:
     [(-1.0, -2.0, 3.0)]
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_regular(path).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise _refuse(path, "file", error, "a .fcsv file of 3D Slicer", "save the list again") from error
     comments = [line[1:].partition("=") for line in lines if line.startswith("#")]

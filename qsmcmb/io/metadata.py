@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.reading import read_regular
 
 __all__: tuple[str, ...] = ()
+
+MAX_DIGITS = 24
+"""Most digits of a whole number: an identifier has up to 20; a number of thousands is none."""
 
 
 def sidecar_path(image: Path) -> Path:
@@ -26,33 +32,56 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     Raises
     ------
     InvalidInputError
-        JSON, with line and column.
+        JSON, with line and column; FILE where it cannot be read.
     """
+    try:
+        text = read_regular(path).decode("utf-8-sig")
+        value = json.loads(text, **_gates(path))
+    except OSError as error:
+        raise InvalidInputError(
+            "FILE", path, field="file", found=error.strerror or error, expected="a readable file",
+            fix="check the path and its permissions",
+        ) from error  # fmt: skip
+    except UnicodeDecodeError as error:
+        raise _refuse(path, "bytes that are not UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise _refuse(path, error.msg, f"line {error.lineno}:{error.colno}") from error
+    except RecursionError as error:
+        raise _refuse(path, "nesting too deep") from error
+    if not isinstance(value, dict):
+        raise _refuse(path, type(value).__name__)
+    return value
 
-    def refuse(found: object, at: str = "content") -> InvalidInputError:
-        return InvalidInputError(
-            "JSON", path, field=at, found=found, expected="one JSON object in UTF-8", fix="correct the file"
-        )
+
+def _gates(path: Path) -> dict[str, Any]:
+    """Return what reads the parts of a JSON text and refuses those that json lets pass."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [k for k, _ in pairs]
-        twice = {k for k in keys if keys.count(k) > 1}
+        twice = {k for k, count in Counter(k for k, _ in pairs).items() if count > 1}
         if twice:
-            raise refuse(f"the key {sorted(twice)[0]!r} twice")
+            raise _refuse(path, f"the key {sorted(twice)[0]!r} twice")
         return dict(pairs)
 
     def no_constant(name: str) -> Any:
-        raise refuse(name)
+        raise _refuse(path, name)
 
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        value = json.loads(text, object_pairs_hook=unique, parse_constant=no_constant)
-    except UnicodeDecodeError as error:
-        raise refuse("bytes that are not UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise refuse(error.msg, f"line {error.lineno}:{error.colno}") from error
-    except RecursionError as error:
-        raise refuse("nesting too deep") from error
-    if not isinstance(value, dict):
-        raise refuse(type(value).__name__)
-    return value
+    def whole(digits: str) -> int:
+        if len(digits) > MAX_DIGITS:
+            raise _refuse(path, f"a whole number of {len(digits)} digits")
+        return int(digits)
+
+    def number(digits: str) -> float:
+        value = float(digits)
+        if math.isinf(value):
+            raise _refuse(path, f"the number {digits[:20]}, which is beyond any")
+        return value
+
+    return {
+        "object_pairs_hook": unique, "parse_constant": no_constant, "parse_int": whole, "parse_float": number,
+    }  # fmt: skip
+
+
+def _refuse(path: Path, found: object, at: str = "content") -> InvalidInputError:
+    return InvalidInputError(
+        "JSON", path, field=at, found=found, expected="one JSON object in UTF-8", fix="correct the file"
+    )

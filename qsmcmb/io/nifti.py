@@ -19,7 +19,9 @@ import numpy as np
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import atomic_write
 from qsmcmb.io.frame import find_frame
-from qsmcmb.io.nifti_header import check_layout, check_scaling, check_voxels, fail, read_header
+from qsmcmb.io.image_bytes import START_BYTES, Content, read_image_bytes, read_image_start
+from qsmcmb.io.nifti_header import check_layout, check_scaling, check_voxels, read_header, stated_size
+from qsmcmb.io.reading import open_regular
 from qsmcmb.typing import AnyArray, FloatArray
 
 __all__ = (
@@ -29,11 +31,6 @@ __all__ = (
     "save_volume",
     "sha256_of",
 )
-
-FETCH = "git annex get"
-"""Command that fetches the data behind a link or a pointer of git-annex."""
-START_BYTES = 4096
-"""Bytes that are read of a file for its header: a header has 348 or 540."""
 
 
 class Volume(NamedTuple):
@@ -142,90 +139,11 @@ def sha256_of(path: Path) -> str:
     ...     sha256_of(Path(stream.name))[:8]
     'e3b0c442'
     """
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _read_bytes(path: Path) -> tuple[bytes, str]:
-    """Return the decompressed content of a .nii or .nii.gz and the sha256 of the file.
-
-    Raises
-    ------
-    InvalidInputError
-        EMPTY, GZ-TRUNC, GZ-CRC, GZ-TRAIL, NAME or FILE.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        if path.is_symlink() and not path.exists():
-            raise fail(
-                "FILE", path, "link", f"it leads to nothing: {path.readlink()}", expected="a readable file",
-                fix=f"run `{FETCH}`, or copy the file itself",
-            ) from error  # fmt: skip
-        raise fail(
-            "FILE", path, "file", error.strerror or error, expected="a readable file", fix="check the path"
-        ) from error
-    zipped = _is_zipped(path, raw)
-    digest = hashlib.sha256(raw).hexdigest()
-    return (_gunzip(path, raw) if zipped else raw), digest
-
-
-def _is_zipped(path: Path, raw: bytes) -> bool:
-    """Return whether a file is compressed, by its first bytes, on which its name must agree."""
-    again = "copy the file again from its source"
-    if not raw:
-        raise fail("EMPTY", path, "size", "0 bytes", expected="a NIfTI image", fix=again)
-    if raw.startswith(b"version https://git-lfs"):
-        raise fail(
-            "EMPTY", path, "content", "a git-LFS pointer", expected="a NIfTI image", fix="run `git lfs pull`"
-        )
-    if raw.startswith(b"/annex/objects/"):
-        raise fail(
-            "EMPTY", path, "content", "a git-annex pointer", expected="a NIfTI image", fix=f"run `{FETCH}`"
-        )
-    zipped = raw[:2] == b"\x1f\x8b"
-    if zipped != (path.suffix.lower() == ".gz"):
-        found = "gzip data" if zipped else "data that is not gzip"
-        name = path.name + ".gz" if zipped else path.stem
-        raise fail(
-            "NAME", path, "content", found, expected=f"what {path.suffix} says", fix=f"rename it to {name}"
-        )
-    return zipped
-
-
-def _gunzip(path: Path, raw: bytes) -> bytes:
-    """Return the decompressed content of a gzip stream that is whole."""
-    again = "copy the file again from its source"
-    parts: list[bytes] = []
-    rest = raw
-    while rest:
-        if parts and rest[:2] != b"\x1f\x8b":
-            if not rest.strip(b"\0"):
-                break
-            raise fail("GZ-TRAIL", path, "bytes after the gzip stream", len(rest), expected="none", fix=again)
-        stream = zlib.decompressobj(wbits=31)
-        try:
-            parts.append(stream.decompress(rest))
-        except zlib.error as error:
-            raise fail(
-                "GZ-CRC", path, "gzip stream", error, expected="an intact stream", fix=again
-            ) from error
-        if not stream.eof:
-            raise fail(
-                "GZ-TRUNC",
-                path,
-                "gzip stream",
-                f"ends at byte {len(raw)}",
-                expected="its end mark",
-                fix=again,
-            )
-        rest = stream.unused_data
-    content = parts[0] if len(parts) == 1 else b"".join(parts)
-    if content[:2] == b"\x1f\x8b":
-        raise fail(
-            "NAME", path, "content", "gzip data within gzip data", expected="an image that is compressed once",
-            fix="decompress it once: gunzip, then rename it back to .nii.gz",
-        )  # fmt: skip
-    return content
+    digest = hashlib.sha256()
+    with open_regular(path) as stream:
+        while chunk := stream.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def read_volume(path: str | Path) -> Volume:
@@ -256,8 +174,8 @@ def read_volume(path: str | Path) -> Volume:
     dtype('<f4')
     """
     path = Path(path)
-    content, digest = _read_bytes(path)
-    return _volume(path, content, len(content), digest)
+    content, size, digest = read_image_bytes(path, lambda start: stated_size(path, read_header(path, start)))
+    return _volume(path, content, size, digest)
 
 
 def read_volume_header(path: str | Path) -> Volume:
@@ -288,7 +206,7 @@ def read_volume_header(path: str | Path) -> Volume:
     """
     path = Path(path)
     try:
-        start, size = _read_start(path)
+        start, size = read_image_start(path)
         return _volume(path, start, size, digest="")
     except (InvalidInputError, OSError, zlib.error, struct.error):
         # The size of compressed data stands in the last bytes, which a damaged file has wrong: all of it must be read.
@@ -296,20 +214,9 @@ def read_volume_header(path: str | Path) -> Volume:
         return volume._replace(data=_zeros(volume.data.shape, volume.data.dtype), sha256="")
 
 
-def _read_start(path: Path) -> tuple[bytes, int]:
-    """Return the first bytes of an image, decompressed, and the size that all of it has."""
-    with path.open("rb") as stream:
-        raw = stream.read(START_BYTES)
-        if not _is_zipped(path, raw):
-            return raw, path.stat().st_size
-        stream.seek(-4, 2)
-        (size,) = struct.unpack("<I", stream.read(4))
-    return zlib.decompressobj(wbits=31).decompress(raw, START_BYTES), size
-
-
-def _volume(path: Path, content: bytes, size: int, digest: str) -> Volume:
+def _volume(path: Path, content: Content, size: int, digest: str) -> Volume:
     """Return the volume of a decompressed file of a size; its data are zeros where only its start is there."""
-    header = read_header(path, content)
+    header = read_header(path, bytes(content[:START_BYTES]))
     layout = check_layout(path, header, size)
     warnings: list[str] = []
     scale = check_voxels(path, header, warnings)
@@ -319,6 +226,7 @@ def _volume(path: Path, content: bytes, size: int, digest: str) -> Volume:
         data = _zeros(layout.shape, layout.dtype)
     else:
         flat = np.frombuffer(content, layout.dtype, count=int(np.prod(layout.shape)), offset=layout.start)
+        flat.flags.writeable = False
         data = flat.reshape(layout.shape, order="F")
     return Volume(
         path=path, data=data, slope=slope, inter=inter, affine=frame.affine,

@@ -13,7 +13,15 @@ import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 
-__all__ = ("Layout", "check_layout", "check_scaling", "check_voxels", "fail", "read_header")
+__all__ = (
+    "Layout",
+    "check_layout",
+    "check_scaling",
+    "check_voxels",
+    "fail",
+    "read_header",
+    "stated_size",
+)
 
 MIN_VOXELS = 8
 """Least number of voxels along an axis: fewer are no 3D acquisition that a dipole can be inverted on."""
@@ -179,6 +187,57 @@ def check_layout(path: Path, header: Any, size: int) -> Layout:
     >>> check_layout(Path("a.nii"), image.header, 352 + 512).shape
     (8, 8, 8)
     """
+    layout = stated_layout(path, header)
+    shape, dtype, start = layout
+    n_voxels = int(np.prod(shape, dtype=object))
+    needed = start + n_voxels * dtype.itemsize
+    if needed != size:
+        # More voxels than bytes: no type would fit, so the dims are at fault.
+        code = "DIM" if n_voxels > size else "HEADER"
+        has = (
+            f"the {size} bytes that the file has"
+            if size < needed
+            else f"the {size} bytes or more that the file has"
+        )
+        raise fail(
+            code, path, "dim, datatype, vox_offset", f"{shape} of {dtype.name} from byte {start}: {needed} bytes",
+            expected=has, fix="copy the file again from its source, as it may be cut; else convert the image again",
+        )  # fmt: skip
+    return layout
+
+
+def stated_size(path: Path, header: Any) -> int:
+    """Return the bytes that an image has by its header.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for messages.
+    header : nibabel.Nifti1Header or nibabel.Nifti2Header
+        Its header.
+
+    Returns
+    -------
+    int
+        Bytes of header and data.
+
+    Raises
+    ------
+    InvalidInputError
+        DIM, DIM-MIN, DTYPE, or HEADER where datatype and bitpix contradict each other.
+
+    Examples
+    --------
+    >>> import nibabel
+    >>> stated_size(Path("a.nii"), nibabel.Nifti1Image(np.zeros((8, 8, 8), np.uint8), np.eye(4)).header)
+    864
+    """
+    layout = stated_layout(path, header)
+    return layout.start + int(np.prod(layout.shape, dtype=object)) * layout.dtype.itemsize
+
+
+def stated_layout(path: Path, header: Any) -> Layout:
+    """Return shape, type and place of the data as the header states them."""
     shape = _shape(path, header)
     dtype = _dtype(path, header)
     if int(header["bitpix"]) != 8 * dtype.itemsize:
@@ -187,16 +246,6 @@ def check_layout(path: Path, header: Any, size: int) -> Layout:
             expected=f"{8 * dtype.itemsize} bits, as the datatype says", fix=AGAIN,
         )  # fmt: skip
     start = int(header["vox_offset"]) or FIRST_DATA_BYTE[int(header["sizeof_hdr"])]
-    n_voxels = int(np.prod(shape, dtype=object))
-    needed = start + n_voxels * dtype.itemsize
-    if needed != size:
-        # More voxels than bytes: no type would fit, so the dims are at fault.
-        code = "DIM" if n_voxels > size else "HEADER"
-        raise fail(
-            code, path, "dim, datatype, vox_offset", f"{shape} of {dtype.name} from byte {start}: {needed} bytes",
-            expected=f"the {size} bytes that the file has",
-            fix="copy the file again from its source, as it may be cut; else convert the image again",
-        )  # fmt: skip
     return Layout(shape, dtype, start)
 
 

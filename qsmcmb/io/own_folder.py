@@ -13,6 +13,7 @@ from qsmcmb.errors import InvalidInputError, OverwriteError
 from qsmcmb.io.atomic import atomic_write, make_folder
 from qsmcmb.io.lock import hold_lock
 from qsmcmb.io.metadata import read_sidecar
+from qsmcmb.io.reading import read_regular
 from qsmcmb.version import version
 
 __all__ = ("check_within", "hold_folder")
@@ -221,4 +222,4 @@ def _keep_description(out: Path, state: Path) -> None:
     for name in (DESCRIPTION, ".bidsignore"):
         if (out / name).is_file():
             folder = make_folder(state / "taken-over")
-            atomic_write(folder / name, (out / name).read_bytes())
+            atomic_write(folder / name, read_regular(out / name))

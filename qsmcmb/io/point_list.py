@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.markups import read_fcsv, read_markups
+from qsmcmb.io.reading import read_regular
 from qsmcmb.lesion import read_kind
 
 __all__ = ("PointList", "PointRow", "read_point_list")
@@ -153,7 +154,7 @@ def _read_cells(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]
 def _decode(path: Path) -> str:
     """Return the text of a file, UTF-8, or UTF-16 where its mark says so."""
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path)
         return raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise refuse_points(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.entities import natural_key
 from qsmcmb.io.lesion_table import read_lesions
+from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.nifti import read_volume
 from qsmcmb.io.place import Place
 from qsmcmb.lesion import Microbleed
@@ -184,8 +184,8 @@ class SessionResults:
         """
         path = self.place.path(f"{ending}.json")
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
+            return read_sidecar(path)
+        except (OSError, InvalidInputError) as error:
             raise InvalidInputError(
                 "RESULT", path, field="file", found=error, expected="a JSON record of a finished session",
                 fix="run the session again",

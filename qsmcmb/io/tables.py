@@ -15,6 +15,7 @@ import numpy as np
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import atomic_write
 from qsmcmb.io.metadata import read_sidecar
+from qsmcmb.io.reading import read_regular
 from qsmcmb.io.records import Software
 from qsmcmb.version import version
 
@@ -28,12 +29,14 @@ __all__ = (
 
 UNKNOWN = "n/a"
 """Cell of a table for a value that is not known, as BIDS wants it."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""First characters of a text that a spreadsheet would run: an apostrophe before them keeps it a text."""
 DIGITS = 6
 """Significant digits of numbers in tables and records: about what float32 holds."""
 
 
 def write_tsv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Write rows as TSV; None and values that are not finite become `n/a`.
+    """Write rows as TSV; None and values that are not finite become `n/a`, texts that look like formulas stay texts.
 
     Parameters
     ----------
@@ -56,6 +59,10 @@ def write_tsv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
     ...     write_tsv(Path(folder) / "a.tsv", [{"x_mm": 0.1234567, "kind": None}], ["x_mm", "kind"])
     ...     (Path(folder) / "a.tsv").read_text().split()
     ['x_mm', 'kind', '0.123457', 'n/a']
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_tsv(Path(folder) / "a.tsv", [{"x_mm": -1.5, "name": "=1+1"}], ["x_mm", "name"])
+    ...     (Path(folder) / "a.tsv").read_text().split()
+    ['x_mm', 'name', '-1.5', "'=1+1"]
     """
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
@@ -70,7 +77,16 @@ def _cell(value: Any) -> str:
         return UNKNOWN
     if isinstance(value, float | np.floating):
         return f"{float(value):.{DIGITS}g}"
-    return str(value)
+    text = str(value)
+    return f"'{text}" if text.startswith(FORMULA) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def read_tsv(path: Path) -> list[dict[str, str | None]]:
@@ -101,7 +117,7 @@ def read_tsv(path: Path) -> list[dict[str, str | None]]:
     """
     expected, fix = "a tab-separated table with one header line, UTF-8", "correct the table"
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_regular(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError("TSV", path, field="file", found=error, expected=expected, fix=fix) from error
     lines = [line for line in csv.reader(io.StringIO(text), delimiter="\t") if line]

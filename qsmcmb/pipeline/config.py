@@ -12,6 +12,7 @@ from qsmcmb.core.methods import bound_options, call_method, option_names, resolv
 from qsmcmb.dipole_inversion import STARTS_FROM
 from qsmcmb.errors import ConfigError
 from qsmcmb.io.input_options import InputOptions, make_input_options
+from qsmcmb.io.reading import read_regular
 from qsmcmb.stages import SCAN_STAGES
 
 __all__ = ["STAGES", "SUPPLIED", "Config", "StageConfig", "Table", "make_config", "parse_set", "read_config"]
@@ -281,9 +282,8 @@ def read_config(path: Path | None) -> Config:
     if path is None:
         return make_config()
     try:
-        with path.open("rb") as stream:
-            return make_config(tomllib.load(stream))
-    except tomllib.TOMLDecodeError as error:
+        return make_config(tomllib.loads(read_regular(path).decode("utf-8-sig")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: {error}; expected TOML") from error
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; expected a readable TOML file") from error

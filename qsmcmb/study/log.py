@@ -57,4 +57,4 @@ class LogFile:
         """
         record = {"time": datetime.now(UTC).isoformat(), "event": event, **fields}
         with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+            stream.write(json.dumps(record, ensure_ascii=True) + "\n")

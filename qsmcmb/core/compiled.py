@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 @lru_cache(maxsize=1)
 def cache_folder() -> Path:
-    """Return the user's writable cache folder for these loops, or a temporary one.
+    """Return the user's writable cache folder for these loops, or a temporary one; nobody else may write there.
 
     Returns
     -------
@@ -55,14 +56,26 @@ def cache_folder() -> Path:
     >>> cache_folder().is_dir()
     True
     """
-    wanted = Path(platformdirs.user_cache_dir("qsmcmb", appauthor=False)) / _source_hash()
+    root = Path(platformdirs.user_cache_dir("qsmcmb", appauthor=False))
+    wanted = root / _source_hash()
     try:
         wanted.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=wanted):
             pass
+        for folder in (root, wanted):
+            _keep_private(folder)
     except OSError:
         return Path(tempfile.mkdtemp(prefix="qsmcmb-"))
     return wanted
+
+
+def _keep_private(folder: Path) -> None:
+    """Take from others the right to write into a folder of code that is run; raise where it is not ours."""
+    found = folder.stat()
+    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+        raise PermissionError(f"{folder} belongs to another user")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        folder.chmod(stat.S_IMODE(found.st_mode) & ~(stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _source_hash() -> str:
@@ -109,14 +122,19 @@ def compiled(
     import numba
 
     setattr(numba.config, "CACHE_DIR", os.environ["NUMBA_CACHE_DIR"])  # noqa: B010 - unknown to its types
-    options: dict[str, Any] = {"cache": True, "nogil": True, "parallel": parallel, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "parallel": parallel, "error_model": "numpy"}
     if fused:
         options["fastmath"] = {"contract"}
     if inline:
         options["forceinline"] = True
 
     def decorate(func: _F) -> _F:
-        return numba.njit(**options)(func)
+        loop: Any = numba.njit(**options)(func)
+        if not getattr(numba.config, "DISABLE_JIT", False):
+            from qsmcmb.core.compile_cache import CheckedCache
+
+            loop._cache = CheckedCache(func)
+        return loop
 
     return decorate if function is None else decorate(function)
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
+import qsmcmb.core.compiled  # noqa: F401 (it says how OpenMP's threads wait, before pyFFTW brings them)
 from qsmcmb.typing import ComplexArray, FloatArray
 
 try:

@@ -212,7 +212,8 @@ def acquisition_times(root: Path, participant: str) -> dict[str, datetime]:
     Returns
     -------
     dict
-        Session without `ses-` to its `acq_time` in sub-*_sessions.tsv, else in the session's scans.tsv.
+        Session without `ses-` to its `acq_time` in sub-*_sessions.tsv, else in the session's scans.tsv; with a time
+        zone where the table states one.
 
     Raises
     ------
@@ -238,7 +239,5 @@ def acquisition_times(root: Path, participant: str) -> dict[str, datetime]:
         for row in read_tsv(table) if table.is_file() else []:
             session = (row.get("session_id") or table.parent.name).removeprefix("ses-")
             with contextlib.suppress(ValueError):
-                time = datetime.fromisoformat(row.get("acq_time") or "")
-                # With a time zone it could not be compared with one without.
-                times.setdefault(session, time.replace(tzinfo=None))
+                times.setdefault(session, datetime.fromisoformat(row.get("acq_time") or ""))
     return times

@@ -207,10 +207,14 @@ def list_sessions(
             expected=f"one of: {_shown(s.name for s in there)}", fix="correct the labels",
         )  # fmt: skip
     found = [scan for scan in (_filtered(s, filters or {}) for s in chosen) if scan.images]
-    if not found:
+    # A label that is asked for is never left out without a word.
+    without = [f"sub-{label}" for label in sorted(wanted - {s.participant for s in found})]
+    without += [f"ses-{label}" for label in sorted(wanted_sessions - {str(s.session) for s in found})]
+    if without or not found:
         values = entity_values(image.entities for s in chosen for image in s.images)
+        of = f" of {', '.join(without)}" if without else ""
         raise NothingMatchedError(
-            "NO-MATCH", root, field="filter", found=f"no image with {dict(filters or {})}",
+            "NO-MATCH", root, field="filter", found=f"no image{of} with {dict(filters or {})}",
             expected=f"entities of the images that there are: {values}", fix="correct the filter",
         )  # fmt: skip
     return found

@@ -22,7 +22,7 @@ from qsmcmb.registration.rigid import Image, RigidTransform, register_rigid
 from qsmcmb.typing import FloatArray
 from qsmcmb.units import hz_to_ppm
 
-__all__ = ["Comparison", "comparable_scans", "compare_scans", "describe_unmatched"]
+__all__ = ["Comparison", "comparable_scans", "comparable_times", "compare_scans", "describe_unmatched"]
 
 YEAR_DAYS = 365.25
 """Mean length of a year, days."""
@@ -174,9 +174,8 @@ def _in_order(
     for session in sessions:
         stated = session.record("desc-cmb_burden").get("AcquisitionTime")
         if stated:
-            time = datetime.fromisoformat(stated)
-            # Times with and without a zone do not compare.
-            times[session.session] = time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+            times[session.session] = datetime.fromisoformat(stated)
+    times = comparable_times(times)
     if len(times) == len(set(times.values())) == len(sessions):
         return sorted(sessions, key=lambda s: times[s.session]), times, ()
     warning = (
@@ -184,6 +183,30 @@ def _in_order(
         "sessions are in the order of their labels, and no lesion is called new or resolved"
     )
     return sorted(sessions, key=lambda s: natural_key(s.session)), {}, (warning,)
+
+
+def comparable_times(times: dict[str, datetime]) -> dict[str, datetime]:
+    """Return times that can be compared: in UTC where each states its zone, else as the clocks on the wall showed them.
+
+    Parameters
+    ----------
+    times : dict of str to datetime
+        Time by session, each with a zone or without.
+
+    Returns
+    -------
+    dict of str to datetime
+        The same without zones.
+
+    Examples
+    --------
+    >>> early, late = datetime(2021, 1, 1, 10), datetime(2021, 1, 2, 9, tzinfo=UTC)
+    >>> [time.isoformat() for time in comparable_times({"1": early, "2": late}).values()]
+    ['2021-01-01T10:00:00', '2021-01-02T09:00:00']
+    """
+    if all(time.tzinfo for time in times.values()):
+        times = {session: time.astimezone(UTC) for session, time in times.items()}
+    return {session: time.replace(tzinfo=None) for session, time in times.items()}
 
 
 def _image(session: SessionResults) -> Image:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from qsmcmb.errors import QsmcmbError
 from qsmcmb.pipeline.clock import Clock
@@ -12,6 +14,8 @@ from qsmcmb.study.longitudinal import comparable_scans, compare_scans, describe_
 from qsmcmb.typing import Report
 
 __all__ = ("compare_and_report",)
+
+T = TypeVar("T")
 
 
 def compare_and_report(
@@ -52,18 +56,41 @@ def compare_and_report(
         notes = list((failures or {}).get(participant, ()))
         clock = Clock(f"sub-{participant}", report)
         with clock.stage("longitudinal"):
-            warnings = list(describe_unmatched(out, participant))
-            for scans in comparable_scans(out, participant):
-                try:
-                    warnings += compare_scans(out, scans).warnings
-                except QsmcmbError as error:
-                    failed = True
-                    notes.append(str(error))
-                    say(str(error))
-        for warning in dict.fromkeys(warnings):
-            notes.append(warning)
-            say(f"WARNING {warning}")
+            compared, found = _compare(out, participant, say)
         with clock.stage("report"):
-            page = write_subject_page(out, participant, notes=notes)
-        say(f"page: {page}")
+            page = partial(write_subject_page, out, participant, notes=[*notes, *found])
+            written = _attempt(page, participant)
+        say(written if isinstance(written, str) else f"page: {written}")
+        failed = failed or not compared or isinstance(written, str)
     return failed
+
+
+def _compare(out: Path, participant: str, say: Callable[[str], None]) -> tuple[bool, list[str]]:
+    """Compare a participant's sessions; return whether all went well, and what the page must say."""
+    scans = _attempt(partial(comparable_scans, out, participant), participant)
+    if isinstance(scans, str):
+        say(scans)
+        return False, [scans]
+    errors, warnings = [], list(describe_unmatched(out, participant))
+    for group in scans:
+        done = _attempt(partial(compare_scans, out, group), participant)
+        if isinstance(done, str):
+            errors.append(done)
+            say(done)
+        else:
+            warnings += done.warnings
+    unique = list(dict.fromkeys(warnings))
+    for warning in unique:
+        say(f"WARNING {warning}")
+    return not errors, [*errors, *unique]
+
+
+def _attempt(work: Callable[[], T], participant: str) -> T | str:
+    """Return what a piece of work returns, or the message of its failure: one subject's stops no other's."""
+    try:
+        return work()
+    except QsmcmbError as error:
+        return str(error)
+    except Exception as error:
+        # Old results may be damaged in any way: a cell, a key or an image that is not there.
+        return f"ERROR RESULT sub-{participant}: {type(error).__name__}: {error}. Fix: run its sessions again"

@@ -17,6 +17,7 @@ from qsmcmb.io.bids_index import list_sessions
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.plain import load_files
 from qsmcmb.io.tables import read_filter
+from qsmcmb.study.longitudinal import comparable_times
 from tests.scenes.bids_scans import SHAPE, TE_S, write_scan
 
 
@@ -164,7 +165,7 @@ def test_times_with_and_without_a_zone_are_compared(tmp_path: Path) -> None:
         folder = tmp_path / f"sub-01/ses-{session}"
         folder.mkdir(parents=True)
         (folder / f"sub-01_ses-{session}_scans.tsv").write_text(f"filename\tacq_time\na.nii\t{time}\n")
-    times = acquisition_times(tmp_path, "01")
+    times = comparable_times(acquisition_times(tmp_path, "01"))
     assert sorted(times, key=lambda session: times[session]) == ["b", "a"]
 
 

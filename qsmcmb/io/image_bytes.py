@@ -204,7 +204,7 @@ class _Unpacked:
     def __init__(self, path: Path, stream: BinaryIO, *, keep: int) -> None:
         self._path, self._stream, self._keep = path, stream, keep
         self._digest = hashlib.sha256()
-        self._kept = bytearray()
+        self._held = bytearray()
         self._size = 0
         self._read_bytes = 0
 
@@ -216,7 +216,7 @@ class _Unpacked:
             if self._is_beyond:
                 break
             rest = self._behind_member(rest or self._more())
-        return self._kept, self._size, self._digest.hexdigest()
+        return self._held, self._size, self._digest.hexdigest()
 
     @property
     def _is_beyond(self) -> bool:
@@ -242,7 +242,7 @@ class _Unpacked:
                 ) from error
             self._size += len(out)
             if self._keep:
-                self._kept += out
+                self._held += out
             rest = member.unconsumed_tail
             if not rest and not member.eof and not out:
                 rest = self._more()

@@ -35,7 +35,7 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         """Make the susceptibility-weighted image and its projection.
 
-        The longest echo is weighted.
+        The longest echo is weighted; with --set echoes=all the mean over all echoes.
         """
         from qsmcmb.cli.stage import bind_stage, load_signal, mask_or_made, write_stage
         from qsmcmb.core.methods import call_method

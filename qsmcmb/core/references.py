@@ -14,6 +14,7 @@ __all__ = (
     "BROWN_2014",
     "CANDES_2008",
     "CURRIE_1968",
+    "DENK_2010",
     "DYMERSKA_2021",
     "ECKSTEIN_2018",
     "FONOV_2011",
@@ -184,6 +185,11 @@ CURRIE_1968 = Reference(
     authors="Currie, L. A.",
     title="Limits for qualitative detection and quantitative determination: application to radiochemistry",
     journal="Analytical Chemistry", year=1968, doi="10.1021/ac60259a007",
+)  # fmt: skip
+DENK_2010 = Reference(
+    authors="Denk, C. and Rauscher, A.",
+    title="Susceptibility weighted imaging with multiple echoes",
+    journal="Journal of Magnetic Resonance Imaging", year=2010, doi="10.1002/jmri.21995",
 )  # fmt: skip
 DYMERSKA_2021 = Reference(
     authors="Dymerska, B. and Eckstein, K. and Bachrata, B. and Siow, B. and Trattnig, S. and Shmueli, K. "

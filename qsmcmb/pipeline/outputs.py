@@ -126,7 +126,8 @@ def _burden_record(result: ScanResult, acquired: datetime | None = None) -> _Sca
 def _images(result: ScanResult) -> dict[str, _Image]:
     """Return the images by the end of their name."""
     steps = dict(result.table.provenance.steps)
-    last_te_s = result.scan.te_s[-1]
+    # The echoes that the weighted image is made of.
+    swi_te_s = list(result.scan.te_s) if steps["swi"].get("echoes") == "all" else result.scan.te_s[-1]
     images = {
         "desc-brain_mask": _Image(result.masks.brain, {"Type": "Brain"}),
         "desc-reliable_mask": _Image(
@@ -145,8 +146,8 @@ def _images(result: ScanResult) -> dict[str, _Image]:
                 **steps["invert"],
             },
         ),
-        "desc-swi_T2starw": _Image(result.maps.swi, {"Units": "arbitrary", "EchoTime": last_te_s}),
-        "desc-minIP_T2starw": _Image(result.maps.mip_min, {"Units": "arbitrary", "EchoTime": last_te_s}),
+        "desc-swi_T2starw": _Image(result.maps.swi, {"Units": "arbitrary", "EchoTime": swi_te_s}),
+        "desc-minIP_T2starw": _Image(result.maps.mip_min, {"Units": "arbitrary", "EchoTime": swi_te_s}),
         "desc-detectionlimit_map": _Image(
             _finite(result.maps.detection_limit_ppm_mm3),
             {

@@ -14,8 +14,8 @@ DEFAULT = "homodyne"
 DESCRIPTIONS = {
     "homodyne": Description(
         name="homodyne filter",
-        sentence="A susceptibility-weighted image was made of the longest echo with a homodyne filter of "
-        "its phase, and projected to its minimum over slabs.",
-        references=(refs.HAACKE_2004,),
+        sentence="A susceptibility-weighted image was made of the longest echo, or as the mean over all, with a "
+        "homodyne filter of the phase, and projected to its minimum over slabs.",
+        references=(refs.HAACKE_2004, refs.DENK_2010),
     ),
 }

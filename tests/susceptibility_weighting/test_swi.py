@@ -67,6 +67,24 @@ def test_the_longest_echo_is_what_is_seen() -> None:
     assert image[0, 0, 0] == pytest.approx(2.0)
 
 
+def test_all_echoes_are_the_mean_of_each_weighted_alone() -> None:
+    phase, magnitude = one_voxel(1.5, echoes=3)
+    phase[:, 7, 6, 5] = [0.5, 1.0, 1.5]
+    magnitude *= np.array([9.0, 5.0, 2.0], np.float32)[:, None, None, None]
+    image = make_swi(phase, magnitude, EVERYWHERE, GRID, sigma_mm=SIGMA_MM, echoes="all")
+    each = [make_swi(phase[[e]], magnitude[[e]], EVERYWHERE, GRID, sigma_mm=SIGMA_MM) for e in range(3)]
+    np.testing.assert_allclose(image, np.mean(each, axis=0), rtol=1e-6)
+    assert image[0, 0, 0] == pytest.approx(16 / 3)
+    expected = (
+        sum(m * (1 - high_pass(p, (0, 0, 0)) / np.pi) ** 4 for m, p in ((9, 0.5), (5, 1.0), (2, 1.5))) / 3
+    )
+    assert image[MIDDLE] == pytest.approx(expected, rel=1e-4)
+    one = make_swi(phase[2:], magnitude[2:], EVERYWHERE, GRID, sigma_mm=SIGMA_MM, echoes="all")
+    np.testing.assert_array_equal(one, each[2])
+    with pytest.raises(InvalidInputError, match="echoes"):
+        make_swi(phase, magnitude, EVERYWHERE, GRID, echoes="first")
+
+
 def test_a_slow_phase_is_taken_off_and_turns_do_not_matter() -> None:
     """Ten turns along x, slow against the Gaussian, darken nothing that a flat phase would not."""
     phase, magnitude = one_voxel(1.5)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ("KINDS", "LESION_COLUMNS", "Column", "LocatedSource", "Microbleed", "read_kind")
+__all__ = (
+    "KINDS",
+    "LESION_COLUMNS",
+    "Column",
+    "LocatedSource",
+    "Microbleed",
+    "column",
+    "read_kind",
+    "with_parameters",
+)
 
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple, Protocol
@@ -102,8 +111,28 @@ class Column(NamedTuple):
     is_number: bool = True
 
 
-def _column(description: str, unit: str = "", levels: tuple[str, ...] = ()) -> dict[str, Column]:
-    """Return the metadata of a field that becomes a column."""
+def column(description: str, unit: str = "", levels: tuple[str, ...] = ()) -> dict[str, Column]:
+    """Return the metadata of a record's field that becomes a column.
+
+    Parameters
+    ----------
+    description : str
+        Noun phrase.
+    unit : str, optional
+        Unit; empty for none.
+    levels : tuple of str, optional
+        Words that the column may have; empty for any.
+
+    Returns
+    -------
+    dict
+        Metadata for `dataclasses.field`.
+
+    Examples
+    --------
+    >>> column("Visible volume", "mm3")["column"].unit
+    'mm3'
+    """
     return {"column": Column(description, unit, levels)}
 
 
@@ -121,95 +150,115 @@ class Microbleed:
     2.196
     """
 
-    label: int = field(metadata=_column("Number of the candidate in the label image"))
-    position_mm: tuple[float, float, float] = field(metadata=_column("Centre, scanner RAS+", "mm"))
+    label: int = field(metadata=column("Number of the candidate in the label image"))
+    position_mm: tuple[float, float, float] = field(metadata=column("Centre, scanner RAS+", "mm"))
     kind: str = field(
         default="microbleed",
-        metadata=_column(
+        metadata=column(
             "What the candidate is",
             levels=KINDS,
         ),
     )
     certainty: str = field(
         default="possible",
-        metadata=_column("Certainty in the words of MARS", levels=("definite", "possible", "rejected")),
+        metadata=column("Certainty in the words of MARS", levels=("definite", "possible", "rejected")),
     )
     bombs_certainty: str = field(
         default="uncertain",
-        metadata=_column("Certainty in the words of BOMBS", levels=("certain", "uncertain")),
+        metadata=column("Certainty in the words of BOMBS", levels=("certain", "uncertain")),
     )
-    score: float | None = field(default=None, metadata=_column("Detector's score, 0 to 1"))
+    score: float | None = field(
+        default=None, metadata=column("Probability of being a microbleed, calibrated on phantoms, 0 to 1")
+    )
     total_chi_ppm_mm3: Estimate | None = field(
         default=None,
-        metadata=_column(
+        metadata=column(
             "Total susceptibility by the lesion fit: excess over the tissue displaced, integrated", PPM_MM3
         ),
     )
     total_chi_sum_ppm_mm3: float | None = field(
-        default=None, metadata=_column("Map sum, corrected by the inversion's own response", PPM_MM3)
+        default=None, metadata=column("Map sum, corrected by the inversion's own response", PPM_MM3)
     )
     total_chi_sum_raw_ppm_mm3: float | None = field(
-        default=None, metadata=_column("Map sum as it is", PPM_MM3)
+        default=None, metadata=column("Map sum as it is", PPM_MM3)
     )
     total_chi_loss_ppm_mm3: float | None = field(
         default=None,
-        metadata=_column(
+        metadata=column(
             "Total susceptibility from the signal loss, with the sign of the lesion fit", PPM_MM3
         ),
     )
     detection_limit_ppm_mm3: float | None = field(
         default=None,
-        metadata=_column(
+        metadata=column(
             "Smallest total susceptibility that the scan could show here (5 SD of noise and clutter in the local "
             "field; the value of the detection limit map); n/a where no local field was made, as by `quantify`",
             PPM_MM3,
         ),
     )
     volume_mm3: float | None = field(
-        default=None, metadata=_column("Visible volume on the magnitude of the longest echo", "mm3")
+        default=None, metadata=column("Visible volume on the magnitude of the longest echo", "mm3")
     )
     diameter_mm: float | None = field(
-        default=None, metadata=_column("Apparent diameter on the magnitude of the longest echo", "mm")
+        default=None, metadata=column("Apparent diameter on the magnitude of the longest echo", "mm")
     )
-    r2star_hz: float | None = field(default=None, metadata=_column("Median R2* in the lesion", "1/s"))
+    r2star_hz: float | None = field(default=None, metadata=column("Median R2* in the lesion", "1/s"))
     side: str | None = field(
-        default=None, metadata=_column("Side of the head", levels=("left", "right", "midline"))
+        default=None, metadata=column("Side of the head", levels=("left", "right", "midline"))
     )
     territory: str | None = field(
-        default=None, metadata=_column("Territory", levels=("lobar", "deep", "infratentorial"))
+        default=None, metadata=column("Territory", levels=("lobar", "deep", "infratentorial"))
     )
     mars_region: str | None = field(
-        default=None, metadata=_column("Region of the Microbleed Anatomical Rating Scale")
+        default=None, metadata=column("Region of the Microbleed Anatomical Rating Scale")
     )
     bombs_region: str | None = field(
-        default=None, metadata=_column("Region of the Brain Observer Microbleed Scale")
+        default=None, metadata=column("Region of the Brain Observer Microbleed Scale")
     )
     source: str = field(
-        default="detector", metadata=_column("Who placed the candidate", levels=("detector", "reader"))
+        default="detector", metadata=column("Who placed the candidate", levels=("detector", "reader"))
     )
     flags: tuple[str, ...] = field(
-        default=(), metadata=_column("What to know before using the row, separated by semicolons")
+        default=(), metadata=column("What to know before using the row, separated by semicolons")
     )
     fit_noise_limit_ppm_mm3: float | None = field(
-        default=None, metadata=_column("5 SD of the noise and clutter of this lesion's own fit", PPM_MM3)
+        default=None, metadata=column("5 SD of the noise and clutter of this lesion's own fit", PPM_MM3)
     )
     shape: str | None = field(
-        default=None, metadata=_column("Shape that was fitted", levels=("ball", "spheroid", "pair", "free"))
+        default=None, metadata=column("Shape that was fitted", levels=("ball", "spheroid", "pair", "free"))
     )
 
 
-def _with_parameters(summary: str, record: type) -> str:
-    """Return a docstring whose Parameters section comes from the columns of a record's fields."""
+def with_parameters(summary: str, record: type) -> str:
+    """Return a docstring whose Parameters section comes from the columns of a record's fields.
+
+    Parameters
+    ----------
+    summary : str
+        The docstring, with a section of examples.
+    record : type
+        Dataclass whose fields are made with `column`.
+
+    Returns
+    -------
+    str
+        The docstring with the section before its examples.
+
+    Examples
+    --------
+    >>> "R2* in the lesion, 1/s." in with_parameters("Hold.\n\n    Examples\n", Microbleed)
+    True
+    """
     lines = ["    Parameters", "    ----------"]
     for entry in fields(record):
-        column: Column = entry.metadata["column"]
-        levels = f": {', '.join(column.levels)}" if column.levels else ""
-        unit = f", {column.unit}" if column.unit else ""
-        lines += [f"    {entry.name} : {entry.type}", f"        {column.description}{levels}{unit}."]
+        described: Column = entry.metadata["column"]
+        levels = f": {', '.join(described.levels)}" if described.levels else ""
+        unit = f", {described.unit}" if described.unit else ""
+        lines += [f"    {entry.name} : {entry.type}", f"        {described.description}{levels}{unit}."]
     return summary.replace("    Examples\n", "\n".join(lines) + "\n\n    Examples\n", 1)
 
 
-Microbleed.__doc__ = _with_parameters(Microbleed.__doc__ or "", Microbleed)
+Microbleed.__doc__ = with_parameters(Microbleed.__doc__ or "", Microbleed)
 
 _AXES = {"x_mm": "first axis", "y_mm": "second axis", "z_mm": "third axis"}
 _ESTIMATE = {
@@ -224,14 +273,14 @@ def _table_columns() -> dict[str, Column]:
     """Return the columns that the fields of a Microbleed become, in their order."""
     columns: dict[str, Column] = {}
     for entry in fields(Microbleed):
-        column: Column = entry.metadata["column"]._replace(is_number=entry.type not in _TEXT_TYPES)
+        own: Column = entry.metadata["column"]._replace(is_number=entry.type not in _TEXT_TYPES)
         if entry.name == "position_mm":
-            described = {name: f"{column.description}, {axis}" for name, axis in _AXES.items()}
+            described = {name: f"{own.description}, {axis}" for name, axis in _AXES.items()}
         else:
-            described = {entry.name: column.description}
+            described = {entry.name: own.description}
         if entry.name == "total_chi_ppm_mm3":
             described |= _ESTIMATE
-        columns |= {name: column._replace(description=text) for name, text in described.items()}
+        columns |= {name: own._replace(description=text) for name, text in described.items()}
     return columns
 
 

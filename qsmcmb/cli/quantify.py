@@ -129,8 +129,9 @@ def add(app: typer.Typer) -> None:
                     "-o": out,
                 },
             )
-            pairs = zip(table.lesions, details, strict=True)
-            write_explanations(explain, [explain_lesion(m, d, command=command) for m, d in pairs])
+            rows = zip(table.lesions, details, table.evidence, strict=True)
+            explained = [explain_lesion(m, d, evidence=e, command=command) for m, d, e in rows]
+            write_explanations(explain, explained)
 
 
 def _command(phase: list[Path], magnitude: list[Path], options: dict[str, object]) -> str:

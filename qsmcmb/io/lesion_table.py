@@ -9,7 +9,7 @@ from typing import Any
 
 from qsmcmb.io.records import ColumnDescription
 from qsmcmb.io.tables import read_tsv
-from qsmcmb.lesion import LESION_COLUMNS, Microbleed
+from qsmcmb.lesion import LESION_COLUMNS, Column, Microbleed
 from qsmcmb.model import Estimate
 from qsmcmb.units import PPM_MM3
 
@@ -123,8 +123,13 @@ def read_lesions(path: Path) -> list[Microbleed]:
     return [lesion_from_row(row) for row in read_tsv(path)]
 
 
-def column_sidecar() -> dict[str, ColumnDescription]:
+def column_sidecar(columns: Mapping[str, Column] = LESION_COLUMNS) -> dict[str, ColumnDescription]:
     """Return the JSON record that describes each column with its unit.
+
+    Parameters
+    ----------
+    columns : mapping of str to Column, optional
+        Columns of the table by name; those of the lesion table by default.
 
     Returns
     -------
@@ -137,7 +142,7 @@ def column_sidecar() -> dict[str, ColumnDescription]:
     'ppm mm3'
     """
     out: dict[str, ColumnDescription] = {}
-    for name, column in LESION_COLUMNS.items():
+    for name, column in columns.items():
         out[name] = {"Description": column.description}
         if column.unit:
             out[name]["Units"] = column.unit

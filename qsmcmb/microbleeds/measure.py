@@ -1,7 +1,8 @@
 """Measure lesions at given points: calibrate the scan, then fit each lesion beside its neighbours.
 
-1. A patch is cut around each point. The detector's candidates are screened by signal and field map (`fit.screening`);
-   those turned away keep the number of one ball and are fitted no further. A reader's points are never screened.
+1. A patch is cut around each point. All are screened by signal and field map (`fit.screening`), which is evidence of
+   what they are. Candidates of the detector that are turned away keep the number of one ball and are fitted no
+   further; a reader's point never is.
 2. `calibrate` finds the scan's properties and an initial fit of each lesion.
 3. The signal of the other lesions within 14 mm, by their latest fits, is a factor of a lesion's model. Lesions that
    reach each other, directly or through others, are refined one after another, groups of them in parallel.
@@ -30,20 +31,22 @@ from qsmcmb.microbleeds.fit.adjacent_vein import fit_adjacent_vein
 from qsmcmb.microbleeds.fit.free_source_fit import is_free
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
 from qsmcmb.microbleeds.fit.refinement import refine_with_tissue_prior
-from qsmcmb.microbleeds.fit.screening import Screening, TurnedAway, screen_candidate
+from qsmcmb.microbleeds.fit.screening import Screening, TurnedAway
 from qsmcmb.microbleeds.fit.shape_selection import select_shape
 from qsmcmb.microbleeds.fit.uncertainty import LesionFit, summarise_fit
 from qsmcmb.microbleeds.fit.vein import Vein, find_vein
 from qsmcmb.microbleeds.results.duplicates import MAX_SAME_FIT_MM
+from qsmcmb.microbleeds.results.evidence import Evidence
 from qsmcmb.microbleeds.results.flags import Flag
 from qsmcmb.microbleeds.results.measurement import (
     CLEAR_SIGNIFICANCE,
-    MIN_SIGNIFICANCE,
     FittedLesion,
     LesionMeasurement,
     describe_screened,
     measure_fitted,
 )
+from qsmcmb.microbleeds.results.naming import MIN_SIGNIFICANCE, is_unlikely
+from qsmcmb.microbleeds.results.point_evidence import describe_points, screen_points
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
 from qsmcmb.microbleeds.signal.patch import PATCH_RADIUS_MM, Patch, ScanFields, cut_patch
 from qsmcmb.microbleeds.signal.point_spread import PointSpread
@@ -52,7 +55,7 @@ from qsmcmb.microbleeds.signal.source_shapes import ROW_CENTRE, ROW_RADIUS
 from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
-__all__ = ["MeasuredLesions", "Targets", "measure_lesions"]
+__all__ = ["MeasuredLesions", "Targets", "gather_all_evidence", "measure_lesions"]
 
 NEIGHBOUR_MM = 14.0
 """Distance, mm, up to which the signal of another lesion is part of a lesion's model: its patch ends at 8 mm."""
@@ -121,6 +124,11 @@ class MeasuredLesions(NamedTuple):
         """The fit at each point; None where there is no number."""
         return tuple(lesion.fitted for lesion in self.lesions)
 
+    @property
+    def evidence(self) -> tuple[Evidence | None, ...]:
+        """The evidence of each point; None where too little of it lies in the mask."""
+        return tuple(lesion.evidence for lesion in self.lesions)
+
 
 # The matrices are small: more BLAS threads only wait for each other, and their count would show in the last bits.
 @threadpool_limits.wrap(limits=1, user_api="blas")
@@ -165,8 +173,15 @@ def measure_lesions(
         )  # fmt: skip
     job = _Job(scan, fields, scan.grid.to_voxel(points_mm))
     patches = [_patch_at(job, voxel, acquisition) for voxel in job.voxels]
-    screened = _screen_candidates(job, patches, targets.n_reader_points)
-    to_fit = [None if i in screened else patch for i, patch in enumerate(patches)]
+    screened = screen_points(patches, job.positions_mm, reach_mm=job.reach_mm)
+    evidence = describe_points(
+        patches, screened, fields, scan.grid, points_mm=points_mm, scores=targets.scores
+    )
+    turned_away = [
+        None if i < targets.n_reader_points else _reason_to_turn_away(screened[i], evidence[i])
+        for i in range(len(patches))
+    ]
+    to_fit = [None if reason else patch for patch, reason in zip(patches, turned_away, strict=True)]
     calibration = calibrate(to_fit, acquisition, job.reference_patches)
     fits = _fit_all(job, calibration, progress)
     labels = np.zeros(scan.grid.shape, np.int32)
@@ -177,12 +192,16 @@ def measure_lesions(
             label=i + 1,
             point_mm=(x, y, z),
             stated_kind=targets.kinds[i],
-            score=targets.scores[i],
             source="reader" if i < targets.n_reader_points else "detector",
             fitted=None,
             reason=None,
+            evidence=evidence[i],
         )
-        measured, region = _complete(job, stated, patch, found=found, screening=screened.get(i))
+        away = turned_away[i]
+        if patch is not None and away is not None:
+            measured, region = _screened(job, stated, patch, screened[i], away)
+        else:
+            measured, region = _complete(job, stated, patch, found)
         if patch is not None and region is not None:
             box = labels[patch.box]
             box[region & (box == 0)] = i + 1
@@ -190,26 +209,69 @@ def measure_lesions(
     return MeasuredLesions(tuple(lesions), labels)
 
 
+def gather_all_evidence(
+    scan: GreScan, targets: Targets, fields: ScanFields, acquisition: Acquisition
+) -> list[Evidence | None]:
+    """Gather the evidence of points without fitting any: what `measure_lesions` knows before it fits.
+
+    Parameters
+    ----------
+    scan : GreScan
+        The scan.
+    targets : Targets
+        Positions within about 2 mm of the candidates.
+    fields : ScanFields
+        Results of the earlier stages on `scan.grid`.
+    acquisition : Acquisition
+        Echo times, field strength, noise and k-space windows, before calibration.
+
+    Returns
+    -------
+    list of Evidence or None
+        One per point; None where too little of it lies in the mask.
+    """
+    job = _Job(scan, fields, scan.grid.to_voxel(targets.points_mm))
+    patches = [_patch_at(job, voxel, acquisition) for voxel in job.voxels]
+    screened = screen_points(patches, job.positions_mm, reach_mm=job.reach_mm)
+    return describe_points(
+        patches, screened, fields, scan.grid, points_mm=targets.points_mm, scores=targets.scores
+    )
+
+
+def _reason_to_turn_away(screening: Screening | None, evidence: Evidence | None) -> Flag | None:
+    """Return the flag that says why a candidate of the detector is not fitted; None where it is."""
+    if screening is not None and screening.turned_away is not None:
+        return REASONS[screening.turned_away]
+    return Flag.UNLIKELY if is_unlikely(evidence) else None
+
+
+def _screened(
+    job: _Job, stated: LesionMeasurement, patch: Patch, screening: Screening | None, reason: Flag
+) -> tuple[LesionMeasurement, BoolArray | None]:
+    """Return the measurement of a candidate that is not fitted, and the voxels of its patch's box that show it."""
+    assert screening is not None
+    screened = describe_screened(patch, screening, job.fields)
+    evidence = stated.evidence and replace(
+        stated.evidence, diameter_mm=screened.void.diameter_mm, r2star_hz=screened.r2star_hz
+    )
+    return replace(stated, reason=reason, screened=screened, evidence=evidence), screened.region
+
+
 def _complete(
-    job: _Job,
-    stated: LesionMeasurement,
-    patch: Patch | None,
-    *,
-    found: _RefinedFit | None,
-    screening: Screening | None,
+    job: _Job, stated: LesionMeasurement, patch: Patch | None, found: _RefinedFit | None
 ) -> tuple[LesionMeasurement, BoolArray | None]:
     """Return the measurement of a point, and the voxels of its patch's box that show it."""
-    if patch is not None and screening is not None and screening.turned_away is not None:
-        screened = describe_screened(patch, screening, job.fields)
-        reason: Flag | None = REASONS[screening.turned_away]
-        return replace(stated, reason=reason, screened=screened), screened.region
     reason = _reason_without_number(job, stated.label - 1, found)
     if reason is not None or patch is None or found is None:
         return replace(stated, reason=reason), None
     fitted = measure_fitted(
         patch, found.fit, job.fields, job.scan.grid, vein=found.vein, adjacent_vein=found.adjacent_vein
     )
-    return replace(stated, fitted=fitted), fitted.region
+    evidence = stated.evidence and stated.evidence.with_fit(
+        found.fit, fitted.total_chi_ppm_mm3, found.vein,
+        diameter_mm=fitted.void.diameter_mm, r2star_hz=fitted.r2star_hz,
+    )  # fmt: skip
+    return replace(stated, fitted=fitted, evidence=evidence), fitted.region
 
 
 class _Job(NamedTuple):
@@ -221,6 +283,16 @@ class _Job(NamedTuple):
     """Results of its earlier stages."""
     voxels: FloatArray
     """All points, fractional voxel indices, (n, 3)."""
+
+    @property
+    def positions_mm(self) -> FloatArray:
+        """The points along the axes of the voxels, mm, (n, 3)."""
+        return self.voxels * np.array(self.scan.grid.voxel_size_mm)
+
+    @property
+    def reach_mm(self) -> float:
+        """Distance, mm, up to which the signal of another lesion is part of a lesion's model."""
+        return NEIGHBOUR_MM * length_scale(self.scan.grid)
 
     def reference_patches(self, patch: Patch) -> list[Patch]:
         """Return lesion-free patches of the same shape around a lesion's."""
@@ -235,34 +307,14 @@ class _RefinedFit(NamedTuple):
     adjacent_vein: Vein | None
 
 
-def _screen_candidates(
-    job: _Job, patches: Sequence[Patch | None], n_reader_points: int
-) -> dict[int, Screening]:
-    """Return what turns candidates of the detector away before the fit, by the number of the point."""
-    positions_mm = job.voxels * np.array(job.scan.grid.voxel_size_mm)
-    reach_mm = NEIGHBOUR_MM * length_scale(job.scan.grid)
-
-    def screen(i: int) -> Screening | None:
-        patch = patches[i]
-        if patch is None:
-            return None
-        others_mm = np.delete(positions_mm, i, axis=0) - positions_mm[i]
-        return screen_candidate(patch, others_mm[np.linalg.norm(others_mm, axis=1) <= reach_mm])
-
-    candidates = range(n_reader_points, len(patches))
-    screened = zip(candidates, run_each(screen, candidates), strict=True)
-    return {i: found for i, found in screened if found is not None and found.turned_away is not None}
-
-
 def _fit_all(
     job: _Job, calibration: Calibration, progress: Callable[[int, int], None] | None
 ) -> list[_RefinedFit | None]:
     """Return the refined fit of each point, lesions within NEIGHBOUR_MM one after another."""
     states = list(calibration.states)
     refined: list[_RefinedFit | None] = [None] * len(states)
-    positions_mm = job.voxels * np.array(job.scan.grid.voxel_size_mm)
-    reach_mm = NEIGHBOUR_MM * length_scale(job.scan.grid)
-    in_reach = np.linalg.norm(positions_mm[:, None] - positions_mm, axis=2) <= reach_mm
+    positions_mm = job.positions_mm
+    in_reach = np.linalg.norm(positions_mm[:, None] - positions_mm, axis=2) <= job.reach_mm
     done = count(1)
 
     def fit_group(group: IntArray) -> None:

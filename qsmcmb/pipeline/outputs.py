@@ -18,6 +18,7 @@ from qsmcmb.io.result_records import b0_record, provenance_record
 from qsmcmb.io.tables import write_json
 from qsmcmb.microbleeds.detection.limit_map import LIMIT_SD
 from qsmcmb.microbleeds.results.burden import BurdenRecord, rated_microbleeds
+from qsmcmb.microbleeds.results.evidence_table import EVIDENCE_TABLE_COLUMNS
 from qsmcmb.pipeline.scan_result import ScanResult
 from qsmcmb.typing import AnyArray, FloatArray
 
@@ -97,6 +98,10 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     write_table(
         place, "desc-cmb_lesions", table.rows(), columns=column_sidecar(), provenance=table.provenance
     )
+    write_table(
+        place, "desc-cmb_evidence", table.evidence_rows(), columns=column_sidecar(EVIDENCE_TABLE_COLUMNS),
+        provenance=table.provenance,
+    )  # fmt: skip
     rated = rated_microbleeds(result.lesions)
     for scale, form in (("mars", mars_form(rated)), ("bombs", bombs_form(rated))):
         write_table(

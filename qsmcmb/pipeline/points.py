@@ -143,7 +143,8 @@ def measure_points(
         measured = measure_lesions(scan, Targets.of_readers(points, kinds), fields, acquisition)
     lesions = describe_lesions(measured, scan, phase.mask)
     warnings = (*scan.warnings, *phase.warnings, *find_lesion_faults(lesions, scan))
-    return MicrobleedTable(lesions, measured.labels, provenance, warnings), measured.fitted
+    table = MicrobleedTable(lesions, measured.labels, provenance, warnings, measured.evidence)
+    return table, measured.fitted
 
 
 def _positions(points_mm: FloatArray | Sequence[Sequence[float]]) -> FloatArray:

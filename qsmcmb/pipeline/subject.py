@@ -136,8 +136,9 @@ def run_scan(
     with job.clock.stage("acquisition"):
         acquisition = find_k_space_windows(scan, phase.mask)
     fields = ScanFields(
-        field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask, r2star_hz=r2star_hz
-    )
+        field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask, r2star_hz=r2star_hz,
+        chi_ppm=chi_ppm,
+    )  # fmt: skip
     local_field_hz = inversion.local_field_hz(chi_ppm)
     with job.clock.stage("quantify"):
         measured = measure_lesions(scan, targets, fields, acquisition)
@@ -150,8 +151,10 @@ def run_scan(
         )  # fmt: skip
     with job.clock.stage("anatomy"):
         lesions = describe_lesions(measured, scan, phase.mask, map_sums=sums, limit_ppm_mm3=limit_ppm_mm3)
-        rows = zip(lesions, measured.fitted, sums, strict=True)
-        explanations = tuple(explain_lesion(m, fitted, total).record for m, fitted, total in rows)
+        rows = zip(lesions, measured.fitted, sums, measured.evidence, strict=True)
+        explanations = tuple(
+            explain_lesion(m, fitted, total, evidence=known).record for m, fitted, total, known in rows
+        )
     with job.clock.stage("burden"):
         chosen = config["burden"]
         burden: BurdenRecord = call_method(
@@ -177,7 +180,11 @@ def run_scan(
             detection_limit_ppm_mm3=limit_ppm_mm3,
         ),
         table=MicrobleedTable(
-            lesions, measured.labels, provenance, warnings=(*scan.warnings, *phase.warnings, *faults)
+            lesions,
+            measured.labels,
+            provenance,
+            warnings=(*scan.warnings, *phase.warnings, *faults),
+            evidence=measured.evidence,
         ),
         explanations=explanations,
         burden=burden,

@@ -23,7 +23,7 @@ from qsmcmb.reporting.explain_interval import draw_interval, interval_words
 from qsmcmb.reporting.explain_source import draw_planes, model_rows, moments_words
 from qsmcmb.reporting.page import show, write_page
 
-__all__ = ["lines_of", "write_explanations"]
+__all__ = ["evidence_lines", "lines_of", "write_explanations"]
 
 Line = tuple[str, str]
 """Name of a quantity, and its value in words with the unit."""
@@ -64,7 +64,7 @@ def write_explanations(folder: Path, explanations: Sequence[Explanation]) -> lis
         parts = record.get("sd_parts", [])
         page = write_page(
             folder / f"{stem}.html", "explain.html", title=f"Lesion {record['label']}", lines=lines_of(record),
-            flags=record["flags"], command=record["command"],
+            flags=record["flags"], command=record["command"], evidence=evidence_lines(record),
             planes=draw_planes(planes) if planes else None,
             moments=moments_words(record["moments"]) if "moments" in record else [],
             models=model_rows(record.get("compared_models", [])),
@@ -116,6 +116,32 @@ def lines_of(record: LesionRecord) -> list[Line]:
     if record.get("estimators_agree") is not None:
         lines.append(("estimators", "agree" if record["estimators_agree"] else "disagree"))
     return lines
+
+
+def evidence_lines(record: LesionRecord) -> list[Line]:
+    """Return the evidence of an explanation in words.
+
+    Parameters
+    ----------
+    record : LesionRecord
+        The explanation, as read from JSON or as made.
+
+    Returns
+    -------
+    list of (str, str)
+        Description of each figure and its value with the unit; empty where a result has none.
+
+    Examples
+    --------
+    >>> from qsmcmb.lesion import Microbleed
+    >>> from qsmcmb.microbleeds.results.explanation import explain_lesion
+    >>> evidence_lines(explain_lesion(Microbleed(1, (12.0, -30.5, 8.0)), None).record)
+    []
+    """
+    return [
+        (entry["description"], f"{show(entry['value'])} {entry['unit']}".strip())
+        for entry in record.get("evidence", [])
+    ]
 
 
 def _fit_lines(fit: FitRecord) -> list[Line]:

@@ -16,7 +16,7 @@ from qsmcmb.io.tables import read_tsv
 from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.reporting.explain_figures import draw_estimators
-from qsmcmb.reporting.explain_page import lines_of
+from qsmcmb.reporting.explain_page import evidence_lines, lines_of
 from qsmcmb.reporting.figures import CHI_WINDOW_PPM, Panel, close_up, overview, percentile_window
 from qsmcmb.reporting.forms_page import write_forms_page
 from qsmcmb.reporting.methods_text import describe_comparison, describe_methods
@@ -187,6 +187,7 @@ def _explained(explanations: Sequence[LesionRecord], labels: set[int]) -> list[d
         {
             "label": record["label"],
             "lines": lines_of(record),
+            "evidence": evidence_lines(record),
             "flags": record["flags"],
             "numbers": draw_estimators(record) if "fit" in record else None,
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +13,7 @@ import qsmcmb.microbleeds.measure as module
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.fit.field_fit import fit_signal_retaining_ball
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
-from qsmcmb.microbleeds.measure import Targets, measure_lesions
+from qsmcmb.microbleeds.measure import Targets, gather_all_evidence, measure_lesions
 from qsmcmb.microbleeds.results.burden import summarise_burden
 from qsmcmb.microbleeds.results.flags import Flag
 from qsmcmb.microbleeds.signal.acquisition import Acquisition, KSpaceWindow
@@ -280,7 +280,7 @@ def test_points_know_their_source_and_labels_the_earlier_one(plain: tuple[GreSca
     one, two, three = found.lesions
     assert [m.label for m in found.lesions] == [1, 2, 3]
     assert [m.source for m in found.lesions] == ["reader", "reader", "detector"]
-    assert [m.score for m in found.lesions] == [None, None, 0.7]
+    assert [m.evidence and m.evidence.detector_score for m in found.lesions] == [None, None, 0.7]
     assert [m.stated_kind for m in found.lesions] == [None, "iron", None]
     assert (one.reason, two.reason, three.reason) == (Flag.OUTSIDE_VOLUME, None, None)
     assert one.point_mm == (40.0, 0.0, 0.0)
@@ -490,7 +490,9 @@ def test_a_candidate_without_a_lesion_keeps_a_row_and_a_label(plain: tuple[GreSc
     lesion, *others = describe_lesions(measured, scan, np.ones(SHAPE, bool))
     assert covers(lesion, 4.0)
     for i, row in enumerate(others, start=1):
-        assert (row.certainty, row.kind, row.flags, row.score) == ("rejected", "other", ("no-dipole",), 0.9)
+        # Without a map there is no probability.
+        assert (row.certainty, row.kind, row.flags, row.score) == ("rejected", "other", ("no-dipole",), None)
+        assert measured.evidence[i].detector_score == 0.9
         assert row.position_mm == tuple(points[i])
         assert covers(row, 0.0)
         assert (measured.labels == row.label).any()
@@ -503,13 +505,42 @@ def test_a_candidate_without_a_lesion_keeps_a_row_and_a_label(plain: tuple[GreSc
     assert lesion.total_chi_ppm_mm3.value == pytest.approx(alone[0].total_chi_ppm_mm3.value, rel=1e-6)
 
 
-def test_points_of_a_reader_are_never_screened(
-    plain: tuple[GreScan, FloatArray], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(module, "screen_candidate", refuse)
-    (row,) = rows_at(*plain, [(-9.0, -8.0, 7.0)])
+def test_points_of_a_reader_are_never_turned_away(plain: tuple[GreScan, FloatArray]) -> None:
+    scan, field_hz = plain
+    points = np.array([[-9.0, -8.0, 7.0]])
+    (row,) = rows_at(scan, field_hz, [(-9.0, -8.0, 7.0)])
     assert "not-above-noise" in row.flags
     assert row.certainty == "possible"
+    fields = ScanFields(field_hz=field_hz, offset_rad=np.zeros(SHAPE, np.float32), mask=np.ones(SHAPE, bool))
+    of_reader = measure_lesions(scan, Targets.of_readers(points), fields, acquisition_of(scan)).lesions[0]
+    candidate = Targets(points, [None], [0.9], 0)
+    of_detector = measure_lesions(scan, candidate, fields, acquisition_of(scan)).lesions[0]
+    assert of_reader.fitted is not None
+    assert of_detector.fitted is None
+    # The figures before the fit are the same of both.
+    assert of_reader.evidence is not None
+    assert of_detector.evidence is not None
+    assert of_reader.evidence.signal_ppm_mm3 == pytest.approx(of_detector.evidence.signal_ppm_mm3)
+    assert of_reader.evidence.detector_score is None
+
+
+def test_evidence_without_fits_is_that_before_the_fit(plain: tuple[GreScan, FloatArray]) -> None:
+    scan, field_hz = plain
+    fields = ScanFields(field_hz, np.zeros(SHAPE, np.float32), np.ones(SHAPE, bool))
+    targets = Targets.of_readers([(0.0, 0.0, 0.0), (40.0, 0.0, 0.0)])
+    lesion, outside = gather_all_evidence(scan, targets, fields, acquisition_of(scan))
+    assert outside is None
+    assert lesion is not None
+    assert lesion.signal_ppm_mm3 == pytest.approx(4.0, rel=0.35)
+    assert lesion.residual is None
+    whole = measure_lesions(scan, targets, fields, acquisition_of(scan)).evidence[0]
+    assert whole is not None
+    assert whole.residual is not None
+    assert whole.total_chi_ppm_mm3 == pytest.approx(4.0, rel=0.2)
+    assert whole.echo_spread is not None
+    assert whole.echo_spread < 0.3
+    unfitted = {"vein_bic_difference", "echo_spread", "r2star_hz", "diameter_mm", "residual", "core_residual"}
+    unfitted |= {"total_chi_ppm_mm3", "total_chi_sd_ppm_mm3"}
+    assert {k: v for k, v in asdict(whole).items() if k not in unfitted} == {
+        k: v for k, v in asdict(lesion).items() if k not in unfitted
+    }

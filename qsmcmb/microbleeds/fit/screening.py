@@ -37,6 +37,7 @@ from qsmcmb.microbleeds.fit.field_fit import (
 from qsmcmb.microbleeds.fit.initial import start_near_point
 from qsmcmb.microbleeds.fit.shape_selection import fit_ball
 from qsmcmb.microbleeds.fit.uncertainty import noise_scale
+from qsmcmb.microbleeds.fit.vein import line_to_dipole_ratio
 from qsmcmb.microbleeds.signal.patch import BLOCK_MM, Patch
 from qsmcmb.model import Estimate
 from qsmcmb.typing import FloatArray
@@ -69,6 +70,10 @@ class Screening(NamedTuple):
     """Total susceptibility by the field map, ppm mm3."""
     signal: Estimate
     """Total susceptibility by the complex signal, ppm mm3."""
+    core_residual: float
+    """Core residual of the ball in the signal, SDs."""
+    line_to_dipole: float
+    """How much more of the field a line of dipoles explains than one dipole: above 1 of veins."""
 
     @property
     def turned_away(self) -> TurnedAway | None:
@@ -102,7 +107,13 @@ def screen_candidate(patch: Patch, others_mm: FloatArray) -> Screening:
     Screening
         Total susceptibility by both, and whether the candidate is turned away.
     """
-    return Screening(field=_clearest_dipole(patch, others_mm), signal=_ball_in_signal(patch))
+    signal, core_residual = _ball_in_signal(patch)
+    return Screening(
+        field=_clearest_dipole(patch, others_mm),
+        signal=signal,
+        core_residual=core_residual,
+        line_to_dipole=line_to_dipole_ratio(patch),
+    )
 
 
 def _significance(total: Estimate) -> float:
@@ -132,9 +143,10 @@ def _dipole_in_field(patch: Patch, others_mm: FloatArray) -> Estimate:
     return Estimate(best.strength, float(np.sqrt(variance)), PPM_MM3)
 
 
-def _ball_in_signal(patch: Patch) -> Estimate:
-    """Return the dark ball that explains the signal around the point best."""
+def _ball_in_signal(patch: Patch) -> tuple[Estimate, float]:
+    """Return the dark ball that explains the signal around the point best, and its core residual."""
     patch = patch.restricted_to(SIGNAL_RADIUS_MM * patch.length_scale)
     start = fit_point_dipole(patch, patch.field_hz)
     ball = fit_ball(with_fitted_field(patch, start), start_near_point(patch, start))
-    return Estimate(ball.source.total_chi_ppm_mm3, noise_scale(ball) * ball.sandwich_sd(), PPM_MM3)
+    total = Estimate(ball.source.total_chi_ppm_mm3, noise_scale(ball) * ball.sandwich_sd(), PPM_MM3)
+    return total, ball.core_residual()

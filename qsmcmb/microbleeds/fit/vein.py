@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import null_space
 
+from qsmcmb.core.directions import half_sphere
 from qsmcmb.core.point_dipole import point_dipole_field
 from qsmcmb.microbleeds.fit.field_fit import (
     SEARCH_SHIFTS_MM,
@@ -42,6 +43,7 @@ __all__ = [
     "find_vein",
     "fit_cylinder",
     "line_dipole_fields",
+    "line_to_dipole_ratio",
 ]
 
 STRAIGHT_VEIN_MM = 5.0
@@ -64,6 +66,10 @@ smallest radius of a fit."""
 PAIR_LENGTH_MM = 6.0
 """Length of vein, mm, that a fitted pair of balls is taken to stand for: the strength at which the cylinder starts
 (ppm mm2) is the pair's total susceptibility (ppm mm3) over it. It is a start, and need not be exact."""
+
+
+MIN_EXPLAINED_PPM2 = 1e-12
+"""Least sum of squares that a dipole is taken to explain, squared ppm: a ratio to it stays finite."""
 
 
 class Vein(NamedTuple):
@@ -138,11 +144,10 @@ def find_vein(state: FitState) -> Vein | None:
     Vein or None
         None where the lesion explains the scan better.
     """
-    patch = state.model.patch.restricted_to(STRAIGHT_VEIN_MM * state.model.patch.length_scale)
-    detrended = detrend_field(patch, patch.field_hz, voxels_outside_void(patch))
-    lines, explained = candidate_lines(patch, detrended, SHIFTS_ACROSS_MM)
+    patch = _straight(state.model.patch)
+    lines, ratio = _compare_lines(patch)
     # The field map decides, in about 10 ms, whether the complex signal is fitted at all.
-    if explained <= _explained_by_dipole(patch, detrended):
+    if ratio <= 1:
         return None
     p = state.parameters
     body = state.model.on_patch(patch, state.source, cell_mm=COARSE_CELL_MM)
@@ -154,6 +159,34 @@ def find_vein(state: FitState) -> Vein | None:
     vein = fit_cylinder(patch, lines, body.neighbours)
     bic_difference = lesion.bic() - vein.bic()
     return Vein.of(vein, bic_difference) if bic_difference > 0 else None
+
+
+def line_to_dipole_ratio(patch: Patch) -> float:
+    """Return how much more of the field around a point a line of dipoles explains than one dipole does.
+
+    Parameters
+    ----------
+    patch : Patch
+        The scan around the point.
+
+    Returns
+    -------
+    float
+        Ratio of the drops of the sum of squares, > 0: above 1 the field looks like that of a vein.
+    """
+    return _compare_lines(_straight(patch))[1]
+
+
+def _straight(patch: Patch) -> Patch:
+    """Return the part of a patch in which veins count as straight."""
+    return patch.restricted_to(STRAIGHT_VEIN_MM * patch.length_scale)
+
+
+def _compare_lines(patch: Patch) -> tuple[list[CylinderStart], float]:
+    """Return the lines that explain the field best, and how much more the first explains than a dipole."""
+    detrended = detrend_field(patch, patch.field_hz, voxels_outside_void(patch))
+    lines, explained = candidate_lines(patch, detrended, SHIFTS_ACROSS_MM)
+    return lines, explained / max(_explained_by_dipole(patch, detrended), MIN_EXPLAINED_PPM2)
 
 
 def fit_cylinder(patch: Patch, lines: Sequence[CylinderStart], neighbours: ComplexArray | None) -> FitState:
@@ -221,22 +254,13 @@ def candidate_lines(
     # Within a voxel of the axis the field is not that of a line any more.
     b0_dir, min_distance2 = np.array(patch.grid.b0_dir), max(patch.grid.voxel_size_mm) ** 2
     found: list[tuple[float, CylinderStart]] = []
-    for axis in _directions(N_DIRECTIONS):
+    for axis in half_sphere(N_DIRECTIONS):
         plane = null_space(axis[None]).T
         kernels = line_dipole_fields(plane @ detrended.xyz, across, plane @ b0_dir, min_distance2)
         best = best_kernel(detrended, kernels)
         found.append((best.explained, CylinderStart(best.strength, across[best.number] @ plane, axis)))
     found.sort(key=lambda f: -f[0])
     return [line for _, line in found[:N_CANDIDATE_LINES]], found[0][0]
-
-
-def _directions(count: int) -> FloatArray:
-    """Return directions of a half sphere, evenly spread along a spiral: a line has no sign."""
-    n = np.arange(count) + 0.5
-    z = 1 - n / count
-    # Steps by the golden angle keep neighbours on the spiral apart.
-    azimuth = np.pi * (1 + 5**0.5) * n
-    return np.stack([np.sqrt(1 - z**2) * np.cos(azimuth), np.sqrt(1 - z**2) * np.sin(azimuth), z], axis=1)
 
 
 def line_dipole_fields(

@@ -13,8 +13,11 @@ from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.crosscheck.agreement import estimators_disagree
 from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
 from qsmcmb.microbleeds.crosscheck.signal_loss import SignalLoss
+from qsmcmb.microbleeds.fit.echo_totals import totals_per_echo
 from qsmcmb.microbleeds.fit.model_comparison import ComparedModel
 from qsmcmb.microbleeds.fit.vein import Vein
+from qsmcmb.microbleeds.results.evidence import Evidence
+from qsmcmb.microbleeds.results.evidence_table import evidence_records
 from qsmcmb.microbleeds.results.explanation_records import (
     ComparedModelRecord,
     EstimateRecord,
@@ -33,17 +36,14 @@ from qsmcmb.microbleeds.results.measurement import FittedLesion
 from qsmcmb.microbleeds.results.source_planes import SourcePlane, source_planes
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
 from qsmcmb.microbleeds.signal.source_moments import REMAINDER_DISTANCES_MM, source_moments
-from qsmcmb.microbleeds.signal.source_shapes import LAYOUT
 from qsmcmb.model import Estimate
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 from qsmcmb.units import PPM_MM3
 
-__all__ = ["Explanation", "Slices", "explain_lesion", "totals_per_echo"]
+__all__ = ["Explanation", "Slices", "explain_lesion"]
 
 DOWNWEIGHTED = 0.5
 """Robust weight below which a voxel counts as downweighted: it counts less than half."""
-RELATIVE_RANK_TOLERANCE = 1e-10
-"""Ratio of an eigenvalue of the normal matrix to the largest one below which it counts as 0."""
 
 
 class Slices(NamedTuple):
@@ -71,7 +71,12 @@ class Explanation(NamedTuple):
 
 
 def explain_lesion(
-    lesion: Microbleed, fitted: FittedLesion | None, total: MapSum | None = None, *, command: str = ""
+    lesion: Microbleed,
+    fitted: FittedLesion | None,
+    total: MapSum | None = None,
+    *,
+    evidence: Evidence | None = None,
+    command: str = "",
 ) -> Explanation:
     """Explain a lesion's number by everything that it rests on.
 
@@ -83,6 +88,8 @@ def explain_lesion(
         Its fit, void and signal loss; None where nothing could be fitted.
     total : MapSum, optional
         Its sum over the map, where there is a map.
+    evidence : Evidence, optional
+        What says whether it is a microbleed.
     command : str, optional
         Command that makes the number again.
 
@@ -108,6 +115,8 @@ def explain_lesion(
         "flags": [{"flag": f, "meaning": FLAGS.get(f, "")} for f in lesion.flags],
         "command": command,
     }
+    if evidence is not None:
+        record["evidence"] = evidence_records(evidence)
     if total is not None:
         record["map_sum"] = _map_sum_record(total)
     if fitted is None:
@@ -121,7 +130,7 @@ def explain_lesion(
     record["point_spread"] = _point_spread_record(fitted.fit.patch.acquisition, fitted.fit.psf_width2)
     record["per_echo"] = [
         {"te_s": te, **_estimate_record(m)}
-        for te, m in zip(fitted.fit.patch.acquisition.te_s, totals_per_echo(fitted), strict=True)
+        for te, m in zip(fitted.fit.patch.acquisition.te_s, totals_per_echo(fitted.fit.state), strict=True)
     ]
     if fitted.vein is not None:
         record["vein"] = _vein_record(fitted.vein)
@@ -133,46 +142,6 @@ def explain_lesion(
     state, grid = fitted.fit.state, fitted.fit.patch.grid
     planes = source_planes(state.rows, state.source.centre_mm, grid.voxel_size_mm)
     return Explanation(record, _slices(fitted), planes)
-
-
-def totals_per_echo(fitted: FittedLesion) -> list[Estimate]:
-    """Return the total susceptibility of each echo alone, centre and shape held and polynomials free.
-
-    Parameters
-    ----------
-    fitted : FittedLesion
-        The lesion's fit.
-
-    Returns
-    -------
-    list of Estimate
-        Total susceptibility of each echo, ppm mm3; the SD holds noise and tissue heterogeneity of that echo alone.
-
-    Notes
-    -----
-    One Gauss-Newton step from the fit of all echoes: with the echo's weighted error e and derivatives J by the total
-    susceptibility and the polynomials, the step is -(J'J)^+ J'e. A point source gives the same at every echo time.
-    """
-    state = fitted.fit.state
-    model, objective, linear = state.model, state.objective, state.linear
-    # Along the signal the polynomial changes the magnitude, across it the phase: each has its own weight.
-    amplitude = linear.by_log_magnitude.reshape(-1, 1) * model.polynomial.amplitude.dense()
-    phase = linear.by_phase.reshape(-1, 1) * model.polynomial.phase.dense()
-    real = np.concatenate([linear.source.real[:, :1], 0 * phase, amplitude], axis=1)
-    imaginary = np.concatenate([linear.source.imag[:, :1], phase, 0 * amplitude], axis=1)
-    error_real = objective.magnitude_weight * objective.robust * objective.error.real
-    error_imaginary = objective.phase_weight * objective.robust * objective.error.imag
-    totals = []
-    for rows in np.split(np.arange(len(error_real)), len(fitted.patch.acquisition.te_s)):
-        derivatives = np.concatenate([real[rows], imaginary[rows]])
-        error = np.concatenate([error_real[rows], error_imaginary[rows]])
-        # At one echo some background terms are alike: the pseudoinverse gives the shortest step among those that fit.
-        inverse = np.linalg.pinv(derivatives.T @ derivatives, rcond=RELATIVE_RANK_TOLERANCE, hermitian=True)
-        step = -inverse @ (derivatives.T @ error)
-        # Where the residual exceeds what the weights expect, the SD grows with it.
-        sd = float(np.sqrt(max(inverse[0, 0], 0.0)) * max(1.0, float(np.sqrt(np.mean(error**2)))))
-        totals.append(Estimate(float(state.parameters[LAYOUT.total] + step[0]), sd, PPM_MM3))
-    return totals
 
 
 def _voxel_record(fitted: FittedLesion) -> VoxelRecord:

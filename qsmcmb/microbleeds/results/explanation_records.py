@@ -12,6 +12,7 @@ __all__ = [
     "ComparedModelRecord",
     "EchoRecord",
     "EstimateRecord",
+    "EvidenceRecord",
     "FitRecord",
     "FlagRecord",
     "LesionRecord",
@@ -236,6 +237,19 @@ class SignalLossRecord(EstimateRecord):
     """Total susceptibility of each echo alone, ppm mm3."""
 
 
+class EvidenceRecord(TypedDict):
+    """Figure of the evidence, or probability of a kind."""
+
+    name: str
+    """Column of the evidence table."""
+    description: str
+    """What it is."""
+    unit: str
+    """Its unit; empty for none."""
+    value: str | float | None
+    """Its value."""
+
+
 class LesionRecord(TypedDict):
     """Explanation of one lesion, as in the JSON; the keys from `voxels` on are there where a lesion was fitted."""
 
@@ -257,6 +271,8 @@ class LesionRecord(TypedDict):
     """Flags in words."""
     command: str
     """Command that makes the number again."""
+    evidence: NotRequired[list[EvidenceRecord]]
+    """What says whether it is a microbleed, in the order of the evidence table."""
     map_sum: NotRequired[MapSumRecord]
     """Sum over the map, where there is a map."""
     voxels: NotRequired[VoxelRecord]

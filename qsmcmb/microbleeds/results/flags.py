@@ -84,6 +84,11 @@ class Flag(StrEnum):
         "Turned away before the whole fit: the field has a dipole that the signal near the point contradicts, as "
         "beside veins and edges. The number is that of one ball.",
     )
+    UNLIKELY = (
+        "unlikely",
+        "Turned away before the whole fit: by the evidence its probability of being a lesion is below 1 %. The number "
+        "is that of one ball.",
+    )
     OUTSIDE_VOLUME = "outside-volume", "The point lies outside the image: no number."
 
 

@@ -1,8 +1,8 @@
 """Measurement of one point: its fit with void and signal loss, and the row of the lesion table made of them.
 
 A row is assembled once, when the whole scan is known. Its SD joins the fit's SD and a systematic SD, the difference to
-a model that explains the scan better (a vein, a ball that keeps its signal), as a root of squares. Certainty follows
-from the significance, the residual and the detector's score.
+a model that explains the scan better (a vein, a ball that keeps its signal), as a root of squares. Kind and certainty
+follow from sign, significance and residual, from a vein's BIC, and from the probability of each kind (`mimics`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from qsmcmb.microbleeds.fit.field_fit import fit_signal_retaining_ball
 from qsmcmb.microbleeds.fit.screening import Screening
 from qsmcmb.microbleeds.fit.uncertainty import LesionFit
 from qsmcmb.microbleeds.fit.vein import Vein
+from qsmcmb.microbleeds.results.evidence import Evidence
 from qsmcmb.microbleeds.results.flags import Flag
+from qsmcmb.microbleeds.results.naming import FitFacts, is_significant, name_lesion, name_screened
 from qsmcmb.microbleeds.signal.patch import Patch, ScanFields
 from qsmcmb.model import Estimate, Grid
 from qsmcmb.typing import BoolArray
@@ -30,7 +32,6 @@ from qsmcmb.units import PPM_MM3
 
 __all__ = [
     "CLEAR_SIGNIFICANCE",
-    "MIN_SIGNIFICANCE",
     "POOR_FIT",
     "FittedLesion",
     "LesionMeasurement",
@@ -41,17 +42,9 @@ __all__ = [
     "measure_fitted",
 ]
 
-MIN_SIGNIFICANCE = 3.0
-"""Least ratio of total susceptibility to its SD for a lesion: noise alone exceeds it in 0.3 % of points."""
 CLEAR_SIGNIFICANCE = 5.0
 """Ratio of total susceptibility to its SD above which a lesion has a number even in a patch that is dark throughout;
 also that of `fit_noise_limit_ppm_mm3` and of the detection limit map."""
-MIN_DEFINITE_SCORE = 0.5
-"""Least detector's score of a definite lesion, 0 to 1; a convention of the table."""
-MAX_DEFINITE_RESIDUAL = 1.5
-"""Largest weighted residual of a definite lesion; 1 where the model holds. A convention of the table."""
-MIN_DEFINITE_IN_MASK = 0.6
-"""Least fraction of the patch in the mask of a definite lesion; a convention of the table."""
 MIN_UNFLAGGED_IN_MASK = 0.9
 """Fraction of the patch in the mask below which the row is flagged."""
 DIFFERENCE_RELATIVE_SD = 0.06
@@ -89,8 +82,8 @@ class FittedLesion(NamedTuple):
 
     @property
     def is_found(self) -> bool:
-        """Whether the total susceptibility differs from 0 by more than MIN_SIGNIFICANCE of its SDs."""
-        return abs(self.total_chi_ppm_mm3.value) > MIN_SIGNIFICANCE * self.total_chi_ppm_mm3.sd
+        """Whether the total susceptibility differs from 0 (`naming.is_significant`)."""
+        return is_significant(self.total_chi_ppm_mm3)
 
 
 class ScreenedCandidate(NamedTuple):
@@ -116,8 +109,6 @@ class LesionMeasurement:
     """The point as given, scanner RAS+ mm."""
     stated_kind: str | None
     """Kind by its source; None where none is stated."""
-    score: float | None
-    """Detector's score, 0 to 1; None for a reader's point."""
     source: str
     """Source of the point: "reader" or "detector"."""
     fitted: FittedLesion | None
@@ -126,6 +117,8 @@ class LesionMeasurement:
     """Flag that says why nothing was fitted; None where there is a fit."""
     screened: ScreenedCandidate | None = None
     """What is known of a candidate that was turned away before the fit; None for others."""
+    evidence: Evidence | None = None
+    """What says whether it is a microbleed; None where too little of it lies in the mask."""
 
     @property
     def position_mm(self) -> tuple[float, float, float]:
@@ -251,27 +244,28 @@ def _visible(patch: Patch, fields: ScanFields) -> tuple[VisibleVoid, BoolArray, 
 def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Microbleed:
     """Assemble the row of the lesion table from a point's measurement and the whole scan's facts of it.
 
-    Parameters
-    ----------
-    measured : LesionMeasurement
-        The point.
-    context : SceneContext
-        Facts of it that only the whole scan shows.
+        Parameters
+        ----------
+        measured : LesionMeasurement
+            The point.
+        context : SceneContext
+            Facts of it that only the whole scan shows.
 
-    Returns
-    -------
-    Microbleed
-        The row; without a number where nothing was fitted.
+        Returns
+        -------
+        Microbleed
+            The row; without a number where nothing was fitted.
 
-    Examples
-    --------
-    >>> from qsmcmb.microbleeds.results.flags import Flag
-    >>> outside = LesionMeasurement(
-    ...     label=1, point_mm=(0.0, 0.0, 90.0), stated_kind=None, score=None, source="reader", fitted=None,
-    ...     reason=Flag.OUTSIDE_MASK,
-    ... )
-    >>> assemble_lesion(outside, SceneContext()).flags
-    ('outside-mask',)
+        Examples
+        --------
+        >>> from qsmcmb.microbleeds.results.evidence import Evidence
+    from qsmcmb.microbleeds.results.flags import Flag
+        >>> outside = LesionMeasurement(
+        ...     label=1, point_mm=(0.0, 0.0, 90.0), stated_kind=None, source="reader", fitted=None,
+        ...     reason=Flag.OUTSIDE_MASK,
+        ... )
+        >>> assemble_lesion(outside, SceneContext()).flags
+        ('outside-mask',)
     """
     fitted = measured.fitted
     if measured.screened is not None:
@@ -288,7 +282,11 @@ def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Micro
             flags=(str(measured.reason),) if measured.reason else (),
         )
     loss, total, map_sum = fitted.signal_loss, fitted.total_chi_ppm_mm3, context.map_sum
-    certainty, bombs_certainty = _certainty(measured, fitted)
+    facts = FitFacts(total, fitted.fit.residual, fitted.patch.fraction_in_mask, fitted.vein is not None)
+    named = name_lesion(
+        facts, measured.evidence, stated_kind=measured.stated_kind, of_reader=measured.source == "reader"
+    )
+    certainty, bombs_certainty = named.certainty, named.bombs_certainty
     if context.phase_difference:
         total = replace(total, sd=math.hypot(total.sd, DIFFERENCE_RELATIVE_SD * total.value))
     if context.phase_filtered:
@@ -297,10 +295,10 @@ def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Micro
     return Microbleed(
         label=measured.label,
         position_mm=fitted.position_mm,
-        kind=_kind(measured, fitted),
+        kind=named.kind,
         certainty=certainty,
         bombs_certainty=bombs_certainty,
-        score=measured.score,
+        score=named.score,
         total_chi_ppm_mm3=total,
         total_chi_sum_ppm_mm3=map_sum.corrected.value if map_sum and map_sum.corrected else None,
         total_chi_sum_raw_ppm_mm3=_finite(map_sum.raw_ppm_mm3) if map_sum else None,
@@ -323,14 +321,15 @@ def _screened_lesion(
 ) -> Microbleed:
     """Return the row of a candidate that was turned away before the fit: rejected, with the number of one ball."""
     total = screened.screening.total_chi_ppm_mm3
+    named = name_screened(measured.evidence, stated_kind=measured.stated_kind)
     if context.phase_filtered:
         total = replace(total, sd=math.nan, interval=None)
     return Microbleed(
         label=measured.label,
         position_mm=measured.point_mm,
-        kind=measured.stated_kind or "other",
-        certainty="rejected",
-        score=measured.score,
+        kind=named.kind,
+        certainty=named.certainty,
+        score=named.score,
         total_chi_ppm_mm3=total,
         detection_limit_ppm_mm3=context.detection_limit_ppm_mm3,
         volume_mm3=screened.void.volume_mm3,
@@ -341,31 +340,6 @@ def _screened_lesion(
         source=measured.source,
         flags=(str(measured.reason), *_scan_flags(context)),
     )
-
-
-def _certainty(measured: LesionMeasurement, fitted: FittedLesion) -> tuple[str, str]:
-    """Return the certainty in the words of MARS and of BOMBS.
-
-    A reader's point is never rejected.
-    """
-    clear = measured.score is None or measured.score >= MIN_DEFINITE_SCORE
-    well_fitted = fitted.fit.residual < MAX_DEFINITE_RESIDUAL
-    definite = fitted.is_found and clear and well_fitted
-    if definite and fitted.patch.fraction_in_mask > MIN_DEFINITE_IN_MASK:
-        return "definite", "certain"
-    possible = fitted.is_found or measured.source == "reader"
-    return "possible" if possible else "rejected", "uncertain"
-
-
-def _kind(measured: LesionMeasurement, fitted: FittedLesion) -> str:
-    """Return the kind of a lesion: a reader's word counts more than a vein's fit, that more than the detector's."""
-    if fitted.vein is not None and measured.source != "reader":
-        return "vein"
-    if measured.stated_kind:
-        return measured.stated_kind
-    if fitted.vein is not None:
-        return "vein"
-    return "calcification" if fitted.total_chi_ppm_mm3.value < 0 and fitted.is_found else "microbleed"
 
 
 def _systematic_sd(patch: Patch, fit: LesionFit, vein: Vein | None) -> float:

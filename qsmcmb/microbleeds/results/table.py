@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 from qsmcmb.io.lesion_table import LesionRow, lesion_row
 from qsmcmb.lesion import LESION_COLUMNS, Microbleed
+from qsmcmb.microbleeds.results.evidence import Evidence
+from qsmcmb.microbleeds.results.evidence_table import EvidenceRow, evidence_row
+from qsmcmb.microbleeds.results.mimics import read_classifier
 from qsmcmb.model import Provenance
 from qsmcmb.typing import IntArray
 
@@ -40,6 +43,8 @@ class MicrobleedTable:
     """Inputs, methods and versions behind the numbers."""
     warnings: tuple[str, ...] = ()
     """What the user must know of the scan and its reading."""
+    evidence: tuple[Evidence | None, ...] = ()
+    """Evidence of each candidate, in their order; None where too little of it lies in the mask."""
 
     def __len__(self) -> int:
         """Return the number of candidates."""
@@ -54,6 +59,20 @@ class MicrobleedTable:
             Value by column, None where unknown.
         """
         return [lesion_row(lesion) for lesion in self.lesions]
+
+    def evidence_rows(self) -> list[EvidenceRow]:
+        """Return one dict per lesion: its evidence, and the probability of each kind.
+
+        Returns
+        -------
+        list of dict
+            Value by column of the evidence table, None where unknown.
+        """
+        classifier = read_classifier()
+        return [
+            evidence_row(lesion, evidence, classifier)
+            for lesion, evidence in zip(self.lesions, self.evidence, strict=True)
+        ]
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return the table as a pandas DataFrame.

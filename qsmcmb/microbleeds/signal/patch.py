@@ -60,6 +60,8 @@ class ScanFields(NamedTuple):
     """Brain mask."""
     r2star_hz: FloatArray | None = None
     """R2*, 1/s; None for a single echo."""
+    chi_ppm: FloatArray | None = None
+    """Susceptibility map, ppm, 0 outside the mask; None where none was made."""
 
 
 @dataclass(frozen=True)

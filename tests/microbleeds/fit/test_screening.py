@@ -36,6 +36,9 @@ def test_a_lesion_stays(total: float) -> None:
     assert found.turned_away is None
     assert found.field.value == pytest.approx(total, rel=0.35)
     assert found.signal.value == pytest.approx(total, rel=0.35)
+    # A ball describes it, and no line of dipoles does better.
+    assert found.core_residual < 1
+    assert found.line_to_dipole < 1
 
 
 def test_plain_tissue_is_turned_away() -> None:
@@ -77,7 +80,12 @@ def test_the_dipole_of_another_point_is_taken_off() -> None:
 
 
 def screened(signal: tuple[float, float], field: tuple[float, float]) -> Screening:
-    return Screening(field=Estimate(*field, "ppm mm3"), signal=Estimate(*signal, "ppm mm3"))
+    return Screening(
+        field=Estimate(*field, "ppm mm3"),
+        signal=Estimate(*signal, "ppm mm3"),
+        core_residual=0.5,
+        line_to_dipole=0.5,
+    )
 
 
 @pytest.mark.parametrize(

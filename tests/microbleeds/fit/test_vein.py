@@ -11,6 +11,7 @@ import pytest
 from scipy.linalg import null_space
 
 import qsmcmb.microbleeds.fit.vein as vein_module
+from qsmcmb.core.directions import half_sphere
 from qsmcmb.microbleeds.fit.field_fit import detrend_field
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
@@ -54,7 +55,7 @@ def line_patch(line: vein_module.CylinderStart) -> Patch:
 
 @pytest.mark.parametrize("number", [0, 11, 37])
 def test_a_line_among_the_directions_is_found_exactly(number: int) -> None:
-    axis = vein_module._directions(40)[number]
+    axis = half_sphere(40)[number]
     centre = null_space(axis[None]).T.T @ np.array([1.0, -1.0])
     patch = line_patch(vein_module.CylinderStart(-0.8, centre, axis))
     detrended = detrend_field(patch, patch.field_hz, patch.inside)
@@ -70,7 +71,7 @@ def test_a_line_among_the_directions_is_found_exactly(number: int) -> None:
 
 
 def test_directions_are_spread_over_half_a_sphere() -> None:
-    axes = vein_module._directions(40)
+    axes = half_sphere(40)
     np.testing.assert_allclose(np.linalg.norm(axes, axis=1), 1.0)
     assert (axes[:, 2] > 0).all()
     cosine = np.abs(axes @ axes.T) - np.eye(40)
@@ -102,7 +103,7 @@ def test_a_cylinder_is_fitted_from_the_two_best_lines(monkeypatch: pytest.Monkey
         return ends[-1]
 
     monkeypatch.setattr(vein_module, "minimise", unmoved)
-    axes = vein_module._directions(40)
+    axes = half_sphere(40)
     lines = [vein_module.CylinderStart(0.4 + i / 10, np.zeros(3), axes[i]) for i in (0, 9, 18, 27)]
     patch = line_patch(lines[1])
     neighbours = np.ones(2 * int(patch.inside.sum()), complex)

@@ -12,12 +12,13 @@ import pytest
 
 from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
+from qsmcmb.microbleeds.fit.echo_totals import totals_per_echo
 from qsmcmb.microbleeds.fit.model_comparison import ComparedModel, Comparison
 from qsmcmb.microbleeds.fit.refinement import fit_lesion
 from qsmcmb.microbleeds.fit.sd_parts import SdParts
 from qsmcmb.microbleeds.fit.uncertainty import HIDDEN_TISSUE_SD_FRACTION
 from qsmcmb.microbleeds.fit.vein import Vein
-from qsmcmb.microbleeds.results.explanation import explain_lesion, totals_per_echo
+from qsmcmb.microbleeds.results.explanation import explain_lesion
 from qsmcmb.microbleeds.results.flags import FLAGS
 from qsmcmb.microbleeds.results.measurement import FittedLesion, measure_fitted
 from qsmcmb.microbleeds.signal.acquisition import KSpaceWindow, SliceProfile
@@ -45,7 +46,7 @@ def lesion_of(fitted: FittedLesion) -> Microbleed:
 
 
 def test_a_point_source_gives_the_same_total_at_every_echo(fitted: FittedLesion) -> None:
-    totals = totals_per_echo(fitted)
+    totals = totals_per_echo(fitted.fit.state)
     assert len(totals) == 3
     for total in totals:
         assert total.value == pytest.approx(TOTAL, abs=max(4 * total.sd, 0.1 * TOTAL))
@@ -246,7 +247,7 @@ def test_totals_per_echo_are_one_step_of_that_echo_alone(fitted: FittedLesion) -
     state = fitted.fit.state
     model, objective, linear = state.model, state.objective, state.linear
     n = int(model.patch.inside.sum())
-    found = totals_per_echo(fitted)
+    found = totals_per_echo(fitted.fit.state)
     for echo in range(3):
         rows = slice(echo * n, (echo + 1) * n)
         u = (objective.magnitude_weight * objective.robust)[rows]

@@ -88,14 +88,12 @@ def row(
     *,
     source: str = "detector",
     kind: str | None = None,
-    score: float | None = 0.8,
     reason: Flag | None = None,
 ) -> Microbleed:
     measured = LesionMeasurement(
         label=3,
         point_mm=(9.0, 8.0, 7.0),
         stated_kind=kind,
-        score=score,
         source=source,
         fitted=lesion,
         reason=reason,
@@ -127,7 +125,7 @@ def test_every_field_of_a_row_has_its_source() -> None:
         kind="microbleed",
         certainty="definite",
         bombs_certainty="certain",
-        score=0.8,
+        score=None,
         total_chi_ppm_mm3=Estimate(4.0, 0.3, UNIT),
         total_chi_sum_ppm_mm3=4.1,
         total_chi_sum_raw_ppm_mm3=3.1,
@@ -147,7 +145,7 @@ def test_every_field_of_a_row_has_its_source() -> None:
 
 def test_a_point_without_a_number_says_why() -> None:
     context = SceneContext(detection_limit_ppm_mm3=0.4, side="left", territory="deep")
-    found = row(None, context, source="reader", kind="iron", score=None, reason=Flag.TOO_LARGE)
+    found = row(None, context, source="reader", kind="iron", reason=Flag.TOO_LARGE)
     assert found == Microbleed(
         label=3,
         position_mm=(9.0, 8.0, 7.0),
@@ -181,21 +179,24 @@ def test_kind(lesion: FittedLesion, source: str, kind: str | None, expected: str
 
 
 @pytest.mark.parametrize(
-    ("lesion", "source", "score", "expected"),
+    ("lesion", "source", "expected"),
     [
-        (fitted(), "detector", 0.5, ("definite", "certain")),
-        (fitted(), "detector", 0.49, ("possible", "uncertain")),
-        (fitted(), "reader", None, ("definite", "certain")),
-        (fitted(residual=1.49), "reader", None, ("definite", "certain")),
-        (fitted(residual=1.5), "reader", None, ("possible", "uncertain")),
-        (fitted(in_mask=0.61), "reader", None, ("definite", "certain")),
-        (fitted(in_mask=0.6), "reader", None, ("possible", "uncertain")),
-        (fitted(0.89), "detector", 0.9, ("rejected", "uncertain")),
-        (fitted(0.89), "reader", None, ("possible", "uncertain")),
+        (fitted(), "detector", ("definite", "certain")),
+        (fitted(), "reader", ("definite", "certain")),
+        (fitted(residual=1.49), "reader", ("definite", "certain")),
+        (fitted(residual=1.5), "reader", ("possible", "uncertain")),
+        (fitted(in_mask=0.61), "reader", ("definite", "certain")),
+        (fitted(in_mask=0.6), "reader", ("possible", "uncertain")),
+        (fitted(0.89), "detector", ("rejected", "uncertain")),
+        (fitted(0.89), "reader", ("possible", "uncertain")),
+        (fitted(vein=VEIN), "detector", ("rejected", "uncertain")),
+        (fitted(vein=VEIN), "reader", ("definite", "certain")),
     ],
 )
-def test_certainty(lesion: FittedLesion, source: str, score: float | None, expected: tuple[str, str]) -> None:
-    found = row(lesion, source=source, score=score)
+def test_certainty_without_probabilities(
+    lesion: FittedLesion, source: str, expected: tuple[str, str]
+) -> None:
+    found = row(lesion, source=source)
     assert (found.certainty, found.bombs_certainty) == expected
 
 
@@ -233,12 +234,12 @@ def test_flags(lesion: FittedLesion, context: SceneContext, expected: set[str]) 
 
 def test_a_candidate_turned_away_has_the_flags_of_its_scan() -> None:
     nothing = np.zeros((2, 2, 2), bool)
-    screening = Screening(field=Estimate(1.0, 1.0, "ppm mm3"), signal=Estimate(1.0, 1.0, "ppm mm3"))
+    one = Estimate(1.0, 1.0, "ppm mm3")
+    screening = Screening(field=one, signal=one, core_residual=0.5, line_to_dipole=0.5)
     measured = LesionMeasurement(
         label=1,
         point_mm=(1.0, 2.0, 3.0),
         stated_kind=None,
-        score=0.5,
         source="detector",
         fitted=None,
         reason=Flag.NO_DIPOLE,
@@ -332,7 +333,6 @@ def test_a_measurement_without_a_fit_lies_at_its_point() -> None:
         label=1,
         point_mm=(9.0, 8.0, 7.0),
         stated_kind=None,
-        score=None,
         source="reader",
         fitted=None,
         reason=None,
@@ -342,7 +342,6 @@ def test_a_measurement_without_a_fit_lies_at_its_point() -> None:
         label=1,
         point_mm=(9.0, 8.0, 7.0),
         stated_kind=None,
-        score=None,
         source="reader",
         fitted=fitted(),
         reason=None,

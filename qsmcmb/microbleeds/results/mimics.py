@@ -1,0 +1,287 @@
+"""Microbleed or mimic: the probability of each kind from a candidate's evidence, by logistic regression.
+
+Before the fit, with the figures x_f of the evidence (transformed, less their mean, over their SD), the intercept b_k
+and weights w_kf of each kind k,
+
+    p_k = exp(b_k + sum_f w_kf x_f) / sum over kinds l of exp(b_l + sum_f w_lf x_f).
+
+A fit changes the odds of a microbleed, p = p_microbleed, by the figures y_g that it adds,
+
+    ln(p' / (1 - p')) = a + c ln(p / (1 - p)) + sum_g v_g y_g,
+
+and the other kinds keep their ratios. A figure that is unknown counts as its mean. All weights are in `mimics.toml`,
+with the data that they were set on; `docs/explanation/mimics.md` shows how well they hold. Where there is no file, or
+no susceptibility map, there is no probability, and `measurement` decides by its rules alone.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from importlib import resources
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from qsmcmb.microbleeds.results.evidence import Evidence
+from qsmcmb.typing import FloatArray
+
+__all__ = [
+    "AFTER_FIT",
+    "BEFORE_FIT",
+    "MIMIC_KINDS",
+    "Classifier",
+    "KindProbabilities",
+    "LinearPart",
+    "figures_of",
+    "probabilities_of",
+    "read_classifier",
+]
+
+MIMIC_KINDS = ("microbleed", "calcification", "vein", "iron", "artefact", "other")
+"""Kinds that the classifier tells apart, in the order of its weights; other is tissue without any source."""
+MAX_LOG_RATIO = 3.0
+"""Largest logarithm of the ratio of two totals that counts: a factor of 20; totals of opposite sign count as this."""
+MIN_TOTAL_PPM_MM3 = 0.1
+"""Total susceptibility below which size says no more, ppm mm3."""
+PEAK_PPM = 0.05
+"""Peak of the map, ppm, beyond which its logarithm counts rather than itself: a few SDs of tissue."""
+MAX_DEPTH_MM = 15.0
+"""Depth, mm, beyond which it says no more."""
+GRADIENT_TURNS_PER_MM = 0.02
+"""Slope of the field, turns per mm, below which it says no more."""
+MIN_RESIDUAL = 0.1
+"""Residual, SDs, below which it says no more."""
+MAX_LOGIT = 7.0
+"""Largest size of a logit: no probability is nearer to 0 or 1 than 0.001, which the training could not show."""
+
+Figure = Callable[[Evidence], float | None]
+
+
+def _signed_log(ratio: float) -> float:
+    """Return log10(1 + |x|) with the sign of x."""
+    return math.copysign(math.log10(1 + abs(ratio)), ratio)
+
+
+def _significance(value: float | None, sd: float | None) -> float | None:
+    """Return the signed logarithm of a total over its SD."""
+    return None if value is None or sd is None or not sd > 0 else _signed_log(value / sd)
+
+
+def _agreement(e: Evidence) -> float | None:
+    """Return the logarithm of the ratio of the two totals, without its sign."""
+    if e.field_ppm_mm3 is None:
+        return None
+    if e.signal_ppm_mm3 * e.field_ppm_mm3 <= 0:
+        return MAX_LOG_RATIO
+    return min(abs(math.log(e.signal_ppm_mm3 / e.field_ppm_mm3)), MAX_LOG_RATIO)
+
+
+def _log(value: float | None, least: float) -> float | None:
+    """Return the logarithm of a figure, held at its least value."""
+    return None if value is None else math.log(max(value, least))
+
+
+BEFORE_FIT: dict[str, Figure] = {
+    "signal_significance": lambda e: _significance(e.signal_ppm_mm3, e.signal_sd_ppm_mm3),
+    "field_significance": lambda e: _significance(e.field_ppm_mm3, e.field_sd_ppm_mm3),
+    "agreement": _agreement,
+    "size": lambda e: _log(abs(e.signal_ppm_mm3), MIN_TOTAL_PPM_MM3),
+    "ball_core_residual": lambda e: _log(e.ball_core_residual, MIN_RESIDUAL),
+    "line_to_dipole": lambda e: None if e.line_to_dipole is None else min(e.line_to_dipole, 3.0),
+    "vessel_in_magnitude": lambda e: e.vessel_in_magnitude,
+    "vessel_in_map": lambda e: e.vessel_in_map,
+    "void_growth": lambda e: e.void_growth,
+    "darkening": lambda e: e.darkening,
+    "map_peak": lambda e: None if e.map_peak_ppm is None else _signed_log(e.map_peak_ppm / PEAK_PPM),
+    "map_extent": lambda e: _log(e.map_extent_mm, 1.0),
+    "mirror_ratio": lambda e: e.mirror_ratio,
+    "depth": lambda e: None if e.depth_mm is None else math.log1p(min(e.depth_mm, MAX_DEPTH_MM)),
+    "field_gradient": lambda e: _log(e.field_gradient, GRADIENT_TURNS_PER_MM),
+}
+"""Figures before the fit by name, as the weights take them: from the evidence, transformed."""
+
+AFTER_FIT: dict[str, Figure] = {
+    "fit_significance": lambda e: _significance(e.total_chi_ppm_mm3, e.total_chi_sd_ppm_mm3),
+    "core_residual": lambda e: _log(e.core_residual, MIN_RESIDUAL),
+    "echo_spread": lambda e: _log(e.echo_spread, 0.01),
+    "vein_bic": lambda e: math.log1p(max(e.vein_bic_difference or 0.0, 0.0)),
+}
+"""Figures that a fit adds."""
+
+
+class LinearPart(NamedTuple):
+    """Standardised figures with their weights, one row of weights per figure and one column per outcome."""
+
+    names: tuple[str, ...]
+    """Names of the figures."""
+    means: FloatArray
+    """Mean of each over the training data."""
+    sds: FloatArray
+    """SD of each over the training data."""
+    weights: FloatArray
+    """Weights, (figure, outcome)."""
+    intercepts: FloatArray
+    """Intercepts, (outcome,)."""
+
+    def logits(self, figures: FloatArray) -> FloatArray:
+        """Return the logits of each outcome.
+
+        Parameters
+        ----------
+        figures : ndarray of shape (..., figure)
+            Figures as they are; NaN where unknown.
+
+        Returns
+        -------
+        ndarray of shape (..., outcome)
+            Logits.
+        """
+        standardised = np.nan_to_num((figures - self.means) / self.sds)
+        return np.asarray(standardised @ self.weights + self.intercepts)
+
+
+class Classifier(NamedTuple):
+    """Weights before and after the fit, and what they were set on."""
+
+    version: str
+    """Version of the weights."""
+    before: LinearPart
+    """Weights of the figures before the fit; its outcomes are MIMIC_KINDS."""
+    after: LinearPart
+    """Weights of the figures that a fit adds; its outcome is a microbleed."""
+    slope: float
+    """Factor on the logit before the fit."""
+    data: Mapping[str, Any]
+    """Data card: heads, seeds, protocols, numbers of candidates."""
+
+
+class KindProbabilities(NamedTuple):
+    """Probability of each kind."""
+
+    before_fit: dict[str, float]
+    """Probability of each kind before the fit."""
+    by_kind: dict[str, float]
+    """Probability of each kind with all that is known; the sum is 1."""
+
+    @property
+    def microbleed(self) -> float:
+        """Probability of being a microbleed."""
+        return self.by_kind["microbleed"]
+
+    @property
+    def likeliest_mimic(self) -> str:
+        """Kind of largest probability beside microbleed."""
+        return max((k for k in MIMIC_KINDS if k != "microbleed"), key=lambda k: self.by_kind[k])
+
+
+def figures_of(evidence: Evidence, figures: Mapping[str, Figure]) -> FloatArray:
+    """Return figures of a candidate as the weights take them.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        The candidate's.
+    figures : mapping
+        BEFORE_FIT or AFTER_FIT.
+
+    Returns
+    -------
+    ndarray of shape (figure,)
+        NaN where unknown.
+
+    Examples
+    --------
+    >>> found = figures_of(Evidence(signal_ppm_mm3=-9.0, signal_sd_ppm_mm3=1.0), BEFORE_FIT)
+    >>> float(found[0])
+    -1.0
+    """
+    values = [figure(evidence) for figure in figures.values()]
+    return np.array([np.nan if v is None else v for v in values])
+
+
+def probabilities_of(evidence: Evidence, classifier: Classifier | None) -> KindProbabilities | None:
+    """Return the probability of each kind of a candidate.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        All that is known of it.
+    classifier : Classifier or None
+        The weights.
+
+    Returns
+    -------
+    KindProbabilities or None
+        None without weights, and without a susceptibility map: then rules alone decide.
+    """
+    if classifier is None or evidence.map_peak_ppm is None:
+        return None
+    logits = classifier.before.logits(figures_of(evidence, BEFORE_FIT))
+    powers = np.exp(logits - logits.max())
+    before = powers / powers.sum()
+    if evidence.total_chi_ppm_mm3 is None:
+        named = _named(before)
+        return KindProbabilities(named, named)
+    added = classifier.after.logits(figures_of(evidence, AFTER_FIT))[0]
+    logit = np.clip(classifier.slope * _logit(before[0]) + added, -MAX_LOGIT, MAX_LOGIT)
+    after = before * (1 - _expit(logit)) / max(1 - before[0], 1e-9)
+    after[0] = _expit(logit)
+    return KindProbabilities(_named(before), _named(after / after.sum()))
+
+
+@lru_cache(maxsize=1)
+def read_classifier() -> Classifier | None:
+    """Return the weights that come with the package.
+
+    Returns
+    -------
+    Classifier or None
+        None where there is no file of weights.
+
+    Examples
+    --------
+    >>> read_classifier().before.names[0]
+    'signal_significance'
+    """
+    path = resources.files("qsmcmb.microbleeds.results") / "mimics.toml"
+    if not path.is_file():
+        return None
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    return Classifier(
+        version=tables["version"],
+        before=_linear_part(tables["before_fit"], tuple(BEFORE_FIT)),
+        after=_linear_part(tables["after_fit"], tuple(AFTER_FIT)),
+        slope=float(tables["after_fit"]["slope"]),
+        data=tables["data"],
+    )
+
+
+def _linear_part(table: Mapping[str, Any], names: tuple[str, ...]) -> LinearPart:
+    """Return the weights of a table."""
+    rows = [table["figures"][name] for name in names]
+    return LinearPart(
+        names=names,
+        means=np.array([row["mean"] for row in rows]),
+        sds=np.array([row["sd"] for row in rows]),
+        weights=np.array([row["weights"] for row in rows]),
+        intercepts=np.array(table["intercepts"]),
+    )
+
+
+def _named(values: FloatArray) -> dict[str, float]:
+    """Return probabilities by kind."""
+    return {kind: float(value) for kind, value in zip(MIMIC_KINDS, values, strict=True)}
+
+
+def _logit(probability: float) -> float:
+    """Return the logarithm of the odds, at most MAX_LOGIT in size."""
+    odds = max(probability, 1e-12) / max(1 - probability, 1e-12)
+    return float(np.clip(math.log(odds), -MAX_LOGIT, MAX_LOGIT))
+
+
+def _expit(logit: float) -> float:
+    """Return the probability of a logit."""
+    return float(1 / (1 + math.exp(-logit)))

@@ -1,0 +1,111 @@
+"""Kind and certainty follow from the rules and from probabilities; readers' points by rules alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from qsmcmb.microbleeds.results import naming
+from qsmcmb.microbleeds.results.evidence import Evidence
+from qsmcmb.microbleeds.results.mimics import MIMIC_KINDS, KindProbabilities
+from qsmcmb.microbleeds.results.naming import (
+    FitFacts,
+    is_significant,
+    is_unlikely,
+    name_lesion,
+    name_screened,
+)
+from qsmcmb.model import Estimate
+
+EVIDENCE = Evidence(signal_ppm_mm3=4.0, signal_sd_ppm_mm3=0.3)
+
+
+def facts(
+    total: float = 4.0, *, residual: float = 0.6, in_mask: float = 1.0, has_vein: bool = False
+) -> FitFacts:
+    return FitFacts(Estimate(total, 0.3, "ppm mm3"), residual, in_mask, has_vein)
+
+
+@pytest.fixture
+def probable(monkeypatch: pytest.MonkeyPatch) -> object:
+    """Return a function that sets the probability of one kind; the others share the rest, vein a little more."""
+
+    def set_to(kind: str, value: float) -> None:
+        rest = (1 - value) / (len(MIMIC_KINDS) - 1)
+        by_kind = {k: value if k == kind else rest for k in MIMIC_KINDS}
+        if kind != "vein":
+            by_kind["vein"] += 1e-6
+        found = KindProbabilities(by_kind, by_kind)
+        monkeypatch.setattr(naming, "probabilities_of", lambda *_: found)
+
+    return set_to
+
+
+@pytest.mark.parametrize(
+    ("kind", "p", "lesion", "expected"),
+    [
+        ("microbleed", 0.9, facts(), ("microbleed", "definite")),
+        ("microbleed", 0.79, facts(), ("microbleed", "possible")),
+        ("microbleed", 0.2, facts(), ("microbleed", "possible")),
+        ("microbleed", 0.19, facts(), ("vein", "rejected")),
+        ("iron", 0.9, facts(), ("iron", "rejected")),
+        ("artefact", 0.5, facts(), ("artefact", "rejected")),
+        ("microbleed", 0.9, facts(0.8), ("microbleed", "rejected")),
+        ("microbleed", 0.9, facts(residual=1.5), ("microbleed", "possible")),
+        ("microbleed", 0.9, facts(in_mask=0.6), ("microbleed", "possible")),
+        ("microbleed", 0.9, facts(has_vein=True), ("vein", "rejected")),
+        # A negative total is never a microbleed.
+        ("microbleed", 0.9, facts(-4.0), ("calcification", "possible")),
+        ("calcification", 0.9, facts(-4.0), ("calcification", "definite")),
+    ],
+)
+def test_candidates_of_the_detector(
+    probable: object, kind: str, p: float, lesion: FitFacts, expected: tuple[str, str]
+) -> None:
+    probable(kind, p)  # type: ignore[operator]
+    found = name_lesion(lesion, EVIDENCE, stated_kind=None, of_reader=False)
+    assert (found.kind, found.certainty) == expected
+    assert found.bombs_certainty == ("certain" if expected[1] == "definite" else "uncertain")
+    assert found.score == pytest.approx(p if kind == "microbleed" else (1 - p) / 5)
+
+
+@pytest.mark.parametrize(
+    ("lesion", "stated", "expected"),
+    [
+        (facts(), None, ("microbleed", "definite")),
+        (facts(-4.0), None, ("calcification", "definite")),
+        (facts(-4.0), "microbleed", ("microbleed", "definite")),
+        (facts(has_vein=True), None, ("vein", "definite")),
+        (facts(has_vein=True), "microbleed", ("microbleed", "definite")),
+        (facts(0.8), None, ("microbleed", "possible")),
+        (facts(0.8), "iron", ("iron", "possible")),
+    ],
+)
+def test_a_readers_point_is_named_by_rules_and_never_rejected(
+    probable: object, lesion: FitFacts, stated: str | None, expected: tuple[str, str]
+) -> None:
+    probable("artefact", 0.99)  # type: ignore[operator]
+    found = name_lesion(lesion, EVIDENCE, stated_kind=stated, of_reader=True)
+    assert (found.kind, found.certainty) == expected
+    assert found.score == pytest.approx(0.002)
+
+
+def test_a_screened_candidate_is_rejected_as_the_likeliest_mimic(probable: object) -> None:
+    probable("artefact", 0.6)  # type: ignore[operator]
+    assert name_screened(EVIDENCE, stated_kind=None)[:2] == ("artefact", "rejected")
+    assert name_screened(EVIDENCE, stated_kind="iron")[:2] == ("iron", "rejected")
+    probable("microbleed", 0.9)  # type: ignore[operator]
+    assert name_screened(EVIDENCE, stated_kind=None)[:2] == ("vein", "rejected")
+
+
+def test_unlikely_is_what_is_no_lesion_by_the_evidence_before_the_fit(probable: object) -> None:
+    probable("vein", 0.99)  # type: ignore[operator]
+    assert is_unlikely(EVIDENCE)
+    probable("vein", 0.97)  # type: ignore[operator]
+    assert not is_unlikely(EVIDENCE)
+    probable("calcification", 0.99)  # type: ignore[operator]
+    assert not is_unlikely(EVIDENCE)
+    assert not is_unlikely(None)
+
+
+def test_nothing_is_significant_without_an_sd() -> None:
+    assert not is_significant(Estimate(4.0, float("nan"), "ppm mm3"))

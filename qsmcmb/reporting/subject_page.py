@@ -136,7 +136,7 @@ def _session(session: SessionResults) -> dict[str, Any]:
         f"{show(record['burden_high_ppm_mm3'])})",
         "n_definite": record["n_definite"],
         "n_possible": record["n_possible"],
-        "pattern": record["pattern"],
+        "pattern": _pattern(record),
         "conventional": _conventional(record),
         "warnings": record.get("Warnings", []),
         "overview": overview(panels, [int(c) for c in centre]),
@@ -157,6 +157,18 @@ def _session(session: SessionResults) -> dict[str, Any]:
         "methods": describe_methods(record, explanations),
         "inputs": [(name, sums.get(name, "")) for name in record.get("Sources", [])],
     }
+
+
+def _pattern(record: dict[str, Any]) -> str:
+    """Return the pattern, and that by the other rule for the cerebellum where it differs."""
+    rule = record.get("pattern_rule")
+    words = {"ignored": "with the cerebellum ignored", "by-depth": "with the cerebellum by depth"}
+    others = [
+        f"{pattern} {words[other]}"
+        for other, pattern in record.get("pattern_by_rule", {}).items()
+        if other != rule and pattern != record["pattern"]
+    ]
+    return ", ".join([str(record["pattern"]), *others])
 
 
 def _conventional(record: dict[str, Any]) -> list[list[str]]:

@@ -114,6 +114,39 @@ def test_a_subject_page_has_one_row_per_lesion(
     assert "Burden 12.3 ppm mm3 (10 to 15); 3 definite, 2 possible; lobar" in page.text
 
 
+def test_the_pattern_by_the_other_rule_is_said_where_it_differs(
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
+) -> None:
+    rules = {"ignored": "strictly lobar", "by-depth": "mixed"}
+    with_sessions(
+        session_of(1, tmp_path, pattern="strictly lobar", pattern_rule="ignored", pattern_by_rule=rules)
+    )
+    text = parse(write_subject_page(tmp_path, "01").read_text()).text
+    assert "; strictly lobar, mixed with the cerebellum by depth" in text
+    with_sessions(
+        session_of(
+            1,
+            tmp_path,
+            pattern="mixed",
+            pattern_rule="by-depth",
+            pattern_by_rule=dict.fromkeys(rules, "mixed"),
+        )
+    )
+    assert "; mixed\n" in parse(write_subject_page(tmp_path, "01").read_text()).text
+
+
+def test_what_conventional_imaging_would_show_has_a_row_for_each_protocol(
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
+) -> None:
+    protocol = {
+        "name": EVIL, "b0_tesla": 1.5, "te_s": 0.025, "in_plane_mm": 1.0, "slice_mm": 5.0, "n_visible": 2,
+        "n_expected": 2.25, "count_class": "2-4", "lesions": [{}, {}, {}],
+    }  # fmt: skip
+    with_sessions(session_of(1, tmp_path, conventional={"protocols": [protocol]}))
+    page = parse(write_subject_page(tmp_path, "01").read_text())
+    assert [EVIL, "1.5 T, TE 25 ms", "1 x 1 x 5 mm", "2 of 3", "2.25", "2-4"] in page.rows
+
+
 def test_nothing_of_the_data_becomes_markup(
     tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
 ) -> None:

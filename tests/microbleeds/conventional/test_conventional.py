@@ -132,6 +132,22 @@ def test_a_gap_hides_lesions() -> None:
     )
 
 
+def test_published_ratios_of_counts_are_of_the_right_size() -> None:
+    """Thick gradient echo found 0.33 of what thin SWI did (Nandigam 2009), 1.5 T 0.77 of 3 T (Stehling 2008)."""
+    rng = np.random.default_rng(72020)
+    totals = np.exp(np.log(2.0) + 1.08 * rng.standard_normal(60))
+    thin = replace(SWI, b0_tesla=1.5, te_s=0.04, slice_mm=1.5)
+    middle = replace(THICK, b0_tesla=3.0, te_s=0.016)
+
+    def count(protocol: ConventionalProtocol) -> float:
+        sources = [source(m, radius_mm=(3 * m / (4 * np.pi * 1.3)) ** (1 / 3)) for m in totals]
+        return sum(look_at_source(s, protocol, RULE).visible_fraction for s in sources)
+
+    thick = count(THICK)
+    assert 0.2 < thick / count(thin) < 0.5
+    assert 0.5 < thick / count(middle) < 0.95
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

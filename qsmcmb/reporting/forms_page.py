@@ -102,7 +102,8 @@ def _form(session: SessionResults, scale: str) -> dict[str, Any]:
     shown = [c for c in columns if _published(c) or any(_count(by_size, c) for by_size in lines.values())]
     groups: dict[str, int] = {}
     for certainty, size, _ in shown:
-        group = f"{certainty}, {size}" if size else certainty
+        named = f"size {size}" if size == "unknown" else size
+        group = f"{certainty}, {named}" if size else certainty
         groups[group] = groups.get(group, 0) + 1
     return {
         "name": session.heading,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
+from threadpoolctl import threadpool_limits
+
 from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.conventional.images import source_of_fit
 from qsmcmb.microbleeds.conventional.protocols import ConventionalProtocol
@@ -83,6 +85,8 @@ class ConventionalRecord(TypedDict):
     """What the counts are, in a sentence."""
 
 
+# Matrices are small, as in the fit: more BLAS threads only wait for each other.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def count_visible(
     lesions: Sequence[Microbleed],
     fits: Mapping[int, FittedLesion],

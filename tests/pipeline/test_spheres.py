@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 import qsmcmb as qc
+from qsmcmb.anatomy.rating_forms import FORM_SIDES
 from qsmcmb.cli.main import run_command
 from qsmcmb.io.lesion_table import lesion_row
 from qsmcmb.io.results import list_results
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.lesion import LESION_COLUMNS, Microbleed
+from qsmcmb.microbleeds.conventional.protocols import DEFAULT_PROTOCOLS
 from qsmcmb.microbleeds.results.burden import summarise_burden
 from qsmcmb.microbleeds.results.references import PARTS
 from qsmcmb.pipeline.config import STAGES
@@ -107,6 +109,27 @@ def test_positions_are_found_again(spheres: Path) -> None:
     for truth, lesion in zip(truth_of(spheres), lesions_of(spheres), strict=True):
         centre_mm = [float(truth[c] or 0) for c in ("x_mm", "y_mm", "z_mm")]
         assert np.linalg.norm(np.subtract(lesion.position_mm, centre_mm)) < 0.5
+
+
+def test_forms_and_burden_count_the_microbleeds_of_the_table(spheres: Path) -> None:
+    counted = [m for m in lesions_of(spheres) if m.kind == "microbleed" and m.certainty != "rejected"]
+    burden = json.loads((spheres / ANAT / f"{STEM}_desc-cmb_burden.json").read_text())
+    assert burden["n_definite"] + burden["n_possible"] == len(counted)
+    for scale, words in (("mars", ("definite", "possible")), ("bombs", ("certain", "uncertain"))):
+        rows = read_tsv(spheres / ANAT / f"{STEM}_desc-{scale}_form.tsv")
+        sums = [r for r in rows if r["territory"] == "all"]
+        assert sum(int(str(r["total"])) for r in sums) == len(counted)
+        for word in words:
+            found = sum(int(str(r[f"{word}_{side}"])) for r in sums for side in FORM_SIDES)
+            assert found == sum(word in (m.certainty, m.bombs_certainty) for m in counted)
+    assert 'href="sub-sphere_forms.html"' in (spheres / "out" / "sub-sphere.html").read_text()
+    assert (spheres / "out" / "sub-sphere_forms.html").exists()
+    protocols = burden["conventional"]["protocols"]
+    assert [p["name"] for p in protocols] == [p["name"] for p in DEFAULT_PROTOCOLS]
+    # Thin slices show as many as thick ones or more.
+    visible = [p["n_visible"] for p in protocols]
+    assert visible[0] <= visible[1] <= visible[2] <= len(counted)
+    assert all(len(p["lesions"]) == len(counted) for p in protocols)
 
 
 def test_page_holds_everything_in_one_file(spheres: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.nifti import Volume
 
-__all__ = ("check_parts_scaling", "check_phase_scaling", "check_scan_agreement")
+__all__ = ("check_parts_scaling", "check_phase_scaling", "check_scan_agreement", "scaling_notes")
 
 RELATIVE_TOLERANCE = 1e-3
 """Largest relative difference of two numbers that count as one: above rounding and the drift of a magnet, below what
@@ -127,6 +127,41 @@ def check_phase_scaling(phase: Sequence[Volume]) -> None:
         )  # fmt: skip
 
 
+def scaling_notes(volumes: Sequence[Volume], part: str) -> list[str]:
+    """Return what the user must know where headers scale the echoes of one part differently without need.
+
+    Converters scale integers of each echo on its own. Floats need no scale, and one echo without any among scaled ones
+    has lost its own.
+
+    Parameters
+    ----------
+    volumes : sequence of Volume
+        Images of all echoes.
+    part : str
+        What they are, for the message.
+
+    Returns
+    -------
+    list of str
+        At most one note.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> file = {"path": Path("a.nii"), "sha256": "", "affine": None, "oriented": True, "warnings": ()}
+    >>> echo = Volume(data=np.ones((1, 1, 1), np.float32), slope=1.0, inter=0.0, **file)
+    >>> len(scaling_notes([echo, echo], "magnitude")), len(scaling_notes([echo, echo._replace(slope=2.0)], "magnitude"))
+    (0, 1)
+    """
+    without_need = any(v.data.dtype.kind == "f" or (v.slope, v.inter) == (1.0, 0.0) for v in volumes)
+    if not without_need or all(_scaled_alike(volumes[0], v) for v in volumes):
+        return []
+    stated = "; ".join(f"{v.path.name}: {v.slope:g}, {v.inter:g}" for v in volumes)
+    return [
+        f"the headers scale the {part} of the echoes differently (slope and intercept: {stated}); taken as they are"
+    ]
+
+
 def check_parts_scaling(real: Volume, imaginary: Volume) -> None:
     """Raise where one of two integer parts has lost its scaling, or both have, which leaves no negative value.
 
@@ -166,9 +201,13 @@ def check_parts_scaling(real: Volume, imaginary: Volume) -> None:
 
 def _stored_alike(one: Volume, two: Volume) -> bool:
     """Say whether two volumes are of one kind of number, with one slope and intercept."""
+    return _scaled_alike(one, two) and (one.data.dtype.kind == "f") == (two.data.dtype.kind == "f")
+
+
+def _scaled_alike(one: Volume, two: Volume) -> bool:
+    """Say whether two volumes have one slope and intercept."""
     pairs = ((one.slope, two.slope), (one.inter, two.inter))
-    same = all(abs(a - b) <= SCALING_TOLERANCE * max(abs(a), abs(b)) for a, b in pairs)
-    return same and (one.data.dtype.kind == "f") == (two.data.dtype.kind == "f")
+    return all(abs(a - b) <= SCALING_TOLERANCE * max(abs(a), abs(b)) for a, b in pairs)
 
 
 def _fill_one_range(one: Volume, two: Volume) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from qsmcmb.core.copies import find_copies
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.io.agreement import check_parts_scaling, check_phase_scaling
+from qsmcmb.io.agreement import check_parts_scaling, check_phase_scaling, scaling_notes
 from qsmcmb.io.echo_order import check_echo_order
 from qsmcmb.io.field_strength import FieldStrength
 from qsmcmb.io.filtered_phase import lacks_low_frequencies, stated_filter
@@ -66,6 +66,8 @@ def assemble(
         *b0.notes,
         *frame_notes,
         *dict.fromkeys(w for v in (*phase, *magnitude) for w in v.warnings),
+        *scaling_notes(magnitude, "magnitude"),
+        *(scaling_notes(phase, "phase") if units == "rad" else ()),
     ]
     if units != "rad":
         check_phase_scaling(phase)

@@ -35,6 +35,10 @@ SINGLE_FILE = (b"n+1", b"n+2")
 """Beginning of the magic of images whose header and data are one file."""
 FIRST_DATA_BYTE = {348: 352, 540: 544}
 """Least data offset, by the size of the header: header and the flag of extensions."""
+MAX_OFFSET = 2**31
+"""Bytes before the data that no header and no extension fills."""
+MAX_SLOPE = 1e15
+"""Largest slope or offset, and one over the least slope: beyond it single precision soon ends."""
 AGAIN = "convert the image again from its source"
 
 
@@ -147,7 +151,7 @@ def read_header(path: Path, content: bytes) -> Any:
 def _check_offset(path: Path, header: Any, least: int) -> None:
     """Raise unless the data start behind the header, at a whole byte; 0 stands for the least offset."""
     offset = float(header["vox_offset"])
-    if offset != 0 and not (offset >= least and offset == np.rint(offset)):
+    if offset != 0 and not (least <= offset < MAX_OFFSET and offset == np.rint(offset)):
         raise fail(
             "HEADER",
             path,
@@ -356,7 +360,7 @@ def check_scaling(path: Path, header: Any) -> tuple[float, float]:
     Raises
     ------
     InvalidInputError
-        SCL: not finite.
+        SCL: not finite, or of a size that no image has.
 
     Examples
     --------
@@ -368,9 +372,11 @@ def check_scaling(path: Path, header: Any) -> tuple[float, float]:
     (1.0, 0.0)
     """
     slope, inter = float(header["scl_slope"]), float(header["scl_inter"])
-    if not (np.isfinite(slope) and np.isfinite(inter)):
+    is_scale = slope == 0 or 1 / MAX_SLOPE < abs(slope) < MAX_SLOPE
+    if not (is_scale and abs(inter) < MAX_SLOPE):
         raise fail(
-            "SCL", path, "scl_slope, scl_inter", (slope, inter), expected="finite numbers",
+            "SCL", path, "scl_slope, scl_inter", (slope, inter),
+            expected=f"numbers of {1 / MAX_SLOPE:g} to {MAX_SLOPE:g} in size",
             fix="correct the header",
         )  # fmt: skip
     return (1.0, 0.0) if slope == 0 else (slope, inter)

@@ -128,10 +128,10 @@ def check_phase_scaling(phase: Sequence[Volume]) -> None:
 
 
 def scaling_notes(volumes: Sequence[Volume], part: str) -> list[str]:
-    """Return what the user must know where headers scale the echoes of one part differently without need.
+    """Return what the user must know where headers scale the echoes of one part without need.
 
-    Converters scale integers of each echo on its own. Floats need no scale, and one echo without any among scaled ones
-    has lost its own.
+    Converters scale integers of each echo on its own. Floats need no scale and no offset, and one echo without any
+    among scaled ones has lost its own.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def scaling_notes(volumes: Sequence[Volume], part: str) -> list[str]:
     Returns
     -------
     list of str
-        At most one note.
+        The notes.
 
     Examples
     --------
@@ -153,13 +153,23 @@ def scaling_notes(volumes: Sequence[Volume], part: str) -> list[str]:
     >>> len(scaling_notes([echo, echo], "magnitude")), len(scaling_notes([echo, echo._replace(slope=2.0)], "magnitude"))
     (0, 1)
     """
+    notes = []
     without_need = any(v.data.dtype.kind == "f" or (v.slope, v.inter) == (1.0, 0.0) for v in volumes)
-    if not without_need or all(_scaled_alike(volumes[0], v) for v in volumes):
-        return []
-    stated = "; ".join(f"{v.path.name}: {v.slope:g}, {v.inter:g}" for v in volumes)
-    return [
-        f"the headers scale the {part} of the echoes differently (slope and intercept: {stated}); taken as they are"
-    ]
+    if without_need and not all(_scaled_alike(volumes[0], v) for v in volumes):
+        stated = "; ".join(f"{v.path.name}: {v.slope:g}, {v.inter:g}" for v in volumes)
+        notes.append(
+            f"the headers scale the {part} of the echoes differently (slope and intercept: {stated}); taken as they are"
+        )
+    # A common factor of the magnitude changes nothing.
+    floats = [v for v in volumes if v.data.dtype.kind == "f"]
+    changed = [v for v in floats if v.inter != 0 or (part == "phase" and v.slope != 1)]
+    if changed:
+        first = changed[0]
+        notes.append(
+            f"{first.path.name}: the header scales {part} that is stored as floats (slope {first.slope:g}, intercept "
+            f"{first.inter:g}); taken so"
+        )
+    return notes
 
 
 def check_parts_scaling(real: Volume, imaginary: Volume) -> None:

@@ -101,7 +101,7 @@ def _same(one: GreScan, two: GreScan) -> bool:
         return False
     numbers = [
         (one.te_s, two.te_s), (one.b0_tesla, two.b0_tesla),
-        (one.magnitude / two.magnitude.max(), two.magnitude / two.magnitude.max()),
+        (one.magnitude / one.magnitude.max(), two.magnitude / two.magnitude.max()),
         (np.exp(1j * one.phase_rad), np.exp(1j * two.phase_rad)),
     ]  # fmt: skip
     in_place = corner_distance_mm(one.grid.affine, two.grid.affine, SHAPE) <= SILENT_MM

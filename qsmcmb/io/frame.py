@@ -137,9 +137,7 @@ def _coded_forms(path: Path, header: Any, scale: float) -> list[_Form]:
 
 
 def _sform(header: Any) -> FloatArray:
-    # What is no number is refused next; it need not be said twice.
-    with np.errstate(invalid="ignore"):
-        return np.array(header.get_sform(), dtype=np.float64)
+    return np.array(header.get_sform(), dtype=np.float64)
 
 
 def _qform(header: Any) -> FloatArray:

@@ -219,9 +219,11 @@ def _volume(path: Path, content: Content, size: int, digest: str) -> Volume:
     header = read_header(path, bytes(content[:START_BYTES]))
     layout = check_layout(path, header, size)
     warnings: list[str] = []
-    scale = check_voxels(path, header, warnings)
-    slope, inter = check_scaling(path, header)
-    frame = find_frame(path, header, scale=scale, shape=layout.shape)
+    # A signalling NaN is refused as every NaN is; NumPy would warn of it as well.
+    with np.errstate(invalid="ignore"):
+        scale = check_voxels(path, header, warnings)
+        slope, inter = check_scaling(path, header)
+        frame = find_frame(path, header, scale=scale, shape=layout.shape)
     if len(content) < size:
         data = _zeros(layout.shape, layout.dtype)
     else:

@@ -430,7 +430,7 @@ def test_data_set_among_the_dicom_files_is_refused(tmp_path: Path, stored: np.nd
     siemens(tmp_path / "in", stored, te_ms=(5.0,))
     for root in (tmp_path / "in", tmp_path / "in/bids"):
         assert run_command(["import", str(tmp_path / "in"), str(root), "--yes"]) == 2
-        assert "outside the DICOM files" in capfd.readouterr().err
+        assert "expected results beside the inputs" in capfd.readouterr().err
     assert not list(tmp_path.rglob("*.json"))
 
 

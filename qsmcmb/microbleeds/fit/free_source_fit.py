@@ -16,7 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.microbleeds.fit.free_source_starts import Start, balls_beside, lines_and_discs, splits
+from qsmcmb.microbleeds.fit.free_source_starts import (
+    Start,
+    balls_beside,
+    lines_and_discs,
+    opposite_splits,
+    splits,
+)
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState, minimise
 from qsmcmb.microbleeds.fit.objective import evaluate_objective
 from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE
@@ -33,7 +39,8 @@ MAX_CORE_TO_SURROUNDINGS = 1.1
 """Ratio of the core residual to that of the surroundings up to which a shape describes a lesion, too: in poor tissue
 the core is no better described than what is around it."""
 STRONG_PPM_MM3 = 40.0
-"""Total susceptibility, ppm mm3, from which a lesion's field fills its patch."""
+"""Total susceptibility, ppm mm3, from which a lesion's field fills its patch: half described, it spoils what is around
+it, too."""
 MAX_SURROUNDINGS_RESIDUAL = 0.7
 """Residual of the surroundings, SDs, above which they are no measure for the core."""
 MIN_THOROUGH_CORE_RESIDUAL = 0.5
@@ -79,8 +86,10 @@ THOROUGH_SPLITS = Growth(partial(splits, shares=(0.15, 0.5), distances=(0.6, 1.2
 """Splits that are tried where the former do not describe the core: the new ball takes 0.15 of the volume, or half."""
 BESIDE = Growth(partial(balls_beside, sign=1), n_fitted=3)
 """Balls beside the fitted ones: where the fit has found a part of the lesion, the other part is no split of it."""
-OPPOSITE = Growth(partial(balls_beside, sign=-1), n_fitted=3)
-"""Balls of the opposite sign beside the fitted ones, such as calcium beside iron."""
+OPPOSITE_BESIDE = Growth(partial(balls_beside, sign=-1), n_fitted=3)
+"""Balls of the opposite sign beside the fitted ones: where the fit has found the iron alone."""
+OPPOSITE_SPLITS = Growth(opposite_splits, n_fitted=3)
+"""Splits in balls of opposite sign: where the fit holds the void of iron and calcium."""
 LINES_AND_DISCS = Growth(lines_and_discs, n_fitted=4)
 """Several balls at once: what is long or flat is not reached ball by ball."""
 
@@ -122,7 +131,7 @@ def is_described(state: FitState, *, max_core_residual: float = MAX_DESCRIBED_CO
 
 
 def asks_for_free_source(state: FitState) -> bool:
-    """Return whether a fit is clear, dark inside, and of a shape that does not describe the lesion.
+    """Return whether a fit is clear, dark inside, and leaves a residual at the lesion's core.
 
     Parameters
     ----------
@@ -134,15 +143,11 @@ def asks_for_free_source(state: FitState) -> bool:
     bool
         Whether `grow_free_source` may find a better one.
     """
-    core, total = state.core_residual(), abs(float(state.parameters[LAYOUT.total]))
-    if core <= MAX_DESCRIBED_CORE_RESIDUAL or state.left_mask or state.exceeds_patch:
-        return False
-    # A strong lesion that is half described spoils its surroundings, too.
-    if is_described(state) and total < STRONG_PPM_MM3:
+    if state.core_residual() <= MAX_DESCRIBED_CORE_RESIDUAL or state.left_mask or state.exceeds_patch:
         return False
     if state.model.core_decay == SIGNAL_RETAINING_CORE:
         return False
-    return bool(total > MIN_PRESENT_SD * state.sandwich_sd())
+    return bool(_size(state) > MIN_PRESENT_SD * state.sandwich_sd())
 
 
 def grow_free_source(state: FitState) -> list[FitState]:
@@ -157,13 +162,19 @@ def grow_free_source(state: FitState) -> list[FitState]:
     -------
     list of FitState
         The fits of 1, 2, ... balls (from two on where a pair was fitted) on coarse cells, each better than the one
-        before it.
+        before it. Where the shape describes the core as well as its surroundings, the first alone, unless a ball of the
+        opposite sign is found.
 
     References
     ----------
     Li JQ, Barron AR. Mixture density estimation. Advances in Neural Information Processing Systems 12 (1999), 279-285.
     """
-    path = _grow(_first_fit(state, _rows(state)))
+    first = _first_fit(state, _rows(state))
+    if is_described(state) and _size(state) < STRONG_PPM_MM3:
+        # Iron beside calcium spoils its surroundings, too: one ball then seems to describe its core as well as these.
+        both = _best_growth(first, [OPPOSITE_SPLITS])
+        return [first] if both is None else [first, *_grow(both)]
+    path = _grow(first)
     if path[-1].core_residual() <= MIN_LAYOUT_CORE_RESIDUAL:
         return path
     # A ball describes one end of a long body; from the other end the rest may be found.
@@ -171,6 +182,11 @@ def grow_free_source(state: FitState) -> list[FitState]:
     if _is_same_body(other, path[0]):
         return path
     return min(path, _grow(other), key=lambda way: way[-1].objective.cost)
+
+
+def _size(state: FitState) -> float:
+    """Return the total susceptibility in absolute value, ppm mm3."""
+    return abs(float(state.parameters[LAYOUT.total]))
 
 
 def _is_same_body(one: FitState, other: FitState) -> bool:
@@ -202,13 +218,13 @@ def _grown(state: FitState) -> FitState | None:
         return _best_growth(state, [QUICK_SPLITS])
     if len(state.rows) == 1:
         # The first step decides in which minimum the others end.
-        ways = [QUICK_SPLITS, BESIDE, OPPOSITE]
+        ways = [QUICK_SPLITS, BESIDE, OPPOSITE_BESIDE, OPPOSITE_SPLITS]
         if state.core_residual() > MIN_LAYOUT_CORE_RESIDUAL:
             ways.append(LINES_AND_DISCS)
         return _best_growth(state, ways) or _best_growth(state, [THOROUGH_SPLITS])
     better = _best_growth(state, [QUICK_SPLITS])
     if better is None and len(state.rows) <= MAX_THOROUGH_BALLS and not is_described(state):
-        better = _best_growth(state, [THOROUGH_SPLITS])
+        better = _best_growth(state, [THOROUGH_SPLITS, OPPOSITE_SPLITS])
     return better
 
 

@@ -2,8 +2,8 @@
 
 All are made from the fit of fewer balls, in the 13 directions of a cube's middle to its faces, edges and corners. A
 split keeps total susceptibility and centre of gravity, so that far from the lesion nothing changes and the fitted
-tissue still holds. A ball beside another changes the total; the tissue, which has taken what the missing ball explains,
-is fitted anew.
+tissue still holds. A ball beside another changes the total, and so does a split in iron and calcium; the tissue, which
+has taken what the missing ball explains, is fitted anew.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from qsmcmb.microbleeds.signal.model import LesionModel
 from qsmcmb.microbleeds.signal.source_shapes import AXES, LAYOUT, ROW_CENTRE, ROW_RADIUS
 from qsmcmb.typing import FloatArray
 
-__all__ = ["Start", "balls_beside", "lines_and_discs", "splits"]
+__all__ = ["Start", "balls_beside", "lines_and_discs", "opposite_splits", "splits"]
 
 HALF = 0.5
 """Fraction of the volume at which both balls of a split are alike: opposite directions are one then."""
@@ -26,6 +26,10 @@ NEW_BALL_SHARE = 0.4
 """Ratio of the total susceptibility of a ball that is put beside another to that one's."""
 BESIDE_DISTANCE = 1.1
 """Distance of its centre from the other's, over the sum of their radii: the balls just touch."""
+OPPOSITE_SHARE = 0.25
+"""Fraction of a ball's volume that becomes a touching ball of the opposite sign."""
+REMAINING_TOTAL = 0.7
+"""Ratio of the total susceptibility of what remains to that of the whole ball: the void stays, and half of the sum."""
 LINE = 2.0 * np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
 """Centres of three touching balls in a line along the first axis, over their radius."""
 DISC = np.array([[0.0, 1.0, 1.0], [0.0, 1.0, -1.0], [0.0, -1.0, 1.0], [0.0, -1.0, -1.0]])
@@ -67,7 +71,9 @@ def splits(state: FitState, shares: Sequence[float], distances: Sequence[float])
                     strengths[ball] -= share * row[0]
                     centres = np.vstack([rows[:, ROW_CENTRE], row[ROW_CENTRE] + (1 - share) * step])
                     centres[ball] -= share * step
-                    source = grown.parameters(p[: LAYOUT.n_common], strengths, centres)
+                    source = grown.parameters(
+                        p[: LAYOUT.n_common], strengths, centres, log_contrast=shape.log_contrast(p)
+                    )
                     yield model, np.concatenate([source, p[shape.n_source_parameters :]])
 
 
@@ -97,7 +103,40 @@ def balls_beside(state: FitState, sign: int) -> Iterator[Start]:
         for axis in np.vstack([AXES, -AXES]):
             centre = row[ROW_CENTRE] + BESIDE_DISTANCE * (row[ROW_RADIUS] + radius) * axis
             centres = np.vstack([rows[:, ROW_CENTRE], centre])
-            yield _with_fitted_tissue(state, grown, grown.parameters(common, strengths, centres))
+            source = grown.parameters(common, strengths, centres, log_contrast=shape.log_contrast(p))
+            yield _with_fitted_tissue(state, grown, source)
+
+
+def opposite_splits(state: FitState) -> Iterator[Start]:
+    """Yield the starts in which a part of one ball has the opposite sign, as of calcium beside iron.
+
+    Parameters
+    ----------
+    state : FitState
+        Fit of a free source with the tissue's Gaussian process.
+
+    Yields
+    ------
+    Start
+        Model and parameters, the tissue fitted anew.
+
+    Notes
+    -----
+    One ball, fitted to both, has their common void. So volume and centre stay, and the sum of M falls.
+    """
+    shape, p, rows = _shape_of(state), state.parameters, state.rows
+    ratio = np.array([1 - OPPOSITE_SHARE, OPPOSITE_SHARE])
+    for ball, row in enumerate(rows):
+        grown = FreeSource((*shape.signs, -shape.signs[ball]))
+        distance = row[ROW_RADIUS] * (ratio ** (1 / 3)).sum()
+        strengths = np.append(rows[:, 0], -REMAINING_TOTAL * ratio[1] / ratio[0] * row[0])
+        strengths[ball] *= REMAINING_TOTAL
+        for axis in np.vstack([AXES, -AXES]):
+            centres = np.vstack([rows[:, ROW_CENTRE], row[ROW_CENTRE] + ratio[0] * distance * axis])
+            centres[ball] -= ratio[1] * distance * axis
+            common = p[: LAYOUT.n_common]
+            source = grown.parameters(common, strengths, centres, log_contrast=shape.log_contrast(p))
+            yield _with_fitted_tissue(state, grown, source)
 
 
 def lines_and_discs(state: FitState) -> Iterator[Start]:

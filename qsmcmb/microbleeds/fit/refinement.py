@@ -212,6 +212,8 @@ def describe_by_free_source(found: FitState) -> FitState:
         return found
     path = grow_free_source(found)
     best = path[-1]
+    if len(path) == 1 and is_described(found):
+        return found
     model = best.model.on_patch(best.model.patch, best.source._replace(radius_mm=best.extent_mm))
     free = _minimise_with_gp_prior(model, model.parameters_with_fitted_tissue(best.parameters, slopes=True))
     is_better = free.objective.cost <= found.objective.cost - MIN_BALL_COST_DROP

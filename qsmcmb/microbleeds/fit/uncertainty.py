@@ -64,6 +64,9 @@ HIDDEN_TISSUE_SD_FRACTION = 0.003
 FREE_SOURCE_SD_FRACTION = 0.006
 """Ratio of a free source's discrepancy SD to the sum of its balls' |M_i|: balls of one susceptibility describe no body
 exactly. Set on heads of irregular lesions (docs/notes/2026-11-29-any-shape.md)."""
+MIXED_SOURCE_SD_FRACTION = 0.012
+"""The same of balls of either sign: their sum is a difference, and where one ends and the other begins the void hides.
+Set on three heads of such lesions (docs/notes/2026-11-29-iron-beside-calcium.md)."""
 DESCRIBED_CORE_RESIDUAL = 0.4
 """Core residual, SDs, up to which nothing is left of a lesion that its shape does not describe."""
 CORE_DISCREPANCY_SD_FRACTION = 0.033
@@ -215,7 +218,9 @@ def _discrepancy_sd(state: FitState) -> float:
     A model discrepancy as of Kennedy and O'Hagan 2001, doi:10.1111/1467-9868.00294.
     """
     rise = CORE_DISCREPANCY_SD_FRACTION * max(state.core_residual() - DESCRIBED_CORE_RESIDUAL, 0.0)
-    own = FREE_SOURCE_SD_FRACTION if is_free(state) else 0.0
+    own = 0.0
+    if is_free(state):
+        own = MIXED_SOURCE_SD_FRACTION if np.ptp(np.sign(state.rows[:, 0])) else FREE_SOURCE_SD_FRACTION
     if not is_free(state) and state.core_residual() > MIN_LOST_CORE_RESIDUAL and not is_described(state):
         own = LOST_SHAPE_SD_FRACTION
     return float(np.hypot(rise, own) * np.abs(state.rows[:, 0]).sum())

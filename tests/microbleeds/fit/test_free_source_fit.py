@@ -15,7 +15,12 @@ from qsmcmb.microbleeds.fit.free_source_fit import (
     is_described,
     is_free,
 )
-from qsmcmb.microbleeds.fit.free_source_starts import balls_beside, lines_and_discs, splits
+from qsmcmb.microbleeds.fit.free_source_starts import (
+    balls_beside,
+    lines_and_discs,
+    opposite_splits,
+    splits,
+)
 from qsmcmb.microbleeds.fit.levenberg_marquardt import FitState
 from qsmcmb.microbleeds.fit.model_comparison import Comparison
 from qsmcmb.microbleeds.fit.priors import SIGNAL_RETAINING_CORE, dark_core
@@ -36,6 +41,8 @@ BENT = np.array([[3.0, -1.4, -0.8, 0.3, 0.9], [3.0, 0.1, 0.2, 0.1, 0.9], [3.0, 1
 """Three balls around a corner: total (ppm mm3), centre (mm, 3), radius (mm) of each."""
 MIXED = np.array([[8.0, -0.4, 0.1, 0.2, 1.1], [-3.0, 1.3, 0.4, -0.6, 0.9]])
 """Iron beside calcium."""
+LARGE_MIXED = np.array([[33.0, -0.64, -0.9, 0.64, 2.35], [-15.0, 1.44, 2.02, -1.44, 1.8]])
+"""Large iron beside calcium, in whose void one ball describes the core as well as its surroundings."""
 BALL = np.array([[8.0, 0.2, -0.1, 0.3, 1.1]])
 """One ball."""
 
@@ -69,6 +76,26 @@ def test_irregular_lesions_are_read_within_two_per_cent(balls: FloatArray) -> No
     assert free.compared_models[before].total_chi_ppm_mm3 == simple.source.total_chi_ppm_mm3
     assert free.compared_models[-1] == free.as_compared(Comparison.FREE_SOURCE, is_chosen=True)
     assert [m.is_chosen for m in free.compared_models[before:]].count(True) == 1
+
+
+def test_calcium_beside_iron_is_seen_where_a_ball_spoils_its_surroundings_as_much_as_its_core() -> None:
+    """At 1.5 T such lesions read twice their total, as a ball, without a flag."""
+    patch = scanned(LARGE_MIXED)
+    # Half the field at twice the echo times: the same phase.
+    acquisition = replace(
+        patch.acquisition, b0_tesla=1.5, te_s=tuple(2 * te for te in patch.acquisition.te_s), noise_sd=0.0125
+    )
+    patch = replace(patch, field_hz=patch.field_hz / 2).with_acquisition(acquisition)
+    truth, size = LARGE_MIXED[:, 0].sum(), np.abs(LARGE_MIXED[:, 0]).sum()
+    simple = fit_among_tissue(select_shape(patch, Source(0.8 * truth, (0.0, 0.0, 0.0), 1.0)), acquisition)
+    assert is_described(simple)
+    assert simple.source.total_chi_ppm_mm3 > 1.5 * truth
+    free = summarise_fit(describe_by_free_source(simple))
+    assert free.source.total_chi_ppm_mm3 == pytest.approx(truth, abs=0.02 * size)
+    assert abs(free.source.total_chi_ppm_mm3 - truth) < 1.96 * free.sd_ppm_mm3
+    assert free.state.core_residual() < 0.45
+    # The difference of two large numbers is less certain than a sum of one sign.
+    assert free.discrepancy_sd_ppm_mm3 >= 0.012 * np.abs(free.state.rows[:, 0]).sum()
 
 
 @pytest.mark.parametrize("is_simple", [False, True])
@@ -143,6 +170,14 @@ def test_splits_keep_total_and_centre_and_the_rest_does_not(bent: FitState) -> N
             np.testing.assert_allclose(rows[0], row)
             assert rows[1, 0] == pytest.approx(0.4 * sign * row[0])
             assert np.linalg.norm(rows[1, 1:4] - row[1:4]) == pytest.approx(1.1 * rows[:, 4].sum())
+    made = [model.shape.rows(start) for model, start in opposite_splits(one)]
+    assert len(made) == 26
+    for rows in made:
+        # A quarter of the volume has the other sign and the same susceptibility; void and centre stay.
+        assert rows[:, 0] == pytest.approx([0.7 * row[0], -0.7 / 3 * row[0]])
+        assert rows[:, 4] ** 3 == pytest.approx(np.array([0.75, 0.25]) * row[4] ** 3)
+        np.testing.assert_allclose([0.75, 0.25] @ rows[:, 1:4], row[1:4], atol=1e-9)
+        assert np.linalg.norm(rows[1, 1:4] - rows[0, 1:4]) == pytest.approx(rows[:, 4].sum())
     made = [model.shape.rows(start) for model, start in lines_and_discs(one)]
     assert [len(rows) for rows in made] == [3] * 26 + [4] * 26
     for number, rows in enumerate(made):
@@ -191,16 +226,40 @@ def test_what_counts_as_described(core: float, surroundings: float, expected: bo
         (state(0.6, 0.3, exceeds_patch=True), False),
         (state(0.6, 0.3, model=SimpleNamespace(core_decay=SIGNAL_RETAINING_CORE)), False),
         (state(0.6, 0.3, sandwich_sd=lambda: 2.0), False),
-        # In surroundings as poor nothing is missing, unless the lesion itself may have spoilt them.
-        (state(0.6, 0.6), False),
-        (state(0.6, 0.6, parameters=np.array([-41.0])), True),
+        # Surroundings as poor may be the lesion's own doing.
+        (state(0.6, 0.6), True),
     ],
 )
 def test_when_a_free_source_is_looked_for(found: Any, expected: bool) -> None:
     assert asks_for_free_source(found) == expected
 
 
-ONE_BALL = [module.QUICK_SPLITS, module.BESIDE, module.OPPOSITE]
+@pytest.mark.parametrize(
+    ("surroundings", "total", "found", "expected"),
+    [
+        # Where the core is poorer than its surroundings, or these are a strong lesion's, all ways are tried.
+        (0.3, 5.0, None, ["first", "grown"]),
+        (0.6, -41.0, None, ["first", "grown"]),
+        # Elsewhere a ball of the opposite sign alone, and more where there is one.
+        (0.6, 5.0, None, ["first"]),
+        (0.6, 5.0, "both", ["first", "both", "grown"]),
+    ],
+)
+def test_described_lesions_are_searched_for_the_opposite_sign(
+    monkeypatch: pytest.MonkeyPatch, surroundings: float, total: float, found: Any, expected: list[str]
+) -> None:
+    end = SimpleNamespace(core_residual=lambda: 0.5)
+    tried: list[Any] = []
+    monkeypatch.setattr(module, "_rows", lambda state: None)
+    monkeypatch.setattr(module, "_first_fit", lambda state, rows: "first")
+    monkeypatch.setattr(module, "_grow", lambda first: [first, end])
+    monkeypatch.setattr(module, "_best_growth", lambda state, ways: tried.extend(ways) or found)
+    path = grow_free_source(state(0.6, surroundings, parameters=np.array([total])))
+    assert ["grown" if step is end else step for step in path] == expected
+    assert tried == ([] if expected == ["first", "grown"] else [module.OPPOSITE_SPLITS])
+
+
+ONE_BALL = [module.QUICK_SPLITS, module.BESIDE, module.OPPOSITE_BESIDE, module.OPPOSITE_SPLITS]
 """Starts from one ball: the first step decides in which minimum the others end."""
 
 
@@ -213,7 +272,7 @@ ONE_BALL = [module.QUICK_SPLITS, module.BESIDE, module.OPPOSITE]
         (0.81, 1, True, False, [[*ONE_BALL, module.LINES_AND_DISCS]]),
         (0.6, 2, True, False, [[module.QUICK_SPLITS]]),
         (0.6, 2, False, True, [[module.QUICK_SPLITS]]),
-        (0.6, 4, False, False, [[module.QUICK_SPLITS], [module.THOROUGH_SPLITS]]),
+        (0.6, 4, False, False, [[module.QUICK_SPLITS], [module.THOROUGH_SPLITS, module.OPPOSITE_SPLITS]]),
         (0.6, 5, False, False, [[module.QUICK_SPLITS]]),
     ],
 )

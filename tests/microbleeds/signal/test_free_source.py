@@ -36,17 +36,19 @@ def test_strengths_add_to_the_total_and_volumes_to_the_balls(
     assert (rows[:, 4] ** 3).sum() == pytest.approx(1.2**3)
     volume = rows[:, 4] ** 3 / (rows[:, 4] ** 3).sum()
     np.testing.assert_allclose(volume @ rows[:, 1:4], [0.1, -0.2, 0.3], atol=1e-12)
-    # One susceptibility but for its sign.
+    # One susceptibility for each sign.
     dchi = rows[:, 0] / rows[:, 4] ** 3
-    np.testing.assert_allclose(dchi / dchi[0], shape.signs)
+    contrast = np.exp(p[-1]) if -1 in shape.signs else 1.0
+    np.testing.assert_allclose(dchi / dchi[0], np.where(np.array(shape.signs) > 0, 1, -contrast))
 
 
 def test_rows_and_parameters_are_inverse(shape: FreeSource, rng: np.random.Generator) -> None:
     p = parameters(shape, rng)
     rows = shape.rows(p)
-    np.testing.assert_allclose(
-        shape.parameters(p[: LAYOUT.n_common], rows[:, 0], rows[:, 1:4]), p, atol=1e-12
+    made = shape.parameters(
+        p[: LAYOUT.n_common], rows[:, 0], rows[:, 1:4], log_contrast=shape.log_contrast(p)
     )
+    np.testing.assert_allclose(made, p, atol=1e-12)
 
 
 def test_derivatives_of_rows_are_differences(shape: FreeSource, rng: np.random.Generator) -> None:

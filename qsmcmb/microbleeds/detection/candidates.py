@@ -1,63 +1,42 @@
-"""Candidates: compact sources on the susceptibility map that darken the magnitude, found without training.
+"""Candidates: compact sources on the susceptibility map and peaks of the dipole filter that darken the magnitude.
 
 The map's contrast c is chi minus its Gaussian mean (SD 4 mm) within the mask. Connected regions with |c| above a
-threshold are candidates where they are small, not elongated and darker than their surroundings on the last echo. With
-the moment m = sum |c| v (ppm mm3), the relative darkening d, the ratio e of the principal SDs and the depth z,
+threshold are candidates where they are small, not elongated and darker than their surroundings on the last echo;
+regions that are not are looked at again above higher thresholds (`regions`). With the moment m = sum |c| v (ppm mm3),
+the relative darkening d, the ratio e of the principal SDs and the depth z,
 
     score = (1 - exp(-m / 2)) min(d / 0.4, 1) (1.5 / max(e, 1.5)) g(z),
 
 where g falls from 1 to 0.3 towards the brain's surface: the map reaches to the edge, where the rest of
-the background field looks like a source.
+the background field looks like a source. Above higher thresholds the third factor is that of e or 0.25 / max(r, 0.25),
+whichever is smaller: r is the contrast 4 mm around the region over its own. Where a local field is given, dark and
+round peaks of the matched dipole filter join them (`dipole_peaks`). Of candidates within 5 mm the better one stays.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
-from qsmcmb.core.morphology import distance_inside_mm, shave
 from qsmcmb.core.validate import check_mask, check_range, check_volume
+from qsmcmb.microbleeds.detection.dipole_peaks import find_dipole_peaks
+from qsmcmb.microbleeds.detection.examined import MAX_EXAMINED, ExaminedPoint, Gate
+from qsmcmb.microbleeds.detection.regions import Judged, Limits, find_regions
+from qsmcmb.microbleeds.detection.scene import make_scene, size_term, surface_term
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
-__all__ = ["Candidate", "find_candidates"]
+__all__ = ["Candidate", "CandidateSearch", "find_candidates", "search_candidates"]
 
-MAX_DIAMETER_MM = 11.0
-"""Largest extent of a candidate along an axis, mm: microbleeds are 2 to 10 mm across."""
-MIN_REGION_VOXELS = 2
-"""Least number of voxels of a candidate: a single one may be noise."""
-SURROUNDINGS_MM = 4.0
-"""Width of the surroundings that a candidate's magnitude is compared with, mm."""
-CONTRAST_SD_MM = 4.0
-"""SD of the Gaussian that gives the local mean of the map, mm: wider than a microbleed."""
-MAX_MEAN_CHI_PPM = 0.1
-"""Largest size of the susceptibility that enters the local mean, ppm: the lesions themselves shall not raise it."""
-DARK_PERCENTILE = 10
-"""Percentile of a candidate's magnitude, %, that stands for its darkest part."""
-MAGNITUDE_SD_VOXELS = 0.5
-"""SD of the Gaussian that takes noise off the last echo's magnitude, in voxels."""
-FULL_MOMENT_PPM_MM3 = 2.0
-"""Moment m at which the size term of the score, 1 - exp(-m / this), is 0.63, ppm mm3; a convention of the score."""
-FULL_DARKENING = 0.4
-"""Relative darkening above which a darker region scores no higher; a convention of the score."""
-ROUND_ELONGATION = 1.5
-"""Ratio of the principal SDs up to which a candidate counts as round; a convention of the score."""
-SURFACE_DEPTHS_MM = (1.0, 3.0)
-"""Depths below the brain's surface between which the score rises from MIN_SURFACE_FACTOR to all of it, mm."""
-MIN_SURFACE_FACTOR = 0.3
-"""Least factor of the score, at the brain's surface; a convention of the score."""
-MIN_BRAIN_RATIO = 0.3
-"""Ratio of the first echo's magnitude to its median in the mask below which a surface voxel is bone or air: bleeds are
-not dark there yet."""
-BONE_LAYERS = 4
-"""Largest number of layers of bone voxels that a mask is taken to hold."""
 MIN_SPACING_MM = 5.0
 """Least distance of two candidates, mm: nearer ones are streaks of opposite sign beside a lesion."""
-
-Box = tuple[slice, slice, slice]
-"""Slices of the three axes."""
+SAME_POINT_MM = 3.0
+"""Distance within which a region of the map and a later find are one: the region's centre and score stay."""
+OTHER_TESTS_WEIGHT = 0.6
+"""Weight of the score of other tests than the map's beside it: dipole peaks lie at the edge of large voids, too."""
 
 
 class Candidate(NamedTuple):
@@ -69,6 +48,17 @@ class Candidate(NamedTuple):
     """Measure of how much it looks like a lesion, 0 to 1."""
     kind: str
     """Kind by its sign: "microbleed" (paramagnetic) or "calcification" (diamagnetic)."""
+    test: str = "map"
+    """Tests that found it, joined by +: "map", "threshold" and "dipole", as in `ExaminedPoint`."""
+
+
+class CandidateSearch(NamedTuple):
+    """Candidates, and all points that were looked at."""
+
+    candidates: list[Candidate]
+    """Best first."""
+    examined: list[ExaminedPoint]
+    """Points: those of the candidates first, in their order, then those that failed a gate."""
 
 
 def find_candidates(
@@ -77,6 +67,8 @@ def find_candidates(
     mask: BoolArray,
     grid: Grid,
     *,
+    local_field_ppm: FloatArray | None = None,
+    field_sd_ppm: FloatArray | None = None,
     threshold_ppm: float = 0.12,
     min_darkening: float = 0.12,
     max_elongation: float = 3.0,
@@ -95,6 +87,8 @@ def find_candidates(
         Voxels where the map is defined.
     grid : Grid
         Geometry.
+    local_field_ppm, field_sd_ppm : ndarray of shape grid.shape, optional
+        Local field and its SD, ppm: the matched dipole filter joins the tests. Both or none.
     threshold_ppm : float, optional
         Least contrast of the map to its local mean, ppm, 0 to 10.
     min_darkening : float, optional
@@ -127,122 +121,140 @@ def find_candidates(
     >>> found.kind, [round(v, 3) for v in found.voxel]
     ('microbleed', [12.0, 12.0, 12.0])
     """
+    return search_candidates(
+        chi_ppm, magnitude, mask, grid, local_field_ppm=local_field_ppm, field_sd_ppm=field_sd_ppm,
+        threshold_ppm=threshold_ppm, min_darkening=min_darkening, max_elongation=max_elongation,
+        min_score=min_score, max_candidates=max_candidates,
+    ).candidates  # fmt: skip
+
+
+def search_candidates(
+    chi_ppm: FloatArray,
+    magnitude: FloatArray,
+    mask: BoolArray,
+    grid: Grid,
+    *,
+    local_field_ppm: FloatArray | None = None,
+    field_sd_ppm: FloatArray | None = None,
+    threshold_ppm: float = 0.12,
+    min_darkening: float = 0.12,
+    max_elongation: float = 3.0,
+    min_score: float = 0.3,
+    max_candidates: int = 100,
+) -> CandidateSearch:
+    """Find candidates, and say of every other point that was looked at which gate it failed.
+
+    Parameters
+    ----------
+    chi_ppm : ndarray of shape grid.shape
+        Susceptibility map, ppm.
+    magnitude : ndarray of shape (echo, x, y, z)
+        Magnitude, arbitrary unit.
+    mask : ndarray of shape grid.shape, bool
+        Voxels where the map is defined.
+    grid : Grid
+        Geometry.
+    local_field_ppm, field_sd_ppm, threshold_ppm, min_darkening, max_elongation, min_score, max_candidates : optional
+        As for `find_candidates`.
+
+    Returns
+    -------
+    CandidateSearch
+        Candidates, and the points that were looked at, MAX_EXAMINED at most.
+
+    Raises
+    ------
+    InvalidInputError
+        As for `find_candidates`.
+
+    Examples
+    --------
+    >>> grid = Grid.isotropic((32, 24, 24), 1.0)
+    >>> x, y, z = np.indices(grid.shape) - 12.0
+    >>> rod = (y**2 + z**2 < 2.0**2) & (np.abs(x) < 8)
+    >>> magnitude = np.where(rod, 0.1, 1.0)[None].repeat(2, axis=0)
+    >>> magnitude[0] = 1.0
+    >>> search = search_candidates(0.6 * rod, magnitude, np.ones(grid.shape, bool), grid)
+    >>> search.candidates, search.examined[0].verdict
+    ([], 'too-large: its region of the map is larger than a microbleed (15 mm; needed at most 11 mm)')
+    """
     check_mask(mask, grid)
     check_volume("chi_ppm", chi_ppm, grid)
     check_range("threshold_ppm", threshold_ppm, 0.0, 10.0)
-    size = np.array(grid.voxel_size_mm)
-    contrast = _local_contrast(chi_ppm, mask, size)
-    last = ndimage.gaussian_filter(magnitude[-1].astype(np.float32), MAGNITUDE_SD_VOXELS)
-    # Bone and air at the mask's surface are dark at the first echo, where bleeds are not yet.
-    bright = magnitude[0] >= MIN_BRAIN_RATIO * np.median(magnitude[0][mask])
-    depth_mm = distance_inside_mm(shave(mask, bright, BONE_LAYERS), grid.voxel_size_mm)
-    scene = _Scene(contrast, last, mask, depth_mm, size)
-    found = []
-    for sign, kind in ((1, "microbleed"), (-1, "calcification")):
-        labels, _ = ndimage.label((sign * contrast > threshold_ppm) & mask, np.ones((3, 3, 3)))
-        for index, box in enumerate(ndimage.find_objects(labels), start=1):
-            shape = _describe_region(labels[box] == index, box, scene, sign)
-            if shape is None or shape.elongation > max_elongation or shape.darkening < min_darkening:
-                continue
-            candidate = Candidate(shape.voxel, _score(shape), kind)
-            if candidate.score >= min_score:
-                found.append(candidate)
-    found.sort(key=lambda c: -c.score)
-    return _without_close(found, size)[:max_candidates]
-
-
-class _Scene(NamedTuple):
-    """The volumes from which regions are judged."""
-
-    contrast_ppm: FloatArray
-    """Susceptibility above its local mean, ppm."""
-    last_echo: FloatArray
-    """Smoothed magnitude of the last echo."""
-    mask: BoolArray
-    depth_mm: FloatArray
-    """Depth below the brain's surface, mm."""
-    size: FloatArray
-    """Edge lengths of a voxel, mm."""
-
-
-class _Region(NamedTuple):
-    """Features of one connected region."""
-
-    voxel: tuple[float, float, float]
-    """Centre, weighted by the contrast, fractional voxel indices."""
-    elongation: float
-    """Ratio of the largest to the smallest principal SD."""
-    darkening: float
-    """Relative loss of magnitude against the surroundings."""
-    depth_mm: float
-    """Depth of the centre below the brain's surface, mm."""
-    moment_ppm_mm3: float
-    """Sum of the contrast over the region, ppm mm3."""
-
-
-def _local_contrast(chi_ppm: FloatArray, mask: BoolArray, size: FloatArray) -> FloatArray:
-    """Return the map minus its Gaussian mean within the mask, ppm; 0 outside."""
-    sigma = CONTRAST_SD_MM / size
-    clipped = np.clip(chi_ppm, -MAX_MEAN_CHI_PPM, MAX_MEAN_CHI_PPM) * mask
-    # Over the smoothed mask, so that the mean at its edge is that of the voxels inside.
-    weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma)
-    smooth = ndimage.gaussian_filter(clipped.astype(np.float32), sigma) / np.maximum(weight, 1e-3)
-    return np.where(mask, chi_ppm - smooth, 0).astype(np.float32)
-
-
-def _describe_region(region: BoolArray, box: Box, scene: _Scene, sign: int) -> _Region | None:
-    """Return the features of one connected region; None where it is too large or a single voxel."""
-    index = np.argwhere(region)
-    extent = (index.max(axis=0) - index.min(axis=0) + 1) * scene.size
-    if extent.max() > MAX_DIAMETER_MM or len(index) < MIN_REGION_VOXELS:
-        return None
-    weight = sign * scene.contrast_ppm[box][region]
-    middle = (index * weight[:, None]).sum(axis=0) / weight.sum()
-    # A voxel's own variance is size^2 / 12: without it a row of voxels would be infinitely elongated.
-    spread = ((index - middle) * scene.size).T * np.sqrt(weight / weight.sum())
-    variances = np.linalg.eigvalsh(spread @ spread.T + np.diag(scene.size**2 / 12))
-    x, y, z = (float(m + s.start) for m, s in zip(middle, box, strict=True))
-    return _Region(
-        voxel=(x, y, z),
-        elongation=float(np.sqrt(variances[-1] / variances[0])),
-        darkening=_darkening(region, box, scene),
-        depth_mm=float(scene.depth_mm[round(x), round(y), round(z)]),
-        moment_ppm_mm3=float(weight.sum() * np.prod(scene.size)),
+    scene = make_scene(chi_ppm, magnitude, mask, grid)
+    limits = Limits(threshold_ppm, min_darkening, max_elongation, min_score)
+    judged = [found for sign in (1, -1) for found in find_regions(scene, sign, limits)]
+    if local_field_ppm is not None and field_sd_ppm is not None:
+        check_volume("local_field_ppm", local_field_ppm, grid)
+        check_volume("field_sd_ppm", field_sd_ppm, grid)
+        judged += find_dipole_peaks(scene, local_field_ppm, field_sd_ppm, grid, limits)
+    passed = sorted((j for j in judged if j.point.gate is None), key=_rank)
+    chosen, crowded = _without_close(passed, np.array(grid.voxel_size_mm))
+    beyond = [
+        _failing(j, Gate.BEYOND_CAP, max_candidates + 1 + i, max_candidates)
+        for i, j in enumerate(chosen[max_candidates:])
+    ]
+    failed = [j for j in judged if j.point.gate is not None]
+    failed.sort(key=_promise)
+    examined = [*chosen[:max_candidates], *beyond, *crowded, *failed][:MAX_EXAMINED]
+    return CandidateSearch(
+        [
+            Candidate(j.voxel, j.point.score or 0.0, j.point.kind, j.point.test)
+            for j in chosen[:max_candidates]
+        ],
+        _located(examined, grid),
     )
 
 
-def _darkening(region: BoolArray, box: Box, scene: _Scene) -> float:
-    """Return how much darker the region is than its surroundings, as a fraction of these."""
-    reach = [max(1, round(SURROUNDINGS_MM / v)) for v in scene.size]
-    before = [min(s.start, r) for s, r in zip(box, reach, strict=True)]
-    wide = tuple(slice(s.start - b, s.stop + r) for s, b, r in zip(box, before, reach, strict=True))
-    values, inside = scene.last_echo[wide], scene.mask[wide]
-    lesion = np.zeros(values.shape, bool)
-    lesion[tuple(slice(b, b + n) for b, n in zip(before, region.shape, strict=True))] = region
-    # The void exceeds the region on the map: one layer counts as lesion, and one more as neither.
-    lesion = ndimage.binary_dilation(lesion)
-    surroundings = inside & ~ndimage.binary_dilation(lesion)
-    if not surroundings.any():
-        return 0.0
-    darkest = np.percentile(values[lesion], DARK_PERCENTILE)
-    return float(1 - darkest / max(float(np.median(values[surroundings])), 1e-6))
+def _rank(judged: Judged) -> float:
+    """Return a key by which the better comes first: the score, that of other tests than the map's as a fraction."""
+    is_map = "map" in judged.point.test
+    return -(judged.point.score or 0.0) * (1.0 if is_map else OTHER_TESTS_WEIGHT)
 
 
-def _score(region: _Region) -> float:
-    """Return how much a region looks like a lesion, 0 to 1."""
-    size = 1 - np.exp(-region.moment_ppm_mm3 / FULL_MOMENT_PPM_MM3)
-    roundness = ROUND_ELONGATION / max(region.elongation, ROUND_ELONGATION)
-    score = size * np.clip(region.darkening / FULL_DARKENING, 0, 1) * roundness
-    # The map reaches to the brain's edge, where the rest of the background field looks like a source.
-    shallow, deep = SURFACE_DEPTHS_MM
-    surface = np.clip((region.depth_mm - shallow) / (deep - shallow), MIN_SURFACE_FACTOR, 1)
-    return float(surface * score)
+def _promise(judged: Judged) -> float:
+    """Return a key by which points of a larger total susceptibility, deeper in the brain, come first."""
+    point = judged.point
+    return -float(size_term(abs(point.total_ppm_mm3 or 0.0)) * surface_term(point.depth_mm or 0.0))
 
 
-def _without_close(candidates: list[Candidate], size: FloatArray) -> list[Candidate]:
-    """Return the candidates without those within MIN_SPACING_MM of a better one, best first."""
-    chosen: list[Candidate] = []
-    for c in candidates:
-        if all(np.linalg.norm((np.array(c.voxel) - k.voxel) * size) > MIN_SPACING_MM for k in chosen):
-            chosen.append(c)
-    return chosen
+def _failing(judged: Judged, gate: Gate, found: float, needed: float) -> Judged:
+    """Return a point that fails a gate after all."""
+    return Judged(judged.voxel, replace(judged.point, gate=gate, found=float(found), needed=float(needed)))
+
+
+def _located(judged: Sequence[Judged], grid: Grid) -> list[ExaminedPoint]:
+    """Return the points with their positions."""
+    where = grid.to_world(np.array([j.voxel for j in judged]).reshape(-1, 3))
+    return [
+        replace(j.point, position_mm=(float(p[0]), float(p[1]), float(p[2])))
+        for j, p in zip(judged, where, strict=True)
+    ]
+
+
+def _without_close(passed: Sequence[Judged], size: FloatArray) -> tuple[list[Judged], list[Judged]]:
+    """Return the points without those within MIN_SPACING_MM of a better one, best first, and those left out.
+
+    Of finds of one lesion that of the map stays, whatever its score; it names the other tests, too.
+    """
+    chosen: list[Judged] = []
+    crowded: list[Judged] = []
+    for j in passed:
+        away = [float(np.linalg.norm((np.array(j.voxel) - k.voxel) * size)) for k in chosen]
+        nearest = int(np.argmin(away)) if away else -1
+        if not away or away[nearest] > MIN_SPACING_MM:
+            chosen.append(j)
+            continue
+        best = chosen[nearest]
+        if away[nearest] <= SAME_POINT_MM and best.point.kind == j.point.kind:
+            chosen[nearest] = _joined(best, j)
+        crowded.append(_failing(j, Gate.NEAR_BETTER, away[nearest], MIN_SPACING_MM))
+    return sorted(chosen, key=_rank), crowded
+
+
+def _joined(best: Judged, other: Judged) -> Judged:
+    """Return one of two finds of one lesion: that of the map, with the tests of both."""
+    one, two = (other, best) if other.point.test == "map" and "map" not in best.point.test else (best, other)
+    tests = [*one.point.test.split("+"), *(t for t in two.point.test.split("+") if t not in one.point.test)]
+    significance = one.point.significance if one.point.significance is not None else two.point.significance
+    return Judged(one.voxel, replace(one.point, test="+".join(tests), significance=significance))

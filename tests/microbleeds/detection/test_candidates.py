@@ -104,7 +104,7 @@ def test_the_best_come_first_and_close_ones_are_left_out() -> None:
 def test_the_score_rises_below_the_brains_surface(
     monkeypatch: pytest.MonkeyPatch, depth_mm: float, factor: float
 ) -> None:
-    import qsmcmb.microbleeds.detection.candidates as module
+    import qsmcmb.microbleeds.detection.scene as module
 
     ball = within(MIDDLE, 2.2)
     [deep] = found_in((ball, 0.8))

@@ -8,7 +8,8 @@ import pytest
 from qsmcmb.core.point_dipole import point_dipole_field
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.lesion import Microbleed
-from qsmcmb.microbleeds.detection.limit_map import INNER_VOXELS, OUTER_MM, _make_filter, map_detection_limit
+from qsmcmb.microbleeds.detection.dipole_filter import INNER_VOXELS, OUTER_MM, make_filter
+from qsmcmb.microbleeds.detection.limit_map import map_detection_limit
 from qsmcmb.model import Estimate, Grid
 
 GRID = Grid((30, 27, 32), (1.0, 1.1, 0.9), (0.0, 0.6, 0.8))
@@ -60,7 +61,7 @@ def test_a_smooth_background_is_no_clutter() -> None:
 
 
 def test_the_filter_reads_a_dipole_and_no_field_up_to_the_second_order() -> None:
-    weights = np.fft.irfftn(_make_filter(GRID.shape, GRID).filter_k, GRID.shape, axes=(0, 1, 2)).ravel()
+    weights = np.fft.irfftn(make_filter(GRID.shape, GRID).filter_k, GRID.shape, axes=(0, 1, 2)).ravel()
     x, y, z = [np.fft.ifftshift(o.reshape(GRID.shape)).ravel() for o in offsets(MIDDLE)]
     near = np.abs(weights) > 1e-5 * np.abs(weights).max()
     dipole = point_dipole_field(np.stack([x, y, z])[:, near], np.array(GRID.b0_dir))

@@ -40,7 +40,9 @@ class _Command(TyperCommand):
                     formatter.write_dl(records)
 
 
-def command(app: typer.Typer, *, example: str, name: str | None = None) -> Callable[[Function], Function]:
+def command(
+    app: typer.Typer, *, example: str, name: str | None = None, takes_negative_numbers: bool = False
+) -> Callable[[Function], Function]:
     """Register a function as a command under its own name, or another where that is a word of Python.
 
     Parameters
@@ -51,6 +53,8 @@ def command(app: typer.Typer, *, example: str, name: str | None = None) -> Calla
         Arguments of a call that runs once its paths exist, with the command's name first.
     name : str, optional
         Name of the command; the function's by default.
+    takes_negative_numbers : bool, optional
+        Whether arguments such as -12.5 are values and no options.
 
     Returns
     -------
@@ -71,6 +75,10 @@ def command(app: typer.Typer, *, example: str, name: str | None = None) -> Calla
         summary = (function.__doc__ or "").strip().partition("\n")[0]
         # The first character keeps the example on one line, so that it can be copied.
         epilog = f"\b\nExample: qsmcmb {example}"
-        return app.command(name, cls=_Command, short_help=summary, epilog=epilog)(function)
+        settings = {"ignore_unknown_options": True} if takes_negative_numbers else None
+        registered = app.command(
+            name, cls=_Command, short_help=summary, epilog=epilog, context_settings=settings
+        )
+        return registered(function)
 
     return register

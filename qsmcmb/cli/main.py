@@ -18,6 +18,7 @@ from qsmcmb.cli import (
     demo,
     detect,
     explain,
+    explain_point,
     export,
     fieldmap,
     import_,
@@ -50,7 +51,7 @@ app = typer.Typer(
 # In the order in which a user meets them.
 for module in (
     demo, import_, check, run, recon, quantify, phantom, validate, selftest, mask, unwrap, fieldmap, background,
-    invert, r2star, swi, detect, longitudinal, report, export, methods, explain,
+    invert, r2star, swi, detect, longitudinal, report, export, methods, explain, explain_point,
 ):  # fmt: skip
     module.add(app)
 

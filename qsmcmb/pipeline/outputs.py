@@ -16,6 +16,7 @@ from qsmcmb.io.place import Place
 from qsmcmb.io.records import B0Record, ProvenanceRecord
 from qsmcmb.io.result_records import b0_record, provenance_record
 from qsmcmb.io.tables import write_json
+from qsmcmb.microbleeds.detection.examined import EXAMINED_COLUMNS, EXAMINED_TABLE
 from qsmcmb.microbleeds.detection.limit_map import LIMIT_SD
 from qsmcmb.microbleeds.results.burden import BurdenRecord, rated_microbleeds
 from qsmcmb.microbleeds.results.evidence_table import EVIDENCE_TABLE_COLUMNS
@@ -108,8 +109,21 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
             place, f"desc-{scale}_form", form.rows, columns=form_columns(scale), provenance=table.provenance,
             warnings=form.notes,
         )  # fmt: skip
+    _write_examined(place, result)
     write_json(place.path("desc-cmb_explain.json"), {"Lesions": list(result.explanations)})
     write_json(place.path("desc-cmb_burden.json"), _burden_record(result, acquired))
+
+
+def _write_examined(place: Place, result: ScanResult) -> None:
+    """Write the points that the detector looked at; none of an earlier run stays where it did not run."""
+    if result.examined is None:
+        for extension in ("json", "tsv"):
+            place.path(f"{EXAMINED_TABLE}.{extension}").unlink(missing_ok=True)
+        return
+    write_table(
+        place, EXAMINED_TABLE, [point.row() for point in result.examined],
+        columns=column_sidecar(EXAMINED_COLUMNS), provenance=result.table.provenance,
+    )  # fmt: skip
 
 
 def _burden_record(result: ScanResult, acquired: datetime | None = None) -> _ScanBurdenRecord:

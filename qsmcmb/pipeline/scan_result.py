@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from qsmcmb.lesion import Microbleed
+from qsmcmb.microbleeds.detection.examined import ExaminedPoint
 from qsmcmb.microbleeds.results.burden import BurdenRecord
 from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.microbleeds.results.table import MicrobleedTable
@@ -128,6 +129,8 @@ class ScanResult:
         What each lesion's number rests on, as in `desc-cmb_explain.json`.
     burden : BurdenRecord
         Counts, burden, pattern, and what conventional imaging would have shown.
+    examined : tuple of ExaminedPoint or None
+        Points that the detector looked at, each with the gate that it failed; None where it did not run.
     seconds : dict
         Duration by stage, s.
 
@@ -153,6 +156,7 @@ class ScanResult:
     table: MicrobleedTable
     explanations: tuple[LesionRecord, ...]
     burden: BurdenRecord
+    examined: tuple[ExaminedPoint, ...] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property

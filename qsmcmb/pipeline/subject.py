@@ -15,7 +15,7 @@ from qsmcmb.field_mapping.offset import remove_phase_offset
 from qsmcmb.field_mapping.preparation import prepare_phase
 from qsmcmb.masking.brain import mask_brain
 from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
-from qsmcmb.microbleeds.detection.candidates import find_candidates
+from qsmcmb.microbleeds.detection.examined import ExaminedPoint
 from qsmcmb.microbleeds.detection.limit_map import map_detection_limit
 from qsmcmb.microbleeds.measure import Targets, measure_lesions
 from qsmcmb.microbleeds.results.burden import BurdenRecord, summarise_detection_limit
@@ -34,6 +34,7 @@ from qsmcmb.pipeline.checks import (
 )
 from qsmcmb.pipeline.clock import Clock
 from qsmcmb.pipeline.config import Config, make_config
+from qsmcmb.pipeline.detection import DetectorMaps, detect_beside_readers, with_verdicts
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
 from qsmcmb.pipeline.lesions import describe_lesions, measure_map_sums
 from qsmcmb.pipeline.provenance import provenance_of
@@ -51,8 +52,6 @@ __all__ = ["map_scan_field", "prepare_scan", "run_scan"]
 
 UNRELIABLE_SD_HZ = 5.0
 """SD of the field, Hz, from which a voxel is left out of the reliable mask: a tenth of a turn at 20 ms."""
-NAMED_BY_READER_MM = 4.0
-"""Distance, mm, within which a candidate is the lesion that a reader has named: a point is good to about 2 mm."""
 
 
 def run_scan(
@@ -131,15 +130,18 @@ def run_scan(
         swi = _weight_by_susceptibility(job, phase.mask)
         mip_min = project_minimum(swi, scan.grid)
     targets = Targets.of_readers(np.zeros((0, 3)) if points_mm is None else points_mm, kinds)
+    local_field_hz = inversion.local_field_hz(chi_ppm)
+    examined: Sequence[ExaminedPoint] | None = None
     if detected:
-        targets = _with_candidates(job, targets, chi_ppm, inversion.mask)
+        with job.clock.stage("detect"):
+            looked_at = DetectorMaps(chi_ppm, local_field_hz, phase.field_sd_hz, inversion.mask)
+            targets, examined = detect_beside_readers(scan, looked_at, targets)
     with job.clock.stage("acquisition"):
         acquisition = find_k_space_windows(scan, phase.mask)
     fields = ScanFields(
         field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask, r2star_hz=r2star_hz,
         chi_ppm=chi_ppm,
     )  # fmt: skip
-    local_field_hz = inversion.local_field_hz(chi_ppm)
     with job.clock.stage("quantify"):
         measured = measure_lesions(scan, targets, fields, acquisition)
         sums = measure_map_sums(
@@ -188,6 +190,7 @@ def run_scan(
         ),
         explanations=explanations,
         burden=burden,
+        examined=None if examined is None else with_verdicts(examined, measured.lesions, lesions),
         seconds=job.clock.seconds,
     )
 
@@ -339,22 +342,3 @@ def _weight_by_susceptibility(job: _Job, brain: BoolArray) -> FloatArray:
         SWI, chosen.method, chosen.options, scan.phase_rad, scan.magnitude, brain, scan.grid, context={}
     )
     return swi
-
-
-def _with_candidates(job: _Job, readers: Targets, chi_ppm: FloatArray, mask: BoolArray) -> Targets:
-    """Return a reader's points and the detector's candidates that no reader has named."""
-    grid = job.scan.grid
-    with job.clock.stage("detect"):
-        found = find_candidates(chi_ppm, job.scan.magnitude, mask, grid)
-        where = grid.to_world(np.array([c.voxel for c in found]).reshape(-1, 3))
-        known = readers.points_mm
-        new = [
-            i for i, p in enumerate(where)
-            if not len(known) or np.linalg.norm(known - p, axis=1).min() > NAMED_BY_READER_MM
-        ]  # fmt: skip
-    return Targets(
-        points_mm=np.concatenate([known, where[new]]),
-        kinds=[*readers.kinds, *[None] * len(new)],
-        scores=[*readers.scores, *[found[i].score for i in new]],
-        n_reader_points=readers.n_reader_points,
-    )

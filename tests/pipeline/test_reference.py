@@ -12,8 +12,9 @@ from qsmcmb.cli.main import run_command
 from qsmcmb.errors import ConfigError, InvalidInputError
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.place import Place
+from qsmcmb.microbleeds.detection.candidates import CandidateSearch
 from qsmcmb.model import GreScan, Grid
-from qsmcmb.pipeline import subject
+from qsmcmb.pipeline import detection, subject
 from qsmcmb.pipeline.config import make_config
 from qsmcmb.pipeline.outputs import write_scan
 from qsmcmb.pipeline.reference import reference_voxels
@@ -38,7 +39,8 @@ def test_no_lesion_depends_on_the_reference_and_the_json_states_it(tmp_path, mon
     region = box(scan.grid.shape, slice(0, 8), slice(4, 10), slice(4, 10))
     # Detector and map sum are all that sees the map on the way to a lesion's number.
     seen = []
-    monkeypatch.setattr(subject, "find_candidates", lambda chi, *_: (seen.append(chi), ())[1])
+    nothing = CandidateSearch([], [])
+    monkeypatch.setattr(detection, "search_candidates", lambda chi, *_, **__: (seen.append(chi), nothing)[1])
     monkeypatch.setattr(subject, "measure_map_sums", lambda _, scan, chi, **__: (seen.append(chi), ())[1])
     plain = run_scan(scan, TKD, mask=brain)
     other = run_scan(scan, TKD, mask=brain, reference=region)

@@ -39,6 +39,10 @@ MIN_PEAK_SD = 4.0
 clutter to each other."""
 MIN_EXAMINED_SD = 2.5
 """Total susceptibility, in its SDs, from which a peak is recorded."""
+OPPOSITE_MM = 4.0
+"""Radius, mm, times the length scale, in which a stronger dipole of the other sign makes a peak its side lobe."""
+MAX_OPPOSITE = 1.3
+"""Largest ratio of that dipole to the peak: side lobes are less than half as strong."""
 MAX_CLUTTER_SD = 3.0
 """Largest output of the filter, in SDs of all tissue, that enters its local variance: lesions are no clutter."""
 PEAK_MM = 2.0
@@ -63,6 +67,8 @@ class _Peaks(NamedTuple):
     """Centres, fractional voxel indices, (n, 3)."""
     total_ppm_mm3: FloatArray
     significance: FloatArray
+    opposite: FloatArray
+    """Ratio of the strongest dipole of the other sign within OPPOSITE_MM to the peak."""
     darkening: FloatArray
     shell: FloatArray
     max_shell: FloatArray
@@ -85,11 +91,11 @@ def _find_peaks(scene: Scene, local_field_ppm: FloatArray, field_sd_ppm: FloatAr
     significance = np.where(
         filtered.informed, filtered.total_ppm_mm3 / np.sqrt(np.maximum(filtered.variance, 1e-30)), 0
     )
-    radius_mm = PEAK_MM * length_scale(grid)
-    window = [2 * max(1, round(radius_mm / v)) + 1 for v in grid.voxel_size_mm]
+    window = _window(PEAK_MM, grid)
     is_peak = (significance > MIN_EXAMINED_SD) & (
         significance == ndimage.maximum_filter(significance, size=window)
     )
+    lowest = ndimage.minimum_filter(significance, size=_window(OPPOSITE_MM, grid))
     inside = np.argwhere(is_peak)
     at = significance[is_peak]
     order = np.argsort(-at, kind="stable")[:MAX_RECORDED]
@@ -105,6 +111,7 @@ def _find_peaks(scene: Scene, local_field_ppm: FloatArray, field_sd_ppm: FloatAr
         voxel=_centres(significance, inside[order]) + [s.start for s in data.box],
         total_ppm_mm3=total,
         significance=at[order],
+        opposite=-lowest[is_peak][order] / at[order],
         darkening=dark[tuple(darkest.T)],
         shell=np.sqrt(on_magnitude.largest * np.where(shown, on_map.largest, on_magnitude.upper)),
         max_shell=np.where(
@@ -112,6 +119,11 @@ def _find_peaks(scene: Scene, local_field_ppm: FloatArray, field_sd_ppm: FloatAr
         ),
         depth_mm=scene.depth_mm[tuple(voxel.T)] / max(1.0, grid.voxel_volume_mm3 ** (1 / 3)),
     )
+
+
+def _window(radius_mm: float, grid: Grid) -> list[int]:
+    """Return the edges, voxels, of a box around a voxel, of a radius times the length scale."""
+    return [2 * max(1, round(radius_mm * length_scale(grid) / v)) + 1 for v in grid.voxel_size_mm]
 
 
 def _centres(significance: FloatArray, peaks: IntArray) -> FloatArray:
@@ -126,12 +138,13 @@ def _centres(significance: FloatArray, peaks: IntArray) -> FloatArray:
 
 def _judge(peaks: _Peaks, i: int, limits: Limits) -> Judged:
     """Return a peak with the first gate that it fails."""
-    total, significance, dark, shell, max_shell, depth_mm = (float(v[i]) for v in peaks[1:])
+    total, significance, opposite, dark, shell, max_shell, depth_mm = (float(v[i]) for v in peaks[1:])
     x, y, z = (float(v) for v in peaks.voxel[i])
     score = float(size_term(total) * surface_term(depth_mm))
     score *= float(np.clip(dark / FULL_DARKENING, 0, 1)) * ROUND_SHELL_RATIO / max(shell, ROUND_SHELL_RATIO)
     gates = (
         (significance >= MIN_PEAK_SD, Gate.WEAK_DIPOLE, significance, MIN_PEAK_SD),
+        (opposite <= MAX_OPPOSITE, Gate.OTHER_SIGN, opposite, MAX_OPPOSITE),
         (dark >= limits.min_darkening, Gate.NOT_DARK, dark, limits.min_darkening),
         (shell <= max_shell, Gate.NOT_ROUND, shell, max_shell),
         (score >= limits.min_score, Gate.SCORE, score, limits.min_score),

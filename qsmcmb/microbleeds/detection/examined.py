@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from qsmcmb.lesion import Column
+from qsmcmb.lesion import Column, with_parameters
 from qsmcmb.typing import FloatArray
 
-__all__ = ["EXAMINED_COLUMNS", "MAX_EXAMINED", "ExaminedPoint", "Gate", "nearest_points"]
+__all__ = ["EXAMINED_COLUMNS", "EXAMINED_TABLE", "MAX_EXAMINED", "ExaminedPoint", "Gate", "nearest_points"]
 
+EXAMINED_TABLE = "desc-cmb_candidates"
+"""End of the name of the table of examined points, without extension."""
 MAX_EXAMINED = 400
 """Largest number of points that are recorded, candidates first, then those of the largest total susceptibility."""
 
@@ -50,6 +52,12 @@ class Gate(StrEnum):
     TOO_LARGE = "too-large", "its region of the map is larger than a microbleed", "mm", "at most"
     ELONGATED = "elongated", "its region of the map is long, as a vein's", "", "at most"
     WEAK_DIPOLE = "weak-dipole", "the local field shows no clear dipole", "SD", "at least"
+    OTHER_SIGN = (
+        "other-sign",
+        "a stronger dipole of the other sign lies beside it",
+        "times as strong",
+        "at most",
+    )
     NOT_DARK = "not-dark", "the magnitude is hardly darker than around it", "", "at least"
     NOT_ROUND = "not-round", "map and magnitude go on around it as at the point itself", "", "at most"
     SCORE = "score", "size, darkness, roundness and depth together are too small", "", "at least"
@@ -180,6 +188,9 @@ class ExaminedPoint:
         if "label" in known:
             known["label"] = int(known["label"])
         return cls((x, y, z), **known)
+
+
+ExaminedPoint.__doc__ = with_parameters(ExaminedPoint.__doc__ or "", ExaminedPoint)
 
 
 def _columns() -> dict[str, Column]:

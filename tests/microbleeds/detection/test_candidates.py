@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from qsmcmb.microbleeds.detection.candidates import Candidate, find_candidates
+from qsmcmb.core.point_dipole import point_dipole_field
+from qsmcmb.microbleeds.detection.candidates import Candidate, find_candidates, search_candidates
+from qsmcmb.microbleeds.detection.examined import ExaminedPoint, Gate
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
@@ -155,3 +157,89 @@ def test_surroundings_are_those_within_four_mm() -> None:
     near = magnitude.copy()
     near[1][~within(MIDDLE, 4.0)] *= 0.5
     assert find_candidates(chi, near, MASK, GRID) == []
+
+
+def dipole_of(voxel: FloatArray, total_ppm_mm3: float) -> FloatArray:
+    """Return a lesion's field with noise of 1 ppb, ppm; none in the ball of 1.5 mm in which it lies."""
+    xyz = (np.indices(SHAPE).reshape(3, -1) - np.reshape(voxel, (3, 1))) * SIZE[:, None]
+    field = total_ppm_mm3 * point_dipole_field(xyz, np.array(GRID.b0_dir))
+    field[(xyz**2).sum(axis=0) < 1.5**2] = 0
+    noise = 0.001 * np.random.default_rng(3).standard_normal(SHAPE)
+    return np.asarray((field.reshape(SHAPE) + noise).astype(np.float32))
+
+
+FIELD_SD = np.full(SHAPE, 0.001, np.float32)
+
+
+def test_a_lesion_on_a_vein_is_found_above_a_higher_threshold() -> None:
+    ball, vein = within(MIDDLE, 2.2), within(MIDDLE, (30.0, 1.4, 1.4))
+    both = scene((vein, 0.2), (ball, 0.8))
+    search = search_candidates(*both, MASK, GRID)
+    [candidate] = [c for c in search.candidates if c.kind == "microbleed"]
+    assert candidate.test == "threshold"
+    np.testing.assert_allclose(candidate.voxel, MIDDLE, atol=0.1)
+    assert any(p.test == "map" and p.gate == Gate.TOO_LARGE for p in search.examined)
+    assert not [
+        c for c in search_candidates(*scene((vein, 0.4)), MASK, GRID).candidates if c.kind == "microbleed"
+    ]
+
+
+def test_a_dipole_is_found_where_the_map_is_flat() -> None:
+    flat, magnitude = scene((within(MIDDLE, 2.2), 0.0))
+    field = dipole_of(MIDDLE, 4.0)
+    assert find_candidates(flat, magnitude, MASK, GRID) == []
+    [candidate] = find_candidates(flat, magnitude, MASK, GRID, local_field_ppm=field, field_sd_ppm=FIELD_SD)
+    assert candidate.test == "dipole"
+    assert np.linalg.norm((np.array(candidate.voxel) - MIDDLE) * SIZE) < 1.0
+    # A dipole without darkness, or of the other sign, is none.
+    bright = np.ones_like(magnitude)
+    search = search_candidates(flat, bright, MASK, GRID, local_field_ppm=field, field_sd_ppm=FIELD_SD)
+    assert search.candidates == []
+    assert any(p.gate == Gate.NOT_DARK for p in search.examined)
+    search = search_candidates(flat, magnitude, MASK, GRID, local_field_ppm=-field, field_sd_ppm=FIELD_SD)
+    assert search.candidates == []
+    assert any(p.gate == Gate.OTHER_SIGN for p in search.examined)
+
+
+def test_map_and_dipole_of_one_lesion_are_one_candidate() -> None:
+    both = scene((within(MIDDLE, 2.2), 0.8))
+    [plain] = find_candidates(*both, MASK, GRID)
+    [joined] = find_candidates(
+        *both, MASK, GRID, local_field_ppm=dipole_of(MIDDLE, 30.0), field_sd_ppm=FIELD_SD
+    )
+    assert joined.test == "map+dipole"
+    assert joined._replace(test="map") == plain
+
+
+def strongest(points: list[ExaminedPoint]) -> ExaminedPoint:
+    """Return the strongest region above the lowest threshold; around it lie weaker ones of both signs."""
+    return max((p for p in points if p.test == "map"), key=lambda p: p.total_ppm_mm3 or 0.0)
+
+
+def gates(*bodies: tuple[BoolArray, float], darkness: float = 0.6, **options: float) -> list[ExaminedPoint]:
+    volumes = scene(*bodies, darkness=darkness)
+    return search_candidates(*volumes, MASK, GRID, **options).examined  # type: ignore[arg-type]
+
+
+def test_each_gate_says_what_it_found_and_what_it_needs() -> None:
+    ball = within(MIDDLE, 2.2)
+    large = strongest(gates((within(MIDDLE, (7.1, 6.0, 6.0)), 0.8)))
+    assert (large.gate, large.found, large.needed) == (Gate.TOO_LARGE, 15.0, 11.0)
+    long = strongest(gates((within(MIDDLE, (5.2, 1.3, 1.3)), 0.17)))
+    assert long.gate == Gate.ELONGATED
+    assert long.found == long.elongation
+    assert long.needed == 3.0
+    bright = strongest(gates((ball, 0.17), darkness=0.05))
+    assert bright.gate == Gate.NOT_DARK
+    assert bright.found == pytest.approx(0.05, abs=0.01)
+    [low] = gates((ball, 0.8), min_score=0.999999, darkness=0.39)[:1]
+    assert (low.gate, low.needed) == (Gate.SCORE, 0.999999)
+    two = ((ball, 0.8), (within(np.add(MIDDLE, (12.0, 0.0, 0.0)), 1.8), 0.8))
+    best, other = gates(*two, max_candidates=1)[:2]
+    assert best.gate is None
+    assert (other.gate, other.found, other.needed) == (Gate.BEYOND_CAP, 2.0, 1.0)
+    streak = within(np.add(MIDDLE, (4.0, 0.0, 0.0)), 1.2)
+    _, close = gates((within(MIDDLE, 1.8), 0.8), (streak, -0.6), min_score=0.0)[:2]
+    assert close.gate == Gate.NEAR_BETTER
+    assert close.found == pytest.approx(4.0, abs=0.5)
+    np.testing.assert_allclose(best.position_mm, GRID.to_world(MIDDLE), atol=0.1)

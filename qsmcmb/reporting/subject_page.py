@@ -14,6 +14,7 @@ from qsmcmb.io.place import Place
 from qsmcmb.io.results import SessionResults, list_results
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.lesion import Microbleed
+from qsmcmb.microbleeds.detection.examined import EXAMINED_TABLE, read_examined
 from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.reporting.explain_figures import draw_estimators
 from qsmcmb.reporting.explain_page import evidence_lines, lines_of
@@ -26,6 +27,8 @@ __all__ = ["write_scan_page", "write_subject_page"]
 
 MAX_PICTURES = 40
 """Lesions with a picture, definite ones first: bounds the size of a page."""
+MAX_MISSED = 10
+"""Points that are no candidates on a page: the table holds the others."""
 COLUMNS = {
     "label": "label", "kind": "kind", "certainty": "certainty", "score": "score", "total": "total chi (95 %)",
     "total_chi_sum_ppm_mm3": "map sum", "total_chi_loss_ppm_mm3": "signal loss",
@@ -152,6 +155,7 @@ def _session(session: SessionResults) -> dict[str, Any]:
             }
             for lesion in pictured
         ],
+        "missed": _missed(session),
         "hidden": len(lesions) - len(pictured),
         "explained": _explained(explanations, {lesion.label for lesion in pictured}),
         "methods": describe_methods(record, explanations),
@@ -182,6 +186,15 @@ def _conventional(record: dict[str, Any]) -> list[list[str]]:
         ]
         for p in protocols
     ]  # fmt: skip
+
+
+def _missed(session: SessionResults) -> list[str]:
+    """Return the strongest points that the detector looked at and that are no candidates; none of an older version."""
+    path = session.place.path(f"{EXAMINED_TABLE}.tsv")
+    if not path.exists():
+        return []
+    failed = [p for p in read_examined(path) if p.label is None and p.kind == "microbleed"]
+    return [point.description for point in failed[:MAX_MISSED]]
 
 
 def _explanations(session: SessionResults) -> list[LesionRecord]:

@@ -11,12 +11,11 @@ from qsmcmb.errors import InvalidInputError, NothingMatchedError
 from qsmcmb.io.frame import describe_image_box
 from qsmcmb.io.place import Place
 from qsmcmb.io.results import SessionResults, list_results
-from qsmcmb.io.tables import read_tsv
-from qsmcmb.microbleeds.detection.examined import EXAMINED_TABLE, ExaminedPoint, nearest_points
+from qsmcmb.microbleeds.detection.examined import EXAMINED_TABLE, ExaminedPoint, nearest_points, read_examined
 from qsmcmb.study.selection import participants_of
 from qsmcmb.typing import FloatArray
 
-__all__ = ("examined_points", "explain_point", "sessions_of")
+__all__ = ("explain_point", "sessions_of")
 
 SHOWN = 6
 """Points that are shown around one: those of a lesion and its neighbours."""
@@ -70,30 +69,8 @@ def sessions_of(
     return chosen
 
 
-def examined_points(session: SessionResults) -> list[ExaminedPoint]:
-    """Return the points that the detector looked at in a scan.
-
-    Parameters
-    ----------
-    session : SessionResults
-        Results of the scan.
-
-    Returns
-    -------
-    list of ExaminedPoint
-        In the order of the table.
-
-    Raises
-    ------
-    InvalidInputError
-        RESULT: the scan has no such table. TSV: the table is damaged.
-
-    Examples
-    --------
-    >>> examined_points(SessionResults(Place(Path("nowhere")), "", ""))
-    Traceback (most recent call last):
-    qsmcmb.errors.InvalidInputError: ...
-    """
+def _examined_points(session: SessionResults) -> list[ExaminedPoint]:
+    """Return the points that the detector looked at in a scan."""
     path = session.place.path(f"{EXAMINED_TABLE}.tsv")
     if not path.exists():
         command = "qsmcmb run BIDS OUT participant --force detect" if session.participant else "qsmcmb recon"
@@ -101,13 +78,7 @@ def examined_points(session: SessionResults) -> list[ExaminedPoint]:
             "RESULT", path, field="file", found="no such file", expected="the points that the detector looked at",
             fix=f"run `{command}` again; with --points or --labels give --detect, too",
         )  # fmt: skip
-    try:
-        return [ExaminedPoint.from_row(row) for row in read_tsv(path)]
-    except (KeyError, ValueError, StopIteration) as error:
-        raise InvalidInputError(
-            "TSV", path, field="rows", found=repr(error), expected="the table as qsmcmb wrote it",
-            fix="run the session again",
-        ) from error  # fmt: skip
+    return read_examined(path)
 
 
 def explain_point(session: SessionResults, where_mm: FloatArray) -> list[str]:
@@ -128,7 +99,7 @@ def explain_point(session: SessionResults, where_mm: FloatArray) -> list[str]:
     Raises
     ------
     InvalidInputError
-        POINTS: the point lies outside the image. RESULT, TSV: as for `examined_points`.
+        POINTS: the point lies outside the image. RESULT: the scan has no such table. TSV: the table is damaged.
 
     Examples
     --------
@@ -136,7 +107,7 @@ def explain_point(session: SessionResults, where_mm: FloatArray) -> list[str]:
     Traceback (most recent call last):
     qsmcmb.errors.InvalidInputError: ...
     """
-    points = examined_points(session)
+    points = _examined_points(session)
     x, y, z = where_mm
     limit_ppm_mm3, grid = session.image("desc-detectionlimit_map")
     voxel = np.rint(grid.to_voxel(where_mm)).astype(int)
@@ -152,17 +123,5 @@ def explain_point(session: SessionResults, where_mm: FloatArray) -> list[str]:
     state = "outside the mask of the map" if limit == 0 else f"detection limit {limit:.2g} ppm mm3"
     lines = [f"{session.heading}: point {x:.1f} {y:.1f} {z:.1f} mm, {state}"]
     for away_mm, point in nearest_points(points, where_mm, SHOWN):
-        lines.append(f"  {away_mm:.1f} mm away, {describe_point(point)}")
+        lines.append(f"  {away_mm:.1f} mm away, {point.description}")
     return lines if len(lines) > 1 else [*lines, "  the detector has looked at no point of this scan"]
-
-
-def describe_point(point: ExaminedPoint) -> str:
-    """Return a point with its place, its figures and the gate that it failed."""
-    x, y, z = point.position_mm
-    named = f"row {point.label} of the lesion table" if point.label else f"{point.kind} by {point.test}"
-    figures = [f"{point.total_ppm_mm3:.2g} ppm mm3"] if point.total_ppm_mm3 is not None else []
-    if point.significance is not None:
-        figures.append(f"dipole of {point.significance:.1f} SD")
-    if point.score is not None:
-        figures.append(f"score {point.score:.2f}")
-    return f"{x:.1f} {y:.1f} {z:.1f}: {named} ({', '.join(figures)}): {point.verdict}"

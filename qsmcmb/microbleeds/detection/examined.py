@@ -10,14 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.tables import read_tsv
 from qsmcmb.lesion import Column, with_parameters
 from qsmcmb.typing import FloatArray
 
-__all__ = ["EXAMINED_COLUMNS", "EXAMINED_TABLE", "MAX_EXAMINED", "ExaminedPoint", "Gate", "nearest_points"]
+__all__ = [
+    "EXAMINED_COLUMNS",
+    "EXAMINED_TABLE",
+    "MAX_EXAMINED",
+    "ExaminedPoint",
+    "Gate",
+    "nearest_points",
+    "read_examined",
+]
 
 EXAMINED_TABLE = "desc-cmb_candidates"
 """End of the name of the table of examined points, without extension."""
@@ -150,6 +161,18 @@ class ExaminedPoint:
             values = f" ({self.found:.3g}{unit}; needed {gate.relation} {self.needed:.3g}{unit})"
         return f"{gate}: {gate.meaning}{values}"
 
+    @property
+    def description(self) -> str:
+        """Position, tests, figures and the gate that the point failed."""
+        x, y, z = self.position_mm
+        named = f"row {self.label} of the lesion table" if self.label else f"{self.kind} by {self.test}"
+        figures = [f"{self.total_ppm_mm3:.2g} ppm mm3"] if self.total_ppm_mm3 is not None else []
+        if self.significance is not None:
+            figures.append(f"dipole of {self.significance:.1f} SD")
+        if self.score is not None:
+            figures.append(f"score {self.score:.2f}")
+        return f"{x:.1f} {y:.1f} {z:.1f}: {named} ({', '.join(figures)}): {self.verdict}"
+
     def row(self) -> dict[str, Any]:
         """Return the point as a row of the table.
 
@@ -209,6 +232,43 @@ def _columns() -> dict[str, Column]:
 
 EXAMINED_COLUMNS = _columns()
 """Columns of `*_desc-cmb_candidates.tsv` by name, in their order."""
+
+
+def read_examined(path: Path) -> list[ExaminedPoint]:
+    """Read the points of a scan's table.
+
+    Parameters
+    ----------
+    path : Path
+        `*_desc-cmb_candidates.tsv`.
+
+    Returns
+    -------
+    list of ExaminedPoint
+        Points in the table's order.
+
+    Raises
+    ------
+    InvalidInputError
+        TSV: the table is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from qsmcmb.io.tables import write_tsv
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "desc-cmb_candidates.tsv"
+    ...     write_tsv(path, [ExaminedPoint((1.0, 2.0, 3.0)).row()], list(EXAMINED_COLUMNS))
+    ...     read_examined(path)[0].position_mm
+    (1.0, 2.0, 3.0)
+    """
+    try:
+        return [ExaminedPoint.from_row(row) for row in read_tsv(path)]
+    except (KeyError, ValueError, StopIteration) as error:
+        raise InvalidInputError(
+            "TSV", path, field="rows", found=repr(error), expected="the table as qsmcmb wrote it",
+            fix="run the session again",
+        ) from error  # fmt: skip
 
 
 def nearest_points(

@@ -14,7 +14,13 @@ from qsmcmb.microbleeds.detection.examined import ExaminedPoint, Gate
 from qsmcmb.microbleeds.fit.screening import MIN_SIGNAL_SIGNIFICANCE
 from qsmcmb.microbleeds.measure import Targets
 from qsmcmb.microbleeds.results.flags import Flag
-from qsmcmb.microbleeds.results.measurement import MIN_SIGNIFICANCE, LesionMeasurement
+from qsmcmb.microbleeds.results.measurement import LesionMeasurement
+from qsmcmb.microbleeds.results.naming import (
+    MIN_FIT_PROBABILITY,
+    MIN_POSSIBLE_PROBABILITY,
+    MIN_SIGNIFICANCE,
+    is_significant,
+)
 from qsmcmb.model import GreScan
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.units import hz_to_ppm
@@ -136,22 +142,27 @@ def with_verdicts(
     return tuple(p if p.label is None else _with_verdict(p, *rows[p.label]) for p in examined)
 
 
-def _with_verdict(point: ExaminedPoint, measured: LesionMeasurement, row: Microbleed) -> ExaminedPoint:
-    """Return a candidate with the gate that its row failed."""
+def _verdict(measured: LesionMeasurement, row: Microbleed) -> tuple[Gate | None, float | None, float]:
+    """Return the gate that a candidate's row failed, with the values found and needed."""
     total = row.total_chi_ppm_mm3
-    significance = abs(total.value) / max(total.sd, 1e-12) if total else None
-    gate: Gate | None = None
-    found, needed = significance, MIN_SIGNIFICANCE
+    if measured.reason == Flag.UNLIKELY:
+        return Gate.UNLIKELY, row.score, MIN_FIT_PROBABILITY
     if measured.screened is not None:
         signal = measured.screened.screening.signal
         gate = Gate.NO_DIPOLE if measured.reason == Flag.NO_DIPOLE else Gate.NOT_COMPACT
-        found, needed = abs(signal.value) / max(signal.sd, 1e-12), MIN_SIGNAL_SIGNIFICANCE
-    elif total is None:
-        gate, found = Gate.NO_NUMBER, None
-    elif row.certainty == "rejected":
-        gate = Gate.NOT_ABOVE_NOISE
-    elif row.kind != "microbleed":
-        gate, found = Gate.OTHER_KIND, None
+        return gate, abs(signal.value) / max(signal.sd, 1e-12), MIN_SIGNAL_SIGNIFICANCE
+    if total is None:
+        return Gate.NO_NUMBER, None, 0.0
+    if not is_significant(total):
+        return Gate.NOT_ABOVE_NOISE, abs(total.value) / max(total.sd, 1e-12), MIN_SIGNIFICANCE
+    if row.kind != "microbleed" or row.certainty == "rejected":
+        return Gate.OTHER_KIND, row.score, MIN_POSSIBLE_PROBABILITY
+    return None, None, 0.0
+
+
+def _with_verdict(point: ExaminedPoint, measured: LesionMeasurement, row: Microbleed) -> ExaminedPoint:
+    """Return a candidate with the gate that its row failed."""
+    gate, found, needed = _verdict(measured, row)
     if gate is None or found is None:
         return replace(point, position_mm=row.position_mm, kind=row.kind, gate=gate)
     return replace(

@@ -45,7 +45,7 @@ def measured(
     label: int, reason: Flag | None = None, screened: ScreenedCandidate | None = None
 ) -> LesionMeasurement:
     return LesionMeasurement(
-        label=label, point_mm=(0.0, 0.0, 0.0), stated_kind=None, score=0.5, source="detector", fitted=None,
+        label=label, point_mm=(0.0, 0.0, 0.0), stated_kind=None, source="detector", fitted=None,
         reason=reason, screened=screened,
     )  # fmt: skip
 
@@ -53,16 +53,21 @@ def measured(
 def test_each_candidate_carries_the_verdict_of_its_row() -> None:
     def row(label: int, kind: str, certainty: str, value: float | None) -> Microbleed:
         total = None if value is None else Estimate(value, 1.0, "ppm mm3")
-        return Microbleed(label, (float(label), 0.0, 0.0), kind, certainty, total_chi_ppm_mm3=total)
+        where = (float(label), 0.0, 0.0)
+        return Microbleed(label, where, kind, certainty, score=0.125, total_chi_ppm_mm3=total)
 
     nothing = np.zeros((1, 1, 1), bool)
-    screening = Screening(Estimate(1.0, 1.0, "ppm mm3"), Estimate(2.0, 1.0, "ppm mm3"))
+    screening = Screening(
+        field=Estimate(1.0, 1.0, "ppm mm3"), signal=Estimate(2.0, 1.0, "ppm mm3"), core_residual=1.0,
+        line_to_dipole=0.0,
+    )  # fmt: skip
     turned_away = ScreenedCandidate(screening, VisibleVoid(0.0, 0.0, nothing), nothing, None)
     cases = [
         (measured(1), row(1, "microbleed", "definite", 9.0), None, None),
         (measured(2), row(2, "microbleed", "rejected", 2.0), Gate.NOT_ABOVE_NOISE, 2.0),
-        (measured(3), row(3, "vein", "possible", 9.0), Gate.OTHER_KIND, None),
+        (measured(3), row(3, "vein", "rejected", 9.0), Gate.OTHER_KIND, 0.125),
         (measured(4, Flag.OUTSIDE_MASK), row(4, "other", "possible", None), Gate.NO_NUMBER, None),
+        (measured(7, Flag.UNLIKELY, turned_away), row(7, "vein", "rejected", 2.0), Gate.UNLIKELY, 0.125),
         (measured(5, Flag.NO_DIPOLE, turned_away), row(5, "other", "rejected", 2.0), Gate.NO_DIPOLE, 2.0),
         (measured(6, Flag.NOT_COMPACT, turned_away), row(6, "other", "rejected", 2.0), Gate.NOT_COMPACT, 2.0),
     ]

@@ -82,9 +82,10 @@ class Gate(StrEnum):
         "SD",
         "at least",
     )
+    UNLIKELY = "unlikely", "what is seen before the fit makes it hardly a lesion", "probability", "at least"
     NOT_ABOVE_NOISE = "not-above-noise", "the fit's total susceptibility may be 0", "SD", "at least"
     NO_NUMBER = "no-number", "the fit gives no number", "", "at least"
-    OTHER_KIND = "other-kind", "the fit says that it is no microbleed", "", "at least"
+    OTHER_KIND = "other-kind", "the evidence says that it is no microbleed", "probability", "at least"
 
 
 def _column(description: str, unit: str = "", levels: tuple[str, ...] = ()) -> dict[str, Column]:

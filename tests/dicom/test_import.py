@@ -436,7 +436,7 @@ def test_data_set_among_the_dicom_files_is_refused(tmp_path: Path, stored: np.nd
 
 def test_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert run_command(["import", str(tmp_path), str(tmp_path / "bids")]) == 69
+    assert run_command(["import", str(tmp_path / "dicom"), str(tmp_path / "bids")]) == 69
     assert (
         'ERROR PACKAGE pydicom, dcm2niix: installed = no; expected yes. Fix: pip install "qsmcmb[dicom]"'
         in capfd.readouterr().err

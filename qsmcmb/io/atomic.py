@@ -105,7 +105,7 @@ def write_failure(error: OSError, path: Path, *, needed: int | None = None) -> O
     if error.errno in FULL:
         need = f"{needed / 1e6:.3g} MB for this file" if needed is not None else "room for this file"
         return StorageError(
-            "DISK", path, field="free space", found=f"{_free(path)} ({said})", expected=need,
+            "DISK", path, field="room", found=f"{said}; {_free(path)} are free", expected=need,
             fix="free space on this disk or raise the quota, then run the same command again",
         )  # fmt: skip
     if error.errno in FAILED:

@@ -1,0 +1,25 @@
+"""One subject's damaged results stop no other subject's page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qsmcmb.study.pages import compare_and_report
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"MagneticFieldStrength": "three"}'])
+def test_damaged_results_of_one_subject(content: str, tmp_path: Path) -> None:
+    for session in ("1", "2"):
+        anat = tmp_path / f"sub-01/ses-{session}/anat"
+        anat.mkdir(parents=True)
+        (anat / f"sub-01_ses-{session}_desc-cmb_burden.json").write_text(content)
+    (tmp_path / "sub-02").mkdir()
+    said: list[str] = []
+    assert compare_and_report(tmp_path, ["01", "02"], say=said.append)
+    errors = [line for line in said if line.startswith("ERROR ")]
+    assert errors
+    assert all("01" in line for line in errors)
+    assert f"page: {tmp_path / 'sub-02.html'}" in said
+    assert not (tmp_path / "sub-01.html").exists()

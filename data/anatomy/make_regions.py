@@ -1,4 +1,4 @@
-"""Make icbm152_regions.npz, the region map, from the ICBM152 2009a maps that nilearn carries: run once, the result is kept.
+"""Make icbm152_regions.npz, the region map, from the ICBM152 2009a maps that nilearn carries: run once, it is kept.
 
 Needs `pip install nilearn SimpleITK`. The template is symmetric: its right half is labelled and kept.
 
@@ -117,7 +117,9 @@ class Half:
         # The third ventricle would be open in the half.
         self.brain = ndimage.binary_fill_holes(ndimage.binary_closing(t1 > 100, iterations=2))[self.first :]
         self.fluid = self.brain & (self.t1 < FLUID_T1)
-        self.mm = np.stack(np.meshgrid(*[np.arange(n, dtype=np.float32) for n in self.t1.shape], indexing="ij"))
+        self.mm = np.stack(
+            np.meshgrid(*[np.arange(n, dtype=np.float32) for n in self.t1.shape], indexing="ij")
+        )
         self.mm += self.origin[:, None, None, None].astype(np.float32)
 
     def near(self, points: np.ndarray, radius: float) -> np.ndarray:
@@ -148,8 +150,7 @@ def main() -> None:
     box = tuple(slice(int(i.min()), int(i.max()) + 1) for i in np.nonzero(filled))
     affine[1:3, 3] += [box[1].start, box[2].start]
     box = (slice(0, box[0].stop), *box[1:])
-    fluid = np.packbits(half.fluid[box])
-    np.savez_compressed(HERE / "icbm152_regions.npz", affine=affine, labels=filled[box], fluid=fluid)
+    np.savez_compressed(HERE / "icbm152_regions.npz", affine=affine, labels=filled[box])
 
 
 def without_specks(labels: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -248,9 +249,7 @@ def outside_putamen(half: Half, nuclei: np.ndarray) -> np.ndarray:
     return (x > 0) & (np.hypot(y, z) <= 1.5 * x)
 
 
-def label_white_matter(
-    half: Half, nuclei: np.ndarray, lobes: np.ndarray, cerebrum: np.ndarray
-) -> np.ndarray:
+def label_white_matter(half: Half, nuclei: np.ndarray, lobes: np.ndarray, cerebrum: np.ndarray) -> np.ndarray:
     """Return the labels of the cerebrum, white matter told apart by distances."""
     label = {name: s.label for name, s in STRUCTURES.items()}
     names = {s.label: name for name, s in STRUCTURES.items()}
@@ -281,7 +280,9 @@ def lateral_ventricles(half: Half) -> np.ndarray:
     parts, _ = ndimage.label(core)
     body = parts[tuple(np.rint(np.array([10, -10, 22]) - half.origin).astype(int))]
     if not body:
-        raise ValueError("no fluid in the body of the lateral ventricle; expected the ICBM152 2009a T1 template")
+        raise ValueError(
+            "no fluid in the body of the lateral ventricle; expected the ICBM152 2009a T1 template"
+        )
     return ndimage.binary_dilation(parts == body, iterations=1) & inside
 
 
@@ -342,7 +343,9 @@ def landmarks() -> dict[str, np.ndarray]:
 def line(points: list[tuple[float, float, float]]) -> np.ndarray:
     """Return points along a line through points."""
     ends = np.array(points, float)
-    return np.concatenate([a + (b - a) * np.linspace(0, 1, 40)[:, None] for a, b in zip(ends, ends[1:])])
+    return np.concatenate(
+        [a + (b - a) * np.linspace(0, 1, 40)[:, None] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    )
 
 
 def distance(where: np.ndarray) -> np.ndarray:

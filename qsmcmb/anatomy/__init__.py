@@ -6,12 +6,12 @@ from qsmcmb.core.methods import Description
 __all__ = ("DEFAULT", "DESCRIPTIONS")
 
 DESCRIPTIONS = {
-    "boxes": Description(
+    "template": Description(
         name="MNI template",
-        sentence="Side and territory of each lesion were assigned by regions of the MNI template, whose bounding box "
-        "was laid over that of the brain.",
-        references=(refs.FONOV_2011,),
+        sentence="Side, territory and regions of each lesion were taken from a region map of the MNI template, registered to "
+        "the scan by mutual information (affine) and demons (deformable).",
+        references=(refs.FONOV_2011, refs.MATTES_2003),
     ),
 }
-DEFAULT = "boxes"
-"""The one rule there is."""
+DEFAULT = "template"
+"""Where the names come from."""

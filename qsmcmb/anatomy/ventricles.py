@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from qsmcmb.anatomy.territory import to_template
+from qsmcmb.anatomy.side import to_template
 from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.morphology import erode
 from qsmcmb.model import Grid

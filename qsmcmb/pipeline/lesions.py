@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from qsmcmb.anatomy.territory import assign_territory
+from qsmcmb.anatomy.head_regions import HeadRegions, LesionPlace
+from qsmcmb.anatomy.side import side_by_mask
 from qsmcmb.core.boxes import ball_box
 from qsmcmb.lesion import LocatedSource, Microbleed
 from qsmcmb.microbleeds.crosscheck.map_sum import ChiMaps, MapSum, sums_over_map
@@ -35,6 +36,7 @@ def describe_lesions(
     scan: GreScan,
     brain: BoolArray,
     *,
+    regions: HeadRegions | None = None,
     map_sums: Sequence[MapSum | None] | None = None,
     limit_ppm_mm3: FloatArray | None = None,
 ) -> tuple[Microbleed, ...]:
@@ -47,7 +49,9 @@ def describe_lesions(
     scan : GreScan
         The scan, for its geometry.
     brain : ndarray of shape scan.grid.shape, bool
-        Brain mask, for the territories.
+        Brain mask, for the side where the structures are not known.
+    regions : HeadRegions, optional
+        Structures of the head; without them region and territory are None.
     map_sums : sequence of MapSum or None, optional
         Sum over the map at each point, ppm mm3, where there is a map.
     limit_ppm_mm3 : ndarray of shape grid.shape, optional
@@ -70,14 +74,21 @@ def describe_lesions(
     """
     lesions = measured.lesions
     duplicates = {i for group in duplicate_groups(lesions) for i in group}
-    where = assign_territory([lesion.position_mm for lesion in lesions], brain, scan.grid)
+    positions = np.array([lesion.position_mm for lesion in lesions]).reshape(-1, 3)
+    if regions is not None:
+        places = regions.places(positions)
+    else:
+        places = [LesionPlace(side, None, False) for side in side_by_mask(positions, brain, scan.grid)]
     sums = map_sums or [None] * len(lesions)
     contexts = [
         SceneContext(
             map_sum=sums[i],
             detection_limit_ppm_mm3=None if limit_ppm_mm3 is None else _limit_at(lesion, limit_ppm_mm3, scan),
-            side=where[i][0],
-            territory=where[i][1],
+            side=places[i].side,
+            territory=places[i].territory,
+            mars_region=places[i].mars_region,
+            bombs_region=places[i].bombs_region,
+            territory_border=places[i].at_border,
             is_duplicate=i in duplicates,
             phase_filtered=scan.phase_filtered,
             phase_difference=scan.phase_difference,

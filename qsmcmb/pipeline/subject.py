@@ -39,6 +39,7 @@ from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
 from qsmcmb.pipeline.lesions import describe_lesions, measure_map_sums
 from qsmcmb.pipeline.provenance import provenance_of
 from qsmcmb.pipeline.reference import refer_map, reference_voxels
+from qsmcmb.pipeline.regions import NOT_REGISTERED, cerebellum_depths, find_regions
 from qsmcmb.pipeline.scan_result import FieldMaps, Masks, ScanMaps, ScanResult
 from qsmcmb.relaxometry.r2star import map_r2star
 from qsmcmb.susceptibility_weighting import METHODS as SWI
@@ -152,7 +153,10 @@ def run_scan(
             field_sd_ppm=hz_to_ppm(phase.field_sd_hz, scan.b0_tesla), lesions=measured.lesions,
         )  # fmt: skip
     with job.clock.stage("anatomy"):
-        lesions = describe_lesions(measured, scan, phase.mask, map_sums=sums, limit_ppm_mm3=limit_ppm_mm3)
+        regions = find_regions(scan, phase.mask, r2star_hz)
+        lesions = describe_lesions(
+            measured, scan, phase.mask, regions=regions, map_sums=sums, limit_ppm_mm3=limit_ppm_mm3
+        )
         rows = zip(lesions, measured.fitted, sums, measured.evidence, strict=True)
         explanations = tuple(
             explain_lesion(m, fitted, total, evidence=known).record for m, fitted, total, known in rows
@@ -162,12 +166,15 @@ def run_scan(
         burden: BurdenRecord = call_method(
             BURDEN_METHODS, chosen.method, chosen.options, lesions,
             context={
+                "cerebellum_depths": cerebellum_depths(lesions, regions),
                 "detection_limit": summarise_detection_limit(limit_ppm_mm3),
                 "fits": {m.label: f for m, f in zip(lesions, measured.fitted, strict=True) if f is not None},
             },
         )  # fmt: skip
     reliable_mask = phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ)
     faults = find_map_faults(scan, chi_ppm, r2star_hz, inversion.mask) + find_lesion_faults(lesions, scan)
+    if lesions and regions is None:
+        faults = (*faults, NOT_REGISTERED)
     referred_ppm, found = refer_map(chi_ppm, inversion.mask, referred_to, reference)
     return ScanResult(
         scan=scan,

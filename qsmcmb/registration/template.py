@@ -99,6 +99,12 @@ class TemplateTransform(NamedTuple):
         """Ratio of lengths in the template to those in the scan, mean over directions."""
         return float(abs(np.linalg.det(self.matrix[:3, :3])) ** (1 / 3))
 
+    @property
+    def stretch(self) -> float:
+        """Ratio of the largest to the smallest scale over directions: a head that is cut off is stretched."""
+        scales = np.linalg.svd(self.matrix[:3, :3], compute_uv=False)
+        return float(scales[0] / scales[-1])
+
     def apply(self, points_mm: FloatArray) -> FloatArray:
         """Map points of the scan into the template.
 

@@ -89,6 +89,10 @@ class Flag(StrEnum):
         "Turned away before the whole fit: by the evidence its probability of being a lesion is below 1 %. The number "
         "is that of one ball.",
     )
+    TERRITORY_BORDER = (
+        "territory-border",
+        "Another territory begins within 3 mm, about the error of the region map: the lesion may lie there.",
+    )
     OUTSIDE_VOLUME = "outside-volume", "The point lies outside the image: no number."
 
 

@@ -147,6 +147,12 @@ class SceneContext(NamedTuple):
     """Left, right or midline."""
     territory: str | None = None
     """Lobar, deep or infratentorial."""
+    mars_region: str | None = None
+    """Region of the Microbleed Anatomical Rating Scale."""
+    bombs_region: str | None = None
+    """Region of the Brain Observer Microbleed Scale."""
+    territory_border: bool = False
+    """Whether another territory begins within a few millimetres."""
     is_duplicate: bool = False
     """Whether another point ended on the same lesion."""
     phase_filtered: bool = False
@@ -278,8 +284,10 @@ def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Micro
             detection_limit_ppm_mm3=context.detection_limit_ppm_mm3,
             side=context.side,
             territory=context.territory,
+            mars_region=context.mars_region,
+            bombs_region=context.bombs_region,
             source=measured.source,
-            flags=(str(measured.reason),) if measured.reason else (),
+            flags=(*((str(measured.reason),) if measured.reason else ()), *_place_flags(context)),
         )
     loss, total, map_sum = fitted.signal_loss, fitted.total_chi_ppm_mm3, context.map_sum
     facts = FitFacts(total, fitted.fit.residual, fitted.patch.fraction_in_mask, fitted.vein is not None)
@@ -309,6 +317,8 @@ def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Micro
         r2star_hz=fitted.r2star_hz,
         side=context.side,
         territory=context.territory,
+        mars_region=context.mars_region,
+        bombs_region=context.bombs_region,
         source=measured.source,
         flags=_flags(fitted, context),
         fit_noise_limit_ppm_mm3=CLEAR_SIGNIFICANCE * fitted.fit.noise_sd_ppm_mm3,
@@ -337,8 +347,10 @@ def _screened_lesion(
         r2star_hz=screened.r2star_hz,
         side=context.side,
         territory=context.territory,
+        mars_region=context.mars_region,
+        bombs_region=context.bombs_region,
         source=measured.source,
-        flags=(str(measured.reason), *_scan_flags(context)),
+        flags=(str(measured.reason), *_scan_flags(context), *_place_flags(context)),
     )
 
 
@@ -378,7 +390,7 @@ def _flags(fitted: FittedLesion, context: SceneContext) -> tuple[str, ...]:
         Flag.ESTIMATORS_DISAGREE: estimators_disagree(fitted.total_chi_ppm_mm3, others),
         Flag.SAME_LESION: context.is_duplicate,
     }
-    return (*_names(raised), *_scan_flags(context))
+    return (*_names(raised), *_scan_flags(context), *_place_flags(context))
 
 
 def _scan_flags(context: SceneContext) -> tuple[str, ...]:
@@ -390,6 +402,11 @@ def _scan_flags(context: SceneContext) -> tuple[str, ...]:
             Flag.ONE_MAGNITUDE: context.magnitude_is_shared,
         }
     )
+
+
+def _place_flags(context: SceneContext) -> tuple[str, ...]:
+    """Return the flags that a lesion's place raises."""
+    return _names({Flag.TERRITORY_BORDER: context.territory_border})
 
 
 def _names(raised: dict[Flag, bool]) -> tuple[str, ...]:

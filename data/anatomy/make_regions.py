@@ -8,6 +8,7 @@ Needs `pip install nilearn SimpleITK`. The template is symmetric: its right half
 - White matter is told apart by distances: to cortex, ventricles and nuclei.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -343,9 +344,8 @@ def landmarks() -> dict[str, np.ndarray]:
 def line(points: list[tuple[float, float, float]]) -> np.ndarray:
     """Return points along a line through points."""
     ends = np.array(points, float)
-    return np.concatenate(
-        [a + (b - a) * np.linspace(0, 1, 40)[:, None] for a, b in zip(ends[:-1], ends[1:], strict=True)]
-    )
+    steps = np.linspace(0, 1, 40)[:, None]
+    return np.concatenate([a + (b - a) * steps for a, b in pairwise(ends)])
 
 
 def distance(where: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ __all__ = ("DEFAULT", "DESCRIPTIONS")
 DESCRIPTIONS = {
     "template": Description(
         name="MNI template",
-        sentence="Side, territory and regions of each lesion were taken from a region map of the MNI template, registered to "
-        "the scan by mutual information (affine) and demons (deformable).",
+        sentence="Side, territory and regions of each lesion were taken from a region map of the MNI template, "
+        "registered to the scan by mutual information (affine) and demons (deformable).",
         references=(refs.FONOV_2011, refs.MATTES_2003),
     ),
 }

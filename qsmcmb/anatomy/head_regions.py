@@ -145,7 +145,7 @@ class HeadRegions(NamedTuple):
         """Return where one point lies."""
         voxel = self.grid.to_voxel(point)
         box, distance = ball_box(self.grid, voxel, REACH_MM)
-        labels = self.labels[box]
+        labels = np.where(distance <= REACH_MM, self.labels[box], 0)
         if not labels.any():
             return LesionPlace(None, None, False)
         nearest = np.unravel_index(np.argmin(np.where(labels > 0, distance, np.inf)), labels.shape)

@@ -29,7 +29,7 @@ class Measured(LesionMeasurement):
     def __init__(self, label: int, at: FloatArray, total: float | None) -> None:
         point = (float(at[0]), float(at[1]), float(at[2]))
         super().__init__(
-            label=label, point_mm=point, stated_kind=None, score=None, source="reader", fitted=None,
+            label=label, point_mm=point, stated_kind=None, source="reader", fitted=None,
             reason=Flag.OUTSIDE_MASK,
         )  # fmt: skip
         object.__setattr__(self, "given", None if total is None else Estimate(total, 0.1, "ppm mm3"))

@@ -15,7 +15,7 @@ from qsmcmb.registration.rigid import Image
 from qsmcmb.registration.template import TemplateTransform, register_template
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ("RIGHT", "HeadRegions", "LesionPlace", "locate_regions")
+__all__ = ("RIGHT", "HeadRegions", "LesionLocation", "locate_regions")
 
 RIGHT = 100
 """What the label of a structure is raised by on the right."""
@@ -46,7 +46,7 @@ CEREBELLUM_DEPTHS = {
 STRUCTURE_BY_LABEL = {s.label: s for s in STRUCTURES.values()}
 
 
-class LesionPlace(NamedTuple):
+class LesionLocation(NamedTuple):
     """Hold where a lesion lies; None where unknown.
 
     Parameters
@@ -60,7 +60,7 @@ class LesionPlace(NamedTuple):
 
     Examples
     --------
-    >>> LesionPlace("left", STRUCTURES["putamen"], False).structure.mars
+    >>> LesionLocation("left", STRUCTURES["putamen"], False).structure.mars
     'basal ganglia'
     """
 
@@ -108,7 +108,7 @@ class HeadRegions(NamedTuple):
     >>> grid = Grid.isotropic((8, 8, 8), 1.0)
     >>> labels = np.full(grid.shape, STRUCTURES["thalamus"].label + RIGHT, np.int32)
     >>> regions = HeadRegions(labels, labels < 0, grid, None, None)
-    >>> place, = regions.places(np.zeros((1, 3)))
+    >>> place, = regions.locate(np.zeros((1, 3)))
     >>> place.side, place.structure.territory
     ('right', 'deep')
     """
@@ -119,7 +119,7 @@ class HeadRegions(NamedTuple):
     dice: float | None
     correlation: float | None
 
-    def places(self, points_mm: FloatArray) -> list[LesionPlace]:
+    def locate(self, points_mm: FloatArray) -> list[LesionLocation]:
         """Return where points lie.
 
         Parameters
@@ -129,25 +129,25 @@ class HeadRegions(NamedTuple):
 
         Returns
         -------
-        list of LesionPlace
+        list of LesionLocation
             By the nearest structure within REACH_MM; all None beyond.
 
         Examples
         --------
         >>> grid = Grid.isotropic((8, 8, 8), 1.0)
         >>> nothing = np.zeros(grid.shape, np.int32)
-        >>> HeadRegions(nothing, nothing > 0, grid, None, None).places(np.zeros((1, 3)))[0].structure is None
+        >>> HeadRegions(nothing, nothing > 0, grid, None, None).locate(np.zeros((1, 3)))[0].structure is None
         True
         """
-        return [self._place(p) for p in np.asarray(points_mm, dtype=float).reshape(-1, 3)]
+        return [self._locate_one(p) for p in np.asarray(points_mm, dtype=float).reshape(-1, 3)]
 
-    def _place(self, point: FloatArray) -> LesionPlace:
+    def _locate_one(self, point: FloatArray) -> LesionLocation:
         """Return where one point lies."""
         voxel = self.grid.to_voxel(point)
         box, distance = ball_box(self.grid, voxel, REACH_MM)
         labels = np.where(distance <= REACH_MM, self.labels[box], 0)
         if not labels.any():
-            return LesionPlace(None, None, False)
+            return LesionLocation(None, None, False)
         nearest = np.unravel_index(np.argmin(np.where(labels > 0, distance, np.inf)), labels.shape)
         label = int(labels[nearest])
         structure = STRUCTURE_BY_LABEL[label % RIGHT]
@@ -156,7 +156,7 @@ class HeadRegions(NamedTuple):
         )
         others = {STRUCTURE_BY_LABEL[int(n)].territory for n in near} - {structure.territory}
         side = "right" if label > RIGHT else "left"
-        return LesionPlace("midline" if self.midline[box][nearest] else side, structure, bool(others))
+        return LesionLocation("midline" if self.midline[box][nearest] else side, structure, bool(others))
 
 
 def locate_regions(image: Image) -> HeadRegions | None:

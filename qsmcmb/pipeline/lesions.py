@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from qsmcmb.anatomy.head_regions import HeadRegions, LesionPlace
+from qsmcmb.anatomy.head_regions import HeadRegions, LesionLocation
 from qsmcmb.anatomy.side import side_by_mask
 from qsmcmb.core.boxes import ball_box
 from qsmcmb.lesion import LocatedSource, Microbleed
@@ -76,19 +76,19 @@ def describe_lesions(
     duplicates = {i for group in duplicate_groups(lesions) for i in group}
     positions = np.array([lesion.position_mm for lesion in lesions]).reshape(-1, 3)
     if regions is not None:
-        places = regions.places(positions)
+        locations = regions.locate(positions)
     else:
-        places = [LesionPlace(side, None, False) for side in side_by_mask(positions, brain, scan.grid)]
+        locations = [LesionLocation(side, None, False) for side in side_by_mask(positions, brain, scan.grid)]
     sums = map_sums or [None] * len(lesions)
     contexts = [
         SceneContext(
             map_sum=sums[i],
             detection_limit_ppm_mm3=None if limit_ppm_mm3 is None else _limit_at(lesion, limit_ppm_mm3, scan),
-            side=places[i].side,
-            territory=places[i].territory,
-            mars_region=places[i].mars_region,
-            bombs_region=places[i].bombs_region,
-            territory_border=places[i].at_border,
+            side=locations[i].side,
+            territory=locations[i].territory,
+            mars_region=locations[i].mars_region,
+            bombs_region=locations[i].bombs_region,
+            territory_border=locations[i].at_border,
             is_duplicate=i in duplicates,
             phase_filtered=scan.phase_filtered,
             phase_difference=scan.phase_difference,

@@ -21,7 +21,7 @@ NOT_REGISTERED = (
 )
 """Warning where the registration failed."""
 MAX_R2STAR_HZ = 80.0
-"""R2* above which nothing more is told of tissue, 1/s: veins, and signal that air takes."""
+"""R2* above which nothing more is seen of tissue, 1/s: veins, and signal that air takes."""
 DARKEST = 0.05
 """Least magnitude that counts, relative to the brain's median: its logarithm has no end below."""
 
@@ -86,5 +86,7 @@ def cerebellum_depths(lesions: Sequence[Microbleed], regions: HeadRegions | None
     """
     if regions is None or not lesions:
         return {}
-    places = regions.places(np.array([m.position_mm for m in lesions]))
-    return {m.label: p.cerebellum_depth for m, p in zip(lesions, places, strict=True) if p.cerebellum_depth}
+    locations = regions.locate(np.array([m.position_mm for m in lesions]))
+    return {
+        m.label: p.cerebellum_depth for m, p in zip(lesions, locations, strict=True) if p.cerebellum_depth
+    }

@@ -30,7 +30,7 @@ def two_halves() -> HeadRegions:
      (19.5 - BORDER_MM, "left", "deep", False), (20.5 - BORDER_MM, "left", "deep", True)],
 )  # fmt: skip
 def test_a_lesion_lies_where_its_voxel_does(x: float, side: str, territory: str, at_border: bool) -> None:
-    place = two_halves().places(GRID.to_world(np.array([[x, 15.0, 15.0]])))[0]
+    place = two_halves().locate(GRID.to_world(np.array([[x, 15.0, 15.0]])))[0]
     assert (place.side, place.territory, place.at_border) == (side, territory, at_border)
 
 
@@ -39,7 +39,7 @@ def test_the_nearest_structure_counts_up_to_its_reach() -> None:
     labels = regions.labels.copy()
     labels[:, :15] = 0
     near, far = GRID.to_world(np.array([[10.0, 10.0, 15.0], [10.0, 15.0 - REACH_MM - 1, 15.0]]))
-    first, second = regions._replace(labels=labels).places(np.array([near, far]))
+    first, second = regions._replace(labels=labels).locate(np.array([near, far]))
     assert first.mars_region == "thalamus"
     assert (second.side, second.territory, second.bombs_region) == (None, None, None)
 

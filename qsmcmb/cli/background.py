@@ -50,7 +50,7 @@ def add(app: typer.Typer) -> None:
         """
         from qsmcmb.background_removal.head import remove_background
         from qsmcmb.cli.field_units import check_total_field
-        from qsmcmb.cli.stage import bind_stage, given_mask, load_signal, relative_sd, write_stage
+        from qsmcmb.cli.stage import bind_stage, given_mask, load_magnitude, relative_sd, write_stage
         from qsmcmb.io.derivatives import check_image_name
         from qsmcmb.io.masks import load_sd
         from qsmcmb.io.plain import load_stack
@@ -61,7 +61,7 @@ def add(app: typer.Typer) -> None:
         stack, grid = load_stack([field], b0_dir=b0_dir)
         sd = load_sd(noise, grid) if noise else None
         if magnitude and sd is None:
-            sd = relative_sd(load_signal(magnitude)[0])
+            sd = relative_sd(load_magnitude(magnitude)[0])
         inside = given_mask(mask, grid)
         units = check_total_field(stack[0], inside, field) or "as the input"
         local = remove_background(

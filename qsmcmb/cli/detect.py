@@ -36,15 +36,14 @@ def add(app: typer.Typer) -> None:
         """
         import numpy as np
 
-        from qsmcmb.cli.stage import given_mask
+        from qsmcmb.cli.stage import given_mask, load_magnitude
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.io.masks import load_on_grid
-        from qsmcmb.io.plain import load_stack
         from qsmcmb.io.tables import write_tsv
         from qsmcmb.microbleeds.detection.candidates import find_candidates
 
         make_folder(out.parent)
-        mag, grid = load_stack(magnitude)
+        mag, grid = load_magnitude(magnitude)
         least: dict[str, Any] = {} if min_score is None else {"min_score": min_score}
         found = find_candidates(load_on_grid(chi, grid), mag, given_mask(mask, grid), grid, **least)
         where = grid.to_world(np.array([c.voxel for c in found]).reshape(-1, 3))

@@ -55,7 +55,7 @@ def add(app: typer.Typer) -> None:
         """
         import numpy as np
 
-        from qsmcmb.cli.stage import bind_stage, load_signal, mask_or_made, write_stage
+        from qsmcmb.cli.stage import bind_stage, load_magnitude, load_signal, mask_or_made, write_stage
         from qsmcmb.field_mapping.head import map_field
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.derivatives import check_image_name
@@ -69,7 +69,7 @@ def add(app: typer.Typer) -> None:
         te_s = parse_te(te)
         check_tesla(b0, "--b0", field="b0")
         phase_rad, grid = load_signal(phase, radians=True)
-        mag, _ = load_signal(magnitude)
+        mag, _ = load_magnitude(magnitude)
         inside = mask_or_made(mask, mag, phase_rad, grid)
         if np.abs(phase_rad[:, inside]).max() <= np.pi * 1.001:
             phase_rad = unwrap(phase_rad, inside, grid, magnitude=mag, te_s=te_s)

@@ -67,7 +67,7 @@ def add(app: typer.Typer) -> None:
         """
         from qsmcmb.cli.console import say
         from qsmcmb.cli.field_units import check_local_or_total, ppm_per_unit
-        from qsmcmb.cli.stage import bind_stage, given_mask, load_signal, write_stage
+        from qsmcmb.cli.stage import bind_stage, given_mask, load_magnitude, load_signal, write_stage
         from qsmcmb.dipole_inversion.head import invert as invert_field
         from qsmcmb.dipole_inversion.head import is_nonlinear, starting_point
         from qsmcmb.io.assemble import parse_te
@@ -103,7 +103,7 @@ def add(app: typer.Typer) -> None:
             grid,
             method=stage.method,
             field_sd_ppm=sd,
-            magnitude=load_signal(magnitude)[0] if magnitude else None,
+            magnitude=load_magnitude(magnitude)[0] if magnitude else None,
             te_s=te_s,
             b0_tesla=b0,
             options=stage.options,

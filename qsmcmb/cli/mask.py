@@ -37,13 +37,13 @@ def add(app: typer.Typer) -> None:
         """
         import numpy as np
 
-        from qsmcmb.cli.stage import bind_stage, load_signal, write_stage
+        from qsmcmb.cli.stage import bind_stage, load_magnitude, load_signal, write_stage
         from qsmcmb.io.derivatives import check_image_name
         from qsmcmb.masking.brain import mask_brain
 
         check_image_name(out)
         stage = bind_stage("mask", method or (DEFAULT if phase else "magnitude"), settings)
-        mag, grid = load_signal(magnitude)
+        mag, grid = load_magnitude(magnitude)
         phase_rad = load_signal(phase, radians=True)[0] if phase else np.zeros_like(mag)
         made = mask_brain(mag, phase_rad, grid, method=stage.method, options=stage.options)
         write_stage(out, made, grid, units="", stage=stage)

@@ -34,7 +34,7 @@ def add(app: typer.Typer) -> None:
         """
         import numpy as np
 
-        from qsmcmb.cli.stage import bind_stage, given_mask, load_signal, write_stage
+        from qsmcmb.cli.stage import bind_stage, given_mask, load_magnitude, write_stage
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.derivatives import check_image_name
         from qsmcmb.relaxometry.r2star import map_r2star
@@ -42,7 +42,7 @@ def add(app: typer.Typer) -> None:
         check_image_name(out)
         stage = bind_stage("r2star", method, settings)
         te_s = parse_te(te)
-        mag, grid = load_signal(magnitude)
+        mag, grid = load_magnitude(magnitude)
         inside = given_mask(mask, grid) if mask else np.asarray(mag[0] > 0)
         r2star_hz = map_r2star(mag, inside, te_s=te_s, method=stage.method, options=stage.options)
         write_stage(out, r2star_hz, grid, units="1/s", stage=stage)

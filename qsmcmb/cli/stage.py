@@ -16,6 +16,7 @@ __all__ = (
     "Stage",
     "bind_stage",
     "given_mask",
+    "load_magnitude",
     "load_signal",
     "mask_or_made",
     "relative_sd",
@@ -268,6 +269,43 @@ def load_signal(
     names = ", ".join(path.name for path in paths)
     say(f"WARNING {names}: {int(missing.sum())} voxels are not finite; taken as without signal")
     return np.where(missing, np.float32(0), stack), grid
+
+
+def load_magnitude(paths: Sequence[Path]) -> tuple[FloatArray, Grid]:
+    """Load magnitude, through the gates of a scan's: what is 0 everywhere or negative is none.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        3D files, or one 4D file.
+
+    Returns
+    -------
+    stack : ndarray of shape (volume, x, y, z), float32
+        The volumes, finite, 0 and more.
+    grid : Grid
+        Their geometry.
+
+    Raises
+    ------
+    InvalidInputError
+        MAG-EMPTY, MAG-NEGATIVE; every gate of `load_stack`.
+
+    Examples
+    --------
+    >>> load_magnitude([Path("mag.nii.gz")])[0].ndim  # doctest: +SKIP
+    4
+    """
+    import numpy as np
+
+    from qsmcmb.cli.console import say
+    from qsmcmb.io.magnitude_values import magnitude_notes
+
+    stack, grid = load_signal(paths)
+    for index, volume in enumerate(stack):
+        for note in magnitude_notes(volume, paths[index] if len(paths) == len(stack) else paths[0]):
+            say(f"WARNING {note}")
+    return np.maximum(stack, 0), grid
 
 
 def mask_or_made(mask: Path | None, magnitude: FloatArray, phase_rad: FloatArray, grid: Grid) -> BoolArray:

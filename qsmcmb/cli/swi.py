@@ -37,7 +37,7 @@ def add(app: typer.Typer) -> None:
 
         The longest echo is weighted; with --set echoes=all the mean over all echoes.
         """
-        from qsmcmb.cli.stage import bind_stage, load_signal, mask_or_made, write_stage
+        from qsmcmb.cli.stage import bind_stage, load_magnitude, load_signal, mask_or_made, write_stage
         from qsmcmb.core.methods import call_method
         from qsmcmb.errors import InvalidInputError
         from qsmcmb.io.assemble import parse_te
@@ -50,7 +50,7 @@ def add(app: typer.Typer) -> None:
         stage = bind_stage("swi", method, settings)
         te_s = parse_te(te)
         phase_rad, grid = load_signal(phase, radians=True)
-        mag, _ = load_signal(magnitude)
+        mag, _ = load_magnitude(magnitude)
         if len(te_s) != len(phase_rad) or len(te_s) != len(mag):
             raise InvalidInputError(
                 "TE-MISMATCH", "--te", field="echo times", found=len(te_s),

@@ -37,7 +37,14 @@ def add(app: typer.Typer) -> None:
         """
         import numpy as np
 
-        from qsmcmb.cli.stage import bind_stage, given_mask, load_signal, mask_or_made, write_stage
+        from qsmcmb.cli.stage import (
+            bind_stage,
+            given_mask,
+            load_magnitude,
+            load_signal,
+            mask_or_made,
+            write_stage,
+        )
         from qsmcmb.io.assemble import parse_te
         from qsmcmb.io.derivatives import check_image_name
         from qsmcmb.unwrapping.head import unwrap as unwrap_phase
@@ -46,7 +53,7 @@ def add(app: typer.Typer) -> None:
         stage = bind_stage("unwrap", method, settings)
         te_s = parse_te(te) if te else None
         phase_rad, grid = load_signal(phase, radians=True)
-        mag = load_signal(magnitude)[0] if magnitude else None
+        mag = load_magnitude(magnitude)[0] if magnitude else None
         if mag is not None:
             inside = mask_or_made(mask, mag, phase_rad, grid)
         else:

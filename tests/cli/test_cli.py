@@ -233,3 +233,23 @@ def test_stage_commands_chain_to_a_map(tmp_path: Path, capsys: pytest.CaptureFix
     assert found[0]["kind"] == "microbleed"
     place = [float(found[0][c] or "nan") for c in ("x_mm", "y_mm", "z_mm")]
     np.testing.assert_allclose(place, grid.to_world(np.array([24.0, 24.0, 24.0])), atol=1.5)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("mask", "MAG-EMPTY"), ("r2star", "MAG-NEGATIVE"), ("detect", "MAG-EMPTY"), ("detect", "MAG-NEGATIVE")],
+)
+def test_a_magnitude_that_is_none_makes_no_image(
+    command: str, code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = Grid.isotropic((9, 10, 11), 1.0)
+    values = np.zeros(grid.shape) if code == "MAG-EMPTY" else -np.linspace(1, 2, 990).reshape(grid.shape)
+    mag = [save(tmp_path / f"m{i}.nii.gz", values, grid) for i in (1, 2)]
+    out = tmp_path / ("o.tsv" if command == "detect" else "o.nii.gz")
+    arguments = {
+        "mask": ["mask", *mag], "r2star": ["r2star", *mag, "--te", "4,8ms"],
+        "detect": ["detect", "--chi", mag[0], "--mag", *mag, "--mask", mag[0]],
+    }  # fmt: skip
+    assert run_command([*arguments[command], "-o", str(out)]) == 65
+    assert f"ERROR {code} {mag[0]}" in capsys.readouterr().err
+    assert not out.exists()

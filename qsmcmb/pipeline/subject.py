@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.background_removal.head import LocalField
 from qsmcmb.core.methods import call_method
 from qsmcmb.core.validate import check_mask
 from qsmcmb.field_mapping.head import map_field
@@ -35,6 +36,7 @@ from qsmcmb.pipeline.checks import (
 from qsmcmb.pipeline.clock import Clock
 from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.detection import DetectorMaps, detect_beside_readers, with_verdicts
+from qsmcmb.pipeline.intermediates import Arrays, Intermediates, recall_or_compute
 from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
 from qsmcmb.pipeline.lesions import describe_lesions, measure_map_sums
 from qsmcmb.pipeline.provenance import provenance_of
@@ -65,6 +67,7 @@ def run_scan(
     detect: bool = False,
     reference: str | BoolArray = "brain",
     report: Report | None = None,
+    intermediates: Intermediates | None = None,
 ) -> ScanResult:
     """Run one scan through the whole pipeline.
 
@@ -87,6 +90,8 @@ def run_scan(
         depends on it.
     report : callable, optional
         Progress.
+    intermediates : Intermediates, optional
+        Store of what an interrupted run of the same scan has made, and of what this one makes.
 
     Returns
     -------
@@ -116,15 +121,12 @@ def run_scan(
     clock = Clock(scan.name, report)
     scan = prepare_scan(scan, config, clock)
     provenance = provenance_of(scan, config, mask_given=mask is not None, detected=detected)
-    job = _Job(scan, config, clock)
+    job = _Job(scan, config, clock, intermediates)
     phase = _map_total_field(job, mask)
-    local = None
-    if not job.config.replaced("background"):
-        with job.clock.stage("background"):
-            local = local_field_of(phase, scan, job.config)
+    local = _remove_background(job, phase)
     with job.clock.stage("invert"):
         inversion = Inversion(scan, job.config, phase, local)
-        chi_ppm = inversion.of_scan()
+        chi_ppm = job.held("invert", lambda: {"chi_ppm": inversion.of_scan()})["chi_ppm"]
     r2star_hz = _map_decay(job, phase.mask)
     referred_to = reference_voxels(reference, scan, r2star_hz, inversion.mask)
     with job.clock.stage("swi"):
@@ -206,6 +208,11 @@ class _Job(NamedTuple):
     scan: GreScan
     config: Config
     clock: Clock
+    intermediates: Intermediates | None = None
+
+    def held(self, step: str, compute: Callable[[], Arrays]) -> Arrays:
+        """Return what a step makes, computed unless an interrupted run has left it."""
+        return recall_or_compute(self.intermediates, step, compute)
 
 
 def map_scan_field(
@@ -293,18 +300,42 @@ def prepare_scan(scan: GreScan, config: Config, clock: Clock) -> GreScan:
 
 
 def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
-    scan, config, clock = job
-    with clock.stage("mask"):
-        if mask is None:
-            chosen = config["mask"]
-            mask = mask_brain(
-                scan.magnitude, scan.phase_rad, scan.grid, method=chosen.method, options=chosen.options
-            )
-        else:
-            check_mask(mask, scan.grid)
-            check_given_mask(mask, scan)
-        brain = mask
-        check_finite(brain, scan)
+    with job.clock.stage("mask"):
+        brain = job.held("mask", lambda: {"mask": _find_mask(job, mask)})["mask"]
+    held = job.intermediates.load("fieldmap") if job.intermediates else None
+    if held is None:
+        held = _unwrap_and_map(job, brain)
+        if job.intermediates:
+            job.intermediates.save("fieldmap", held)
+    return PhaseToField(
+        mask=brain,
+        offset_rad=held["offset_rad"],
+        total_field_hz=held["total_field_hz"],
+        field_sd_hz=held["field_sd_hz"],
+        warnings=tuple(str(w) for w in held["warnings"]),
+        # In a phase difference it has cancelled.
+        has_receive_phase=job.scan.n_echoes == 1 and not job.scan.phase_difference,
+    )
+
+
+def _find_mask(job: _Job, given: BoolArray | None) -> BoolArray:
+    """Return the brain: the user's mask once checked, or the one that masking finds."""
+    scan, chosen = job.scan, job.config["mask"]
+    if given is not None:
+        check_mask(given, scan.grid)
+        check_given_mask(given, scan)
+    brain = given
+    if brain is None:
+        brain = mask_brain(
+            scan.magnitude, scan.phase_rad, scan.grid, method=chosen.method, options=chosen.options
+        )
+    check_finite(brain, scan)
+    return brain
+
+
+def _unwrap_and_map(job: _Job, brain: BoolArray) -> Arrays:
+    """Return receive phase, total field and its SD, with warnings: the steps unwrap and fieldmap."""
+    scan, config, clock, _ = job
     with clock.stage("unwrap"):
         clean = remove_phase_offset(
             scan.phase_rad, scan.magnitude, brain, scan.grid, te_s=scan.te_s,
@@ -321,16 +352,23 @@ def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
             unwrapped_rad, scan.magnitude, brain, scan.grid, te_s=scan.te_s, method=chosen.method,
             options=chosen.options,
         )  # fmt: skip
-    return PhaseToField(
-        mask=brain,
-        offset_rad=clean.offset_rad,
-        total_field_hz=fitted.total_field_hz,
-        field_sd_hz=fitted.field_sd_hz,
-        warnings=find_field_faults(scan, clean.phase_rad[0], brain)
-        + find_noise_faults(scan, fitted.field_sd_hz, brain),
-        # In a phase difference it has cancelled.
-        has_receive_phase=scan.n_echoes == 1 and not scan.phase_difference,
-    )
+    faults = find_field_faults(scan, clean.phase_rad[0], brain)
+    faults += find_noise_faults(scan, fitted.field_sd_hz, brain)
+    return {
+        "offset_rad": clean.offset_rad,
+        "total_field_hz": fitted.total_field_hz,
+        "field_sd_hz": fitted.field_sd_hz,
+        "warnings": np.array(faults, dtype=str),
+    }
+
+
+def _remove_background(job: _Job, phase: PhaseToField) -> LocalField | None:
+    """Return the local field; None where the inversion starts before it."""
+    if job.config.replaced("background"):
+        return None
+    with job.clock.stage("background"):
+        held = job.held("background", lambda: local_field_of(phase, job.scan, job.config)._asdict())
+        return LocalField(**held)
 
 
 def _map_decay(job: _Job, brain: BoolArray) -> FloatArray | None:

@@ -1,0 +1,110 @@
+"""Hash of a step's source: its own modules and every module of qsmcmb that they import, however far down."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+__all__ = ["digest_of", "source_of"]
+
+PACKAGE = Path(__file__).resolve().parents[1]
+"""Folder of the package."""
+DIGITS = 16
+"""Hexadecimal digits of a hash in the manifest: 64 bits tell files of one project apart."""
+
+
+def digest_of(content: bytes) -> str:
+    """Return the hash of some bytes, as the manifest states it.
+
+    Parameters
+    ----------
+    content : bytes
+        Anything.
+
+    Returns
+    -------
+    str
+        First 16 hexadecimal digits of the sha256.
+
+    Examples
+    --------
+    >>> digest_of(b"")
+    'e3b0c44298fc1c14'
+    """
+    return hashlib.sha256(content).hexdigest()[:DIGITS]
+
+
+@cache
+def source_of(modules: tuple[str, ...], *, alone: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return the hash of each source file that some modules consist of.
+
+    Parameters
+    ----------
+    modules : tuple of str
+        Names of modules of qsmcmb; all that they import counts, too.
+    alone : tuple of str, optional
+        Modules that count without what they import.
+
+    Returns
+    -------
+    dict of str to str
+        Hash by name of the module, sorted. Templates count with the package that they lie in.
+
+    Examples
+    --------
+    >>> "qsmcmb.core.morphology" in source_of(("qsmcmb.masking.brain",))
+    True
+    """
+    reached, waiting = set(alone), list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module not in reached:
+            reached.add(module)
+            waiting += _imported_by(module)
+    return {module: _digest(module) for module in sorted(reached)}
+
+
+@cache
+def _digest(module: str) -> str:
+    """Return the hash of a module's file, and of the templates beside it."""
+    path = _file(module)
+    assert path is not None, module
+    templates = sorted(path.parent.glob("templates/*")) if path.name == "__init__.py" else []
+    return digest_of(b"\0".join(p.read_bytes() for p in (path, *templates)))
+
+
+@cache
+def _imported_by(module: str) -> tuple[str, ...]:
+    """Return the modules of qsmcmb that a module imports anywhere, and the packages that it lies in."""
+    path = _file(module)
+    assert path is not None, module
+    parts = module.split(".")
+    packages = [".".join(parts[:n]) for n in range(2, len(parts))]
+    named = _names(ast.walk(ast.parse(path.read_bytes())))
+    return (*packages, *sorted({name for name in named if _file(name)}))
+
+
+def _names(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield the names that import statements may mean by a module."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@cache
+def _file(module: str) -> Path | None:
+    """Return the file of a module below `qsmcmb`; None for any other name."""
+    package, *parts = module.split(".")
+    if package != "qsmcmb" or not parts:
+        return None
+    path = PACKAGE.joinpath(*parts)
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None

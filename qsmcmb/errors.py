@@ -18,6 +18,7 @@ __all__ = (
     "EXIT_SOME_FAILED",
     "EXIT_USAGE",
     "ConfigError",
+    "Interrupted",
     "InvalidInputError",
     "LockedError",
     "MissingMetadataError",
@@ -350,3 +351,27 @@ class ConfigError(QsmcmbError, ValueError):
     """
 
     exit_code = EXIT_USAGE
+
+
+class Interrupted(BaseException):
+    """End of a run at a signal: nothing but the command line takes it up.
+
+    Parameters
+    ----------
+    signal_number : int
+        Number of the signal.
+
+    Attributes
+    ----------
+    exit_code : int
+        128 and the number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM.
+
+    Examples
+    --------
+    >>> Interrupted(2).exit_code
+    130
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number

@@ -12,7 +12,15 @@ from qsmcmb.cli.files import Reads, Writes, mask_of_reference
 
 __all__ = ("expand_lists",)
 
-LIST_OPTIONS = ("--phase", "--mag", "--participant-label", "--session-label", "--set", "--derivatives")
+LIST_OPTIONS = (
+    "--phase",
+    "--mag",
+    "--participant-label",
+    "--session-label",
+    "--set",
+    "--derivatives",
+    "--force",
+)
 
 Files = list[Path]
 Triple = tuple[float, float, float]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ from qsmcmb.cli import (
 )  # fmt: skip
 from qsmcmb.cli.arguments import VERBOSE, expand_lists
 from qsmcmb.cli.console import say, say_lines
-from qsmcmb.errors import EXIT_BUG, EXIT_MEMORY, EXIT_OK, EXIT_USAGE, ConfigError, QsmcmbError
+from qsmcmb.errors import EXIT_BUG, EXIT_MEMORY, EXIT_OK, EXIT_USAGE, ConfigError, Interrupted, QsmcmbError
 
 __all__ = ("app", "main", "run_command")
 
@@ -131,9 +132,10 @@ def run_command(arguments: Sequence[str]) -> int:
         # The reader of our output left: nothing more to say, and no complaint at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EXIT_OK
-    except KeyboardInterrupt:
-        say("interrupted; finished sessions are whole, run the same command again for the rest")
-        return 130
+    except (KeyboardInterrupt, Interrupted) as error:
+        # Results have their final names once they are whole, so that the same command goes on from them.
+        say(f"interrupted; what is done is whole. To resume: {shlex.join(['qsmcmb', *arguments])}")
+        return getattr(error, "exit_code", 130)
     except MemoryError as error:
         say(f"ERROR MEM {error}; fix: free memory, or fewer processes (--nprocs 1)")
         return EXIT_MEMORY

@@ -30,9 +30,9 @@ def add(app: typer.Typer) -> None:
 
         A page is one self-contained HTML file.
         """
-        from qsmcmb.cli.console import show
+        from qsmcmb.cli.console import say, show
         from qsmcmb.reporting.subject_page import write_subject_page
         from qsmcmb.study.selection import participants_of
 
         for participant in participants_of(out, participant_label):
-            show(str(write_subject_page(out, participant)))
+            show(str(write_subject_page(out, participant, say=say)))

@@ -28,7 +28,8 @@ from qsmcmb.cli.files import Reads, Writes, named_folders
 if TYPE_CHECKING:
     from qsmcmb.io.bids_index import SessionFiles
     from qsmcmb.study.log import LogFile
-    from qsmcmb.study.sessions import Outcome, StudyOptions
+    from qsmcmb.study.options import Outcome, StudyOptions
+    from qsmcmb.study.sessions import Resources
 
 __all__: tuple[str, ...] = ()
 
@@ -64,6 +65,16 @@ def add(app: typer.Typer) -> None:
         phase_range: PhaseRange = None,
         phase_sign: PhaseSign = None,
         reference: Reference = "brain",
+        work: Annotated[
+            Path | None,
+            typer.Option(
+                "-w", metavar="FOLDER", help="Hold intermediate results here, also of finished sessions."
+            ),
+        ] = None,
+        force: Annotated[
+            list[str] | None,
+            typer.Option(metavar="STEP...", help="Do this step again, and those that follow it."),
+        ] = None,
         nprocs: Annotated[int, typer.Option(metavar="N", min=1, help="Sessions at the same time.")] = 1,
         config_file: ConfigFile = None,
         adopt_output: AdoptOutput = False,  # noqa: ARG001 (heeded where the folder is held)
@@ -83,12 +94,16 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.tables import read_filter
         from qsmcmb.pipeline.config import read_config
         from qsmcmb.study.log import LogFile
-        from qsmcmb.study.sessions import StudyOptions, plan_study
+        from qsmcmb.study.options import StudyOptions
+        from qsmcmb.study.sessions import Resources, plan_study
+        from qsmcmb.study.steps import check_step_names
 
         if level != "participant":
             raise ConfigError(f"LEVEL {level!r}; expected participant")
         if points is not None and labels is not None:
             raise ConfigError("--points and --labels; expected one of them")
+        resources = Resources(n_processes=nprocs, work=work, force=tuple(force or ()))
+        check_step_names(resources.force)
         config = read_config(config_file)
         stated = config.input.updated(stated_input(phase_units, phase_range, phase_sign))
         options = StudyOptions(
@@ -113,9 +128,7 @@ def add(app: typer.Typer) -> None:
             say(f"WARNING {bids}: dataset_description.json is missing")
         log = LogFile(out)
         log.write("start", version=__version__, sessions=[s.name for s in sessions])
-        raise typer.Exit(
-            _run(bids, out, sessions, options, nprocs=nprocs, log=log, verbose=bool(context.obj))
-        )
+        raise typer.Exit(_run(bids, out, sessions, options, resources, log=log, verbose=bool(context.obj)))
 
 
 def _mask_root(derivatives: list[str], mask_from: str | None) -> Path | None:
@@ -135,43 +148,44 @@ def _mask_root(derivatives: list[str], mask_from: str | None) -> Path | None:
 
 
 def _run(
-    bids: Path, out: Path, sessions: list[SessionFiles], options: StudyOptions, *, nprocs: int, log: LogFile,
+    bids: Path, out: Path, sessions: list[SessionFiles], options: StudyOptions, resources: Resources, *, log: LogFile,
     verbose: bool,
 ) -> int:  # fmt: skip
     from qsmcmb.cli.console import progress, say, say_lines, say_warnings
     from qsmcmb.stages import SUBJECT_STAGES
+    from qsmcmb.study.options import exit_code
     from qsmcmb.study.pages import compare_and_report
-    from qsmcmb.study.sessions import exit_code, run_study
+    from qsmcmb.study.sessions import run_study
+    from qsmcmb.study.signals import interruptible
 
     def finished(outcome: Outcome) -> None:
         log.write("session", name=outcome.name, exit_code=outcome.exit_code, error=outcome.error,
-                  warnings=outcome.warnings, seconds=outcome.seconds)  # fmt: skip
-        say_lines(outcome.error or f"{outcome.name}: done")
+                  warnings=outcome.warnings, seconds=outcome.seconds, unchanged=outcome.unchanged,
+                  recalled=outcome.recalled, peak_bytes=outcome.peak_bytes)  # fmt: skip
+        say_lines(outcome.error or f"{outcome.name}: {'unchanged' if outcome.unchanged else 'done'}")
         say_warnings(outcome.warnings, name=outcome.name, verbose=verbose)
 
     participants = list(dict.fromkeys(s.participant for s in sessions))
     of_scans = list(options.config.scan_stages(detect=options.detect)) * len(sessions)
     of_subjects = [stage.name for stage in SUBJECT_STAGES] * len(participants)
-    with progress([*of_scans, *of_subjects]) as bar:
-        outcomes = run_study(bids, out, options, n_processes=nprocs, report=bar.report, finished=finished)
-        done = {o.participant for o in outcomes if not o.exit_code}
+    with interruptible(), progress([*of_scans, *of_subjects]) as bar:
+        outcomes = run_study(bids, out, options, resources, report=bar.report, say=say, finished=finished)
         failed_pages = compare_and_report(
-            out,
-            [p for p in participants if p in done],
-            say=say,
-            report=bar.report,
-            failures=_failures(outcomes),
-        )
+            out, participants, say=say, n_processes=resources.n_processes, report=bar.report,
+            failures=_failures(outcomes), only_stale=True, force=resources.force,
+        )  # fmt: skip
     code = exit_code(outcomes)
     good = sum(not o.exit_code for o in outcomes)
-    say(f"{good} of {len(outcomes)} sessions done; results in {out}")
+    unchanged = sum(o.unchanged for o in outcomes)
+    before = f", {unchanged} of them by an earlier run" if unchanged else ""
+    say(f"{good} of {len(outcomes)} sessions done{before}; results in {out}")
     log.write("end", exit_code=code or int(failed_pages))
     return code or int(failed_pages)
 
 
-def _failures(outcomes: list[Outcome]) -> dict[str, list[str]]:
-    failures: dict[str, list[str]] = {}
+def _failures(outcomes: list[Outcome]) -> dict[str, dict[str, str]]:
+    failures: dict[str, dict[str, str]] = {}
     for outcome in outcomes:
         if outcome.error:
-            failures.setdefault(outcome.participant, []).append(outcome.error)
+            failures.setdefault(outcome.participant, {})[outcome.name] = outcome.error
     return failures

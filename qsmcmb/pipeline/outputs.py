@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
@@ -50,7 +51,7 @@ class _Image(NamedTuple):
     record: Mapping[str, Any]
 
 
-def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = None) -> None:
+def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = None) -> tuple[Path, ...]:
     """Write all results of a scan; the burden record comes last and says that the scan is whole.
 
     Parameters
@@ -62,15 +63,19 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     acquired : datetime, optional
         Time of the acquisition.
 
+    Returns
+    -------
+    tuple of Path
+        The files.
+
     Raises
     ------
-    OutputError
+    OSError
         A file cannot be written.
 
     Examples
     --------
     >>> import tempfile
-    >>> from pathlib import Path
     >>> from qsmcmb.model import GreScan
     >>> from qsmcmb.pipeline.config import make_config
     >>> from qsmcmb.pipeline.subject import run_scan
@@ -82,20 +87,21 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     >>> result = run_scan(scan, config, mask=ones > 0, points_mm=np.zeros((0, 3)))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     place = Place(Path(folder))
-    ...     write_scan(place, result)
+    ...     _ = write_scan(place, result)
     ...     place.path("desc-cmb_burden.json").exists()
     True
     """
     make_folder(place.folder)
-    place.path("desc-cmb_burden.json").unlink(missing_ok=True)
-    for ending, image in _images(result).items():
+    burden = place.path("desc-cmb_burden.json")
+    burden.unlink(missing_ok=True)
+    images, table = _images(result), result.table
+    for ending, image in images.items():
         outside = image.data[~result.masks.brain]
         stripped = {} if ending.endswith("mask") else {"SkullStripped": not np.any(outside)}
         write_image(
             place, ending, image.data, result.scan.grid, record={**image.record, **stripped},
             provenance=result.table.provenance,
         )  # fmt: skip
-    table = result.table
     write_table(
         place, "desc-cmb_lesions", table.rows(), columns=column_sidecar(), provenance=table.provenance
     )
@@ -111,7 +117,10 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
         )  # fmt: skip
     _write_examined(place, result)
     write_json(place.path("desc-cmb_explain.json"), {"Lesions": list(result.explanations)})
-    write_json(place.path("desc-cmb_burden.json"), _burden_record(result, acquired))
+    write_json(burden, _burden_record(result, acquired))
+    names = [f"{stem}{extension}" for stem in images for extension in (".nii.gz", ".json")]
+    names += ["desc-cmb_lesions.tsv", "desc-cmb_lesions.json", "desc-cmb_explain.json"]
+    return (*map(place.path, names), burden)
 
 
 def _write_examined(place: Place, result: ScanResult) -> None:

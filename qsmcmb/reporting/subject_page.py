@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from qsmcmb.errors import QsmcmbError
 from qsmcmb.io.entities import natural_key
 from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.place import Place
@@ -43,7 +45,14 @@ CHANGE_COLUMNS = (
 )  # fmt: skip
 
 
-def write_subject_page(out: Path, participant: str, *, notes: Sequence[str] = ()) -> Path:
+def write_subject_page(
+    out: Path,
+    participant: str,
+    *,
+    notes: Sequence[str] = (),
+    failures: Mapping[str, str] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Path:
     """Write OUT/sub-<label>.html.
 
     Parameters
@@ -53,7 +62,11 @@ def write_subject_page(out: Path, participant: str, *, notes: Sequence[str] = ()
     participant : str
         Label without `sub-`.
     notes : sequence of str, optional
-        Messages of the run: failed sessions, warnings.
+        Messages of the run.
+    failures : mapping of str to str, optional
+        Error by the name of each session that has failed.
+    say : callable, optional
+        Hears of each session whose results cannot be shown: the page says so, and shows the others.
 
     Returns
     -------
@@ -62,8 +75,8 @@ def write_subject_page(out: Path, participant: str, *, notes: Sequence[str] = ()
 
     Raises
     ------
-    InvalidInputError
-        A record of a finished session is missing.
+    OSError
+        The page cannot be written.
 
     Examples
     --------
@@ -71,13 +84,21 @@ def write_subject_page(out: Path, participant: str, *, notes: Sequence[str] = ()
     """
     tables = (out / f"sub-{participant}").glob(f"sub-{participant}*_desc-cmb_longitudinal.tsv")
     results, page = list_results(out, participant), f"sub-{participant}.html"
-    forms = write_forms_page(
-        out / f"sub-{participant}_forms.html", results, title=f"sub-{participant}", back=page
-    )
+    failed = dict(failures or {})
+    sessions, comparisons, forms = [], [], None
+    with _or_failure(failed, "forms", say):
+        forms = write_forms_page(
+            out / f"sub-{participant}_forms.html", results, title=f"sub-{participant}", back=page
+        )
+    for scan in results:
+        with _or_failure(failed, scan.heading, say):
+            sessions.append(_session(scan))
+    for table in sorted(tables, key=lambda p: natural_key(p.name)):
+        with _or_failure(failed, table.name, say):
+            comparisons.append(_comparison(table, participant))
     return write_page(
-        out / page, "subject.html", title=f"sub-{participant}", notes=notes, forms=forms and forms.name,
-        sessions=[_session(s) for s in results],
-        comparisons=[_comparison(t, participant) for t in sorted(tables, key=lambda p: natural_key(p.name))],
+        out / page, "subject.html", title=f"sub-{participant}", notes=notes, failures=failed,
+        forms=forms and forms.name, sessions=sessions, comparisons=comparisons,
         change_header=[c.replace("_", " ").replace("ppm mm3", "(ppm mm3)") for c in CHANGE_COLUMNS],
     )  # fmt: skip
 
@@ -108,10 +129,20 @@ def write_scan_page(out: Path) -> Path:
     title = out.resolve().name
     forms = write_forms_page(out / "forms.html", [session], title=title, back="report.html")
     return write_page(
-        out / "report.html", "subject.html", title=title, notes=(), sessions=[_session(session)],
-        forms=forms and forms.name,
-        comparisons=[], change_header=[],
+        out / "report.html", "subject.html", title=title, notes=(), failures={}, forms=forms and forms.name,
+        sessions=[_session(session)], comparisons=[], change_header=[],
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _or_failure(failed: dict[str, str], name: str, say: Callable[[str], None] | None) -> Iterator[None]:
+    """Make an error of the block a failure that the page shows: one damaged result hides no other."""
+    try:
+        yield
+    except Exception as error:
+        failed[name] = str(error) if isinstance(error, QsmcmbError) else f"{type(error).__name__}: {error}"
+        if say:
+            say(f"{name} cannot be shown: {failed[name]}")
 
 
 def _comparison(table: Path, participant: str) -> dict[str, Any]:

@@ -104,7 +104,9 @@ def _state(out: Path, manifest: Manifest, name: str, key: StepKey) -> StepState 
     ]
     if before.source != key.source:
         (step,) = (s for s in STEPS if s.name == name)
-        reasons += _changes("source", read_source(out, before.source), modules_of(step, key.parameters)) or ["source"]
+        reasons += _changes("source", read_source(out, before.source), modules_of(step, key.parameters)) or [
+            "source"
+        ]
     reasons += _changes("library", manifest.software, libraries())
     if not reasons:
         late = [n for n, k in key.after.items() if before.after.get(n) != k]

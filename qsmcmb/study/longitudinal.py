@@ -45,15 +45,18 @@ class Comparison(NamedTuple):
         One row per lesion and pair of sessions.
     warnings : tuple of str
         Messages to the user.
+    table : Path
+        File of the table.
 
     Examples
     --------
-    >>> Comparison(rows=[], warnings=("no acq_time",)).warnings[0]
+    >>> Comparison(rows=[], warnings=("no acq_time",), table=Path("a.tsv")).warnings[0]
     'no acq_time'
     """
 
     rows: list[ChangeRow]
     warnings: tuple[str, ...]
+    table: Path
 
 
 def comparable_scans(out: Path, participant: str) -> list[list[SessionResults]]:
@@ -160,10 +163,10 @@ def compare_scans(out: Path, scans: Sequence[SessionResults]) -> Comparison:
     first = sessions[0]
     entities = [f"{name}-{value}" for name, value in first.entities.items()]
     place = Place(out / f"sub-{first.participant}", "_".join([f"sub-{first.participant}", *entities]))
-    write_table(
+    table = write_table(
         place, "desc-cmb_longitudinal", rows, columns={**COLUMNS}, provenance=provenance, warnings=warnings
     )
-    return Comparison(rows, warnings)
+    return Comparison(rows, warnings, table)
 
 
 def _in_order(

@@ -87,7 +87,9 @@ class Manifest:
         """
         for step in STEPS:
             if step.name in self.steps:
-                _write_source(out, self.steps[step.name].source, modules_of(step, self.steps[step.name].parameters))
+                _write_source(
+                    out, self.steps[step.name].source, modules_of(step, self.steps[step.name].parameters)
+                )
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"format": FORMAT, **asdict(self)})
 

@@ -2,20 +2,188 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+import contextlib
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-from qsmcmb.errors import QsmcmbError
+from qsmcmb.errors import EXIT_BUG, QsmcmbError
+from qsmcmb.io.results import list_results
 from qsmcmb.pipeline.clock import Clock
-from qsmcmb.reporting.subject_page import write_subject_page
-from qsmcmb.study.longitudinal import comparable_scans, compare_scans, describe_unmatched
+from qsmcmb.study.assess import assess, describe
+from qsmcmb.study.failures import write_crash_file
+from qsmcmb.study.manifest import Manifest, checksums, manifest_path, read_manifest
+from qsmcmb.study.options import Outcome
+from qsmcmb.study.steps import SUBJECT_STEPS, StepKey, make_key
+from qsmcmb.study.superseded import move_aside, result_files
+from qsmcmb.study.workers import Died, Task, run_tasks
 from qsmcmb.typing import Report
 
-__all__ = ("compare_and_report",)
+__all__ = ("SubjectJob", "SubjectOutcome", "compare_and_report", "keys_of_subject", "run_subject")
 
-T = TypeVar("T")
+Failures = Mapping[str, str]
+"""Error by the name of a session."""
+
+
+@dataclass(frozen=True)
+class SubjectJob:
+    """One subject to compare and to show.
+
+    Parameters
+    ----------
+    out : Path
+        Derivatives folder.
+    participant : str
+        Label without `sub-`.
+    keys : dict of str to StepKey
+        Keys of the steps.
+    failures : dict of str to str, optional
+        Error by the name of each session that has failed.
+
+    Examples
+    --------
+    >>> SubjectJob(Path("out"), "01", {}).name
+    'sub-01'
+    """
+
+    out: Path
+    participant: str
+    keys: dict[str, StepKey]
+    failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name in messages and of the manifest."""
+        return f"sub-{self.participant}"
+
+
+@dataclass
+class SubjectOutcome:
+    """What has become of a subject.
+
+    Parameters
+    ----------
+    name : str
+        Name of the subject.
+    errors, warnings : list of str, optional
+        Messages; a subject with errors is tried again by the next run.
+    page : str, optional
+        The page; empty where none was written.
+
+    Examples
+    --------
+    >>> SubjectOutcome("sub-01").errors
+    []
+    """
+
+    name: str
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    page: str = ""
+
+
+def keys_of_subject(out: Path, participant: str, failures: Failures) -> dict[str, StepKey]:
+    """Return the keys of a subject's steps from the results as they lie on disk.
+
+    Parameters
+    ----------
+    out : Path
+        Derivatives folder.
+    participant : str
+        Label without `sub-`.
+    failures : mapping of str to str
+        Error by the name of each session that has failed.
+
+    Returns
+    -------
+    dict of str to StepKey
+        Key by step.
+
+    Examples
+    --------
+    >>> list(keys_of_subject(Path("nowhere"), "01", {}))
+    ['longitudinal', 'report']
+    """
+    results = [path for scan in list_results(out, participant) for path in result_files(scan.place)]
+    inputs, compared = checksums(out, results), SUBJECT_STEPS[0]
+    keys = {compared.name: make_key(compared, inputs=inputs, parameters={}, after={})}
+    for step in SUBJECT_STEPS[1:]:
+        after = {name: keys[name].key for name in step.after if name in keys}
+        keys[step.name] = make_key(step, inputs={}, parameters={"failures": dict(failures)}, after=after)
+    return keys
+
+
+def run_subject(job: SubjectJob, report: Report | None = None) -> SubjectOutcome:
+    """Compare the sessions of a subject and write its page.
+
+    Parameters
+    ----------
+    job : SubjectJob
+        The subject.
+    report : callable, optional
+        Progress, called with (subject, stage, seconds).
+
+    Returns
+    -------
+    SubjectOutcome
+        Messages and the page. An error of one part stops no other.
+
+    Examples
+    --------
+    >>> run_subject(SubjectJob(Path("derivatives/qsmcmb"), "01", {}))  # doctest: +SKIP
+    """
+    from qsmcmb.reporting.subject_page import write_subject_page
+    from qsmcmb.study.longitudinal import comparable_scans, compare_scans, describe_unmatched
+
+    out, participant = job.out, job.participant
+    done, clock = SubjectOutcome(job.name), Clock(job.name, report)
+    written: list[Path] = []
+    folder = out / job.name
+    before = set(folder.glob(f"{job.name}*_desc-cmb_longitudinal.*"))
+    with clock.stage("longitudinal"):
+        groups: list[Any] = []
+        with _as_error(job, done):
+            done.warnings += describe_unmatched(out, participant)
+            groups = comparable_scans(out, participant)
+        for scans in groups:
+            with _as_error(job, done):
+                compared = compare_scans(out, scans)
+                done.warnings += compared.warnings
+                written += [compared.table, compared.table.with_suffix(".json")]
+    with _as_error(job, done):
+        move_aside(out, before - set(written), job.name)
+    with clock.stage("report"), _as_error(job, done):
+        page = write_subject_page(
+            out, participant, notes=[*done.errors, *dict.fromkeys(done.warnings)], failures=job.failures,
+            say=done.errors.append,
+        )  # fmt: skip
+        done.page = str(page)
+        written.append(page)
+    known = Manifest(
+        job.name,
+        job.keys,
+        checksums(out, written),
+        error="\n".join(done.errors),
+        warnings=tuple(done.warnings),
+    )
+    with contextlib.suppress(OSError):
+        known.write(out, manifest_path(out, job.name, subject=True))
+    return done
+
+
+@contextlib.contextmanager
+def _as_error(job: SubjectJob, done: SubjectOutcome) -> Iterator[None]:
+    """Make an error of the block one of the subject's, so that the rest goes on."""
+    try:
+        yield
+    except QsmcmbError as error:
+        done.errors.append(str(error))
+    except Exception as error:
+        said = f"ERROR BUG {job.name}: exception = {type(error).__name__}: {error}; expected none. Fix: report it"
+        failed = Outcome(job.name, job.participant, EXIT_BUG, said, details=traceback.format_exc())
+        done.errors.append(f"{said} (details: {write_crash_file(job.out, job.name, failed)})")
 
 
 def compare_and_report(
@@ -23,8 +191,11 @@ def compare_and_report(
     participants: Sequence[str],
     *,
     say: Callable[[str], None],
+    n_processes: int = 0,
     report: Report | None = None,
-    failures: Mapping[str, Sequence[str]] | None = None,
+    failures: Mapping[str, Failures] | None = None,
+    only_stale: bool = False,
+    force: Sequence[str] = (),
 ) -> bool:
     """Compare the sessions of each subject and write its page; one subject's failure stops no other.
 
@@ -36,61 +207,64 @@ def compare_and_report(
         Labels without `sub-`.
     say : callable
         Takes each message for the user.
+    n_processes : int, optional
+        Subjects at the same time, each in a process of its own; 0 for one after another in this process.
     report : callable, optional
         Progress, called with (subject, stage, seconds).
-    failures : mapping of str to sequence of str, optional
-        Errors of a participant's sessions, shown on the page.
+    failures : mapping, optional
+        Errors of each participant's sessions, by the session's name; shown on the page.
+    only_stale : bool, optional
+        Leave subjects alone whose table and page are current.
+    force : sequence of str, optional
+        Steps that are done again nevertheless.
 
     Returns
     -------
     bool
-        Whether a comparison failed.
+        Whether a comparison or a page failed.
 
     Examples
     --------
     >>> compare_and_report(Path("derivatives/qsmcmb"), [], say=print)
     False
     """
-    failed = False
+    jobs = []
     for participant in participants:
-        notes = list((failures or {}).get(participant, ()))
-        clock = Clock(f"sub-{participant}", report)
-        with clock.stage("longitudinal"):
-            compared, found = _compare(out, participant, say)
-        with clock.stage("report"):
-            page = partial(write_subject_page, out, participant, notes=[*notes, *found])
-            written = _attempt(page, participant)
-        say(written if isinstance(written, str) else f"page: {written}")
-        failed = failed or not compared or isinstance(written, str)
-    return failed
+        failed = dict((failures or {}).get(participant, {}))
+        job = SubjectJob(out, participant, keys_of_subject(out, participant, failed), failed)
+        if only_stale:
+            known = read_manifest(manifest_path(out, job.name, subject=True))
+            states = assess(out, known, job.keys, forced=force)
+            late = describe(states)
+            if not late:
+                say(f"{job.name}: page is current")
+                continue
+            if known is not None:
+                say(f"{job.name}: {late}")
+        jobs.append(job)
+    any_failed = False
+    for done in _subject_outcomes(jobs, n_processes, report):
+        any_failed |= bool(done.errors)
+        for text in (*done.errors, *(f"WARNING {w}" for w in dict.fromkeys(done.warnings))):
+            say(text)
+        if done.page:
+            say(f"page: {done.page}")
+    return any_failed
 
 
-def _compare(out: Path, participant: str, say: Callable[[str], None]) -> tuple[bool, list[str]]:
-    """Compare a participant's sessions; return whether all went well, and what the page must say."""
-    scans = _attempt(partial(comparable_scans, out, participant), participant)
-    if isinstance(scans, str):
-        say(scans)
-        return False, [scans]
-    errors, warnings = [], list(describe_unmatched(out, participant))
-    for group in scans:
-        done = _attempt(partial(compare_scans, out, group), participant)
-        if isinstance(done, str):
-            errors.append(done)
-            say(done)
-        else:
-            warnings += done.warnings
-    unique = list(dict.fromkeys(warnings))
-    for warning in unique:
-        say(f"WARNING {warning}")
-    return not errors, [*errors, *unique]
-
-
-def _attempt(work: Callable[[], T], participant: str) -> T | str:
-    """Return what a piece of work returns, or the message of its failure: one subject's stops no other's."""
-    try:
-        return work()
-    except QsmcmbError as error:
-        return str(error)
-    except Exception as error:
-        # Old results may be damaged in any way: a cell, a key or an image that is not there.
-        return f"ERROR RESULT sub-{participant}: {type(error).__name__}: {error}. Fix: run its sessions again"
+def _subject_outcomes(
+    jobs: Sequence[SubjectJob], n_processes: int, report: Report | None
+) -> Iterator[SubjectOutcome]:
+    """Yield the outcomes of subjects as they come."""
+    if n_processes < 1:
+        for job in jobs:
+            yield run_subject(job, report)
+        return
+    for number, done in run_tasks(
+        [Task(run_subject, job) for job in jobs], n_processes=n_processes, report=report
+    ):
+        job = jobs[number]
+        if isinstance(done, Died):
+            done = SubjectOutcome(job.name, [f"ERROR BUG {job.name}: process = ended by {done.cause}; expected a page. "
+                                             "Fix: run the same command again"])  # fmt: skip
+        yield done

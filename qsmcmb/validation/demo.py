@@ -13,7 +13,8 @@ from qsmcmb.io.tables import read_tsv, write_json, write_tsv
 from qsmcmb.phantoms.recipe import read_recipe
 from qsmcmb.pipeline.config import make_config
 from qsmcmb.pipeline.load import load_scan
-from qsmcmb.study.sessions import Outcome, StudyOptions, run_study
+from qsmcmb.study.options import Outcome, StudyOptions
+from qsmcmb.study.sessions import run_study
 from qsmcmb.typing import FloatArray, Report
 from qsmcmb.validation.phantom_dataset import truth_folder, write_phantom
 from qsmcmb.validation.simulate_and_measure import detected

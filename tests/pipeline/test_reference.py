@@ -19,8 +19,9 @@ from qsmcmb.pipeline.config import make_config
 from qsmcmb.pipeline.outputs import write_scan
 from qsmcmb.pipeline.reference import reference_voxels
 from qsmcmb.pipeline.subject import run_scan
-from qsmcmb.study import sessions
-from qsmcmb.study.sessions import StudyOptions, plan_study, run_study
+from qsmcmb.study import scan as scan_of_study
+from qsmcmb.study.options import StudyOptions
+from qsmcmb.study.sessions import plan_study, run_study
 from tests.scenes import bids_scans
 from tests.scenes.small_scans import small_scan
 
@@ -109,7 +110,7 @@ def test_one_mask_for_several_scans_is_refused_and_each_cure_works(bids, tmp_pat
         given[scan.name] = int(np.sum(reference))
         raise ConfigError("stopped")
 
-    monkeypatch.setattr(sessions, "run_scan", stop)
+    monkeypatch.setattr(scan_of_study, "run_scan", stop)
     one = save_region(tmp_path / "region.nii.gz")
 
     def options(reference, *chosen):

@@ -12,8 +12,9 @@ from qsmcmb.cli.main import run_command
 from qsmcmb.errors import InvalidInputError, NothingMatchedError
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.pipeline.config import make_config
-from qsmcmb.study import sessions
-from qsmcmb.study.sessions import StudyOptions, plan_study, run_study
+from qsmcmb.study import scan as scan_of_study
+from qsmcmb.study.options import StudyOptions
+from qsmcmb.study.sessions import plan_study, run_study
 from tests.scenes.bids_scans import write_scan
 
 SHAPE = (24, 26, 28)
@@ -45,7 +46,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Measured:
         points[scan.name], points.warnings[scan.name] = points_mm.tolist(), scan.warnings
         raise NothingMatchedError("NO-MATCH", scan.name, field="f", found="a", expected="b", fix="c")
 
-    monkeypatch.setattr(sessions, "run_scan", stop)
+    monkeypatch.setattr(scan_of_study, "run_scan", stop)
     return points
 
 

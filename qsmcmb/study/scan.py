@@ -1,0 +1,300 @@
+"""One scan of a study from files to files, and the keys of its steps."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from qsmcmb.errors import EXIT_BUG, EXIT_IO, EXIT_MEMORY, QsmcmbError
+from qsmcmb.io.bids import acquisition_times
+from qsmcmb.io.bids_index import SessionFiles
+from qsmcmb.io.dataset_description import raw_sources
+from qsmcmb.io.echoes import sidecar_of
+from qsmcmb.io.labels import read_lesion_labels
+from qsmcmb.io.mask_values import Membership
+from qsmcmb.io.masks import read_mask
+from qsmcmb.io.place import Place
+from qsmcmb.io.points import Points, read_points
+from qsmcmb.model import GreScan, Grid
+from qsmcmb.pipeline.load import load_scan, with_user_input
+from qsmcmb.pipeline.outputs import write_scan
+from qsmcmb.pipeline.subject import run_scan
+from qsmcmb.study.intermediates import IntermediateFiles
+from qsmcmb.study.manifest import Manifest, checksum, checksums, manifest_path
+from qsmcmb.study.options import Outcome, StudyOptions
+from qsmcmb.study.source import digest_of
+from qsmcmb.study.steps import StepKey, scan_keys
+from qsmcmb.study.superseded import result_files
+from qsmcmb.study.user_input import check_common_points, find_labels, find_mask, find_reference
+from qsmcmb.typing import Report
+
+__all__ = ["ScanJob", "keys_of_scan", "place_of_scan", "run_job", "sessions_of"]
+
+
+@dataclass(frozen=True)
+class ScanJob:
+    """One scan to run: everything that a process of its own needs.
+
+    Parameters
+    ----------
+    session : SessionFiles
+        Its images.
+    out : Path
+        Derivatives folder.
+    options : StudyOptions
+        Methods, points, masks.
+    keys : dict of str to StepKey
+        Keys of its steps.
+    work : Path
+        Folder for its intermediate results.
+    fresh : frozenset of str, optional
+        Steps that are done again whatever is held.
+    hold : bool, optional
+        Whether intermediate results stay when the scan is done.
+
+    Examples
+    --------
+    >>> ScanJob(session, out, options, keys, work)  # doctest: +SKIP
+    """
+
+    session: SessionFiles
+    out: Path
+    options: StudyOptions
+    keys: dict[str, StepKey]
+    work: Path
+    fresh: frozenset[str] = frozenset()
+    hold: bool = False
+
+
+def place_of_scan(out: Path, session: SessionFiles) -> Place:
+    """Return folder and prefix of a scan's results.
+
+    Parameters
+    ----------
+    out : Path
+        Derivatives folder.
+    session : SessionFiles
+        The scan.
+
+    Returns
+    -------
+    Place
+        Where they lie.
+
+    Examples
+    --------
+    >>> place_of_scan(Path("out"), SessionFiles(Path("bids"), "01", "1", ())).prefix
+    'sub-01_ses-1'
+    """
+    return Place.of_session(out, session.participant, session.session, session.entities)
+
+
+def keys_of_scan(session: SessionFiles, options: StudyOptions) -> dict[str, StepKey]:
+    """Return the keys of a scan's steps from the files as they lie on disk.
+
+    Parameters
+    ----------
+    session : SessionFiles
+        The scan.
+    options : StudyOptions
+        Methods, points, masks.
+
+    Returns
+    -------
+    dict of str to StepKey
+        Key by step.
+
+    Raises
+    ------
+    QsmcmbError, OSError
+        A file cannot be read.
+
+    Examples
+    --------
+    >>> keys_of_scan(session, options)  # doctest: +SKIP
+    """
+    images: dict[str, str] = {}
+    for image in session.images:
+        name = image.path.relative_to(session.root).as_posix()
+        images[name] = checksum(image.path)
+        images[f"sidecar of {name}"] = _digest(sidecar_of(image, session.root))
+    for image in session.other_runs:
+        # Runs of one echo each are told from echoes by the echo times of the others.
+        name = f"sidecar of {image.path.relative_to(session.root).as_posix()}"
+        images[name] = _digest(sidecar_of(image, session.root).get("EchoTime"))
+    inputs: dict[str, dict[str, str]] = {"load": images}
+    if options.mask_root:
+        inputs["mask"] = _file(find_mask(options.mask_root, session))
+    if isinstance(options.reference, Path):
+        inputs["invert"] = _file(find_reference(options.reference, session))
+    if options.labels:
+        inputs["quantify"] = _file(find_labels(options.labels, session))
+    elif options.points:
+        found = read_points(options.points, participant=session.participant, session=session.session)
+        inputs["quantify"] = {
+            f"points of {options.points.name}": _digest([found.points_mm.tolist(), *found[1:]])
+        }
+    acquired = acquisition_times(session.root, session.participant).get(session.session or "")
+    given: Mapping[str, Mapping[str, Any]] = {
+        "load": {"input": options.config.input.record(), "notes": list(session.notes)},
+        "invert": {"reference": str(options.reference)},
+        "detect": {"detect": options.detect},
+        "anatomy": {"acquired": acquired.isoformat() if acquired else None},
+    }
+    return scan_keys(options.config, inputs=inputs, given=given)
+
+
+def _file(path: Path) -> dict[str, str]:
+    """Return name and checksum of a file that the user gave."""
+    return {path.as_posix(): checksum(path)}
+
+
+def _digest(value: object) -> str:
+    return digest_of(repr(value).encode())
+
+
+def run_job(job: ScanJob, report: Report | None = None) -> Outcome:
+    """Run one scan from files to files; errors become part of the outcome.
+
+    Parameters
+    ----------
+    job : ScanJob
+        The scan with its options.
+    report : callable, optional
+        Progress.
+
+    Returns
+    -------
+    Outcome
+        Done, or why not. The manifest of a scan that is done is written.
+
+    Examples
+    --------
+    >>> run_job(job)  # doctest: +SKIP
+    """
+    name, participant = job.session.name, job.session.participant
+    try:
+        return _run(job, report)
+    except QsmcmbError as error:
+        return Outcome(name, participant, error.exit_code, str(error))
+    except MemoryError as error:
+        said = (
+            f"ERROR MEM {name}: memory = {error or 'exhausted'}; expected enough for this scan. Fix: fewer processes "
+            "(--nprocs), or a machine with more memory"
+        )
+        return Outcome(name, participant, EXIT_MEMORY, said, details=traceback.format_exc())
+    except OSError as error:
+        return _of_system(job, error)
+    except Exception as error:
+        said = f"ERROR BUG {name}: exception = {type(error).__name__}: {error}; expected none. Fix: report it"
+        return Outcome(name, participant, EXIT_BUG, said, details=traceback.format_exc())
+
+
+def _of_system(job: ScanJob, error: OSError) -> Outcome:
+    """Return the outcome of a scan that the system has failed."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    fix = "free space on the disk" if full else "check the disk and its permissions"
+    said = (
+        f"ERROR IO {error.filename or job.out}: system = {error.strerror or error}; expected files that can be read "
+        f"and written. Fix: {fix}, then run the same command again"
+    )
+    return Outcome(job.session.name, job.session.participant, EXIT_IO, said, details=traceback.format_exc())
+
+
+def _run(job: ScanJob, report: Report | None) -> Outcome:
+    session, options = job.session, job.options
+    intermediates = IntermediateFiles(
+        job.work, {name: key.key for name, key in job.keys.items() if name not in job.fresh}
+    )
+    scan = load_scan(session, **asdict(options.config.input))
+    scan = replace(scan, sources=raw_sources(scan.sources))
+    points = _lesions_of(session, options, scan)
+    mask = read_mask(find_mask(options.mask_root, session), scan.grid) if options.mask_root else None
+    reference = _reference_of(session, options, scan.grid)
+    scan = with_user_input(
+        scan, points=points, point_list=options.points, mask=mask,
+        reference=reference if isinstance(reference, Membership) else None,
+    )  # fmt: skip
+    result = run_scan(
+        scan, options.config, mask=mask.inside if mask else None, points_mm=points.points_mm if points else None,
+        kinds=points.kinds if points else None, detect=options.detect,
+        reference=reference.inside if isinstance(reference, Membership) else reference, report=report,
+        intermediates=intermediates,
+    )  # fmt: skip
+    acquired = acquisition_times(session.root, session.participant).get(session.session or "")
+    place = place_of_scan(job.out, session)
+    written = write_scan(place, result, acquired=acquired)
+    for left in set(result_files(place)) - set(written):
+        left.unlink()
+    found = Manifest(session.name, job.keys, checksums(job.out, written), warnings=result.warnings)
+    found.write(job.out, manifest_path(job.out, place.prefix))
+    if not job.hold:
+        intermediates.remove()
+    return Outcome(
+        name=session.name, participant=session.participant, warnings=result.warnings, seconds=dict(result.seconds),
+        recalled=tuple(intermediates.recalled), peak_bytes=_peak_bytes(),
+    )  # fmt: skip
+
+
+def _peak_bytes() -> int:
+    """Return the most memory that this process has held."""
+    with contextlib.suppress(ImportError):
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return 0
+
+
+def _reference_of(session: SessionFiles, options: StudyOptions, grid: Grid) -> str | Membership:
+    """Return the region whose mean becomes 0: one to find, or the user's mask."""
+    if isinstance(options.reference, str):
+        return options.reference
+    return read_mask(find_reference(options.reference, session), grid, min_volume_mm3=0)
+
+
+def _lesions_of(session: SessionFiles, options: StudyOptions, scan: GreScan) -> Points | None:
+    """Return the lesions that a reader has named in a scan; None without a list or an image."""
+    if options.labels is not None:
+        return read_lesion_labels(find_labels(options.labels, session), scan.grid)
+    if options.points is None:
+        return None
+    points = read_points(options.points, participant=session.participant, session=session.session)
+    sessions = {
+        label for participant, label in sessions_of(session.root) if participant == session.participant
+    }
+    if points.of_every_session and len(sessions) > 1:
+        return check_common_points(points, scan, options.points)
+    return points
+
+
+def sessions_of(bids: Path) -> list[tuple[str, str | None]]:
+    """Return participant and session of each folder of a data set, also of those without a scan that is read.
+
+    Parameters
+    ----------
+    bids : Path
+        Data set.
+
+    Returns
+    -------
+    list of (str, str or None)
+        Labels without `sub-` and `ses-`.
+
+    Examples
+    --------
+    >>> sessions_of(Path("nowhere"))
+    []
+    """
+    labels: list[tuple[str, str | None]] = []
+    for subject in sorted(p for p in bids.glob("sub-*") if p.is_dir()):
+        label = subject.name.removeprefix("sub-")
+        sessions = sorted(p.name.removeprefix("ses-") for p in subject.glob("ses-*") if p.is_dir())
+        labels += [(label, session) for session in sessions] or [(label, None)]
+    return labels

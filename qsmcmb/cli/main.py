@@ -34,9 +34,11 @@ from qsmcmb.cli import (
     report,
     run,
     selftest,
+    status,
     swi,
     unwrap,
     validate,
+    why,
 )  # fmt: skip
 from qsmcmb.cli.arguments import VERBOSE, expand_lists
 from qsmcmb.cli.console import say, say_lines
@@ -52,7 +54,7 @@ app = typer.Typer(
 # In the order in which a user meets them.
 for module in (
     demo, import_, check, run, recon, quantify, phantom, validate, selftest, mask, unwrap, fieldmap, background,
-    invert, r2star, swi, detect, longitudinal, report, export, methods, explain, explain_point,
+    invert, r2star, swi, detect, longitudinal, report, status, why, export, methods, explain, explain_point,
 ):  # fmt: skip
     module.add(app)
 

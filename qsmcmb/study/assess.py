@@ -1,4 +1,4 @@
-"""What of a scan or subject is done, missing, damaged or stale, and why."""
+"""State of each step of a scan or subject: done, missing, damaged or stale, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session that has failed: what is told of it, what becomes of its earlier results, and its crash file."""
+"""A session that has failed: its message, what becomes of its earlier results, and its crash file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from qsmcmb.core.software import software_versions
-from qsmcmb.errors import EXIT_BUG, EXIT_MEMORY
+from qsmcmb.errors import EXIT_BUG, EXIT_MEMORY, InvalidInputError
 from qsmcmb.io.bids_index import SessionFiles
 from qsmcmb.study.manifest import Manifest, manifest_path
 from qsmcmb.study.options import Outcome
-from qsmcmb.study.scan import ScanJob, place_of_scan
+from qsmcmb.study.scan import REPORT, ScanJob, place_of_scan
 from qsmcmb.study.superseded import move_aside, result_files
 from qsmcmb.study.workers import Died
 
@@ -43,15 +43,17 @@ def died(session: SessionFiles, death: Died) -> Outcome:
     >>> died(SessionFiles(Path("bids"), "01", None, ()), Died(-9)).exit_code
     71
     """
-    killed = death.exit_code == -signal.SIGKILL
-    code, fix = "BUG", "report it"
-    if killed:
-        code = "MEM"
-        fix = "fewer processes (--nprocs) or more memory, if nobody else has killed it; then run the same command again"
-    said = f"ERROR {code} {session.name}: process = ended by {death.cause}; expected to finish. Fix: {fix}"
-    return Outcome(
-        session.name, session.participant, EXIT_MEMORY if killed else EXIT_BUG, said, details=f"{death}\n"
+    found, expected = f"ended by {death.cause}", "to finish"
+    if death.exit_code == -signal.SIGKILL:
+        fix = "fewer processes (--nprocs) or more memory, unless somebody has killed it; then the same command again"
+        error = InvalidInputError(
+            "MEM", session.name, field="process", found=found, expected=expected, fix=fix
+        )
+        return Outcome(session.name, session.participant, EXIT_MEMORY, str(error), details=f"{death}\n")
+    error = InvalidInputError(
+        "BUG", session.name, field="process", found=found, expected=expected, fix=REPORT
     )
+    return Outcome(session.name, session.participant, EXIT_BUG, str(error), details=f"{death}\n")
 
 
 def record_failure(job: ScanJob, outcome: Outcome) -> Outcome:

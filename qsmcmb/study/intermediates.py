@@ -32,6 +32,8 @@ class IntermediateFiles:
         Folder of the scan; made with the first file.
     keys : mapping of str to str
         Key by step.
+    fresh : frozenset of str, optional
+        Steps that are done again whatever is held.
 
     Attributes
     ----------
@@ -47,8 +49,8 @@ class IntermediateFiles:
     (np.int64(3), None)
     """
 
-    def __init__(self, folder: Path, keys: Mapping[str, str]) -> None:
-        self._folder, self._keys = folder, keys
+    def __init__(self, folder: Path, keys: Mapping[str, str], fresh: frozenset[str] = frozenset()) -> None:
+        self._folder, self._keys, self._fresh = folder, keys, fresh
         self.recalled: list[str] = []
 
     def load(self, step: str) -> Arrays | None:
@@ -68,6 +70,8 @@ class IntermediateFiles:
         --------
         >>> IntermediateFiles(Path("nowhere"), {}).load("mask")
         """
+        if step in self._fresh:
+            return None
         try:
             with np.load(self._path(step), allow_pickle=False) as held:
                 if str(held[KEY]) != self._keys.get(step):
@@ -77,6 +81,30 @@ class IntermediateFiles:
             return None
         self.recalled.append(step)
         return arrays
+
+    def has(self, step: str) -> bool:
+        """Say whether the results of a step are held, made with its key.
+
+        Parameters
+        ----------
+        step : str
+            Name of the step.
+
+        Returns
+        -------
+        bool
+            Whether `load` would look at them; damage shows only then.
+
+        Examples
+        --------
+        >>> IntermediateFiles(Path("nowhere"), {}).has("mask")
+        False
+        """
+        try:
+            with np.load(self._path(step), allow_pickle=False) as held:
+                return str(held[KEY]) == self._keys.get(step)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return False
 
     def save(self, step: str, arrays: Mapping[str, AnyArray]) -> None:
         """Write the arrays of a step; a folder that cannot be written holds nothing.

@@ -1,4 +1,4 @@
-"""What OUT/.qsmcmb remembers of each scan and subject: keys of the steps, checksums of the results, errors.
+"""The manifest in OUT/.qsmcmb: of each scan and subject the keys of its steps, checksums of its results, errors.
 
 =============================  ==========================================================================
 ``manifest/<prefix>.json``     of a scan, such as ``sub-01_ses-1``

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qsmcmb.errors import EXIT_BUG, QsmcmbError
+from qsmcmb.errors import EXIT_BUG, InvalidInputError, QsmcmbError
+from qsmcmb.io.atomic import write_failure
 from qsmcmb.io.results import list_results
 from qsmcmb.pipeline.clock import Clock
 from qsmcmb.study.assess import assess, describe
 from qsmcmb.study.failures import write_crash_file
 from qsmcmb.study.manifest import Manifest, checksums, manifest_path, read_manifest
 from qsmcmb.study.options import Outcome
+from qsmcmb.study.scan import describe_bug
 from qsmcmb.study.steps import SUBJECT_STEPS, StepKey, make_key
 from qsmcmb.study.superseded import move_aside, result_files
 from qsmcmb.study.workers import Died, Task, run_tasks
@@ -180,8 +182,10 @@ def _as_error(job: SubjectJob, done: SubjectOutcome) -> Iterator[None]:
         yield
     except QsmcmbError as error:
         done.errors.append(str(error))
+    except OSError as error:
+        done.errors.append(str(write_failure(error, Path(error.filename or job.out))))
     except Exception as error:
-        said = f"ERROR BUG {job.name}: exception = {type(error).__name__}: {error}; expected none. Fix: report it"
+        said = describe_bug(error, job.name)
         failed = Outcome(job.name, job.participant, EXIT_BUG, said, details=traceback.format_exc())
         done.errors.append(f"{said} (details: {write_crash_file(job.out, job.name, failed)})")
 
@@ -265,6 +269,9 @@ def _subject_outcomes(
     ):
         job = jobs[number]
         if isinstance(done, Died):
-            done = SubjectOutcome(job.name, [f"ERROR BUG {job.name}: process = ended by {done.cause}; expected a page. "
-                                             "Fix: run the same command again"])  # fmt: skip
+            error = InvalidInputError(
+                "BUG", job.name, field="process", found=f"ended by {done.cause}", expected="a page",
+                fix="run the same command again",
+            )  # fmt: skip
+            done = SubjectOutcome(job.name, [str(error)])
         yield done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
+import json
 import sys
 import traceback
 from collections.abc import Mapping
@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qsmcmb.errors import EXIT_BUG, EXIT_IO, EXIT_MEMORY, QsmcmbError
+from qsmcmb.errors import EXIT_BUG, EXIT_MEMORY, InvalidInputError, QsmcmbError
+from qsmcmb.io.atomic import write_failure
 from qsmcmb.io.bids import acquisition_times
 from qsmcmb.io.bids_index import SessionFiles
 from qsmcmb.io.dataset_description import raw_sources
@@ -34,7 +35,12 @@ from qsmcmb.study.superseded import result_files
 from qsmcmb.study.user_input import check_common_points, find_labels, find_mask, find_reference
 from qsmcmb.typing import Report
 
-__all__ = ["ScanJob", "keys_of_scan", "place_of_scan", "run_job", "sessions_of"]
+__all__ = [
+    "REPORT", "ScanJob", "describe_bug", "keys_of_scan", "place_of_scan", "run_job", "sessions_of",
+]  # fmt: skip
+
+REPORT = "report it with the crash file; other sessions are not concerned"
+"""Fix of an error that nobody foresaw."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,8 @@ def _file(path: Path) -> dict[str, str]:
 
 
 def _digest(value: object) -> str:
-    return digest_of(repr(value).encode())
+    """Return the hash of values, in whatever order and layout a file holds them."""
+    return digest_of(json.dumps(value, sort_keys=True, default=str).encode())
 
 
 def run_job(job: ScanJob, report: Report | None = None) -> Outcome:
@@ -184,34 +191,46 @@ def run_job(job: ScanJob, report: Report | None = None) -> Outcome:
     except QsmcmbError as error:
         return Outcome(name, participant, error.exit_code, str(error))
     except MemoryError as error:
-        said = (
-            f"ERROR MEM {name}: memory = {error or 'exhausted'}; expected enough for this scan. Fix: fewer processes "
-            "(--nprocs), or a machine with more memory"
-        )
-        return Outcome(name, participant, EXIT_MEMORY, said, details=traceback.format_exc())
+        memory = InvalidInputError(
+            "MEM", name, field="memory", found=error or "exhausted", expected="enough for this scan",
+            fix="fewer processes (--nprocs), or a machine with more memory",
+        )  # fmt: skip
+        return Outcome(name, participant, EXIT_MEMORY, str(memory), details=traceback.format_exc())
     except OSError as error:
-        return _of_system(job, error)
+        return Outcome(
+            name, participant, describe_io(error, job.out), details=traceback.format_exc()
+        )
     except Exception as error:
-        said = f"ERROR BUG {name}: exception = {type(error).__name__}: {error}; expected none. Fix: report it"
-        return Outcome(name, participant, EXIT_BUG, said, details=traceback.format_exc())
+        return Outcome(name, participant, EXIT_BUG, describe_bug(error, name), details=traceback.format_exc())
 
 
-def _of_system(job: ScanJob, error: OSError) -> Outcome:
-    """Return the outcome of a scan that the system has failed."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    fix = "free space on the disk" if full else "check the disk and its permissions"
-    said = (
-        f"ERROR IO {error.filename or job.out}: system = {error.strerror or error}; expected files that can be read "
-        f"and written. Fix: {fix}, then run the same command again"
-    )
-    return Outcome(job.session.name, job.session.participant, EXIT_IO, said, details=traceback.format_exc())
+def describe_bug(error: Exception, name: str) -> str:
+    """Return the message of an error that nobody foresaw.
+
+    Parameters
+    ----------
+    error : Exception
+        The error.
+    name : str
+        Scan or subject.
+
+    Returns
+    -------
+    str
+        The message.
+
+    Examples
+    --------
+    >>> describe_bug(ZeroDivisionError("division by zero"), "sub-01")[:52]
+    'ERROR BUG sub-01: exception = ZeroDivisionError: div'
+    """
+    found = f"{type(error).__name__}: {error}"
+    return str(InvalidInputError("BUG", name, field="exception", found=found, expected="none", fix=REPORT))
 
 
 def _run(job: ScanJob, report: Report | None) -> Outcome:
     session, options = job.session, job.options
-    intermediates = IntermediateFiles(
-        job.work, {name: key.key for name, key in job.keys.items() if name not in job.fresh}
-    )
+    intermediates = IntermediateFiles(job.work, {n: key.key for n, key in job.keys.items()}, job.fresh)
     scan = load_scan(session, **asdict(options.config.input))
     scan = replace(scan, sources=raw_sources(scan.sources))
     points = _lesions_of(session, options, scan)

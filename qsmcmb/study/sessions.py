@@ -10,12 +10,14 @@ from qsmcmb.errors import ConfigError, QsmcmbError
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.bids_index import SessionFiles, list_sessions
 from qsmcmb.io.dataset_description import write_dataset_description
+from qsmcmb.io.own_folder import check_ours, check_within
 from qsmcmb.io.point_list import read_point_list
 from qsmcmb.io.points import check_points_known
 from qsmcmb.study.assess import StepState, assess, describe
 from qsmcmb.study.failures import died, record_failure
 from qsmcmb.study.manifest import FOLDER, manifest_path, read_manifest
 from qsmcmb.study.options import Finished, Outcome, StudyOptions
+from qsmcmb.study.request import Request, write_request
 from qsmcmb.study.scan import ScanJob, keys_of_scan, place_of_scan, run_job, sessions_of
 from qsmcmb.study.steps import check_step_names, following
 from qsmcmb.study.superseded import sweep
@@ -143,7 +145,7 @@ def run_study(
 
     Raises
     ------
-    ConfigError, NothingMatchedError, OutputError
+    ConfigError, NothingMatchedError, OutputError, OverwriteError
         Before any computation.
 
     Examples
@@ -155,10 +157,13 @@ def run_study(
     resources, say = resources or Resources(), say or (lambda _: None)
     check_step_names(resources.force)
     sessions = plan_study(bids, out, options)
+    check_ours(out, "run")
+    check_within(out, (place_of_scan(out, session).folder for session in sessions))
     make_folder(out)
     write_dataset_description(
         out, name="qsmcmb: susceptibility maps and microbleeds", version=__version__, raw=bids
     )
+    write_request(out, Request(bids, options, resources.work))
     swept = sweep(out, resources.work)
     if swept:
         say(f"{swept} files that an interrupted run had begun are removed")

@@ -1,0 +1,123 @@
+"""The request of the last run, data set and options: with it `qsmcmb status` needs no more than OUT."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.tables import write_json
+from qsmcmb.pipeline.config import make_config
+from qsmcmb.study.manifest import FOLDER
+from qsmcmb.study.options import StudyOptions
+
+__all__ = ["Request", "read_request", "write_request"]
+
+
+class Request(NamedTuple):
+    """Data set, options and work folder of a run.
+
+    Parameters
+    ----------
+    bids : Path
+        Data set.
+    options : StudyOptions
+        Selection, methods, points.
+    work : Path or None
+        Folder of intermediate results where the user has named one.
+
+    Examples
+    --------
+    >>> from qsmcmb.pipeline.config import make_config
+    >>> Request(Path("bids"), StudyOptions(make_config()), None).bids.name
+    'bids'
+    """
+
+    bids: Path
+    options: StudyOptions
+    work: Path | None
+
+
+def write_request(out: Path, request: Request) -> None:
+    """Write the request of a run to OUT/.qsmcmb/request.json.
+
+    Parameters
+    ----------
+    out : Path
+        Derivatives folder.
+    request : Request
+        Data set and options.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from qsmcmb.pipeline.config import make_config
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_request(Path(folder), Request(Path("bids"), StudyOptions(make_config(), participants=("01",)), None))
+    ...     read_request(Path(folder)).options.participants
+    ('01',)
+    """
+    options = {f.name: getattr(request.options, f.name) for f in fields(request.options)}
+    options["config"] = request.options.config.to_toml()
+    reference = options["reference"]
+    options["reference"] = {"mask": _absolute(reference)} if isinstance(reference, Path) else reference
+    for name in ("points", "labels", "mask_root"):
+        options[name] = _absolute(options[name])
+    (out / FOLDER).mkdir(exist_ok=True)
+    record = {"bids": _absolute(request.bids), "work": _absolute(request.work), "options": options}
+    write_json(out / FOLDER / "request.json", record)
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())
+
+
+def read_request(out: Path) -> Request:
+    """Read the request of the last run.
+
+    Parameters
+    ----------
+    out : Path
+        Derivatives folder.
+
+    Returns
+    -------
+    Request
+        Data set and options.
+
+    Raises
+    ------
+    InvalidInputError
+        RESULT: the folder has no request that can be read.
+
+    Examples
+    --------
+    >>> read_request(Path("nowhere"))
+    Traceback (most recent call last):
+    qsmcmb.errors.InvalidInputError: ERROR RESULT nowhere: request.json = missing; expected what a run has left...
+    """
+    path = out / FOLDER / "request.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        given: dict[str, Any] = dict(record["options"])
+        for name in ("points", "labels", "mask_root"):
+            given[name] = None if given[name] is None else Path(given[name])
+        reference = given["reference"]
+        options = StudyOptions(
+            **{
+                **given,
+                "config": make_config(tomllib.loads(given["config"])),
+                "participants": tuple(given["participants"]),
+                "sessions": tuple(given["sessions"]),
+                "reference": Path(reference["mask"]) if isinstance(reference, dict) else str(reference),
+            }
+        )
+        return Request(Path(record["bids"]), options, Path(record["work"]) if record["work"] else None)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInputError(
+            "RESULT", out, field="request.json", found="damaged" if path.exists() else "missing",
+            expected="what a run has left", fix="run `qsmcmb run` on this folder",
+        ) from error  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads
 
 if TYPE_CHECKING:
     from qsmcmb.study.status import Entry
@@ -20,7 +21,9 @@ def add(app: typer.Typer) -> None:
 
     @command(app, example="status derivatives/qsmcmb")
     def status(
-        out: Annotated[Path, typer.Argument(metavar="OUT", help="Derivatives folder of `qsmcmb run`.")],
+        out: Annotated[
+            Path, typer.Argument(metavar="OUT", help="Derivatives folder of `qsmcmb run`."), Reads("results")
+        ],
     ) -> None:
         """Show which steps are done, stale, damaged or missing.
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qsmcmb.cli.command import command
+from qsmcmb.cli.files import Reads
 
 __all__: tuple[str, ...] = ()
 
@@ -17,7 +18,9 @@ def add(app: typer.Typer) -> None:
 
     @command(app, example="why derivatives/qsmcmb/sub-01/anat/sub-01_Chimap.nii.gz")
     def why(
-        file: Annotated[Path, typer.Argument(metavar="FILE", help="A result of `qsmcmb run`.")],
+        file: Annotated[
+            Path, typer.Argument(metavar="FILE", help="A result of `qsmcmb run`."), Reads("file")
+        ],
     ) -> None:
         """Show inputs, parameters and source behind a result.
 

@@ -197,9 +197,8 @@ def run_job(job: ScanJob, report: Report | None = None) -> Outcome:
         )  # fmt: skip
         return Outcome(name, participant, EXIT_MEMORY, str(memory), details=traceback.format_exc())
     except OSError as error:
-        return Outcome(
-            name, participant, describe_io(error, job.out), details=traceback.format_exc()
-        )
+        failure = write_failure(error, Path(error.filename or job.out))
+        return Outcome(name, participant, failure.exit_code, str(failure), details=traceback.format_exc())
     except Exception as error:
         return Outcome(name, participant, EXIT_BUG, describe_bug(error, name), details=traceback.format_exc())
 

@@ -191,7 +191,7 @@ def same_but_for_the_place(one: Study, two: Study) -> bool:
 def test_a_changed_parameter_is_not_mixed_with_what_was_before(
     study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study.config.write_text(study.config.read_text() + '[swi]\npower = 3\n')
+    study.config.write_text(study.config.read_text() + "[swi]\npower = 3\n")
     before = study.results()
     assert study.run("--session-label", "1") == 0
     said = capsys.readouterr().err

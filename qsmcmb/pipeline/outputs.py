@@ -95,6 +95,7 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     burden = place.path("desc-cmb_burden.json")
     burden.unlink(missing_ok=True)
     images, table = _images(result), result.table
+    tables = []
     for ending, image in images.items():
         outside = image.data[~result.masks.brain]
         stripped = {} if ending.endswith("mask") else {"SkullStripped": not np.any(outside)}
@@ -102,8 +103,10 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
             place, ending, image.data, result.scan.grid, record={**image.record, **stripped},
             provenance=result.table.provenance,
         )  # fmt: skip
-    write_table(
-        place, "desc-cmb_lesions", table.rows(), columns=column_sidecar(), provenance=table.provenance
+    tables.append(
+        write_table(
+            place, "desc-cmb_lesions", table.rows(), columns=column_sidecar(), provenance=table.provenance
+        )
     )
     write_table(
         place, "desc-cmb_evidence", table.evidence_rows(), columns=column_sidecar(EVIDENCE_TABLE_COLUMNS),
@@ -111,28 +114,33 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     )  # fmt: skip
     rated = rated_microbleeds(result.lesions)
     for scale, form in (("mars", mars_form(rated)), ("bombs", bombs_form(rated))):
-        write_table(
+        written = write_table(
             place, f"desc-{scale}_form", form.rows, columns=form_columns(scale), provenance=table.provenance,
             warnings=form.notes,
         )  # fmt: skip
-    _write_examined(place, result)
-    write_json(place.path("desc-cmb_explain.json"), {"Lesions": list(result.explanations)})
+        tables.append(written)
+    tables += _write_examined(place, result)
+    explained = place.path("desc-cmb_explain.json")
+    write_json(explained, {"Lesions": list(result.explanations)})
     write_json(burden, _burden_record(result, acquired))
-    names = [f"{stem}{extension}" for stem in images for extension in (".nii.gz", ".json")]
-    names += ["desc-cmb_lesions.tsv", "desc-cmb_lesions.json", "desc-cmb_explain.json"]
-    return (*map(place.path, names), burden)
+    of_images = [place.path(f"{stem}{extension}") for stem in images for extension in (".nii.gz", ".json")]
+    return (*of_images, *tables, *(t.with_suffix(".json") for t in tables), explained, burden)
 
 
-def _write_examined(place: Place, result: ScanResult) -> None:
-    """Write the points that the detector looked at; none of an earlier run stays where it did not run."""
+def _write_examined(place: Place, result: ScanResult) -> list[Path]:
+    """Write the points that the detector looked at; none of an earlier run stays where it did not run.
+
+    The table is returned, or nothing.
+    """
     if result.examined is None:
         for extension in ("json", "tsv"):
             place.path(f"{EXAMINED_TABLE}.{extension}").unlink(missing_ok=True)
-        return
-    write_table(
+        return []
+    table = write_table(
         place, EXAMINED_TABLE, [point.row() for point in result.examined],
         columns=column_sidecar(EXAMINED_COLUMNS), provenance=result.table.provenance,
     )  # fmt: skip
+    return [table]
 
 
 def _burden_record(result: ScanResult, acquired: datetime | None = None) -> _ScanBurdenRecord:

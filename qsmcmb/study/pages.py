@@ -162,7 +162,7 @@ def run_subject(job: SubjectJob, report: Report | None = None) -> SubjectOutcome
             say=done.errors.append,
         )  # fmt: skip
         done.page = str(page)
-        written.append(page)
+        written += [path for path in (page, page.with_name(f"{job.name}_forms.html")) if path.exists()]
     known = Manifest(
         job.name,
         job.keys,

@@ -83,9 +83,9 @@ SCAN_STEPS = (
         makes=("desc-cmb_dseg", "desc-cmb_explain", "desc-detectionlimit_map"),
     ),
     Step(
-        name="anatomy", after=("quantify",),
+        name="anatomy", after=("quantify",), tables=("burden",),
         modules=("pipeline.lesions", "microbleeds.results.explanation", "pipeline.outputs"),
-        makes=("desc-cmb_lesions", "desc-cmb_burden"),
+        makes=("desc-cmb_lesions", "desc-cmb_burden", "desc-mars_form", "desc-bombs_form"),
     ),
 )  # fmt: skip
 """Steps of one scan, in the order in which they run."""

@@ -45,7 +45,8 @@ def add(app: typer.Typer) -> None:
             Path, typer.Argument(metavar="OUT", help="Derivatives folder."), Writes("folder", made_by="run")
         ],
         level: Annotated[
-            str, typer.Argument(metavar="LEVEL", help="The word participant, as BIDS apps have it.")
+            str,
+            typer.Argument(metavar="LEVEL", help="participant: each session; group: tables over all."),
         ],
         participant_label: Participants = None,
         session_label: Sessions = None,
@@ -77,6 +78,12 @@ def add(app: typer.Typer) -> None:
             typer.Option(metavar="STEP...", help="Do this step again, and those that follow it."),
         ] = None,
         nprocs: Annotated[int, typer.Option(metavar="N", min=1, help="Sessions at the same time.")] = 1,
+        mem: Annotated[
+            str | None,
+            typer.Option(
+                metavar="SIZE", help="Memory of all sessions together, as 8G; by default what there is."
+            ),
+        ] = None,
         config_file: ConfigFile = None,
         adopt_output: AdoptOutput = False,  # noqa: ARG001 (heeded where the folder is held)
         dry_run: Annotated[
@@ -96,14 +103,18 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.pipeline.config import read_config
         from qsmcmb.study.log import LogFile
         from qsmcmb.study.options import StudyOptions
+        from qsmcmb.study.resources import memory_limit, parse_size
         from qsmcmb.study.sessions import Resources, plan_study
         from qsmcmb.study.steps import check_step_names
 
+        if level == "group":
+            raise typer.Exit(_run_group(out, dry_run=dry_run))
         if level != "participant":
-            raise ConfigError(f"LEVEL {level!r}; expected participant")
+            raise ConfigError(f"LEVEL {level!r}; expected participant or group")
         if points is not None and labels is not None:
             raise ConfigError("--points and --labels; expected one of them")
-        resources = Resources(n_processes=nprocs, work=work, force=tuple(force or ()))
+        memory = memory_limit(parse_size(mem) if mem else None)
+        resources = Resources(n_processes=nprocs, work=work, force=tuple(force or ()), memory=memory)
         check_step_names(resources.force)
         config = read_config(config_file)
         stated = config.input.updated(stated_input(phase_units, phase_range, phase_sign))
@@ -130,6 +141,26 @@ def add(app: typer.Typer) -> None:
         log = LogFile(out)
         log.write("start", version=__version__, sessions=[s.name for s in sessions])
         raise typer.Exit(_run(bids, out, sessions, options, resources, log=log, verbose=bool(context.obj)))
+
+
+def _run_group(out: Path, *, dry_run: bool) -> int:
+    """Write the tables over all sessions; return the exit code."""
+    from qsmcmb.cli.console import say, say_lines
+    from qsmcmb.errors import EXIT_OK, EXIT_SOME_FAILED
+    from qsmcmb.study.group import write_group
+    from qsmcmb.study.selection import participants_of
+
+    participants = participants_of(out, None)
+    if dry_run:
+        say(f"tables over {len(participants)} participants")
+        return EXIT_OK
+    found = write_group(out)
+    for text in found.problems:
+        say_lines(text)
+    for path in found.files:
+        say(f"written: {path}")
+    say(f"{found.n_scans} scans with results, {len(found.problems)} without")
+    return EXIT_SOME_FAILED if found.problems else EXIT_OK
 
 
 def _mask_root(derivatives: list[str], mask_from: str | None) -> Path | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qsmcmb.errors import ConfigError, QsmcmbError
+from qsmcmb.errors import EXIT_MEMORY, ConfigError, QsmcmbError
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.bids_index import SessionFiles, list_sessions
 from qsmcmb.io.dataset_description import write_dataset_description
@@ -18,6 +18,7 @@ from qsmcmb.study.failures import died, record_failure
 from qsmcmb.study.manifest import FOLDER, manifest_path, read_manifest
 from qsmcmb.study.options import Finished, Outcome, StudyOptions
 from qsmcmb.study.request import Request, write_request
+from qsmcmb.study.resources import Memory, estimate_session, fitting, lacking
 from qsmcmb.study.scan import ScanJob, keys_of_scan, place_of_scan, run_job, sessions_of
 from qsmcmb.study.steps import check_step_names, following
 from qsmcmb.study.superseded import sweep
@@ -99,6 +100,8 @@ class Resources:
         Folder where intermediate results stay; OUT/.qsmcmb, until a session is done, by default.
     force : tuple of str, optional
         Steps that are done again, with those that follow them.
+    memory : Memory, optional
+        Memory that the sessions may use together; without it none is held against a limit.
 
     Examples
     --------
@@ -109,6 +112,7 @@ class Resources:
     n_processes: int = 0
     work: Path | None = None
     force: tuple[str, ...] = ()
+    memory: Memory | None = None
 
 
 def run_study(
@@ -183,7 +187,8 @@ def run_study(
         if any(state.state != "new" for state in states.values()):
             say(f"{session.name}: {describe(states)}")
         jobs.append(job)
-    for job, outcome in _outcomes(jobs, resources.n_processes, report):
+    jobs, too_large, n_processes = _fit(jobs, resources, say)
+    for job, outcome in (*too_large, *_outcomes(jobs, n_processes, report)):
         done(record_failure(job, outcome) if outcome.exit_code else outcome)
     return [outcomes[s.name] for s in sessions]
 
@@ -204,6 +209,36 @@ def _plan(
         fresh=following([name for name in resources.force if name in keys]), hold=resources.work is not None,
     )  # fmt: skip
     return job, states
+
+
+def _fit(
+    jobs: Sequence[ScanJob], resources: Resources, say: Callable[[str], None]
+) -> tuple[list[ScanJob], list[tuple[ScanJob, Outcome]], int]:
+    """Return the sessions that fit into memory, the outcomes of the others, and how many run at the same time."""
+    memory, needs = resources.memory, []
+    if memory is None:
+        return list(jobs), [], resources.n_processes
+    fit, too_large = [], []
+    for job in jobs:
+        try:
+            need = estimate_session(job.session)
+        except (QsmcmbError, OSError):
+            # The run of the session says what is wrong with its image.
+            need = 0
+        if need > memory.limit_bytes:
+            error = lacking(job.session.name, need, memory)
+            too_large.append(
+                (job, Outcome(job.session.name, job.session.participant, EXIT_MEMORY, str(error)))
+            )
+        else:
+            fit.append(job)
+            needs.append(need)
+    count = fitting(needs, resources.n_processes, memory)
+    if count < min(resources.n_processes, len(fit)):
+        say(
+            f"note: {count} at a time, not {resources.n_processes}: more sessions do not fit into {memory.text}"
+        )
+    return fit, too_large, count
 
 
 def _outcomes(

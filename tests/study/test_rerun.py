@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 from qsmcmb.cli.main import run_command
+from qsmcmb.io.place import Place
+from qsmcmb.pipeline.config import make_config
 from qsmcmb.study import source, steps
+from qsmcmb.study.superseded import result_files
 from tests.study.conftest import Study
 
 IMAGE = "sub-01/ses-1/anat/sub-01_ses-1_echo-2_part-phase_MEGRE.nii.gz"
@@ -237,3 +240,20 @@ def test_intermediate_results_are_held_in_the_work_folder(
     last = sorted((study.out / "logs").glob("*.jsonl"))[-1]
     (session,) = [e for e in map(json.loads, last.read_text().splitlines()) if e["event"] == "session"]
     assert session["recalled"] == ["mask", "fieldmap", "invert"]
+
+
+def test_every_module_of_the_pipeline_is_source_of_a_step() -> None:
+    keys = steps.scan_keys(make_config(), inputs={}, given={})
+    known = {m for step in steps.SCAN_STEPS for m in steps.modules_of(step, keys[step.name].parameters)}
+    called = set(
+        source.source_of(("qsmcmb.pipeline.subject", "qsmcmb.pipeline.outputs", "qsmcmb.pipeline.load"))
+    )
+    # They time the steps, hold their results and name them, and compute nothing.
+    bystanders = {f"qsmcmb.pipeline.{name}" for name in ("clock", "intermediates", "provenance")}
+    assert called - known == bystanders
+
+
+def test_every_result_is_made_by_a_step(finished: Study) -> None:
+    for session in ("1", "2"):
+        place = Place.of_session(finished.out, "01", session)
+        assert sorted(result_files(place)) == sorted(place.folder.iterdir())

@@ -1,0 +1,193 @@
+"""Tables and page over all sessions of a study, from the records on disk alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from qsmcmb.core.software import software_versions
+from qsmcmb.io.derivatives import write_table
+from qsmcmb.io.lesion_table import column_sidecar
+from qsmcmb.io.nifti import sha256_of
+from qsmcmb.io.place import Place
+from qsmcmb.io.results import SessionResults, list_participants, list_results
+from qsmcmb.io.tables import read_tsv
+from qsmcmb.model import Provenance
+from qsmcmb.study.manifest import FOLDER, read_manifest
+
+__all__ = ["GroupResult", "write_group"]
+
+SCAN_COLUMNS = {
+    "participant_id": "Participant, with its prefix",
+    "session_id": "Session, with its prefix",
+    "acquisition": "Label of the entity acq",
+    "reconstruction": "Label of the entity rec",
+    "run": "Index of the entity run",
+}
+"""First columns of each table: which scan a row belongs to; n/a where its names lack the entity."""
+ENTITIES = {"acquisition": "acq", "reconstruction": "rec", "run": "run"}
+TERRITORIES = ("lobar", "deep", "infratentorial")
+OF_TERRITORY = ("n", "burden_ppm_mm3", "burden_sd_ppm_mm3")
+"""Numbers of each territory that the table of burdens holds."""
+WARNING_COLUMNS = {
+    "kind": "error: the session has no results; damaged: they cannot be read; warning: they must be read with it",
+    "text": "Message",
+}
+PLAIN = (str, int, float, type(None))
+
+
+class GroupResult(NamedTuple):
+    """What was written over all sessions.
+
+    Parameters
+    ----------
+    files : tuple of Path
+        Tables and page.
+    n_scans : int
+        Scans with results.
+    problems : tuple of str
+        A message for each session without results, and for each whose results cannot be read.
+
+    Examples
+    --------
+    >>> GroupResult((), 0, ()).n_scans
+    0
+    """
+
+    files: tuple[Path, ...]
+    n_scans: int
+    problems: tuple[str, ...]
+
+
+class _Rows(NamedTuple):
+    """Rows of the three tables, and the records that they come from."""
+
+    lesions: list[dict[str, Any]]
+    burdens: list[dict[str, Any]]
+    messages: list[dict[str, Any]]
+    sources: list[Path]
+
+
+def write_group(out: Path) -> GroupResult:
+    """Write the tables of lesions, burdens and messages over all sessions, and OUT/group.html.
+
+    Parameters
+    ----------
+    out : Path
+        Derivatives folder.
+
+    Returns
+    -------
+    GroupResult
+        Files and problems; a damaged session is left out of the tables and named.
+
+    Raises
+    ------
+    OutputError, StorageError
+        A file cannot be written.
+
+    Examples
+    --------
+    >>> write_group(Path("derivatives/qsmcmb"))  # doctest: +SKIP
+    """
+    from qsmcmb.reporting.group_page import write_group_page
+
+    rows = _collect(out)
+    provenance = Provenance(
+        tuple(("bids::" + p.relative_to(out).as_posix(), sha256_of(p)) for p in rows.sources),
+        (),
+        software_versions(),
+    )
+    place, scan = Place(out, "group"), {name: {"Description": text} for name, text in SCAN_COLUMNS.items()}
+    burden_columns = list(dict.fromkeys(key for row in rows.burdens for key in row if key not in scan))
+    tables: dict[str, tuple[list[dict[str, Any]], Mapping[str, Any]]] = {
+        "desc-cmb_lesions": (rows.lesions, column_sidecar()),
+        "desc-cmb_burden": (rows.burdens, {key: _described(key) for key in burden_columns}),
+        "desc-cmb_warnings": (
+            rows.messages,
+            {name: {"Description": t} for name, t in WARNING_COLUMNS.items()},
+        ),
+    }
+    files = [
+        write_table(place, ending, found, columns={**scan, **columns}, provenance=provenance)
+        for ending, (found, columns) in tables.items()
+    ]
+    files.append(write_group_page(out / "group.html", burdens=rows.burdens, messages=rows.messages))
+    problems = [f"{row['kind']}: {row['text']}" for row in rows.messages if row["kind"] != "warning"]
+    return GroupResult(tuple(files), len(rows.burdens), tuple(problems))
+
+
+def _described(key: str) -> dict[str, str]:
+    """Return the description of a column of the table of burdens."""
+    unit = next((unit for end, unit in (("_ppm_mm3", "ppm mm3"), ("_mm3", "mm3")) if key.endswith(end)), "")
+    described = {"Description": f"As the key of desc-cmb_burden.json: {key.replace('.', ', ')}"}
+    return {**described, "Units": unit} if unit else described
+
+
+def _collect(out: Path) -> _Rows:
+    """Return the rows of all scans, of the ones that failed the messages alone."""
+    rows = _Rows([], [], [], [])
+    for participant in list_participants(out):
+        for scan in list_results(out, participant):
+            named = _named(scan)
+            try:
+                record = scan.record("desc-cmb_burden")
+                table = scan.place.path("desc-cmb_lesions.tsv")
+                lesions = read_tsv(table)
+            except Exception as error:
+                # Old results may be damaged in any way.
+                rows.messages.append({**named, "kind": "damaged", "text": f"{scan.place.prefix}: {error}"})
+                continue
+            rows.lesions.extend({**named, **lesion} for lesion in lesions)
+            rows.burdens.append({**named, **_flat(record)})
+            rows.messages.extend(
+                {**named, "kind": "warning", "text": str(w)} for w in record.get("Warnings", [])
+            )
+            rows.sources.extend((scan.place.path("desc-cmb_burden.json"), table))
+    rows.messages.extend(_failed(out))
+    return rows
+
+
+def _named(scan: SessionResults) -> dict[str, Any]:
+    """Return the first columns of a scan's rows."""
+    return {
+        "participant_id": f"sub-{scan.participant}",
+        "session_id": f"ses-{scan.session}" if scan.session else None,
+        **{column: scan.entities.get(entity) for column, entity in ENTITIES.items()},
+    }
+
+
+def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the burden of a scan as one row: plain values, the territories, field strength and echoes.
+
+    Examples
+    --------
+    >>> _flat({"n_definite": 1, "by_territory": {"deep": {"n": 1}}, "EchoTime": [0.02]})["deep_n"]
+    1
+    """
+    row = {key: value for key, value in record.items() if key[0].islower() and isinstance(value, PLAIN)}
+    by_territory = record.get("by_territory", {})
+    for territory in TERRITORIES:
+        found = by_territory.get(territory, {"n": 0, "burden_ppm_mm3": 0.0, "burden_sd_ppm_mm3": 0.0})
+        row |= {f"{territory}_{name}": found.get(name) for name in OF_TERRITORY}
+    row["b0_tesla"] = record.get("MagneticFieldStrength")
+    row["n_echoes"] = len(record.get("EchoTime", []))
+    row["n_warnings"] = len(record.get("Warnings", []))
+    return row
+
+
+def _failed(out: Path) -> Iterator[dict[str, Any]]:
+    """Yield a message for each scan whose last run has failed."""
+    for path in sorted((out / FOLDER / "manifest").glob("*.json")):
+        known = read_manifest(path)
+        if known is None or not known.error:
+            continue
+        pairs = dict(token.partition("-")[::2] for token in path.stem.split("_"))
+        yield {
+            "participant_id": f"sub-{pairs.get('sub', '')}",
+            "session_id": f"ses-{pairs['ses']}" if "ses" in pairs else None,
+            **{column: pairs.get(entity) for column, entity in ENTITIES.items()},
+            "kind": "error",
+            "text": known.error.splitlines()[0],
+        }

@@ -84,6 +84,22 @@ class Progress:
         else:
             say(f"{scan}: {stage} {seconds:.1f} s{self._left(', ')}")
 
+    def drop(self, stages: Sequence[str]) -> None:
+        """Take stages off the plan that will not run after all.
+
+        Parameters
+        ----------
+        stages : sequence of str
+            Stages of the plan that have not been reported.
+
+        Examples
+        --------
+        >>> Progress(["mask", "swi"]).drop(["swi"])
+        """
+        self._all -= sum(SHARES[stage] for stage in stages)
+        if self._bar:
+            self._bar.update(self._task, total=self._all, left=self._left())
+
     def _left(self, before: str = "") -> str:
         elapsed = time.perf_counter() - self._start
         remaining = self._all - self._done

@@ -196,11 +196,13 @@ def _run(
                   recalled=outcome.recalled, peak_bytes=outcome.peak_bytes)  # fmt: skip
         say_lines(outcome.error or f"{outcome.name}: {'unchanged' if outcome.unchanged else 'done'}")
         say_warnings(outcome.warnings, name=outcome.name, verbose=verbose)
+        if not outcome.exit_code:
+            bar.drop([stage for stage in of_scan if stage not in outcome.seconds])
 
     participants = list(dict.fromkeys(s.participant for s in sessions))
-    of_scans = list(options.config.scan_stages(detect=options.detect)) * len(sessions)
+    of_scan = options.config.scan_stages(detect=options.detect)
     of_subjects = [stage.name for stage in SUBJECT_STAGES] * len(participants)
-    with interruptible(), progress([*of_scans, *of_subjects]) as bar:
+    with interruptible(), progress([*of_scan * len(sessions), *of_subjects]) as bar:
         outcomes = run_study(bids, out, options, resources, report=bar.report, say=say, finished=finished)
         failed_pages = compare_and_report(
             out, participants, say=say, n_processes=resources.n_processes, report=bar.report,

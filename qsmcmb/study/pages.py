@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -247,31 +247,34 @@ def compare_and_report(
                 say(f"{job.name}: {late}")
         jobs.append(job)
     any_failed = False
-    for done in _subject_outcomes(jobs, n_processes, report):
-        any_failed |= bool(done.errors)
-        for text in (*done.errors, *(f"WARNING {w}" for w in dict.fromkeys(done.warnings))):
-            say(text)
-        if done.page:
-            say(f"page: {done.page}")
+    with contextlib.closing(_subject_outcomes(jobs, n_processes, report)) as outcomes:
+        for done in outcomes:
+            any_failed |= bool(done.errors)
+            for text in (*done.errors, *(f"WARNING {w}" for w in dict.fromkeys(done.warnings))):
+                say(text)
+            if done.page:
+                say(f"page: {done.page}")
     return any_failed
 
 
 def _subject_outcomes(
     jobs: Sequence[SubjectJob], n_processes: int, report: Report | None
-) -> Iterator[SubjectOutcome]:
+) -> Generator[SubjectOutcome]:
     """Yield the outcomes of subjects as they come."""
     if n_processes < 1:
         for job in jobs:
             yield run_subject(job, report)
         return
-    for number, done in run_tasks(
-        [Task(run_subject, job) for job in jobs], n_processes=n_processes, report=report
-    ):
-        job = jobs[number]
-        if isinstance(done, Died):
-            error = InvalidInputError(
-                "BUG", job.name, field="process", found=f"ended by {done.cause}", expected="a page",
-                fix="run the same command again",
-            )  # fmt: skip
-            done = SubjectOutcome(job.name, [str(error)])
-        yield done
+    tasks = [Task(run_subject, job) for job in jobs]
+    with contextlib.closing(run_tasks(tasks, n_processes=n_processes, report=report)) as found:
+        for number, done in found:
+            yield _died(jobs[number], done) if isinstance(done, Died) else done
+
+
+def _died(job: SubjectJob, death: Died) -> SubjectOutcome:
+    """Return the outcome of a subject whose process has died."""
+    error = InvalidInputError(
+        "BUG", job.name, field="process", found=f"ended by {death.cause}", expected="a page",
+        fix="run the same command again",
+    )  # fmt: skip
+    return SubjectOutcome(job.name, [str(error)])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,8 +189,12 @@ def run_study(
             say(f"{session.name}: {describe(states)}")
         jobs.append(job)
     jobs, too_large, n_processes = _fit(jobs, resources, say)
-    for job, outcome in (*too_large, *_outcomes(jobs, n_processes, report)):
-        done(record_failure(job, outcome) if outcome.exit_code else outcome)
+    for job, outcome in too_large:
+        done(record_failure(job, outcome))
+    # Closed at an interruption, too: the processes end before the folder is given up.
+    with contextlib.closing(_outcomes(jobs, n_processes, report)) as found:
+        for job, outcome in found:
+            done(record_failure(job, outcome) if outcome.exit_code else outcome)
     return [outcomes[s.name] for s in sessions]
 
 
@@ -243,13 +248,14 @@ def _fit(
 
 def _outcomes(
     jobs: Sequence[ScanJob], n_processes: int, report: Report | None
-) -> Iterator[tuple[ScanJob, Outcome]]:
+) -> Generator[tuple[ScanJob, Outcome]]:
     """Yield jobs with their outcomes, as they come."""
     if n_processes < 1:
         for job in jobs:
             yield job, run_job(job, report)
         return
     tasks = [Task(run_job, job) for job in jobs]
-    for number, outcome in run_tasks(tasks, n_processes=n_processes, report=report):
-        job = jobs[number]
-        yield job, died(job.session, outcome) if isinstance(outcome, Died) else outcome
+    with contextlib.closing(run_tasks(tasks, n_processes=n_processes, report=report)) as found:
+        for number, outcome in found:
+            job = jobs[number]
+            yield job, died(job.session, outcome) if isinstance(outcome, Died) else outcome

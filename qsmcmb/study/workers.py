@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
@@ -140,7 +140,7 @@ def _end_with_parent() -> None:
 
 def run_tasks(
     tasks: Sequence[Task], *, n_processes: int, report: Report | None = None
-) -> Iterator[tuple[int, Any]]:
+) -> Generator[tuple[int, Any]]:
     """Do tasks in processes of their own; the processor's threads are divided among them.
 
     Parameters

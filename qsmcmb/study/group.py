@@ -38,7 +38,7 @@ PLAIN = (str, int, float, type(None))
 
 
 class GroupResult(NamedTuple):
-    """What was written over all sessions.
+    """Files over all sessions, and sessions that are not in them.
 
     Parameters
     ----------

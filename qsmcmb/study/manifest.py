@@ -33,7 +33,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is known of one scan or subject that has run.
+    """Record of one scan or subject that has run.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ class SubjectJob:
 
 @dataclass
 class SubjectOutcome:
-    """What has become of a subject.
+    """Messages and page of a subject that has run.
 
     Parameters
     ----------

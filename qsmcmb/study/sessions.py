@@ -91,7 +91,7 @@ def plan_study(bids: Path, out: Path, options: StudyOptions) -> list[SessionFile
 
 @dataclass(frozen=True)
 class Resources:
-    """What a run may use, and what it is to do again.
+    """Means of a run, and the steps that it is to do again.
 
     Parameters
     ----------

@@ -127,7 +127,7 @@ def find_output(file: Path) -> Path:
 
 
 class Explained(NamedTuple):
-    """What stands behind a result.
+    """Step, inputs, parameters and source behind a result.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ class Died(NamedTuple):
 
     @property
     def cause(self) -> str:
-        """What has ended the worker, in words."""
+        """The end of the worker in words."""
         code = self.exit_code or 0
         if code >= 0:
             return f"exit code {code}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ def write_subject_page(
     *,
     notes: Sequence[str] = (),
     failures: Mapping[str, str] | None = None,
+    without: Collection[str] = (),
     say: Callable[[str], None] | None = None,
 ) -> Path:
     """Write OUT/sub-<label>.html.
@@ -65,6 +66,8 @@ def write_subject_page(
         Messages of the run.
     failures : mapping of str to str, optional
         Error by the name of each session that has failed.
+    without : collection of str, optional
+        Scans that are left out, by the prefix of their names.
     say : callable, optional
         Hears of each session whose results cannot be shown: the page says so, and shows the others.
 
@@ -83,7 +86,8 @@ def write_subject_page(
     >>> write_subject_page(Path("derivatives/qsmcmb"), "01")  # doctest: +SKIP
     """
     tables = (out / f"sub-{participant}").glob(f"sub-{participant}*_desc-cmb_longitudinal.tsv")
-    results, page = list_results(out, participant), f"sub-{participant}.html"
+    results = [s for s in list_results(out, participant) if s.place.prefix not in without]
+    page = f"sub-{participant}.html"
     failed = dict(failures or {})
     sessions, comparisons, forms = [], [], None
     with _or_failure(failed, "forms", say):

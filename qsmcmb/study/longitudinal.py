@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,7 +59,9 @@ class Comparison(NamedTuple):
     table: Path
 
 
-def comparable_scans(out: Path, participant: str) -> list[list[SessionResults]]:
+def comparable_scans(
+    out: Path, participant: str, *, without: Collection[str] = ()
+) -> list[list[SessionResults]]:
     """Return the scans of a participant that are compared: those of several sessions with the same entities.
 
     Parameters
@@ -68,6 +70,8 @@ def comparable_scans(out: Path, participant: str) -> list[list[SessionResults]]:
         Derivatives folder with finished sessions.
     participant : str
         Label without `sub-`.
+    without : collection of str, optional
+        Scans that are left out, by the prefix of their names.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def comparable_scans(out: Path, participant: str) -> list[list[SessionResults]]:
     >>> comparable_scans(Path("nowhere"), "01")
     []
     """
-    return [scans for scans in _same_kind(out, participant) if len(scans) > 1]
+    return [scans for scans in _same_kind(out, participant, without) if len(scans) > 1]
 
 
 def describe_unmatched(out: Path, participant: str) -> tuple[str, ...]:
@@ -111,10 +115,12 @@ def describe_unmatched(out: Path, participant: str) -> tuple[str, ...]:
     )
 
 
-def _same_kind(out: Path, participant: str) -> list[list[SessionResults]]:
+def _same_kind(out: Path, participant: str, without: Collection[str] = ()) -> list[list[SessionResults]]:
     """Return the scans of a participant, those with the same entities together."""
     groups: dict[object, list[SessionResults]] = {}
     for scan in list_results(out, participant):
+        if scan.place.prefix in without:
+            continue
         groups.setdefault(scan_key(scan.entities), []).append(scan)
     return list(groups.values())
 

@@ -15,7 +15,7 @@ from qsmcmb.io.results import list_results
 from qsmcmb.pipeline.clock import Clock
 from qsmcmb.study.assess import assess, describe
 from qsmcmb.study.failures import write_crash_file
-from qsmcmb.study.manifest import Manifest, checksums, manifest_path, read_manifest
+from qsmcmb.study.manifest import Manifest, checksum, checksums, manifest_path, read_manifest
 from qsmcmb.study.options import Outcome
 from qsmcmb.study.scan import describe_bug
 from qsmcmb.study.steps import SUBJECT_STEPS, StepKey, make_key
@@ -144,11 +144,13 @@ def run_subject(job: SubjectJob, report: Report | None = None) -> SubjectOutcome
     written: list[Path] = []
     folder = out / job.name
     before = set(folder.glob(f"{job.name}*_desc-cmb_longitudinal.*"))
+    damaged = _damaged_results(out, participant)
+    done.errors += damaged.values()
     with clock.stage("longitudinal"):
         groups: list[Any] = []
         with _as_error(job, done):
             done.warnings += describe_unmatched(out, participant)
-            groups = comparable_scans(out, participant)
+            groups = comparable_scans(out, participant, without=damaged)
         for scans in groups:
             with _as_error(job, done):
                 compared = compare_scans(out, scans)
@@ -159,7 +161,7 @@ def run_subject(job: SubjectJob, report: Report | None = None) -> SubjectOutcome
     with clock.stage("report"), _as_error(job, done):
         page = write_subject_page(
             out, participant, notes=[*done.errors, *dict.fromkeys(done.warnings)], failures=job.failures,
-            say=done.errors.append,
+            without=damaged, say=done.errors.append,
         )  # fmt: skip
         done.page = str(page)
         written += [path for path in (page, page.with_name(f"{job.name}_forms.html")) if path.exists()]
@@ -173,6 +175,26 @@ def run_subject(job: SubjectJob, report: Report | None = None) -> SubjectOutcome
     with contextlib.suppress(OSError):
         known.write(out, manifest_path(out, job.name, subject=True))
     return done
+
+
+def _damaged_results(out: Path, participant: str) -> dict[str, str]:
+    """Return the errors of scans whose results are not what their run has written, by the prefix of their names.
+
+    A table that is cut short may still be one: the checksum alone tells.
+    """
+    errors = {}
+    for scan in list_results(out, participant):
+        known = read_manifest(manifest_path(out, scan.place.prefix))
+        for name, digest in known.results.items() if known else ():
+            found = checksum(out / name)
+            if found != digest:
+                error = InvalidInputError(
+                    "RESULT", out / name, field="sha256", found=found or "no file", expected=digest,
+                    fix=f"run {scan.heading} again: it is left out of page and comparison",
+                )  # fmt: skip
+                errors[scan.place.prefix] = str(error)
+                break
+    return errors
 
 
 @contextlib.contextmanager

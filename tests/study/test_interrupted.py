@@ -207,9 +207,10 @@ def test_a_damaged_result_of_another_session_stops_nothing(
     assert study.run("--session-label", "2") == 1
     said = capsys.readouterr().err
     assert "1 of 1 sessions done" in said
-    assert "ses-1 cannot be shown" in said
+    assert f"ERROR RESULT {damaged}: sha256 = " in said
     page = (study.out / "sub-01.html").read_text()
-    assert "<h2>ses-1: no results</h2>" in page
+    assert "run ses-1 again" in page
+    assert "<h2>ses-1</h2>" not in page
     assert "<h2>ses-2</h2>" in page
 
 

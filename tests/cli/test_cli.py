@@ -39,7 +39,7 @@ def test_version_and_methods_go_to_stdout(capsys: pytest.CaptureFixture[str]) ->
     ("arguments", "code", "text"),
     [
         (["frobnicate"], 2, "frobnicate"),
-        (["run", "nowhere", "out", "group"], 2, "expected participant"),
+        (["run", "nowhere", "out", "session"], 2, "expected participant or group"),
         (["run", "nowhere", "out", "participant"], 65, "ERROR BIDS nowhere"),
         (["phantom", "nonesuch", "out"], 2, "expected a .toml file or one of"),
         (["methods", "nonesuch"], 2, "expected one of"),

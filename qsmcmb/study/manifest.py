@@ -42,7 +42,7 @@ class Manifest:
     steps : dict of str to StepKey
         Keys of the steps.
     results : dict of str to str
-        sha256 by result, relative to OUT.
+        Checksum by result, relative to OUT.
     software : dict of str to str
         Version of each library.
     error : str, optional
@@ -193,7 +193,7 @@ def checksums(out: Path, paths: Iterable[Path]) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        sha256 by name, sorted.
+        Checksum by name, sorted.
 
     Examples
     --------

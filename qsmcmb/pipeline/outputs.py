@@ -108,10 +108,11 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
             place, "desc-cmb_lesions", table.rows(), columns=column_sidecar(), provenance=table.provenance
         )
     )
-    write_table(
+    evidence = write_table(
         place, "desc-cmb_evidence", table.evidence_rows(), columns=column_sidecar(EVIDENCE_TABLE_COLUMNS),
         provenance=table.provenance,
     )  # fmt: skip
+    tables.append(evidence)
     rated = rated_microbleeds(result.lesions)
     for scale, form in (("mars", mars_form(rated)), ("bombs", bombs_form(rated))):
         written = write_table(

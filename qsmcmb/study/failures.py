@@ -14,7 +14,7 @@ from typing import Any
 from qsmcmb.core.software import software_versions
 from qsmcmb.errors import EXIT_BUG, EXIT_MEMORY, InvalidInputError
 from qsmcmb.io.bids_index import SessionFiles
-from qsmcmb.study.manifest import Manifest, manifest_path
+from qsmcmb.study.manifest import Manifest, manifest_path, read_manifest
 from qsmcmb.study.options import Outcome
 from qsmcmb.study.scan import REPORT, ScanJob, place_of_scan
 from qsmcmb.study.superseded import move_aside, result_files
@@ -79,7 +79,9 @@ def record_failure(job: ScanJob, outcome: Outcome) -> Outcome:
     warnings, error = outcome.warnings, outcome.error
     # A full disk must not hide why the session has failed.
     with contextlib.suppress(OSError):
-        aside = move_aside(job.out, result_files(place), place.prefix)
+        known = read_manifest(manifest_path(job.out, place.prefix))
+        listed = [job.out / name for name in known.results] if known else []
+        aside = move_aside(job.out, {*result_files(place), *listed}, place.prefix)
         if aside:
             warnings = (*warnings, f"results of an earlier run are in {aside}")
     if outcome.details:

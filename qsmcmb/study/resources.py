@@ -1,4 +1,7 @@
-"""Memory of a run: what a session needs, what there is, and how many sessions fit beside each other."""
+"""Memory of a run: what a session needs, what there is, and how many sessions fit beside each other.
+
+The estimate is a line through measured peaks (docs/notes/2026-11-29-large-studies.md) with a sixth on top.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ from qsmcmb.io.nifti import read_volume_header
 
 __all__ = ["Memory", "estimate_bytes", "estimate_session", "fitting", "lacking", "memory_limit", "parse_size"]
 
-BASE_BYTES = 330e6
+BASE_BYTES = 300e6
 """Memory of a process before it reads an image: Python, the libraries and compiled loops."""
-BYTES_PER_VOXEL = 190.0
+BYTES_PER_VOXEL = 170.0
 """Memory for each voxel, however many echoes: fields, maps and the working volumes of inversion and fit."""
-BYTES_PER_SAMPLE = 26.0
+BYTES_PER_SAMPLE = 15.0
 """Memory for each voxel of each echo: magnitude, phase and what unwrapping and field mapping make of them."""
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 UNLIMITED = 2**60
@@ -179,7 +182,7 @@ def estimate_bytes(voxels: int, echoes: int) -> int:
     Examples
     --------
     >>> round(estimate_bytes(256 * 256 * 160, 5) / 2**30)
-    4
+    3
     """
     return int(BASE_BYTES + voxels * (BYTES_PER_VOXEL + echoes * BYTES_PER_SAMPLE))
 

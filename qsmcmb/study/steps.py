@@ -85,7 +85,7 @@ SCAN_STEPS = (
     Step(
         name="anatomy", after=("quantify",), tables=("burden",),
         modules=("pipeline.lesions", "microbleeds.results.explanation", "pipeline.outputs"),
-        makes=("desc-cmb_lesions", "desc-cmb_burden", "desc-mars_form", "desc-bombs_form"),
+        makes=("desc-cmb_lesions", "desc-cmb_burden", "desc-cmb_evidence", "desc-mars_form", "desc-bombs_form"),
     ),
 )  # fmt: skip
 """Steps of one scan, in the order in which they run."""

@@ -67,6 +67,8 @@ def test_a_damaged_and_a_failed_session_are_named(study: Study, capsys: pytest.C
 
 
 def test_a_folder_without_results_is_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(["run", str(tmp_path), str(tmp_path / "out"), "group"]) == 66
+    bids, out = str(tmp_path / "bids"), str(tmp_path / "out")
+    (tmp_path / "bids").mkdir()
+    assert run_command(["run", bids, out, "group"]) == 66
     assert "NO-MATCH" in capsys.readouterr().err
-    assert run_command(["run", str(tmp_path), str(tmp_path / "out"), "session"]) == 2
+    assert run_command(["run", bids, out, "session"]) == 2

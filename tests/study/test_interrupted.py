@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -21,6 +22,9 @@ from tests.study.conftest import Study, make_study
 COMMAND = [sys.executable, "-c", "from qsmcmb.cli.main import main; main()"]
 MAX_SECONDS = 5.0
 """Time in which a run ends at a signal."""
+N_KILLS = 100
+MAX_LIFE_S = 20.0
+"""Time at which a run of the long test is killed at the latest: longer than a tiny study takes."""
 PATIENCE_S = 300.0
 """Time that a busy machine may take for a tiny session."""
 
@@ -117,6 +121,28 @@ def test_after_five_kills_the_same_command_ends_in_the_same_bytes(
     assert not list(fresh.out.glob(".qsmcmb/intermediates/*"))
     done = {e["name"]: e for e in events(fresh) if e["event"] == "session"}
     assert all(e["unchanged"] for e in done.values()), "both were done when the last kill came"
+
+
+@pytest.mark.soak
+def test_after_a_hundred_kills_at_random_times_the_bytes_are_the_same(
+    finished: Study, tmp_path: Path
+) -> None:
+    rng, kills, n_studies = random.Random(8301), 0, 0
+    while kills < N_KILLS:
+        n_studies += 1
+        study = make_study(tmp_path / str(n_studies))
+        while True:
+            run = Run(study)
+            try:
+                code = run.process.wait(rng.uniform(0.1, MAX_LIFE_S))
+                break
+            except subprocess.TimeoutExpired:
+                run.process.kill()
+                run.process.wait()
+                kills += 1
+        assert code == 0, run.said
+        assert results(study) == results(finished)
+        assert not list(study.out.rglob(".tmp-*"))
 
 
 def test_steps_that_were_done_are_not_repeated(fresh: Study, start: Callable[..., Run]) -> None:

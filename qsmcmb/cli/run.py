@@ -71,7 +71,7 @@ def add(app: typer.Typer) -> None:
             typer.Option(
                 "-w", metavar="FOLDER", help="Hold intermediate results here, also of finished sessions."
             ),
-            Writes("folder"),
+            Writes("folder", adds=True),
         ] = None,
         force: Annotated[
             list[str] | None,

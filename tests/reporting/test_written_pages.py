@@ -79,7 +79,7 @@ def session_of(count: int, tmp_path: Path, **burden: Any) -> Any:
     return SimpleNamespace(
         heading=f"ses-{EVIL}", record=records.__getitem__, lesions=lambda: lesions_of(count),
         canonical=lambda ending: (volume, grid), has=lambda ending: False,
-        place=SimpleNamespace(path=lambda ending: tmp_path / ending),
+        place=SimpleNamespace(path=lambda ending: tmp_path / ending, prefix="sub-01"),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ __all__ = ["HELD_STEPS", "Arrays", "Intermediates", "recall_or_compute"]
 
 Arrays = dict[str, AnyArray]
 """Arrays of one step by name."""
-HELD_STEPS = ("mask", "fieldmap", "background", "invert", "detect")
+HELD_STEPS = ("mask", "fieldmap", "background", "invert")
 """Steps whose results are held. The others take less time than writing what they make, or make the final results."""
 
 

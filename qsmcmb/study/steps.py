@@ -75,7 +75,7 @@ SCAN_STEPS = (
          makes=("R2starmap", "T2starmap")),
     Step(name="swi", after=("mask",), tables=("swi",), modules=("susceptibility_weighting.swi",),
          makes=("desc-swi_T2starw", "desc-minIP_T2starw")),
-    Step(name="detect", after=("invert",), modules=("microbleeds.detection.candidates",)),
+    Step(name="detect", after=("invert",), modules=("pipeline.detection",)),
     Step(
         name="quantify", after=("invert", "r2star", "swi", "detect"),
         modules=("microbleeds.measure", "microbleeds.calibration.k_space_spectrum",
@@ -85,7 +85,8 @@ SCAN_STEPS = (
     Step(
         name="anatomy", after=("quantify",), tables=("burden",),
         modules=("pipeline.lesions", "microbleeds.results.explanation", "pipeline.outputs"),
-        makes=("desc-cmb_lesions", "desc-cmb_burden", "desc-cmb_evidence", "desc-mars_form", "desc-bombs_form"),
+        makes=("desc-cmb_lesions", "desc-cmb_burden", "desc-cmb_evidence", "desc-cmb_candidates", "desc-mars_form",
+               "desc-bombs_form"),
     ),
 )  # fmt: skip
 """Steps of one scan, in the order in which they run."""

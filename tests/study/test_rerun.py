@@ -231,7 +231,7 @@ def test_intermediate_results_are_held_in_the_work_folder(
     assert not list((study.out / ".qsmcmb").glob("intermediates/*"))
     assert study.run(*one) == 0
     held = sorted(p.stem for p in work.rglob("*.npz"))
-    assert held == ["background", "fieldmap", "invert", "mask"], "the detector does not run with points"
+    assert held == ["background", "fieldmap", "invert", "mask"]
     move_a_point(study)
     damaged = next(work.rglob("background.npz"))
     damaged.write_bytes(damaged.read_bytes()[:-50])

@@ -51,7 +51,7 @@ def source_of(modules: tuple[str, ...], *, alone: tuple[str, ...] = ()) -> dict[
     Returns
     -------
     dict of str to str
-        Hash by name of the module, sorted. Templates count with the package that they lie in.
+        Hash by name of the module, sorted. Templates and data count with the package that they lie in.
 
     Examples
     --------
@@ -69,11 +69,21 @@ def source_of(modules: tuple[str, ...], *, alone: tuple[str, ...] = ()) -> dict[
 
 @cache
 def _digest(module: str) -> str:
-    """Return the hash of a module's file, and of the templates beside it."""
+    """Return the hash of a module's file; of a package with its data: templates, maps, tables."""
     path = _file(module)
     assert path is not None, module
-    templates = sorted(path.parent.glob("templates/*")) if path.name == "__init__.py" else []
-    return digest_of(b"\0".join(p.read_bytes() for p in (path, *templates)))
+    data: list[Path] = []
+    if path.name == "__init__.py":
+        files = (p for folder in (path.parent, *_data_folders(path.parent)) for p in folder.iterdir())
+        data = sorted(p for p in files if p.is_file() and p.suffix not in (".py", ".pyc"))
+    return digest_of(b"\0".join(p.read_bytes() for p in (path, *data)))
+
+
+def _data_folders(package: Path) -> list[Path]:
+    """Return the folders in a package that are no packages."""
+    return [
+        p for p in package.iterdir() if p.is_dir() and not any(p.glob("*.py")) and p.name != "__pycache__"
+    ]
 
 
 @cache

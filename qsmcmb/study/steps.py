@@ -84,7 +84,7 @@ SCAN_STEPS = (
     ),
     Step(
         name="anatomy", after=("quantify",), tables=("burden",),
-        modules=("pipeline.lesions", "microbleeds.results.explanation", "pipeline.outputs"),
+        modules=("pipeline.lesions", "pipeline.regions", "microbleeds.results.explanation", "pipeline.outputs"),
         makes=("desc-cmb_lesions", "desc-cmb_burden", "desc-cmb_evidence", "desc-cmb_candidates", "desc-mars_form",
                "desc-bombs_form"),
     ),

@@ -22,4 +22,6 @@ def test_damaged_results_of_one_subject(content: str, tmp_path: Path) -> None:
     assert errors
     assert all("01" in line for line in errors)
     assert f"page: {tmp_path / 'sub-02.html'}" in said
-    assert not (tmp_path / "sub-01.html").exists()
+    page = (tmp_path / "sub-01.html").read_text()
+    assert "no results" in page
+    assert "ses-2" in page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +19,29 @@ EDGE_MM = 4.0
 """Depth, mm, above which a candidate that is nothing else is called an artefact of the surface."""
 MAX_POINTS, N_PEAKS, PEAK_SPACING_MM, JITTER_MM = 75, 40, 6.0, 0.5
 """Points of a head at most; peaks of its map, and their distance, mm; SD of the points of lesions, mm."""
-MIN_OPEN_PROBABILITY = 0.03
-"""Least probability before the fit of a candidate that is fitted for the training."""
 TRUE_KINDS = {"air": "artefact", "flow-void": "artefact"}
 LOW = {"threshold_ppm": 0.06, "min_darkening": 0.05, "min_score": 0.02, "max_candidates": 40}
 """A detector that lets more pass than the pipeline's: the classifier sees what is far from the decision, too."""
 
 
-def read_features(protocol: str, seed: int, folder: Path, *, fitted: bool) -> list[dict[str, Any]]:
+def read_features(protocol: str, seed: int, folder: Path) -> list[dict[str, Any]]:
     """Return the candidates of a head: evidence, kind and total susceptibility by the truth."""
-    path = folder / f"{'fitted' if fitted else 'features'}_{protocol}_{seed}.json"
+    path = folder / f"features_{protocol}_{seed}.json"
     if not path.exists():
         head = read_mimic_head(protocol, seed, folder)
         start = time.process_time()
-        rows = _features(head, folder, fitted=fitted)
+        rows = _features(head, folder)
         print(head.name, len(rows), f"candidates, {time.process_time() - start:.0f} s", flush=True)
         path.write_text(json.dumps(rows))
     rows = json.loads(path.read_text())
     return [{**row, "head": f"{protocol}_{seed}"} for row in rows]
 
 
-def _features(head: MimicHead, folder: Path, *, fitted: bool) -> list[dict[str, Any]]:
+def _features(head: MimicHead, folder: Path) -> list[dict[str, Any]]:
     """Map a head, find candidates, and gather the evidence of each."""
     from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
     from qsmcmb.microbleeds.detection.candidates import find_candidates
-    from qsmcmb.microbleeds.measure import Targets, gather_all_evidence, measure_lesions
+    from qsmcmb.microbleeds.measure import Targets, gather_all_evidence
     from qsmcmb.microbleeds.signal.patch import ScanFields
     from qsmcmb.pipeline.config import make_config
     from qsmcmb.pipeline.inversion import Inversion, local_field_of
@@ -59,47 +57,25 @@ def _features(head: MimicHead, folder: Path, *, fitted: bool) -> list[dict[str, 
             chi_ppm=inversion.of_scan(), chi_mask=inversion.mask,
         )  # fmt: skip
     with np.load(stored) as maps:
-        scan_fields = ScanFields(maps["field_hz"], maps["offset_rad"], maps["mask"], None, maps["chi_ppm"])
+        fields = ScanFields(maps["field_hz"], maps["offset_rad"], maps["mask"], None, maps["chi_ppm"])
         chi_mask = maps["chi_mask"]
-    found = find_candidates(scan_fields.chi_ppm, scan.magnitude, chi_mask, scan.grid, **LOW)
+    found = find_candidates(fields.chi_ppm, scan.magnitude, chi_mask, scan.grid, **LOW)
     points = scan.grid.to_world(np.array([c.voxel for c in found]).reshape(-1, 3))
     scores: list[float | None] = [c.score for c in found]
     added = _far_from(
-        points, np.concatenate([_points_of_lesions(head), _peaks(scan_fields.chi_ppm, chi_mask, scan.grid)])
+        points, np.concatenate([_points_of_lesions(head), _peaks(fields.chi_ppm, chi_mask, scan.grid)])
     )
     points = np.concatenate([points, added])[:MAX_POINTS]
     scores = (scores + [None] * len(added))[:MAX_POINTS]
-    if fitted:
-        open_ones = _left_open(head, folder)
-        chosen = [i for i, p in enumerate(points) if np.linalg.norm(open_ones - p, axis=1).min() < 0.01]
-        points, scores = points[chosen], [scores[i] for i in chosen]
     targets = Targets(points, [None] * len(points), scores, 0)
-    acquisition = find_k_space_windows(scan, scan_fields.mask)
-    if fitted:
-        evidence = [m.evidence for m in measure_lesions(scan, targets, scan_fields, acquisition).lesions]
-    else:
-        evidence = gather_all_evidence(scan, targets, scan_fields, acquisition)
-    truth = [_truth_of(head, scan_fields.mask, p) for p in points]
+    acquisition = find_k_space_windows(scan, fields.mask)
+    evidence = gather_all_evidence(scan, targets, fields, acquisition)
+    truth = [_truth_of(head, fields.mask, p) for p in points]
     return [
         {**asdict(e), "true_kind": kind, "true_ppm_mm3": total, "position_mm": p.tolist()}
         for e, (kind, total), p in zip(evidence, truth, points, strict=True)
         if e is not None
     ]
-
-
-def _left_open(head: MimicHead, folder: Path) -> np.ndarray:
-    """Return the candidates that the weights in the package leave open before the fit, scanner mm."""
-    from qsmcmb.microbleeds.results.evidence import Evidence
-    from qsmcmb.microbleeds.results.mimics import probabilities_of, read_classifier
-
-    _, protocol, seed = head.name.split("_")
-    names, chosen = {f.name for f in fields(Evidence)}, []
-    for row in read_features(protocol, int(seed), folder, fitted=False):
-        evidence = Evidence(**{k: v for k, v in row.items() if k in names})
-        found = probabilities_of(evidence, read_classifier())
-        if found is not None and found.microbleed >= MIN_OPEN_PROBABILITY:
-            chosen.append(row["position_mm"])
-    return np.array(chosen).reshape(-1, 3)
 
 
 def _points_of_lesions(head: MimicHead) -> np.ndarray:

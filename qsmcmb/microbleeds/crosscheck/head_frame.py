@@ -27,9 +27,11 @@ SURROUNDINGS_MM = 8.0
 NEAR_MM = 2.0
 """Distance from the point within which its own peak is read, mm."""
 PARTNER_MM = 6.0
-"""Distance from the mirrored point within which its partner is looked for, mm: halves of heads differ by as much."""
-MIDLINE_MM = 5.0
+"""Largest distance from the mirrored point at which its partner is looked for, mm: halves of heads differ so much."""
+MIDLINE_MM = 2.5
 """Distance from the midplane, mm, within which a candidate would be its own partner: the ratio is unknown there."""
+OWN_MM = 3.0
+"""Least distance of a partner from the candidate itself, mm: nearer is the candidate."""
 MIN_PEAK_PPM = 0.02
 """Least peak that a partner's is compared with, ppm: about the noise of a map."""
 MAX_RATIO = 2.0
@@ -85,7 +87,8 @@ class HeadFrame(NamedTuple):
         if self.contrast_ppm is None or distance < MIDLINE_MM:
             return None
         own = max(self._peak(point_mm, NEAR_MM, sign), MIN_PEAK_PPM)
-        partner = self._peak(self.midplane.mirror(point_mm[None])[0], PARTNER_MM, sign)
+        reach = min(PARTNER_MM, 2 * distance - OWN_MM)
+        partner = self._peak(self.midplane.mirror(point_mm[None])[0], reach, sign)
         return float(np.clip(partner / own, 0.0, MAX_RATIO))
 
     def _peak(self, point_mm: FloatArray, radius_mm: float, sign: float) -> float:

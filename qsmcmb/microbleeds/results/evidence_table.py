@@ -34,8 +34,7 @@ EVIDENCE_TABLE_COLUMNS: dict[str, Column] = {
     "size_class": Column(
         "Class of the apparent diameter, cut at 5.7 and 10 mm", levels=tuple(SIZE_CLASSES), is_number=False
     ),
-    "p_before_fit": Column("Probability of being a microbleed by the figures before the fit, 0 to 1"),
-    **{f"p_{kind}": Column(f"Probability of the kind {kind} by all figures, 0 to 1") for kind in MIMIC_KINDS},
+    **{f"p_{kind}": Column(f"Probability of the kind {kind}, 0 to 1") for kind in MIMIC_KINDS},
 }
 """Columns of the evidence table by name, in their order."""
 
@@ -122,7 +121,6 @@ def _figures(evidence: Evidence, classifier: Classifier | None) -> EvidenceRow:
     row: EvidenceRow = {**asdict(evidence), "size_class": size_class(evidence.diameter_mm)}
     found = probabilities_of(evidence, classifier)
     if found is not None:
-        row["p_before_fit"] = found.before_fit["microbleed"]
         row |= {f"p_{kind}": value for kind, value in found.by_kind.items()}
     return {name: _finite(value) for name, value in row.items()}
 

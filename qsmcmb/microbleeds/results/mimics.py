@@ -1,17 +1,14 @@
 """Microbleed or mimic: the probability of each kind from a candidate's evidence, by logistic regression.
 
-Before the fit, with the figures x_f of the evidence (transformed, less their mean, over their SD), the intercept b_k
-and weights w_kf of each kind k,
+With the figures x_f of the evidence (transformed, less their mean, over their SD), the intercept b_k and weights w_kf
+of each kind k,
 
     p_k = exp(b_k + sum_f w_kf x_f) / sum over kinds l of exp(b_l + sum_f w_lf x_f).
 
-A fit changes the odds of a microbleed, p = p_microbleed, by the figures y_g that it adds,
-
-    ln(p' / (1 - p')) = a + c ln(p / (1 - p)) + sum_g v_g y_g,
-
-and the other kinds keep their ratios. A figure that is unknown counts as its mean. All weights are in `mimics.toml`,
-with the data that they were set on; `docs/explanation/mimics.md` shows how well they hold. Where there is no file, or
-no susceptibility map, there is no probability, and `measurement` decides by its rules alone.
+The figures need no fit, so that a candidate may be turned away by them. What a fit adds, significance, residual and a
+vein's BIC, counts in the rules of `naming`. A figure that is unknown counts as its mean. All weights are in
+`mimics.toml`, with the data that they were set on; `docs/explanation/mimics.md` shows how well they hold. Where there
+is no file, or no susceptibility map, there is no probability, and the rules alone decide.
 """
 
 from __future__ import annotations
@@ -29,12 +26,10 @@ from qsmcmb.microbleeds.results.evidence import Evidence
 from qsmcmb.typing import FloatArray
 
 __all__ = [
-    "AFTER_FIT",
-    "BEFORE_FIT",
+    "FIGURES",
     "MIMIC_KINDS",
     "Classifier",
     "KindProbabilities",
-    "LinearPart",
     "figures_of",
     "probabilities_of",
     "read_classifier",
@@ -54,8 +49,6 @@ GRADIENT_TURNS_PER_MM = 0.02
 """Slope of the field, turns per mm, below which it says no more."""
 MIN_RESIDUAL = 0.1
 """Residual, SDs, below which it says no more."""
-MAX_LOGIT = 7.0
-"""Largest size of a logit: no probability is nearer to 0 or 1 than 0.001, which the training could not show."""
 
 Figure = Callable[[Evidence], float | None]
 
@@ -84,7 +77,7 @@ def _log(value: float | None, least: float) -> float | None:
     return None if value is None else math.log(max(value, least))
 
 
-BEFORE_FIT: dict[str, Figure] = {
+FIGURES: dict[str, Figure] = {
     "signal_significance": lambda e: _significance(e.signal_ppm_mm3, e.signal_sd_ppm_mm3),
     "field_significance": lambda e: _significance(e.field_ppm_mm3, e.field_sd_ppm_mm3),
     "agreement": _agreement,
@@ -101,70 +94,31 @@ BEFORE_FIT: dict[str, Figure] = {
     "depth": lambda e: None if e.depth_mm is None else math.log1p(min(e.depth_mm, MAX_DEPTH_MM)),
     "field_gradient": lambda e: _log(e.field_gradient, GRADIENT_TURNS_PER_MM),
 }
-"""Figures before the fit by name, as the weights take them: from the evidence, transformed."""
-
-AFTER_FIT: dict[str, Figure] = {
-    "fit_significance": lambda e: _significance(e.total_chi_ppm_mm3, e.total_chi_sd_ppm_mm3),
-    "core_residual": lambda e: _log(e.core_residual, MIN_RESIDUAL),
-    "echo_spread": lambda e: _log(e.echo_spread, 0.01),
-    "vein_bic": lambda e: math.log1p(max(e.vein_bic_difference or 0.0, 0.0)),
-}
-"""Figures that a fit adds."""
-
-
-class LinearPart(NamedTuple):
-    """Standardised figures with their weights, one row of weights per figure and one column per outcome."""
-
-    names: tuple[str, ...]
-    """Names of the figures."""
-    means: FloatArray
-    """Mean of each over the training data."""
-    sds: FloatArray
-    """SD of each over the training data."""
-    weights: FloatArray
-    """Weights, (figure, outcome)."""
-    intercepts: FloatArray
-    """Intercepts, (outcome,)."""
-
-    def logits(self, figures: FloatArray) -> FloatArray:
-        """Return the logits of each outcome.
-
-        Parameters
-        ----------
-        figures : ndarray of shape (..., figure)
-            Figures as they are; NaN where unknown.
-
-        Returns
-        -------
-        ndarray of shape (..., outcome)
-            Logits.
-        """
-        standardised = np.nan_to_num((figures - self.means) / self.sds)
-        return np.asarray(standardised @ self.weights + self.intercepts)
+"""Figures by name, as the weights take them: from the evidence, transformed."""
 
 
 class Classifier(NamedTuple):
-    """Weights before and after the fit, and what they were set on."""
+    """Standardised figures with their weights, one row of weights per figure and one column per kind."""
 
     version: str
     """Version of the weights."""
-    before: LinearPart
-    """Weights of the figures before the fit; its outcomes are MIMIC_KINDS."""
-    after: LinearPart
-    """Weights of the figures that a fit adds; its outcome is a microbleed."""
-    slope: float
-    """Factor on the logit before the fit."""
+    means: FloatArray
+    """Mean of each figure over the training data."""
+    sds: FloatArray
+    """SD of each over the training data."""
+    weights: FloatArray
+    """Weights, (figure, kind)."""
+    intercepts: FloatArray
+    """Intercepts, (kind,)."""
     data: Mapping[str, Any]
-    """Data card: heads, seeds, protocols, numbers of candidates."""
+    """Data card: heads, numbers of candidates, penalty."""
 
 
 class KindProbabilities(NamedTuple):
     """Probability of each kind."""
 
-    before_fit: dict[str, float]
-    """Probability of each kind before the fit."""
     by_kind: dict[str, float]
-    """Probability of each kind with all that is known; the sum is 1."""
+    """Probability of each kind; the sum is 1."""
 
     @property
     def microbleed(self) -> float:
@@ -177,28 +131,25 @@ class KindProbabilities(NamedTuple):
         return max((k for k in MIMIC_KINDS if k != "microbleed"), key=lambda k: self.by_kind[k])
 
 
-def figures_of(evidence: Evidence, figures: Mapping[str, Figure]) -> FloatArray:
-    """Return figures of a candidate as the weights take them.
+def figures_of(evidence: Evidence) -> FloatArray:
+    """Return the figures of a candidate as the weights take them.
 
     Parameters
     ----------
     evidence : Evidence
         The candidate's.
-    figures : mapping
-        BEFORE_FIT or AFTER_FIT.
 
     Returns
     -------
     ndarray of shape (figure,)
-        NaN where unknown.
+        In the order of FIGURES; NaN where unknown.
 
     Examples
     --------
-    >>> found = figures_of(Evidence(signal_ppm_mm3=-9.0, signal_sd_ppm_mm3=1.0), BEFORE_FIT)
-    >>> float(found[0])
+    >>> float(figures_of(Evidence(signal_ppm_mm3=-9.0, signal_sd_ppm_mm3=1.0))[0])
     -1.0
     """
-    values = [figure(evidence) for figure in figures.values()]
+    values = [figure(evidence) for figure in FIGURES.values()]
     return np.array([np.nan if v is None else v for v in values])
 
 
@@ -219,17 +170,11 @@ def probabilities_of(evidence: Evidence, classifier: Classifier | None) -> KindP
     """
     if classifier is None or evidence.map_peak_ppm is None:
         return None
-    logits = classifier.before.logits(figures_of(evidence, BEFORE_FIT))
+    standardised = np.nan_to_num((figures_of(evidence) - classifier.means) / classifier.sds)
+    logits = standardised @ classifier.weights + classifier.intercepts
     powers = np.exp(logits - logits.max())
-    before = powers / powers.sum()
-    if evidence.total_chi_ppm_mm3 is None:
-        named = _named(before)
-        return KindProbabilities(named, named)
-    added = classifier.after.logits(figures_of(evidence, AFTER_FIT))[0]
-    logit = np.clip(classifier.slope * _logit(before[0]) + added, -MAX_LOGIT, MAX_LOGIT)
-    after = before * (1 - _expit(logit)) / max(1 - before[0], 1e-9)
-    after[0] = _expit(logit)
-    return KindProbabilities(_named(before), _named(after / after.sum()))
+    values = powers / powers.sum()
+    return KindProbabilities({kind: float(p) for kind, p in zip(MIMIC_KINDS, values, strict=True)})
 
 
 @lru_cache(maxsize=1)
@@ -243,45 +188,19 @@ def read_classifier() -> Classifier | None:
 
     Examples
     --------
-    >>> read_classifier().before.names[0]
-    'signal_significance'
+    >>> read_classifier().weights.shape == (len(FIGURES), len(MIMIC_KINDS))
+    True
     """
     path = resources.files("qsmcmb.microbleeds.results") / "mimics.toml"
     if not path.is_file():
         return None
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    rows = [tables["figures"][name] for name in FIGURES]
     return Classifier(
         version=tables["version"],
-        before=_linear_part(tables["before_fit"], tuple(BEFORE_FIT)),
-        after=_linear_part(tables["after_fit"], tuple(AFTER_FIT)),
-        slope=float(tables["after_fit"]["slope"]),
-        data=tables["data"],
-    )
-
-
-def _linear_part(table: Mapping[str, Any], names: tuple[str, ...]) -> LinearPart:
-    """Return the weights of a table."""
-    rows = [table["figures"][name] for name in names]
-    return LinearPart(
-        names=names,
         means=np.array([row["mean"] for row in rows]),
         sds=np.array([row["sd"] for row in rows]),
         weights=np.array([row["weights"] for row in rows]),
-        intercepts=np.array(table["intercepts"]),
+        intercepts=np.array(tables["intercepts"]),
+        data=tables["data"],
     )
-
-
-def _named(values: FloatArray) -> dict[str, float]:
-    """Return probabilities by kind."""
-    return {kind: float(value) for kind, value in zip(MIMIC_KINDS, values, strict=True)}
-
-
-def _logit(probability: float) -> float:
-    """Return the logarithm of the odds, at most MAX_LOGIT in size."""
-    odds = max(probability, 1e-12) / max(1 - probability, 1e-12)
-    return float(np.clip(math.log(odds), -MAX_LOGIT, MAX_LOGIT))
-
-
-def _expit(logit: float) -> float:
-    """Return the probability of a logit."""
-    return float(1 / (1 + math.exp(-logit)))

@@ -111,7 +111,7 @@ def is_unlikely(evidence: Evidence | None) -> bool:
     False
     """
     found = _probabilities(evidence)
-    return found is not None and sum(found.before_fit[k] for k in LESION_KINDS) < MIN_FIT_PROBABILITY
+    return found is not None and sum(found.by_kind[k] for k in LESION_KINDS) < MIN_FIT_PROBABILITY
 
 
 def name_lesion(

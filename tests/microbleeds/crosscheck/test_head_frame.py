@@ -39,6 +39,15 @@ def test_partners_across_the_midline(sign: float) -> None:
 def test_no_partner_at_the_midline_or_without_a_map() -> None:
     found = frame()
     assert found.mirror_ratio(np.array([1.0, 10.0, 0.0]), 1.0) is None
+    # Beside the midline a candidate is not its own partner.
+    chi = np.zeros(GRID.shape, np.float32)
+    lone = (((WORLD - np.array([[5.0], [4.0], [2.0]])) ** 2).sum(axis=0) < 3.0**2).reshape(GRID.shape)
+    chi[lone] = 0.4
+    nothing = np.zeros(GRID.shape, np.float32)
+    beside = find_head_frame(ScanFields(nothing, nothing, BRAIN, None, chi), GRID)
+    ratio = beside.mirror_ratio(np.array([5.0, 4.0, 2.0]), 1.0)
+    assert ratio is not None
+    assert ratio < 0.3
     assert found._replace(contrast_ppm=None).mirror_ratio(np.array(LONE), 1.0) is None
     # Outside the volume there is nothing.
     assert found.mirror_ratio(np.array([500.0, 0.0, 0.0]), 1.0) == 0.0

@@ -10,11 +10,9 @@ import pytest
 from qsmcmb.microbleeds.results import mimics
 from qsmcmb.microbleeds.results.evidence import Evidence
 from qsmcmb.microbleeds.results.mimics import (
-    AFTER_FIT,
-    BEFORE_FIT,
+    FIGURES,
     MIMIC_KINDS,
     Classifier,
-    LinearPart,
     figures_of,
     probabilities_of,
     read_classifier,
@@ -25,8 +23,6 @@ BLEED = Evidence(
     line_to_dipole=0.2, vessel_in_magnitude=0.1, vessel_in_map=0.0, void_growth=0.75, darkening=0.9,
     map_peak_ppm=0.9, map_extent_mm=2.5, mirror_ratio=0.1, depth_mm=12.0, field_gradient=0.06,
 )  # fmt: skip
-FIT = {"total_chi_ppm_mm3": 6.0, "total_chi_sd_ppm_mm3": 0.1, "core_residual": 0.5, "echo_spread": 0.02}
-"""Figures of a good fit of it."""
 CALCIUM = replace(BLEED, signal_ppm_mm3=-6.0, field_ppm_mm3=-5.8, map_peak_ppm=-0.9)
 EDGE = replace(
     BLEED, signal_ppm_mm3=8.0, signal_sd_ppm_mm3=7.0, field_ppm_mm3=-20.0, field_sd_ppm_mm3=9.0, ball_core_residual=1.3,
@@ -36,46 +32,28 @@ EDGE = replace(
 
 def made_up(rng: np.random.Generator) -> Classifier:
     """Return a classifier of random weights."""
-
-    def part(names: tuple[str, ...], n: int) -> LinearPart:
-        m = len(names)
-        return LinearPart(
-            names,
-            rng.normal(size=m),
-            rng.uniform(2, 5, m),
-            rng.normal(size=(m, n)) / 5,
-            rng.normal(size=n) / 5,
-        )
-
-    return Classifier("test", part(tuple(BEFORE_FIT), len(MIMIC_KINDS)), part(tuple(AFTER_FIT), 1), 0.7, {})
+    m, n = len(FIGURES), len(MIMIC_KINDS)
+    weights, intercepts = rng.normal(size=(m, n)) / 5, rng.normal(size=n) / 5
+    return Classifier("test", rng.normal(size=m), rng.uniform(2, 5, m), weights, intercepts, {})
 
 
 def test_probabilities_are_the_equation() -> None:
     classifier = made_up(np.random.default_rng(3))
-    x = (figures_of(BLEED, BEFORE_FIT) - classifier.before.means) / classifier.before.sds
-    powers = np.exp(x @ classifier.before.weights + classifier.before.intercepts)
-    before = probabilities_of(BLEED, classifier)
-    assert before is not None
-    np.testing.assert_allclose(list(before.by_kind.values()), powers / powers.sum())
-    fitted = replace(BLEED, **FIT)
-    y = (figures_of(fitted, AFTER_FIT) - classifier.after.means) / classifier.after.sds
-    p = before.microbleed
-    added = float(y @ classifier.after.weights[:, 0] + classifier.after.intercepts[0])
-    odds = np.exp(0.7 * np.log(p / (1 - p)) + added)
-    after = probabilities_of(fitted, classifier)
-    assert after is not None
-    assert after.before_fit == before.by_kind
-    assert after.microbleed == pytest.approx(odds / (1 + odds))
-    assert sum(after.by_kind.values()) == pytest.approx(1)
-    # The other kinds keep their ratios.
-    ratio = after.by_kind["vein"] / after.by_kind["iron"]
-    assert ratio == pytest.approx(before.by_kind["vein"] / before.by_kind["iron"])
+    x = (figures_of(BLEED) - classifier.means) / classifier.sds
+    powers = np.exp(x @ classifier.weights + classifier.intercepts)
+    found = probabilities_of(BLEED, classifier)
+    assert found is not None
+    assert list(found.by_kind) == list(MIMIC_KINDS)
+    np.testing.assert_allclose(list(found.by_kind.values()), powers / powers.sum())
+    # What a fit adds changes nothing: it counts in the rules.
+    fitted = replace(BLEED, total_chi_ppm_mm3=1.0, total_chi_sd_ppm_mm3=9.0, residual=3.0)
+    assert probabilities_of(fitted, classifier) == found
 
 
 def test_an_unknown_figure_counts_as_its_mean() -> None:
     classifier = made_up(np.random.default_rng(4))
-    number = list(BEFORE_FIT).index("mirror_ratio")
-    mean = replace(BLEED, mirror_ratio=float(classifier.before.means[number]))
+    number = list(FIGURES).index("mirror_ratio")
+    mean = replace(BLEED, mirror_ratio=float(classifier.means[number]))
     assert probabilities_of(replace(BLEED, mirror_ratio=None), classifier) == probabilities_of(
         mean, classifier
     )
@@ -88,18 +66,17 @@ def test_no_probability_without_weights_or_map() -> None:
 
 def test_figures_that_are_limited() -> None:
     opposite = replace(BLEED, field_ppm_mm3=-5.8)
-    names = list(BEFORE_FIT)
-    assert figures_of(opposite, BEFORE_FIT)[names.index("agreement")] == mimics.MAX_LOG_RATIO
-    assert np.isnan(figures_of(replace(BLEED, field_ppm_mm3=None), BEFORE_FIT)[names.index("agreement")])
-    assert np.isnan(figures_of(replace(BLEED, signal_sd_ppm_mm3=0.0), BEFORE_FIT)[0])
-    assert figures_of(CALCIUM, BEFORE_FIT)[0] == -figures_of(BLEED, BEFORE_FIT)[0]
+    names = list(FIGURES)
+    assert figures_of(opposite)[names.index("agreement")] == mimics.MAX_LOG_RATIO
+    assert np.isnan(figures_of(replace(BLEED, field_ppm_mm3=None))[names.index("agreement")])
+    assert np.isnan(figures_of(replace(BLEED, signal_sd_ppm_mm3=0.0))[0])
+    assert figures_of(CALCIUM)[0] == -figures_of(BLEED)[0]
 
 
 @pytest.mark.parametrize(
     ("evidence", "kind"),
     [
         (BLEED, "microbleed"),
-        (replace(BLEED, **FIT), "microbleed"),
         (CALCIUM, "calcification"),
         (EDGE, "artefact"),
     ],
@@ -118,5 +95,4 @@ def test_weights_of_the_package_know_what_they_were_set_on() -> None:
     assert classifier.version
     assert classifier.data["candidates"]["microbleed"] >= 50
     assert all(int(head.split("_")[1]) // 1000 == 83 for head in classifier.data["heads"])
-    assert classifier.before.weights.shape == (len(BEFORE_FIT), len(MIMIC_KINDS))
-    assert classifier.after.weights.shape == (len(AFTER_FIT), 1)
+    assert classifier.weights.shape == (len(FIGURES), len(MIMIC_KINDS))

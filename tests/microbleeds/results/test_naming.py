@@ -34,7 +34,7 @@ def probable(monkeypatch: pytest.MonkeyPatch) -> object:
         by_kind = {k: value if k == kind else rest for k in MIMIC_KINDS}
         if kind != "vein":
             by_kind["vein"] += 1e-6
-        found = KindProbabilities(by_kind, by_kind)
+        found = KindProbabilities(by_kind)
         monkeypatch.setattr(naming, "probabilities_of", lambda *_: found)
 
     return set_to

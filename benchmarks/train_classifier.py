@@ -31,8 +31,9 @@ from qsmcmb.microbleeds.results.mimics import FIGURES, MIMIC_KINDS, figures_of
 VERSION = "1"
 """Version of the weights: one more whenever they change what a user sees."""
 HEADS = [
-    "3T:83002", "3T:83006", "3T:83009", "3T:83013", "15T:83003", "15T:83008", "15T:83014", "7T:83004", "7T:83011",
-    "3T-2mm:83001", "3T-2mm:83007", "3T-2mm:83012", "3T-4mm:83005", "3T-4mm:83010",
+    "3T:83002", "3T:83006", "3T:83009", "3T:83013", "3T:83015", "3T:83018", "3T:83021", "15T:83003", "15T:83008",
+    "15T:83014", "15T:83020", "15T:83022", "7T:83004", "7T:83011", "7T:83017", "3T-2mm:83001", "3T-2mm:83007",
+    "3T-2mm:83012", "3T-2mm:83019", "3T-2mm:83024", "3T-4mm:83005", "3T-4mm:83010", "3T-4mm:83016",
 ]  # fmt: skip
 """Heads of the weights in the package."""
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0)
@@ -41,9 +42,9 @@ MIN_SD = 1e-3
 """Least SD of a figure: one that never changes stays without weight."""
 UNSURE_PPM_MM3 = 0.5
 """Microbleeds below this, ppm mm3, are left out: no scan shows them."""
-LIMITS = (0.2, 0.4, 0.6, 0.8)
+LIMITS = (0.2, 0.5, 0.8)
 """Probabilities from which candidates are counted as microbleeds in what is printed."""
-BINS = (0.0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0001)
+BINS = (0.0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0001)
 """Edges of the groups of probability whose fraction of microbleeds is printed and drawn."""
 TARGET = Path(qsmcmb.__file__).parent / "microbleeds" / "results" / "mimics.toml"
 
@@ -200,7 +201,7 @@ def _draw(p: np.ndarray, truth: np.ndarray, path: Path) -> None:
     for mean, fraction, n in points:
         sd = np.sqrt(max(fraction * (1 - fraction), 0.25 / n) / n)
         axis.errorbar(mean, fraction, yerr=sd, fmt="o", color="C0", ms=4)
-        axis.annotate(str(n), (mean, fraction), xytext=(5, -9), textcoords="offset points", fontsize=7)
+        axis.annotate(str(n), (mean, fraction), xytext=(6, -3), textcoords="offset points", fontsize=7)
     axis.set(xlabel="score", ylabel="fraction that are microbleeds", xlim=(-0.03, 1.03), ylim=(-0.03, 1.06))
     axis.set_aspect("equal")
     figure.savefig(path, dpi=110, bbox_inches="tight")

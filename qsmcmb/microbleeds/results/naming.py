@@ -33,8 +33,8 @@ MIN_SIGNIFICANCE = 3.0
 """Least ratio of total susceptibility to its SD for a lesion: noise alone exceeds it in 0.3 % of points."""
 MIN_DEFINITE_PROBABILITY = 0.8
 """Least probability of the kind of a definite lesion; a convention of the table."""
-MIN_POSSIBLE_PROBABILITY = 0.4
-"""Least probability of being a microbleed of a candidate that is called one; a convention of the table."""
+MIN_POSSIBLE_PROBABILITY = 0.5
+"""Least probability of being a microbleed of a candidate that is called one: more likely than not."""
 MIN_FIT_PROBABILITY = 0.01
 """Least probability of being a lesion, by the evidence before the fit, of a candidate that is fitted."""
 LESION_KINDS = ("microbleed", "calcification")

@@ -45,8 +45,8 @@ def probable(monkeypatch: pytest.MonkeyPatch) -> object:
     [
         ("microbleed", 0.9, facts(), ("microbleed", "definite")),
         ("microbleed", 0.79, facts(), ("microbleed", "possible")),
-        ("microbleed", 0.4, facts(), ("microbleed", "possible")),
-        ("microbleed", 0.39, facts(), ("vein", "rejected")),
+        ("microbleed", 0.5, facts(), ("microbleed", "possible")),
+        ("microbleed", 0.49, facts(), ("vein", "rejected")),
         ("iron", 0.9, facts(), ("iron", "rejected")),
         ("artefact", 0.5, facts(), ("artefact", "rejected")),
         ("microbleed", 0.9, facts(0.8), ("microbleed", "rejected")),

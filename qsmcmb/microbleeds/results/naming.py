@@ -3,7 +3,8 @@
 1. A reader's point has the reader's kind. Without one it is a vein where a cylinder explains the scan better (BIC), a
    calcification where its total susceptibility is below 0 by more than MIN_SIGNIFICANCE SDs, else a microbleed.
 2. A candidate of the detector is a vein or a calcification by the same rules; else a microbleed where the probability
-   of that is MIN_POSSIBLE_PROBABILITY or more; else the likeliest of the other kinds.
+   of that is MIN_POSSIBLE_PROBABILITY or more (MIN_PRECISE_PROBABILITY where the fit is as precise as that of a compact
+   source); else the likeliest of the other kinds.
 3. Definite are microbleeds and calcifications that are significant, well fitted, well inside the mask and, where the
    detector proposed them, of a probability of MIN_DEFINITE_PROBABILITY or more. The other significant ones are
    possible. What is left is rejected, but a reader's point never is.
@@ -37,6 +38,9 @@ MIN_POSSIBLE_PROBABILITY = 0.5
 """Least probability of being a microbleed of a candidate that is called one: more likely than not."""
 MIN_FIT_PROBABILITY = 0.01
 """Least probability of being a lesion, by the evidence before the fit, of a candidate that is fitted."""
+PRECISE_SIGNIFICANCE, MIN_PRECISE_PROBABILITY = 20.0, 0.25
+"""Ratio of total to SD from which the fit has found a compact source, and the least probability that one is called a
+microbleed from: pairs and other shapes look less like one before the fit."""
 LESION_KINDS = ("microbleed", "calcification")
 """Kinds that may be definite or possible; a candidate of another kind is rejected as a lesion."""
 MAX_DEFINITE_RESIDUAL = 1.5
@@ -195,6 +199,9 @@ def _kind(
         return "vein"
     if facts.total_chi_ppm_mm3.value < 0 and is_significant(facts.total_chi_ppm_mm3):
         return "calcification"
-    if of_reader or found is None or found.microbleed >= MIN_POSSIBLE_PROBABILITY:
+    total = facts.total_chi_ppm_mm3
+    precise = total.value > PRECISE_SIGNIFICANCE * total.sd
+    least = MIN_PRECISE_PROBABILITY if precise else MIN_POSSIBLE_PROBABILITY
+    if of_reader or found is None or found.microbleed >= least:
         return "microbleed"
     return found.likeliest_mimic

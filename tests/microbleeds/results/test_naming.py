@@ -47,6 +47,10 @@ def probable(monkeypatch: pytest.MonkeyPatch) -> object:
         ("microbleed", 0.79, facts(), ("microbleed", "possible")),
         ("microbleed", 0.5, facts(), ("microbleed", "possible")),
         ("microbleed", 0.49, facts(), ("vein", "rejected")),
+        # The fit knows the total within 5 %: a compact source.
+        ("microbleed", 0.25, facts(6.1), ("microbleed", "possible")),
+        ("microbleed", 0.25, facts(5.9), ("vein", "rejected")),
+        ("microbleed", 0.24, facts(6.1), ("vein", "rejected")),
         ("iron", 0.9, facts(), ("iron", "rejected")),
         ("artefact", 0.5, facts(), ("artefact", "rejected")),
         ("microbleed", 0.9, facts(0.8), ("microbleed", "rejected")),

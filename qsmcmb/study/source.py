@@ -80,10 +80,13 @@ def _digest(module: str) -> str:
 
 
 def _data_folders(package: Path) -> list[Path]:
-    """Return the folders in a package that are no packages."""
-    return [
-        p for p in package.iterdir() if p.is_dir() and not any(p.glob("*.py")) and p.name != "__pycache__"
+    """Return the folders in a package that are no packages, and its folder of the data that are shipped."""
+    inside = [
+        p for p in package.iterdir() if p.is_dir() and p.name != "__pycache__" and not any(p.glob("*.py"))
     ]
+    # Installed, and in a checkout.
+    shipped = (PACKAGE / "_data" / package.name, PACKAGE.parent / "data" / package.name)
+    return [*inside, *(p for p in shipped if p.is_dir())]
 
 
 @cache

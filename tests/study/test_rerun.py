@@ -257,3 +257,18 @@ def test_every_result_is_made_by_a_step(finished: Study) -> None:
     for session in ("1", "2"):
         place = Place.of_session(finished.out, "01", session)
         assert sorted(result_files(place)) == sorted(place.folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    "file", ["data/anatomy/icbm152_regions.npz", "qsmcmb/reporting/templates/subject.html"]
+)
+def test_data_of_a_package_belong_to_its_source(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    package, read = f"qsmcmb.{file.split('/')[1]}", Path.read_bytes
+    before = source._digest(package)
+    source._digest.cache_clear()
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda p: read(p) + (b"x" if p.as_posix().endswith(file) else b"")
+    )
+    changed = source._digest(package)
+    source._digest.cache_clear()
+    assert changed != before

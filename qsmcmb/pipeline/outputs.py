@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 
 from qsmcmb.anatomy.rating_forms import bombs_form, form_columns, mars_form
+from qsmcmb.anatomy.region_table import REGION_COLUMNS, measure_regions
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.derivatives import write_image, write_table
 from qsmcmb.io.lesion_table import column_sidecar
@@ -121,6 +122,7 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
         )  # fmt: skip
         tables.append(written)
     tables += _write_examined(place, result)
+    tables += _write_regions(place, result)
     explained = place.path("desc-cmb_explain.json")
     write_json(explained, {"Lesions": list(result.explanations)})
     write_json(burden, _burden_record(result, acquired))
@@ -140,6 +142,26 @@ def _write_examined(place: Place, result: ScanResult) -> list[Path]:
     table = write_table(
         place, EXAMINED_TABLE, [point.row() for point in result.examined],
         columns=column_sidecar(EXAMINED_COLUMNS), provenance=result.table.provenance,
+    )  # fmt: skip
+    return [table]
+
+
+def _write_regions(place: Place, result: ScanResult) -> list[Path]:
+    """Write the region table; none of an earlier run stays where the scan does not fit the template.
+
+    The table is returned, or nothing.
+    """
+    if result.regions is None:
+        for extension in ("json", "tsv"):
+            place.path(f"desc-regions_stats.{extension}").unlink(missing_ok=True)
+        return []
+    labels = result.table.labels
+    # A lesion is no part of the structure that it lies in.
+    tissue = result.masks.chi if labels is None else result.masks.chi & (labels == 0)
+    table = write_table(
+        place, "desc-regions_stats",
+        measure_regions(result.regions, result.maps.chi_ppm, result.maps.r2star_hz, tissue),
+        columns=column_sidecar(REGION_COLUMNS), provenance=result.table.provenance,
     )  # fmt: skip
     return [table]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from qsmcmb.anatomy.head_regions import HeadRegions
 from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.detection.examined import ExaminedPoint
 from qsmcmb.microbleeds.results.burden import BurdenRecord
@@ -133,6 +134,8 @@ class ScanResult:
         Points that the detector looked at, each with the gate that it failed; None where it did not run.
     seconds : dict
         Duration by stage, s.
+    regions : HeadRegions or None
+        Structures of the head; None where the scan does not fit the template.
 
     Examples
     --------
@@ -158,6 +161,7 @@ class ScanResult:
     burden: BurdenRecord
     examined: tuple[ExaminedPoint, ...] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    regions: HeadRegions | None = None
 
     @property
     def chi_ppm(self) -> FloatArray:

@@ -201,6 +201,7 @@ def run_scan(
         burden=burden,
         examined=None if examined is None else with_verdicts(examined, measured.lesions, lesions),
         seconds=job.clock.seconds,
+        regions=regions,
     )
 
 

@@ -20,6 +20,7 @@ IGNORED = (
     "*_desc-cmb_*",
     "*_desc-mars_*",
     "*_desc-bombs_*",
+    "*_desc-regions_*",
     "*_desc-detectionlimit_*",
     "*.html",
     "logs/",

@@ -183,7 +183,7 @@ def test_source_files_that_pages_name_exist(page: Path) -> None:
     named = set(re.findall(r"[\w/-]+\.py\b|(?<![.\w])qsmcmb/\w+\b", code))
     paths = [
         p.relative_to(ROOT).as_posix()
-        for f in ("qsmcmb", "benchmarks", "docs", "tests")
+        for f in ("qsmcmb", "benchmarks", "data", "docs", "tests")
         for p in (ROOT / f).rglob("*")
     ]
     assert [n for n in named if not any(f"/{path}".endswith(f"/{n}") for path in paths)] == []

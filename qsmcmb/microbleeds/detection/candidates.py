@@ -8,8 +8,8 @@ the relative darkening d, the ratio e of the principal SDs and the depth z,
     score = (1 - exp(-m / 2)) min(d / 0.4, 1) (1.5 / max(e, 1.5)) g(z),
 
 where g falls from 1 to 0.3 towards the brain's surface: the map reaches to the edge, where the rest of
-the background field looks like a source. Above higher thresholds the third factor is that of e or 0.25 / max(r, 0.25),
-whichever is smaller: r is the contrast 4 mm around the region over its own. Where a local field is given, dark and
+the background field looks like a source. Above higher thresholds the score has the factor
+0.25 / max(r, 0.25), too: r is the contrast 4 mm around the region over its own. Where a local field is given, dark and
 round peaks of the matched dipole filter join them (`dipole_peaks`). Of candidates within 5 mm the better one stays.
 """
 

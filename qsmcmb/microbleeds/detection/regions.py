@@ -196,7 +196,7 @@ def _judge_score(
     elongation, moment = point.elongation or 1.0, abs(point.total_ppm_mm3 or 0.0)
     roundness = ROUND_ELONGATION / max(elongation, ROUND_ELONGATION)
     if region.shell is not None:
-        roundness = min(roundness, ROUND_SHELL_RATIO / max(region.shell, ROUND_SHELL_RATIO))
+        roundness *= ROUND_SHELL_RATIO / max(region.shell, ROUND_SHELL_RATIO)
     largest = float(size_term(moment) * surface_term(point.depth_mm or 0.0)) * roundness
     if largest < limits.min_score:
         # No darkness would bring it above the limit: the dilations that measure it are spared.

@@ -11,6 +11,7 @@ from qsmcmb.dipole_inversion import _regularisation_loops as loops
 from qsmcmb.dipole_inversion.regularisation import (
     CRITERIA,
     GRADIENT_FACTOR,
+    MAX_LEVEL_SDS,
     error_level,
     gradient_weight,
     tikhonov_weight,
@@ -129,6 +130,17 @@ def test_the_weight_of_the_gradient_grows_with_the_voxels_edge(blocks, rng):
     assert other == pytest.approx(3 * one, rel=0.02)
     edge = float(np.prod(GRID.voxel_size_mm)) ** (1 / 3)
     assert one == pytest.approx(GRADIENT_FACTOR * edge * error_level(field, everywhere, GRID), rel=1e-6)
+
+
+def test_error_level_is_at_most_four_sds_of_the_field(blocks, rng):
+    """Of thick slices most of the tissue's field would count as error, and the map would be empty."""
+    everywhere = np.ones(GRID.shape, bool)
+    field = forward_field(blocks, GRID, pad=False) + rng.normal(0, 0.01, GRID.shape).astype(np.float32)
+    stated = np.full(GRID.shape, 0.002, np.float32)
+    assert error_level(field, everywhere, GRID) > 0.009
+    assert error_level(field, everywhere, GRID, field_sd=stated) == pytest.approx(
+        MAX_LEVEL_SDS * 0.002, rel=1e-6
+    )
 
 
 def test_error_level_is_at_least_the_stated_noise(blocks):

@@ -19,10 +19,29 @@ class Intermediates(Protocol):
     """Store of intermediate results of one scan."""
 
     def load(self, step: str) -> Arrays | None:
-        """Return what a step has made of the same inputs, parameters and source; None where nothing is held."""
+        """Return what a step has made of the same inputs, parameters and source.
+
+        Parameters
+        ----------
+        step : str
+            One of `HELD_STEPS`.
+
+        Returns
+        -------
+        dict or None
+            Arrays by name; None where nothing is held.
+        """
 
     def save(self, step: str, arrays: Mapping[str, AnyArray]) -> None:
-        """Hold what a step has made."""
+        """Hold what a step has made.
+
+        Parameters
+        ----------
+        step : str
+            One of `HELD_STEPS`.
+        arrays : mapping
+            Arrays by name.
+        """
 
 
 def recall_or_compute(

@@ -131,7 +131,7 @@ def keys_of_scan(session: SessionFiles, options: StudyOptions) -> dict[str, Step
         images[name] = checksum(image.path)
         images[f"sidecar of {name}"] = _digest(sidecar_of(image, session.root))
     for image in session.other_runs:
-        # Runs of one echo each are told from echoes by the echo times of the others.
+        # Runs of one echo each are distinguished from echoes by the echo times of the others.
         name = f"sidecar of {image.path.relative_to(session.root).as_posix()}"
         images[name] = _digest(sidecar_of(image, session.root).get("EchoTime"))
     inputs: dict[str, dict[str, str]] = {"load": images}

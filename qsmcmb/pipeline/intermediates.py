@@ -30,6 +30,10 @@ class Intermediates(Protocol):
         -------
         dict or None
             Arrays by name; None where nothing is held.
+
+        Examples
+        --------
+        >>> store.load("mask")  # doctest: +SKIP
         """
 
     def save(self, step: str, arrays: Mapping[str, AnyArray]) -> None:
@@ -41,6 +45,10 @@ class Intermediates(Protocol):
             One of `HELD_STEPS`.
         arrays : mapping
             Arrays by name.
+
+        Examples
+        --------
+        >>> store.save("mask", {"mask": mask})  # doctest: +SKIP
         """
 
 

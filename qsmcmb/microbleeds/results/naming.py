@@ -6,8 +6,9 @@
    of that is MIN_POSSIBLE_PROBABILITY or more (MIN_PRECISE_PROBABILITY where the fit is as precise as that of a compact
    source); else the likeliest of the other kinds.
 3. Definite are microbleeds and calcifications that are significant, well fitted, well inside the mask and, where the
-   detector proposed them, of a probability of MIN_DEFINITE_PROBABILITY or more. The other significant ones are
-   possible. What is left is rejected, but a reader's point never is.
+   detector proposed them, of a probability of MIN_DEFINITE_PROBABILITY or more (MIN_PRECISE_DEFINITE_PROBABILITY where
+   the fit is that precise). The other significant ones are possible. What is left is rejected, but a reader's point
+   never is.
 
 Where there is no probability, the rules alone decide.
 """
@@ -36,11 +37,14 @@ MIN_DEFINITE_PROBABILITY = 0.8
 """Least probability of the kind of a definite lesion; a convention of the table."""
 MIN_POSSIBLE_PROBABILITY = 0.5
 """Least probability of being a microbleed of a candidate that is called one: more likely than not."""
-MIN_FIT_PROBABILITY = 0.01
-"""Least probability of being a lesion, by the evidence before the fit, of a candidate that is fitted."""
 PRECISE_SIGNIFICANCE, MIN_PRECISE_PROBABILITY = 20.0, 0.25
 """Ratio of total to SD from which the fit has found a compact source, and the least probability that one is called a
 microbleed from: pairs and other shapes look less like one before the fit."""
+MIN_PRECISE_DEFINITE_PROBABILITY = 0.65
+"""Least probability of the kind of a definite lesion whose fit is that precise: pieces of nuclei reach 0.58."""
+MIN_FIT_PROBABILITY = MIN_PRECISE_PROBABILITY
+"""Least probability of being a lesion, by the evidence before the fit, of a candidate that is fitted: below it no fit
+would make it a microbleed."""
 LESION_KINDS = ("microbleed", "calcification")
 """Kinds that may be definite or possible; a candidate of another kind is rejected as a lesion."""
 MAX_DEFINITE_RESIDUAL = 1.5
@@ -148,7 +152,10 @@ def name_lesion(
     found = _probabilities(evidence)
     kind = _kind(facts, found, stated_kind=stated_kind, of_reader=of_reader)
     significant = is_significant(facts.total_chi_ppm_mm3)
-    clear = of_reader or found is None or found.by_kind.get(kind, 0.0) >= MIN_DEFINITE_PROBABILITY
+    least = (
+        MIN_PRECISE_DEFINITE_PROBABILITY if _is_precise(facts.total_chi_ppm_mm3) else MIN_DEFINITE_PROBABILITY
+    )
+    clear = of_reader or found is None or found.by_kind.get(kind, 0.0) >= least
     is_lesion = significant and (of_reader or kind in LESION_KINDS)
     good = facts.residual < MAX_DEFINITE_RESIDUAL and facts.fraction_in_mask > MIN_DEFINITE_IN_MASK
     score = found.microbleed if found else None
@@ -187,6 +194,11 @@ def _probabilities(evidence: Evidence | None) -> KindProbabilities | None:
     return None if evidence is None else probabilities_of(evidence, read_classifier())
 
 
+def _is_precise(total: Estimate) -> bool:
+    """Return whether a fit is as precise as that of a compact source."""
+    return abs(total.value) > PRECISE_SIGNIFICANCE * total.sd
+
+
 def _kind(
     facts: FitFacts, found: KindProbabilities | None, *, stated_kind: str | None, of_reader: bool
 ) -> str:
@@ -199,9 +211,7 @@ def _kind(
         return "vein"
     if facts.total_chi_ppm_mm3.value < 0 and is_significant(facts.total_chi_ppm_mm3):
         return "calcification"
-    total = facts.total_chi_ppm_mm3
-    precise = total.value > PRECISE_SIGNIFICANCE * total.sd
-    least = MIN_PRECISE_PROBABILITY if precise else MIN_POSSIBLE_PROBABILITY
+    least = MIN_PRECISE_PROBABILITY if _is_precise(facts.total_chi_ppm_mm3) else MIN_POSSIBLE_PROBABILITY
     if of_reader or found is None or found.microbleed >= least:
         return "microbleed"
     return found.likeliest_mimic

@@ -230,7 +230,7 @@ class Microbleed:
 
 
 def with_parameters(summary: str, record: type) -> str:
-    """Return a docstring whose Parameters section comes from the columns of a record's fields.
+    r"""Return a docstring whose Parameters section comes from the columns of a record's fields.
 
     Parameters
     ----------

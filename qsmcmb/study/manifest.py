@@ -19,7 +19,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.nifti import sha256_of
+from qsmcmb.io.reading import read_regular
 from qsmcmb.io.tables import write_json
 from qsmcmb.study.steps import STEPS, StepKey, libraries, modules_of
 
@@ -138,7 +140,7 @@ def read_manifest(path: Path) -> Manifest | None:
     >>> read_manifest(Path("nowhere.json"))
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_regular(path))
         if record.pop("format") != FORMAT:
             return None
         record.pop("GeneratedBy", None)
@@ -146,7 +148,7 @@ def read_manifest(path: Path) -> Manifest | None:
         results = {str(name): str(digest) for name, digest in record.pop("results").items()}
         warnings = tuple(str(w) for w in record.pop("warnings"))
         return Manifest(steps=steps, results=results, warnings=warnings, **record)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (InvalidInputError, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
@@ -232,7 +234,7 @@ def read_source(out: Path, digest: str) -> dict[str, Any]:
     {}
     """
     try:
-        record = json.loads((out / FOLDER / "sources" / f"{digest}.json").read_text(encoding="utf-8"))
+        record = json.loads(read_regular(out / FOLDER / "sources" / f"{digest}.json"))
         return dict(record["modules"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (InvalidInputError, OSError, ValueError, KeyError, TypeError):
         return {}

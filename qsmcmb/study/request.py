@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.reading import read_regular
 from qsmcmb.io.tables import write_json
 from qsmcmb.pipeline.config import make_config
 from qsmcmb.study.manifest import FOLDER
@@ -101,7 +102,7 @@ def read_request(out: Path) -> Request:
     """
     path = out / FOLDER / "request.json"
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_regular(path))
         given: dict[str, Any] = dict(record["options"])
         for name in ("points", "labels", "mask_root"):
             given[name] = None if given[name] is None else Path(given[name])

@@ -10,7 +10,7 @@ import pytest
 
 from qsmcmb.cli.main import run_command
 from qsmcmb.io.tables import read_tsv
-from tests.study.conftest import Study
+from tests.scenes.studies import Study
 
 FIRST = ["participant_id", "session_id", "acquisition", "reconstruction", "run"]
 

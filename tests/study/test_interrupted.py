@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.study.conftest import Study, make_study
+from tests.scenes.studies import Study, make_study
 
 COMMAND = [sys.executable, "-c", "from qsmcmb.cli.main import main; main()"]
 MAX_SECONDS = 5.0

@@ -17,7 +17,7 @@ from qsmcmb.io.place import Place
 from qsmcmb.pipeline.config import make_config
 from qsmcmb.study import source, steps
 from qsmcmb.study.superseded import result_files
-from tests.study.conftest import Study
+from tests.scenes.studies import Study
 
 IMAGE = "sub-01/ses-1/anat/sub-01_ses-1_echo-2_part-phase_MEGRE.nii.gz"
 MAP = "sub-01/ses-1/anat/sub-01_ses-1_Chimap.nii.gz"
@@ -141,7 +141,7 @@ def test_a_change_of_source_makes_its_step_stale_and_those_that_follow(
     assert late["sub-01/ses-1"] == {
         "r2star": "stale: source qsmcmb.relaxometry.r2star changed",
         "quantify": "stale: follows r2star",
-        "anatomy": "stale: follows quantify",
+        "anatomy": "stale: source qsmcmb.relaxometry.r2star changed",
     }
 
 

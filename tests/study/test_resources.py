@@ -9,7 +9,7 @@ import pytest
 from qsmcmb.errors import ConfigError
 from qsmcmb.study.resources import Memory, estimate_bytes, fitting, memory_limit, parse_size
 from qsmcmb.study.workers import Died, Task, run_tasks
-from tests.study.conftest import Study, make_study
+from tests.scenes.studies import Study, make_study
 
 
 def machine(root: Path, *, total_kb: int = 16_000_000, group: str = "0::/") -> Path:

@@ -56,7 +56,7 @@ class ConventionalProtocol:
 
     Examples
     --------
-    >>> DEFAULT_PROTOCOLS[0].slice_mm
+    >>> DEFAULT_PROTOCOLS[0]["slice_mm"]
     5.0
     """
 

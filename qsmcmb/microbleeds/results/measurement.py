@@ -250,28 +250,27 @@ def _visible(patch: Patch, fields: ScanFields) -> tuple[VisibleVoid, BoolArray, 
 def assemble_lesion(measured: LesionMeasurement, context: SceneContext) -> Microbleed:
     """Assemble the row of the lesion table from a point's measurement and the whole scan's facts of it.
 
-        Parameters
-        ----------
-        measured : LesionMeasurement
-            The point.
-        context : SceneContext
-            Facts of it that only the whole scan shows.
+    Parameters
+    ----------
+    measured : LesionMeasurement
+        The point.
+    context : SceneContext
+        Facts of it that only the whole scan shows.
 
-        Returns
-        -------
-        Microbleed
-            The row; without a number where nothing was fitted.
+    Returns
+    -------
+    Microbleed
+        The row; without a number where nothing was fitted.
 
-        Examples
-        --------
-        >>> from qsmcmb.microbleeds.results.evidence import Evidence
-    from qsmcmb.microbleeds.results.flags import Flag
-        >>> outside = LesionMeasurement(
-        ...     label=1, point_mm=(0.0, 0.0, 90.0), stated_kind=None, source="reader", fitted=None,
-        ...     reason=Flag.OUTSIDE_MASK,
-        ... )
-        >>> assemble_lesion(outside, SceneContext()).flags
-        ('outside-mask',)
+    Examples
+    --------
+    >>> from qsmcmb.microbleeds.results.flags import Flag
+    >>> outside = LesionMeasurement(
+    ...     label=1, point_mm=(0.0, 0.0, 90.0), stated_kind=None, source="reader", fitted=None,
+    ...     reason=Flag.OUTSIDE_MASK,
+    ... )
+    >>> assemble_lesion(outside, SceneContext()).flags
+    ('outside-mask',)
     """
     fitted = measured.fitted
     if measured.screened is not None:

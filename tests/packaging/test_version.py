@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # All that a build of the package needs, and little of the package.
 COPIED = (
     "pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY.md", ".gitignore", "qsmcmb/__init__.py",
-    "qsmcmb/version.py", "data/phantoms/demo.toml",
+    "qsmcmb/version.py", "data/phantoms/demo.toml", "data/anatomy/landmarks.tsv",
 )  # fmt: skip
 SHOW = "import qsmcmb; print(qsmcmb.__version__)"
 

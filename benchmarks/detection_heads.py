@@ -100,12 +100,17 @@ def _recipe_key(condition: str) -> str:
 @lru_cache(maxsize=1)
 def _anatomy(seed: int) -> tuple[Any, Any]:
     """Return the recipe and the anatomy of a seed."""
+    return make_anatomy_of(seed, LESIONS)
+
+
+def make_anatomy_of(seed: int, lesions: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the recipe and the anatomy of a small head with structure in its tissue."""
     from qsmcmb.phantoms.anatomies import make_anatomy
     from qsmcmb.phantoms.recipe import read_recipe
 
     recipe = read_recipe("structured_smallhead")
-    lesions = dataclasses.replace(recipe.lesions, **LESIONS)
-    recipe = dataclasses.replace(recipe, seed=seed, size=SIZE, fov_mm=FOV_MM, lesions=lesions)
+    lesions_of_recipe = dataclasses.replace(recipe.lesions, **lesions)
+    recipe = dataclasses.replace(recipe, seed=seed, size=SIZE, fov_mm=FOV_MM, lesions=lesions_of_recipe)
     return recipe, make_anatomy(recipe)
 
 

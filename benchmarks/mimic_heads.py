@@ -5,18 +5,17 @@ Seeds from 83001 are for training and calibration alone; no head of the detectio
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from detection_heads import FULL_TURN, make_anatomy_of
 
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
 
-SIZE, FOV_MM = 0.45, (88.0, 104.0, 88.0)
 LESIONS: dict[str, Any] = {
     "microbleeds": 8, "calcifications": 4, "iron": 3, "air": 1, "flow_voids": 2, "range_ppm_mm3": (0.5, 40.0),
     "apart_mm": 9.0,
@@ -31,7 +30,6 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
         "two_d": True,
     },
 }  # fmt: skip
-FULL_TURN = 32767
 
 
 class MimicHead(NamedTuple):
@@ -72,13 +70,7 @@ def read_mimic_head(protocol: str, seed: int, folder: Path) -> MimicHead:
 @lru_cache(maxsize=1)
 def _anatomy(seed: int) -> tuple[Any, Any]:
     """Return the recipe and the anatomy of a seed."""
-    from qsmcmb.phantoms.anatomies import make_anatomy
-    from qsmcmb.phantoms.recipe import read_recipe
-
-    recipe = read_recipe("structured_smallhead")
-    lesions = dataclasses.replace(recipe.lesions, **LESIONS)
-    recipe = dataclasses.replace(recipe, seed=seed, size=SIZE, fov_mm=FOV_MM, lesions=lesions)
-    return recipe, make_anatomy(recipe)
+    return make_anatomy_of(seed, LESIONS)
 
 
 def _simulate(name: str, seed: int, path: Path) -> None:

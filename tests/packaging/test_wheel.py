@@ -21,6 +21,8 @@ assert 'demo' in list_recipes()
 assert len(lesions_of(read_recipe('demo'))) == 11
 import jinja2
 assert jinja2.PackageLoader('qsmcmb.reporting').list_templates()
+from qsmcmb.reporting.niivue import niivue_source
+assert 'niivue' in niivue_source()
 print(qsmcmb.__version__)
 """
 

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test coverage lint soak bench clean
+.PHONY: demo test docs coverage lint soak bench clean
 
 $(BIN)/python:
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Python 3.11 or later is needed'"
@@ -30,6 +30,10 @@ lint: $(VENV)/.test
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not soak" --doctest-modules qsmcmb tests
+
+# The site, in build/docs. Warnings are errors: a link that leads nowhere, a page that no list holds.
+docs: $(VENV)/.test
+	$(BIN)/python -m sphinx -W -n --keep-going -q docs build/docs
 
 # Compiled loops are run as Python, in which lines can be counted, each against its plain NumPy twin.
 coverage: $(VENV)/.test

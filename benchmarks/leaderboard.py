@@ -3,10 +3,10 @@
     python benchmarks/leaderboard.py [--phantom S L head dev] [--family F...] [--method M...] [--threads N]
 
 Each method runs in its own process and leaves one JSON under WORK/results; a method that has one is not run again
-(--force does), so that an interrupted run goes on. Then docs/leaderboard.md and, under docs/leaderboard, its plots and
-results.json are written from all results at hand and, where there is none, from what results.json held before (--pages
-does that alone). With --untimed scores and memory are renewed and speed is kept as it was. The bench phantom and the
-dev heads come from ../shared; a phantom whose source is not there is skipped with a message.
+(--force does), so that an interrupted run goes on. Then docs/evidence/leaderboard.md and, in the folder beside it,
+its plots and results.json are written from all results at hand and, where there is none, from what results.json held
+before (--pages does that alone). With --untimed scores and memory are renewed and speed is kept as it was. The bench
+phantom and the dev heads come from ../shared; a phantom whose source is not there is skipped with a message.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--method", nargs="+", default=[], help="keys of methods; all by default")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--work", type=Path, default=Path("benchmark-data") / "leaderboard")
-    parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where the pages go")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "evidence", help="where the pages go")
     parser.add_argument(
         "--untimed", action="store_true", help="call each method once and keep no seconds: beside other work"
     )

@@ -1,4 +1,4 @@
-"""Every error code with its meaning and its cure: the one list behind `qsmcmb explain` and docs/errors.md."""
+"""Every error code with its meaning and its cure: the one list behind `qsmcmb explain` and docs/reference/errors.md."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ def test_cones_are_seen_where_truth_is_not(bench):
 
 def test_memory_stays_within_its_goal_on_the_large_phantom():
     """As last measured: 12 volumes of the working grid, 24 for the second-order kinds."""
-    kept = BENCHMARKS.parent / "docs" / "leaderboard" / "results.json"
+    kept = BENCHMARKS.parent / "docs" / "evidence" / "leaderboard" / "results.json"
     large = [r for r in json.loads(kept.read_text()) if r["case"] == "L"]
     assert large
     over = {r["method"]: r["volumes"] for r in large if r["volumes"] > (24 if "tgv" in r["method"] else 12)}

@@ -1,4 +1,4 @@
-"""The page of the error codes: `python -m tests.docs.error_page` writes docs/errors.md anew."""
+"""The page of the error codes: `python -m tests.docs.error_page` writes docs/reference/errors.md anew."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qsmcmb.error_codes import ERROR_CODES
 
-PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
 OPENING = """# Error codes
 
 An input error reads `ERROR CODE file: field = found; expected ... Fix: ...`. A code never changes its meaning.

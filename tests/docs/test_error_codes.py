@@ -1,4 +1,4 @@
-"""Every error code that the source raises is explained, tested, and in docs/errors.md."""
+"""Every error code that the source raises is explained, tested, and in docs/reference/errors.md."""
 
 from __future__ import annotations
 

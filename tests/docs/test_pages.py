@@ -23,8 +23,11 @@ from qsmcmb.pipeline.config import make_config
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
 ROOT = Path(__file__).parents[2]
+GENERATED = ROOT / "docs" / "reference" / "generated"
+"""Pages that `make docs` writes from the code: test_generated_pages.py looks at them."""
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")],
+    {*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")}
+    - set(GENERATED.glob("*.md")),
     key=lambda page: page.relative_to(ROOT).as_posix(),
 )
 LESION_MM = (12.0, -30.5, 8.0)
@@ -51,7 +54,7 @@ def blocks() -> Iterator[Block]:
     """Yield the fenced blocks of all pages."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        for found in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for found in re.finditer(r"^```([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
             yield Block(page, text[: found.start()].count("\n") + 1, found[1], found[2])
 
 
@@ -160,8 +163,13 @@ def test_every_page_is_found_from_the_index() -> None:
         if page in seen or page.suffix != ".md":
             continue
         seen.add(page)
-        links = re.findall(r"\]\(([^)\s#:]+)[^)]*\)", page.read_text(encoding="utf-8"))
+        text = page.read_text(encoding="utf-8")
+        links = re.findall(r"\]\(([^)\s#:]+)[^)]*\)", text)
         waiting += [t for t in ((page.parent / link).resolve() for link in links) if t.is_file()]
+        for listed in re.findall(
+            r"^```\{toctree\}\n(?::\w+:[^\n]*\n)*(.*?)^```$", text, re.MULTILINE | re.DOTALL
+        ):
+            waiting += [found for entry in listed.split() for found in page.parent.glob(f"{entry}.md")]
     assert {p for p in PAGES if p.is_relative_to(ROOT / "docs")} - seen == set()
 
 

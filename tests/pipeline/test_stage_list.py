@@ -35,7 +35,7 @@ from qsmcmb.pipeline.provenance import provenance_of
 from qsmcmb.stages import ALL_STAGES, POINT_STAGES, SCAN_STAGES, SHARES, SUBJECT_STAGES
 from qsmcmb.study.pages import compare_and_report
 
-DOCS = Path(__file__).parents[2] / "docs" / "pipeline.md"
+DOCS = Path(__file__).parents[2] / "docs" / "explanation" / "pipeline.md"
 HEADS = {
     "mask": (masking, qc.mask_brain),
     "unwrap": (unwrapping, qc.unwrap),

@@ -2,7 +2,7 @@
 
 The fields of `qsmcmb.lesion.Microbleed` are the columns; there is no other list of them. A new column is a field there,
 with description and unit, and a value in `results.measurement.assemble_lesion`; what only the whole scan shows comes in
-by `SceneContext`, which `qsmcmb.pipeline.lesions` fills. `docs/outputs.md` explains it.
+by `SceneContext`, which `qsmcmb.pipeline.lesions` fills. `docs/reference/outputs.md` explains it.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ extensions = [
     "_extensions.mathml",
     "_extensions.outside_links",
 ]
-exclude_patterns = ["_*"]
+exclude_patterns = ["_*", "**/_*"]
 nitpicky = True
 default_role = "code"
 

@@ -16,7 +16,7 @@ def write_pages(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "reference" / "generated"
     folder.mkdir(parents=True, exist_ok=True)
     for name, render in PAGES.items():
-        page, text = folder / f"{name}.md", render()
+        page, text = folder / name, render()
         if not page.is_file() or page.read_text(encoding="utf-8") != text:
             page.write_text(text, encoding="utf-8")
 

@@ -74,7 +74,7 @@ class ChangeRow(TypedDict, total=False):
 COLUMNS: dict[str, ColumnDescription] = {
     name: hint.__metadata__[0] for name, hint in get_type_hints(ChangeRow, include_extras=True).items()
 }
-"""Columns of the longitudinal table, in order, with their descriptions."""
+"""Columns of the longitudinal table (`*_desc-cmb_longitudinal.tsv`), in order, with their descriptions."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def load_scan(
     Raises
     ------
     InvalidInputError
-        The code names the gate: DUP, PART, COILS, ECHO-RUNS, SIDECAR, TE-*, TUNITS, B0, SHAPE, AFFINE, PHASUNITS,
+        The code names the gate: DUP, PART, COILS, ECHO-RUNS, SIDECAR, ``TE-*``, TUNITS, B0, SHAPE, AFFINE, PHASUNITS,
         UNITS-MISSING ...
     NothingMatchedError
         NO-MATCH: the labels or filters select nothing.

@@ -36,7 +36,7 @@ EVIDENCE_TABLE_COLUMNS: dict[str, Column] = {
     ),
     **{f"p_{kind}": Column(f"Probability of the kind {kind}, 0 to 1") for kind in MIMIC_KINDS},
 }
-"""Columns of the evidence table by name, in their order."""
+"""Columns of the evidence table (`*_desc-cmb_evidence.tsv`) by name, in their order."""
 
 
 def size_class(diameter_mm: float | None) -> str | None:

@@ -45,7 +45,7 @@ from qsmcmb.microbleeds.results.measurement import (
     describe_screened,
     measure_fitted,
 )
-from qsmcmb.microbleeds.results.naming import MIN_SIGNIFICANCE, is_unlikely
+from qsmcmb.microbleeds.results.naming import MIN_SIGNIFICANCE, is_unlikely, min_named_significance
 from qsmcmb.microbleeds.results.point_evidence import describe_points, screen_points
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
 from qsmcmb.microbleeds.signal.patch import PATCH_RADIUS_MM, Patch, ScanFields, cut_patch
@@ -183,7 +183,12 @@ def measure_lesions(
     ]
     to_fit = [None if reason else patch for patch, reason in zip(patches, turned_away, strict=True)]
     calibration = calibrate(to_fit, acquisition, job.reference_patches)
-    fits = _fit_all(job, calibration, progress)
+    # The costly search for a shape is for what can still be named, and for readers' points.
+    least = [
+        MIN_SIGNIFICANCE if i < targets.n_reader_points else min_named_significance(found)
+        for i, found in enumerate(evidence)
+    ]
+    fits = _fit_all(job, calibration, least, progress)
     labels = np.zeros(scan.grid.shape, np.int32)
     lesions = []
     for i, (patch, found) in enumerate(zip(patches, fits, strict=True)):
@@ -308,7 +313,10 @@ class _RefinedFit(NamedTuple):
 
 
 def _fit_all(
-    job: _Job, calibration: Calibration, progress: Callable[[int, int], None] | None
+    job: _Job,
+    calibration: Calibration,
+    min_free_significance: Sequence[float],
+    progress: Callable[[int, int], None] | None,
 ) -> list[_RefinedFit | None]:
     """Return the refined fit of each point, lesions within NEIGHBOUR_MM one after another."""
     states = list(calibration.states)
@@ -326,7 +334,10 @@ def _fit_all(
                 known = calibration.fits_among_tissue.get(i) if neighbours is None else None
                 start = state if known is None else _start_from(state, known)
                 is_simple = known is not None and not is_free(known)
-                fit = _refine(job, start, calibration.acquisition, neighbours, is_simple=is_simple)
+                fit = _refine(
+                    job, start, calibration.acquisition, neighbours,
+                    is_simple=is_simple, min_free_significance=min_free_significance[i],
+                )  # fmt: skip
                 refined[i] = fit
                 # Later lesions of the group see this one as refined.
                 states[i] = fit.fit.state
@@ -357,13 +368,16 @@ def _refine(
     neighbours: ComplexArray | None,
     *,
     is_simple: bool,
+    min_free_significance: float,
 ) -> _RefinedFit:
     """Return the final fit of one lesion beside its neighbours, and the veins that explain the scan better."""
     if neighbours is not None:
         # The initial fit knew no neighbours: the shape is chosen anew with their signal in the model.
         patch = state.model.patch.with_acquisition(acquisition)
         state = select_shape(patch, state.source, neighbours=neighbours, core_decay=state.model.core_decay)
-    refined = refine_with_tissue_prior(state, acquisition, is_simple=is_simple)
+    refined = refine_with_tissue_prior(
+        state, acquisition, is_simple=is_simple, min_free_significance=min_free_significance
+    )
     # By the residual's SD alone: a vein fits poorly as a lesion, and the whole SD would hide it.
     significant = abs(refined.source.total_chi_ppm_mm3) > MIN_SIGNIFICANCE * refined.sandwich_sd()
     vein, adjacent_vein = find_vein(refined) if significant else None, None

@@ -463,13 +463,15 @@ def test_veins_are_looked_for_in_turn(
     monkeypatch.setattr(
         module,
         "refine_with_tissue_prior",
-        lambda state, given, *, is_simple: state if given is acquisition and is_simple else None,
+        lambda state, given, *, is_simple, min_free_significance: (
+            state if given is acquisition and is_simple and min_free_significance == 7.0 else None
+        ),
     )
     monkeypatch.setattr(module, "find_vein", lambda state: vein)
     monkeypatch.setattr(module, "fit_adjacent_vein", lambda state: (beside, "beside"))
     monkeypatch.setattr(module, "summarise_fit", lambda state, patches: (state, patches))
     job = SimpleNamespace(reference_patches=lambda patch: ["around", patch])
-    found = module._refine(job, state, acquisition, neighbours, is_simple=True)
+    found = module._refine(job, state, acquisition, neighbours, is_simple=True, min_free_significance=7.0)
     assert (found.vein, found.adjacent_vein) == expected
     ends = beside if expected[1] else (selected if has_neighbours else state)
     assert found.fit[0] is ends

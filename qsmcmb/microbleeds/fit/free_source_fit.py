@@ -31,7 +31,7 @@ from qsmcmb.microbleeds.signal.point_spread import COARSE_CELL_MM
 from qsmcmb.microbleeds.signal.source_shapes import LAYOUT, ROW_CENTRE, ROW_RADIUS, SPHEROID
 from qsmcmb.typing import FloatArray
 
-__all__ = ["asks_for_free_source", "grow_free_source", "is_described", "is_free"]
+__all__ = ["MIN_PRESENT_SD", "asks_for_free_source", "grow_free_source", "is_described", "is_free"]
 
 MAX_DESCRIBED_CORE_RESIDUAL = 0.45
 """Core residual, SDs, up to which a shape describes a lesion: balls described as balls leave 0.3 to 0.45."""
@@ -130,13 +130,15 @@ def is_described(state: FitState, *, max_core_residual: float = MAX_DESCRIBED_CO
     return state.core_residual() <= largest
 
 
-def asks_for_free_source(state: FitState) -> bool:
+def asks_for_free_source(state: FitState, *, min_significance: float = MIN_PRESENT_SD) -> bool:
     """Return whether a fit is clear, dark inside, and leaves a residual at the lesion's core.
 
     Parameters
     ----------
     state : FitState
         A fit with the tissue's Gaussian process.
+    min_significance : float, optional
+        Least ratio of total susceptibility to sandwich SD, SDs.
 
     Returns
     -------
@@ -147,7 +149,7 @@ def asks_for_free_source(state: FitState) -> bool:
         return False
     if state.model.core_decay == SIGNAL_RETAINING_CORE:
         return False
-    return bool(_size(state) > MIN_PRESENT_SD * state.sandwich_sd())
+    return bool(_size(state) > min_significance * state.sandwich_sd())
 
 
 def grow_free_source(state: FitState) -> list[FitState]:

@@ -21,6 +21,7 @@ import numpy as np
 
 from qsmcmb.microbleeds.fit.free_source_fit import (
     MIN_BALL_COST_DROP,
+    MIN_PRESENT_SD,
     asks_for_free_source,
     grow_free_source,
     is_described,
@@ -145,7 +146,11 @@ def fit_lesion(
 
 
 def refine_with_tissue_prior(
-    initial: FitState, acquisition: Acquisition, *, is_simple: bool = False
+    initial: FitState,
+    acquisition: Acquisition,
+    *,
+    is_simple: bool = False,
+    min_free_significance: float = MIN_PRESENT_SD,
 ) -> FitState:
     """Refine an initial fit with the tissue's Gaussian process prior.
 
@@ -157,6 +162,8 @@ def refine_with_tissue_prior(
         The calibrated scan: its psf width, heterogeneity, windows.
     is_simple : bool, optional
         Whether a free source is known to be no better.
+    min_free_significance : float, optional
+        Least ratio of total susceptibility to sandwich SD, SDs, from which a free source is looked for.
 
     Returns
     -------
@@ -171,7 +178,7 @@ def refine_with_tissue_prior(
     found = fit_among_tissue(initial, acquisition)
     # A free source was made by the calibration: its balls, and what else was compared, stay.
     if not (is_free(initial) or is_simple):
-        found = describe_by_free_source(found)
+        found = describe_by_free_source(found, min_significance=min_free_significance)
     if is_free(initial) or not is_free(found):
         found = found.with_model_selection_sd(initial.model_selection_sd_ppm_mm3)
     if not _is_questionable(found):
@@ -190,13 +197,15 @@ def refine_with_tissue_prior(
     return choice.best.with_model_selection_sd(sd).with_compared_models(models)
 
 
-def describe_by_free_source(found: FitState) -> FitState:
+def describe_by_free_source(found: FitState, *, min_significance: float = MIN_PRESENT_SD) -> FitState:
     """Return the fit of a free source where a lesion has no simple shape; else the given fit.
 
     Parameters
     ----------
     found : FitState
         Fit with the tissue's Gaussian process.
+    min_significance : float, optional
+        Least ratio of its total susceptibility to its sandwich SD, SDs.
 
     Returns
     -------
@@ -208,7 +217,7 @@ def describe_by_free_source(found: FitState) -> FitState:
     With the fits i of 1, 2, ... balls, SD^2 = sum q_i (M_i - M)^2 / sum q_i, q_i = exp(-a (C_i - C) / 2), C the cost.
     """
     # A fit that has run away to another source is not the lesion: its shape is not looked for.
-    if not (asks_for_free_source(found) and _ends_near_point(found)):
+    if not (asks_for_free_source(found, min_significance=min_significance) and _ends_near_point(found)):
         return found
     path = grow_free_source(found)
     best = path[-1]

@@ -27,6 +27,7 @@ __all__ = [
     "Naming",
     "is_significant",
     "is_unlikely",
+    "min_named_significance",
     "name_lesion",
     "name_screened",
 ]
@@ -120,6 +121,30 @@ def is_unlikely(evidence: Evidence | None) -> bool:
     """
     found = _probabilities(evidence)
     return found is not None and sum(found.by_kind[k] for k in LESION_KINDS) < MIN_FIT_PROBABILITY
+
+
+def min_named_significance(evidence: Evidence | None) -> float:
+    """Return from which significance on a candidate of the detector can be called a microbleed at all.
+
+    Parameters
+    ----------
+    evidence : Evidence or None
+        All that is known of it before the fit.
+
+    Returns
+    -------
+    float
+        Ratio of total susceptibility to SD: MIN_SIGNIFICANCE, or PRECISE_SIGNIFICANCE where it is less likely than not
+        a microbleed.
+
+    Examples
+    --------
+    >>> min_named_significance(None)
+    3.0
+    """
+    found = _probabilities(evidence)
+    unlikely = found is not None and found.microbleed < MIN_POSSIBLE_PROBABILITY
+    return PRECISE_SIGNIFICANCE if unlikely else MIN_SIGNIFICANCE
 
 
 def name_lesion(

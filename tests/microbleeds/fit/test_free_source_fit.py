@@ -32,7 +32,7 @@ from qsmcmb.microbleeds.fit.refinement import (
 from qsmcmb.microbleeds.fit.shape_selection import select_shape
 from qsmcmb.microbleeds.fit.uncertainty import summarise_fit
 from qsmcmb.microbleeds.signal.patch import Patch
-from qsmcmb.microbleeds.signal.source_shapes import ROW_CENTRE, ROW_RADIUS, Source
+from qsmcmb.microbleeds.signal.source_shapes import LAYOUT, ROW_CENTRE, ROW_RADIUS, Source
 from qsmcmb.model import Estimate
 from qsmcmb.typing import FloatArray
 from tests.scenes.patches import scanned, with_acquisition
@@ -232,6 +232,11 @@ def test_what_counts_as_described(core: float, surroundings: float, expected: bo
 )
 def test_when_a_free_source_is_looked_for(found: Any, expected: bool) -> None:
     assert asks_for_free_source(found) == expected
+    significance = abs(found.parameters[LAYOUT.total]) / found.sandwich_sd()
+    assert not asks_for_free_source(found, min_significance=significance)
+    assert asks_for_free_source(found, min_significance=0.99 * significance) == (
+        expected or (found.sandwich_sd() == 2.0)
+    )
 
 
 @pytest.mark.parametrize(

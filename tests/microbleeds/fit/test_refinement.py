@@ -346,7 +346,7 @@ def test_the_sd_of_a_refined_fit_joins_what_was_open_before(
     monkeypatch.setattr(module, "fit_among_tissue", lambda initial, acquisition: found)
     monkeypatch.setattr(module, "_fit_near_point", lambda found: (nearby, small))
     monkeypatch.setattr(module, "_change_on_wider_patch", lambda found, best: 0.25)
-    monkeypatch.setattr(module, "describe_by_free_source", lambda state: state)
+    monkeypatch.setattr(module, "describe_by_free_source", lambda state, **_: state)
     monkeypatch.setattr(module, "is_free", lambda state: False)
     found.compared_models = ("shapes",)
     done = refine_with_tissue_prior(alternative(selection_sd=0.4), None)  # type: ignore[arg-type]

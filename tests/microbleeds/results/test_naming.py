@@ -11,6 +11,7 @@ from qsmcmb.microbleeds.results.naming import (
     FitFacts,
     is_significant,
     is_unlikely,
+    min_named_significance,
     name_lesion,
     name_screened,
 )
@@ -115,6 +116,21 @@ def test_unlikely_is_what_is_no_lesion_by_the_evidence_before_the_fit(probable: 
     probable("calcification", 0.26)  # type: ignore[operator]
     assert not is_unlikely(EVIDENCE)
     assert not is_unlikely(None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "probability", "expected"), [("microbleed", 0.51, 3.0), ("microbleed", 0.49, 20.0)]
+)
+def test_what_is_less_likely_than_not_is_named_only_by_a_precise_fit(
+    probable: object, kind: str, probability: float, expected: float
+) -> None:
+    probable(kind, probability)  # type: ignore[operator]
+    assert min_named_significance(EVIDENCE) == expected
+    for ratio in (2.9, 3.1, 19.0, 21.0):
+        facts = FitFacts(Estimate(ratio, 1.0, "ppm mm3"), 0.6, 1.0, False)
+        named = name_lesion(facts, EVIDENCE, stated_kind=None, of_reader=False)
+        is_lesion = named.kind == "microbleed" and named.certainty != "rejected"
+        assert is_lesion == (ratio > expected)
 
 
 def test_nothing_is_significant_without_an_sd() -> None:

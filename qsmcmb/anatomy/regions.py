@@ -3,7 +3,8 @@
 A structure is the smallest part that a region map or a segmentation tells apart. Each belongs to one region of MARS, to
 one region of BOMBS and to one territory. The territory is that of MARS: its corpus callosum, deep and periventricular
 white matter are deep. BOMBS has no row of its own for them; its subcortical white matter holds all white matter of the
-hemispheres but the capsules.
+hemispheres but the capsules. A segmentation without lobes has cortex and white matter whose region of MARS is unknown;
+their territory is that of BOMBS.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ class Structure(NamedTuple):
         Number in the region map, from 1; the same on both sides.
     name : str
         Name in the region table.
-    mars : str
-        One of `MARS_REGIONS`.
+    mars : str or None
+        One of `MARS_REGIONS`; None where the lobe is unknown.
     bombs : str
         One of `BOMBS_REGIONS`.
 
@@ -76,17 +77,17 @@ class Structure(NamedTuple):
 
     label: int
     name: str
-    mars: str
+    mars: str | None
     bombs: str
 
     @property
     def territory(self) -> str:
-        """Territory, by the region of MARS."""
-        return MARS_TERRITORY[self.mars]
+        """Territory, by the region of MARS where there is one."""
+        return BOMBS_TERRITORY[self.bombs] if self.mars is None else MARS_TERRITORY[self.mars]
 
 
 CORTEX, WHITE, CAPSULES = BOMBS_REGIONS[0], BOMBS_REGIONS[1], BOMBS_REGIONS[3]
-_ROWS = (
+_ROWS: tuple[tuple[str, str | None, str], ...] = (
     ("brainstem", "brainstem", "brainstem"),
     ("red nucleus", "brainstem", "brainstem"),
     ("substantia nigra", "brainstem", "brainstem"),
@@ -111,6 +112,12 @@ _ROWS = (
     ("occipital white matter", "occipital", WHITE),
     ("insular cortex", "insula", CORTEX),
     ("insular white matter", "insula", WHITE),
+    ("hippocampus", "temporal", CORTEX),
+    ("amygdala", "temporal", CORTEX),
+    ("nucleus accumbens", "basal ganglia", "basal ganglia grey matter"),
+    ("ventral diencephalon", "thalamus", "thalamus"),
+    ("cerebral cortex", None, CORTEX),
+    ("cerebral white matter", None, WHITE),
 )
-STRUCTURES = {name: Structure(label, name, *rest) for label, (name, *rest) in enumerate(_ROWS, 1)}
+STRUCTURES = {name: Structure(label, name, mars, bombs) for label, (name, mars, bombs) in enumerate(_ROWS, 1)}
 """Structures by name, in the order of their labels."""

@@ -93,6 +93,20 @@ Labels = Annotated[
     ),
     Reads("image"),
 ]
+MaybeNoise = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--noise", metavar=FILE, help="SD of the field, same unit."),
+    Reads("image"),
+]
+MaybeSegmentation = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--segmentation",
+        metavar=FILE,
+        help="FreeSurfer, FastSurfer or SynthSeg labels, registered to the scan: territory and regions.",
+    ),
+    Reads("image"),
+]
 PhaseRange = Annotated[
     Optional[tuple[float, float]],  # noqa: UP045
     typer.Option(

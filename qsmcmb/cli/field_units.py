@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from qsmcmb.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ("check_local_or_total", "check_total_field", "ppm_per_unit", "units_beside")
+    from qsmcmb.model import Grid
+
+__all__ = (
+    "LocalFieldGiven",
+    "check_local_or_total",
+    "check_total_field",
+    "ppm_per_unit",
+    "read_local_field",
+    "units_beside",
+)
 
 UNITS = ("ppm", "Hz", "rad")
 """Units that a field may have."""
@@ -194,3 +203,86 @@ def check_total_field(field: FloatArray, mask: BoolArray, image: Path) -> str:
             "the field from the phase",
         )  # fmt: skip
     return units
+
+
+class LocalFieldGiven(NamedTuple):
+    """A local field that a command was given, with its SD.
+
+    Parameters
+    ----------
+    field_ppm, sd_ppm : ndarray of shape (x, y, z)
+        Local field and its SD, ppm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> LocalFieldGiven(np.zeros((4, 4, 4)), np.ones((4, 4, 4))).field_ppm.shape
+    (4, 4, 4)
+    """
+
+    field_ppm: FloatArray
+    sd_ppm: FloatArray
+
+
+def read_local_field(
+    path: Path,
+    mask: BoolArray,
+    grid: Grid,
+    *,
+    noise: Path | None,
+    magnitude: FloatArray,
+    units: str | None,
+    b0_tesla: float | None,
+) -> LocalFieldGiven:
+    """Read a local field with its SD, both in ppm.
+
+    Parameters
+    ----------
+    path : Path
+        Image of the field.
+    mask : ndarray of shape grid.shape, bool
+        Voxels where it is defined.
+    grid : Grid
+        The scan's geometry.
+    noise : Path or None
+        Image of its SD, same unit; without it the SD is that of the field's roughness, by the magnitude.
+    magnitude : ndarray of shape (echo, x, y, z)
+        Magnitude.
+    units : {"ppm", "Hz"} or None
+        Value of `--field-units`; None counts as ppm.
+    b0_tesla : float or None
+        Field strength, T.
+
+    Returns
+    -------
+    LocalFieldGiven
+        Field and SD; 0 and infinite where the field is not finite.
+
+    Raises
+    ------
+    InvalidInputError
+        FIELD-UNITS for a field in another unit; every gate of `load_on_grid`.
+
+    Examples
+    --------
+    >>> read_local_field(Path("local.nii"), mask, grid, noise=None, magnitude=mag, units=None, b0_tesla=None)
+    ... # doctest: +SKIP
+    """
+    import numpy as np
+
+    from qsmcmb.cli.stage import relative_sd
+    from qsmcmb.dipole_inversion.noise import noise_level
+    from qsmcmb.io.masks import load_on_grid, load_sd
+
+    scale = ppm_per_unit(units, None, b0_tesla)
+    field_ppm = load_on_grid(path, grid) * np.float32(scale)
+    check_local_or_total(field_ppm, mask, path, start="local field", units=units)
+    known = np.isfinite(field_ppm)
+    field_ppm = np.where(known, field_ppm, np.float32(0))
+    if noise is not None:
+        sd_ppm = load_sd(noise, grid) * np.float32(scale)
+    else:
+        sd = relative_sd(magnitude)
+        typical = float(np.median(sd[mask & np.isfinite(sd)]))
+        sd_ppm = sd * np.float32(noise_level(field_ppm, mask) / typical)
+    return LocalFieldGiven(field_ppm, np.where(known, sd_ppm, np.float32(np.inf)))

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from qsmcmb.cli.arguments import (
-    FILE,
     Direction,
     EchoTimes,
     Mask,
     MaybeFieldStrength,
     MaybeMagnitude,
+    MaybeNoise,
     Method,
     Output,
     Set,
@@ -45,11 +45,7 @@ def add(app: typer.Typer) -> None:
         out: Output,
         method: Method = DEFAULT,
         magnitude: MaybeMagnitude = None,
-        noise: Annotated[
-            Path | None,
-            typer.Option("--noise", metavar=FILE, help="SD of the field, same unit."),
-            Reads("image"),
-        ] = None,
+        noise: MaybeNoise = None,
         te: EchoTimes = "",
         b0: MaybeFieldStrength = None,
         field_units: Annotated[

@@ -31,6 +31,7 @@ from qsmcmb.cli import (
     quantify,
     r2star,
     recon,
+    regions,
     report,
     run,
     selftest,
@@ -54,7 +55,7 @@ app = typer.Typer(
 # In the order in which a user meets them.
 for module in (
     demo, import_, check, run, recon, quantify, phantom, validate, selftest, mask, unwrap, fieldmap, background,
-    invert, r2star, swi, detect, longitudinal, report, status, why, export, methods, explain, explain_point,
+    invert, r2star, swi, detect, longitudinal, regions, report, status, why, export, methods, explain, explain_point,
 ):  # fmt: skip
     module.add(app)
 

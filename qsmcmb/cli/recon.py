@@ -19,6 +19,7 @@ from qsmcmb.cli.arguments import (
     Labels,
     Magnitude,
     MaybeMask,
+    MaybeSegmentation,
     Phase,
     PhaseRange,
     PhaseSign,
@@ -50,6 +51,7 @@ def add(app: typer.Typer) -> None:
             Writes("folder", made_by="recon"),
         ],
         mask: MaybeMask = None,
+        segmentation: MaybeSegmentation = None,
         points: Points = None,
         labels: Labels = None,
         detect: Detect = False,
@@ -63,6 +65,7 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         """Make maps, lesion table and report from one scan."""
         from qsmcmb import __version__
+        from qsmcmb.anatomy.segmentation import read_segmentation
         from qsmcmb.cli.console import progress, say, say_warnings
         from qsmcmb.cli.stage import stated_input, stated_reference
         from qsmcmb.errors import ConfigError
@@ -77,6 +80,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.pipeline.config import read_config
         from qsmcmb.pipeline.load import with_user_input
         from qsmcmb.pipeline.outputs import write_scan
+        from qsmcmb.pipeline.regions import with_segmentation
         from qsmcmb.pipeline.subject import run_scan
         from qsmcmb.reporting.subject_page import write_scan_page
         from qsmcmb.study.log import LogFile
@@ -101,13 +105,15 @@ def add(app: typer.Typer) -> None:
         brain = read_mask(mask, scan.grid) if mask else None
         drawn = None if isinstance(region, str) else read_mask(region, scan.grid, min_volume_mm3=0)
         scan = with_user_input(scan, points=given, point_list=points, mask=brain, reference=drawn)
+        head = read_segmentation(segmentation, scan.grid) if segmentation else None
+        scan = with_segmentation(scan, head)
         make_folder(out)
         stages = config.scan_stages(detect=detect or given is None)
         with progress([*stages, "report"]) as bar:
             result = run_scan(
                 scan, config, mask=brain.inside if brain else None, points_mm=given.points_mm if given else None,
-                kinds=given.kinds if given else None, detect=detect, reference=drawn.inside if drawn else str(region),
-                report=bar.report,
+                kinds=given.kinds if given else None, detect=detect, segmentation=head,
+                reference=drawn.inside if drawn else str(region), report=bar.report,
             )  # fmt: skip
             write_scan(Place(out), result)
             with Clock(scan.name, bar.report).stage("report"):

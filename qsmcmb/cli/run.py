@@ -53,11 +53,18 @@ def add(app: typer.Typer) -> None:
         bids_filter_file: BidsFilter = None,
         derivatives: Annotated[
             list[str] | None,
-            typer.Option(metavar="NAME=FOLDER...", help="Derivatives that --mask-from may name."),
+            typer.Option(
+                metavar="NAME=FOLDER...",
+                help="Derivatives that --mask-from and --segmentation-from may name.",
+            ),
             Reads("folder", paths=named_folders),
         ] = None,
         mask_from: Annotated[
             str | None, typer.Option(metavar="NAME", help="Take the masks from these.")
+        ] = None,
+        segmentation_from: Annotated[
+            str | None,
+            typer.Option(metavar="NAME", help="Take territory and regions from the *_dseg images of these."),
         ] = None,
         points: Points = None,
         labels: Labels = None,
@@ -126,7 +133,8 @@ def add(app: typer.Typer) -> None:
             points=points,
             labels=labels,
             detect=detect or (points is None and labels is None),
-            mask_root=_mask_root(derivatives or [], mask_from),
+            mask_root=_root_of(derivatives or [], "--mask-from", mask_from),
+            segmentation_root=_root_of(derivatives or [], "--segmentation-from", segmentation_from),
             reference=stated_reference(reference),
         )
         sessions = plan_study(bids, out, options)
@@ -163,20 +171,21 @@ def _run_group(out: Path, *, dry_run: bool) -> int:
     return EXIT_SOME_FAILED if found.problems else EXIT_OK
 
 
-def _mask_root(derivatives: list[str], mask_from: str | None) -> Path | None:
+def _root_of(derivatives: list[str], option: str, name: str | None) -> Path | None:
+    """Return the derivatives folder that an option names; None where it is not given."""
     from qsmcmb.errors import ConfigError
 
     named = {}
     for value in derivatives:
-        name, equals, path = value.partition("=")
+        key, equals, path = value.partition("=")
         if not equals or not Path(path).is_dir():
             raise ConfigError(f"--derivatives {value!r}; expected NAME=FOLDER")
-        named[name] = Path(path)
-    if mask_from is None:
+        named[key] = Path(path)
+    if name is None:
         return None
-    if mask_from not in named:
-        raise ConfigError(f"--mask-from {mask_from!r}; expected one of: {', '.join(named) or 'none given'}")
-    return named[mask_from]
+    if name not in named:
+        raise ConfigError(f"{option} {name!r}; expected one of: {', '.join(named) or 'none given'}")
+    return named[name]
 
 
 def _run(

@@ -15,8 +15,10 @@ __all__ = (
     "CANDES_2008",
     "CURRIE_1968",
     "DENK_2010",
+    "DESIKAN_2006",
     "DYMERSKA_2021",
     "ECKSTEIN_2018",
+    "FISCHL_2002",
     "FONOV_2011",
     "GHIGLIA_1994",
     "GREENBERG_2009",
@@ -28,6 +30,7 @@ __all__ = (
     "KAMES_2018",
     "KAN_2019",
     "KENNEDY_2001",
+    "KIM_2008",
     "KRESSLER_2010",
     "LAMBERT_2022",
     "LANGKAMMER_2015",
@@ -191,6 +194,13 @@ DENK_2010 = Reference(
     title="Susceptibility weighted imaging with multiple echoes",
     journal="Journal of Magnetic Resonance Imaging", year=2010, doi="10.1002/jmri.21995",
 )  # fmt: skip
+DESIKAN_2006 = Reference(
+    authors="Desikan, R. S. and Segonne, F. and Fischl, B. and Quinn, B. T. and Dickerson, B. C. and Blacker, D. and"
+    " Buckner, R. L. and Dale, A. M. and Maguire, R. P. and Hyman, B. T. and Albert, M. S. and Killiany, R. J.",
+    title="An automated labeling system for subdividing the human cerebral cortex on MRI scans into gyral based regions"
+    " of interest",
+    journal="NeuroImage", year=2006, doi="10.1016/j.neuroimage.2006.01.021",
+)  # fmt: skip
 DYMERSKA_2021 = Reference(
     authors="Dymerska, B. and Eckstein, K. and Bachrata, B. and Siow, B. and Trattnig, S. and Shmueli, K. "
     "and Robinson, S. D.",
@@ -203,6 +213,13 @@ ECKSTEIN_2018 = Reference(
     title="Computationally efficient combination of multi-channel phase data from multi-echo acquisitions"
     " (ASPIRE)",
     journal="Magnetic Resonance in Medicine", year=2018, doi="10.1002/mrm.26963",
+)  # fmt: skip
+FISCHL_2002 = Reference(
+    authors="Fischl, B. and Salat, D. H. and Busa, E. and Albert, M. and Dieterich, M. and Haselgrove, C. and van der"
+    " Kouwe, A. and Killiany, R. and Kennedy, D. and Klaveness, S. and Montillo, A. and Makris, N. and Rosen, B. and"
+    " Dale, A. M.",
+    title="Whole brain segmentation: automated labeling of neuroanatomical structures in the human brain",
+    journal="Neuron", year=2002, doi="10.1016/s0896-6273(02)00569-x",
 )  # fmt: skip
 FONOV_2011 = Reference(
     authors="Fonov, V. and Evans, A. C. and Botteron, K. and Almli, C. R. and McKinstry, R. C. and Collins,"
@@ -263,6 +280,11 @@ KENNEDY_2001 = Reference(
     authors="Kennedy, M. C. and O'Hagan, A.",
     title="Bayesian calibration of computer models",
     journal="Journal of the Royal Statistical Society Series B", year=2001, doi="10.1111/1467-9868.00294",
+)  # fmt: skip
+KIM_2008 = Reference(
+    authors="Kim, K. W. and MacFall, J. R. and Payne, M. E.",
+    title="Classification of white matter lesions on magnetic resonance imaging in elderly persons",
+    journal="Biological Psychiatry", year=2008, doi="10.1016/j.biopsych.2008.03.024",
 )  # fmt: skip
 KRESSLER_2010 = Reference(
     authors="Kressler, B. and de Rochefort, L. and Liu, T. and Spincemaille, P. and Jiang, Q. and Wang, Y.",

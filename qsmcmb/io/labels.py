@@ -13,7 +13,7 @@ from qsmcmb.io.points import Points
 from qsmcmb.model import Grid
 from qsmcmb.typing import FloatArray, IntArray
 
-__all__ = ("read_lesion_labels",)
+__all__ = ("read_lesion_labels", "whole_numbers")
 
 MAX_PARTS_MM = 12.0
 """Largest distance between two parts of one lesion, centre to centre, mm: a larger body has no number."""
@@ -61,7 +61,7 @@ def read_lesion_labels(path: Path, grid: Grid) -> Points:
     if missing.any() and not (values == 0).any():
         values = np.where(missing, 0, values)
         notes = (f"{path.name}: {int(missing.sum())} voxels are not finite; taken as outside",)
-    labels = _whole_numbers(path, values)
+    labels = whole_numbers(path, values)
     numbers = [int(n) for n in np.unique(labels) if n > 0]
     if not numbers:
         return Points(np.zeros((0, 3)), (), (*notes, f"{path.name}: the image has no label"))
@@ -81,18 +81,45 @@ def read_lesion_labels(path: Path, grid: Grid) -> Points:
     return Points(grid.to_world(centres), (None,) * len(numbers), notes)
 
 
-def _whole_numbers(path: Path, values: FloatArray) -> IntArray:
-    """Return the labels of an image whose values are whole numbers, 0 or more."""
+def whole_numbers(path: Path, values: FloatArray, *, outside: str = "lesions") -> IntArray:
+    """Return the labels of an image whose values are whole numbers, 0 or more.
+
+    Parameters
+    ----------
+    path : Path
+        Its file, for messages.
+    values : ndarray
+        Values of the image.
+    outside : str, optional
+        What it is that 0 lies outside of, for messages.
+
+    Returns
+    -------
+    ndarray of the same shape, int32
+        The labels.
+
+    Raises
+    ------
+    InvalidInputError
+        LABELS for values below 0, or between whole numbers.
+
+    Examples
+    --------
+    >>> whole_numbers(Path("a.nii"), np.array([0.0, 2.0001])).tolist()
+    [0, 2]
+    """
     if (values < 0).any():
         raise InvalidInputError(
             "LABELS", path, field="values", found=f"{float(values.min()):g} and others below 0",
-            expected="whole numbers, 0 outside lesions", fix="set every voxel below 0 to 0",
+            expected=f"whole numbers, 0 outside {outside}", fix="set every voxel below 0 to 0",
         )  # fmt: skip
     bad = ~(np.abs(values - np.rint(values)) <= ROUNDING)
     if bad.any():
         raise InvalidInputError(
             "LABELS", path, field="values", found=f"{float(values[bad][0]):.7g} and others in {int(bad.sum())} voxels",
-            expected="whole numbers, 0 outside lesions", fix="cut probabilities at half, and number the lesions",
+            expected=f"whole numbers, 0 outside {outside}",
+            fix="cut probabilities at half, and number the lesions" if outside == "lesions"
+            else "resample labels by nearest neighbour: between two labels there is none",
         )  # fmt: skip
     return np.rint(values).astype(np.int32)
 

@@ -23,6 +23,7 @@ __all__ = (
     "generated_by",
     "read_filter",
     "read_tsv",
+    "tsv_text",
     "write_json",
     "write_tsv",
 )
@@ -64,11 +65,34 @@ def write_tsv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
     ...     (Path(folder) / "a.tsv").read_text().split()
     ['x_mm', 'name', '-1.5', "'=1+1"]
     """
+    atomic_write(path, tsv_text(rows, columns).encode())
+
+
+def tsv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Return rows as TSV, as `write_tsv` writes them.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Column to value, for each row.
+    columns : sequence of str
+        Columns, in order; what else a row holds is left out.
+
+    Returns
+    -------
+    str
+        Header and rows, each line with its end.
+
+    Examples
+    --------
+    >>> tsv_text([{"x_mm": 0.1234567, "kind": None}], ["x_mm", "kind"]).split()
+    ['x_mm', 'kind', '0.123457', 'n/a']
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
     writer.writerow(columns)
     writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
-    atomic_write(path, stream.getvalue().encode())
+    return stream.getvalue()
 
 
 def _cell(value: Any) -> str:

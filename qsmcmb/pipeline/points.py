@@ -23,7 +23,7 @@ from qsmcmb.pipeline.clock import Clock
 from qsmcmb.pipeline.config import Config, make_config
 from qsmcmb.pipeline.lesions import describe_lesions
 from qsmcmb.pipeline.provenance import provenance_of
-from qsmcmb.pipeline.regions import NOT_REGISTERED, find_regions
+from qsmcmb.pipeline.regions import find_region_faults, find_regions
 from qsmcmb.pipeline.subject import map_scan_field, prepare_scan
 from qsmcmb.stages import POINT_STAGES
 from qsmcmb.typing import BoolArray, FloatArray, Report
@@ -145,8 +145,7 @@ def measure_points(
     regions = find_regions(scan, phase.mask, None)
     lesions = describe_lesions(measured, scan, phase.mask, regions=regions)
     warnings = (*scan.warnings, *phase.warnings, *find_lesion_faults(lesions, scan))
-    if lesions and regions is None:
-        warnings = (*warnings, NOT_REGISTERED)
+    warnings = (*warnings, *find_region_faults(lesions, regions, phase.mask))
     table = MicrobleedTable(lesions, measured.labels, provenance, warnings, measured.evidence)
     return table, measured.fitted
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from qsmcmb.anatomy.segmentation import Segmentation
 from qsmcmb.core.software import software_versions
 from qsmcmb.model import GreScan, Provenance
 from qsmcmb.pipeline.config import Config
@@ -20,6 +21,7 @@ def provenance_of(
     *,
     mask_given: bool = False,
     detected: bool = True,
+    segmentation: Segmentation | None = None,
 ) -> Provenance:
     """Return sources, every stage's method with all its options, and the software.
 
@@ -35,6 +37,8 @@ def provenance_of(
         Whether the user's mask took the place of masking.
     detected : bool, optional
         Whether the detector ran.
+    segmentation : Segmentation, optional
+        The user's, where it gave side and territory.
 
     Returns
     -------
@@ -63,6 +67,8 @@ def provenance_of(
             continue
         if left_out.get(stage.name):
             steps.append((stage.name, {"method": "none", "reason": left_out[stage.name]}))
+        elif stage.name == "anatomy" and segmentation is not None:
+            steps.append((stage.name, {"method": "segmentation", "file": segmentation.path.name}))
         elif stage.methods:
             steps.append((stage.name, config.record(stage.name)))
         else:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.anatomy.segmentation import Segmentation
 from qsmcmb.background_removal.head import LocalField
 from qsmcmb.core.methods import call_method
 from qsmcmb.core.validate import check_mask
@@ -41,7 +42,7 @@ from qsmcmb.pipeline.inversion import Inversion, PhaseToField, local_field_of
 from qsmcmb.pipeline.lesions import describe_lesions, measure_map_sums
 from qsmcmb.pipeline.provenance import provenance_of
 from qsmcmb.pipeline.reference import refer_map, reference_voxels
-from qsmcmb.pipeline.regions import NOT_REGISTERED, cerebellum_depths, find_regions
+from qsmcmb.pipeline.regions import cerebellum_depths, find_region_faults, find_regions
 from qsmcmb.pipeline.scan_result import FieldMaps, Masks, ScanMaps, ScanResult
 from qsmcmb.relaxometry.r2star import map_r2star
 from qsmcmb.susceptibility_weighting import METHODS as SWI
@@ -66,6 +67,7 @@ def run_scan(
     kinds: Sequence[str | None] | None = None,
     detect: bool = False,
     reference: str | BoolArray = "brain",
+    segmentation: Segmentation | None = None,
     report: Report | None = None,
     intermediates: Intermediates | None = None,
 ) -> ScanResult:
@@ -88,6 +90,8 @@ def run_scan(
     reference : {"brain", "csf"} or ndarray of bool, optional
         Region whose mean is 0 on the susceptibility map: found in the scan, or the user's mask. No lesion's number
         depends on it.
+    segmentation : Segmentation, optional
+        The user's, for side, territory, regions and region table; wins over the region map.
     report : callable, optional
         Progress.
     intermediates : Intermediates, optional
@@ -120,7 +124,9 @@ def run_scan(
     detected = points_mm is None or detect
     clock = Clock(scan.name, report)
     scan = prepare_scan(scan, config, clock)
-    provenance = provenance_of(scan, config, mask_given=mask is not None, detected=detected)
+    provenance = provenance_of(
+        scan, config, mask_given=mask is not None, detected=detected, segmentation=segmentation
+    )
     job = _Job(scan, config, clock, intermediates)
     phase = _map_total_field(job, mask)
     local = _remove_background(job, phase)
@@ -155,7 +161,7 @@ def run_scan(
             field_sd_ppm=hz_to_ppm(phase.field_sd_hz, scan.b0_tesla), lesions=measured.lesions,
         )  # fmt: skip
     with job.clock.stage("anatomy"):
-        regions = find_regions(scan, phase.mask, r2star_hz)
+        regions = find_regions(scan, phase.mask, r2star_hz, segmentation)
         lesions = describe_lesions(
             measured, scan, phase.mask, regions=regions, map_sums=sums, limit_ppm_mm3=limit_ppm_mm3
         )
@@ -175,8 +181,7 @@ def run_scan(
         )  # fmt: skip
     reliable_mask = phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ)
     faults = find_map_faults(scan, chi_ppm, r2star_hz, inversion.mask) + find_lesion_faults(lesions, scan)
-    if lesions and regions is None:
-        faults = (*faults, NOT_REGISTERED)
+    faults += find_region_faults(lesions, regions, phase.mask)
     referred_ppm, found = refer_map(chi_ppm, inversion.mask, referred_to, reference)
     return ScanResult(
         scan=scan,

@@ -16,7 +16,7 @@ from qsmcmb.io.tables import read_tsv
 from qsmcmb.model import Provenance
 from qsmcmb.study.manifest import FOLDER, read_manifest
 
-__all__ = ["GroupResult", "write_group"]
+__all__ = ["SCAN_COLUMNS", "GroupResult", "named_scan", "write_group"]
 
 SCAN_COLUMNS = {
     "participant_id": "Participant, with its prefix",
@@ -130,7 +130,7 @@ def _collect(out: Path) -> _Rows:
     rows = _Rows([], [], [], [])
     for participant in list_participants(out):
         for scan in list_results(out, participant):
-            named = _named(scan)
+            named = named_scan(scan)
             try:
                 record = scan.record("desc-cmb_burden")
                 table = scan.place.path("desc-cmb_lesions.tsv")
@@ -149,8 +149,24 @@ def _collect(out: Path) -> _Rows:
     return rows
 
 
-def _named(scan: SessionResults) -> dict[str, Any]:
-    """Return the first columns of a scan's rows."""
+def named_scan(scan: SessionResults) -> dict[str, Any]:
+    """Return the first columns of a scan's rows.
+
+    Parameters
+    ----------
+    scan : SessionResults
+        The scan.
+
+    Returns
+    -------
+    dict
+        Value by `SCAN_COLUMNS`; None where its names lack the entity.
+
+    Examples
+    --------
+    >>> named_scan(SessionResults(Place(Path("out")), "01", "1"))["session_id"]
+    'ses-1'
+    """
     return {
         "participant_id": f"sub-{scan.participant}",
         "session_id": f"ses-{scan.session}" if scan.session else None,

@@ -33,6 +33,8 @@ class StudyOptions:
         Whether the detector runs.
     mask_root : path, optional
         Derivatives folder whose `*_desc-brain_mask` or `*_mask` files are the masks.
+    segmentation_root : path, optional
+        Derivatives folder whose `*_dseg` files are the segmentations of the heads.
     reference : str or path, optional
         Region whose mean is 0 on the maps: "brain", "csf", a mask where the run has one scan, or a derivatives folder
         whose `*_desc-reference_mask` files are the masks of the scans.
@@ -52,6 +54,7 @@ class StudyOptions:
     labels: Path | None = None
     detect: bool = False
     mask_root: Path | None = None
+    segmentation_root: Path | None = None
     reference: str | Path = "brain"
 
 

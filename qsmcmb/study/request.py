@@ -17,6 +17,9 @@ from qsmcmb.study.options import StudyOptions
 
 __all__ = ["Request", "read_request", "write_request"]
 
+PATHS = ("points", "labels", "mask_root", "segmentation_root")
+"""Options that are paths; a request of an earlier version lacks the last."""
+
 
 class Request(NamedTuple):
     """Data set, options and work folder of a run.
@@ -65,7 +68,7 @@ def write_request(out: Path, request: Request) -> None:
     options["config"] = request.options.config.to_toml()
     reference = options["reference"]
     options["reference"] = {"mask": _absolute(reference)} if isinstance(reference, Path) else reference
-    for name in ("points", "labels", "mask_root"):
+    for name in PATHS:
         options[name] = _absolute(options[name])
     (out / FOLDER).mkdir(exist_ok=True)
     record = {"bids": _absolute(request.bids), "work": _absolute(request.work), "options": options}
@@ -104,8 +107,9 @@ def read_request(out: Path) -> Request:
     try:
         record = json.loads(read_regular(path))
         given: dict[str, Any] = dict(record["options"])
-        for name in ("points", "labels", "mask_root"):
-            given[name] = None if given[name] is None else Path(given[name])
+        for name in PATHS:
+            path_or_none = given.get(name)
+            given[name] = None if path_or_none is None else Path(path_or_none)
         reference = given["reference"]
         options = StudyOptions(
             **{

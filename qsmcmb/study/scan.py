@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from qsmcmb.anatomy.segmentation import Segmentation, read_segmentation
 from qsmcmb.errors import EXIT_BUG, EXIT_MEMORY, InvalidInputError, QsmcmbError
 from qsmcmb.io.atomic import write_failure
 from qsmcmb.io.bids import acquisition_times
@@ -25,10 +26,12 @@ from qsmcmb.io.points import Points, read_points
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.pipeline.load import load_scan, with_user_input
 from qsmcmb.pipeline.outputs import write_scan
+from qsmcmb.pipeline.regions import with_segmentation
 from qsmcmb.pipeline.subject import run_scan
 from qsmcmb.study.intermediates import IntermediateFiles
 from qsmcmb.study.manifest import Manifest, checksum, checksums, manifest_path
 from qsmcmb.study.options import Outcome, StudyOptions
+from qsmcmb.study.segmentations import find_segmentation
 from qsmcmb.study.source import digest_of
 from qsmcmb.study.steps import StepKey, scan_keys
 from qsmcmb.study.superseded import result_files
@@ -146,6 +149,8 @@ def keys_of_scan(session: SessionFiles, options: StudyOptions) -> dict[str, Step
         inputs["quantify"] = {
             f"points of {options.points.name}": _digest([found.points_mm.tolist(), *found[1:]])
         }
+    if options.segmentation_root:
+        inputs["anatomy"] = _file(_segmentation_file(session, options.segmentation_root))
     acquired = acquisition_times(session.root, session.participant).get(session.session or "")
     given: Mapping[str, Mapping[str, Any]] = {
         "load": {"input": options.config.input.record(), "notes": list(session.notes)},
@@ -239,9 +244,11 @@ def _run(job: ScanJob, report: Report | None) -> Outcome:
         scan, points=points, point_list=options.points, mask=mask,
         reference=reference if isinstance(reference, Membership) else None,
     )  # fmt: skip
+    segmentation = _segmentation_of(session, options, scan.grid)
+    scan = with_segmentation(scan, segmentation)
     result = run_scan(
         scan, options.config, mask=mask.inside if mask else None, points_mm=points.points_mm if points else None,
-        kinds=points.kinds if points else None, detect=options.detect,
+        kinds=points.kinds if points else None, detect=options.detect, segmentation=segmentation,
         reference=reference.inside if isinstance(reference, Membership) else reference, report=report,
         intermediates=intermediates,
     )  # fmt: skip
@@ -275,6 +282,18 @@ def _reference_of(session: SessionFiles, options: StudyOptions, grid: Grid) -> s
     if isinstance(options.reference, str):
         return options.reference
     return read_mask(find_reference(options.reference, session), grid, min_volume_mm3=0)
+
+
+def _segmentation_of(session: SessionFiles, options: StudyOptions, grid: Grid) -> Segmentation | None:
+    """Return the user's segmentation of a scan's head."""
+    if options.segmentation_root is None:
+        return None
+    return read_segmentation(_segmentation_file(session, options.segmentation_root), grid)
+
+
+def _segmentation_file(session: SessionFiles, root: Path) -> Path:
+    """Return the file of a scan's segmentation."""
+    return find_segmentation(root, session.participant, session.session, session.entities)
 
 
 def _lesions_of(session: SessionFiles, options: StudyOptions, scan: GreScan) -> Points | None:

@@ -86,7 +86,7 @@ SCAN_STEPS = (
         name="anatomy", after=("quantify",), tables=("burden",),
         modules=("pipeline.lesions", "pipeline.regions", "microbleeds.results.explanation", "pipeline.outputs"),
         makes=("desc-cmb_lesions", "desc-cmb_burden", "desc-cmb_evidence", "desc-cmb_candidates", "desc-mars_form",
-               "desc-bombs_form"),
+               "desc-bombs_form", "desc-regions_stats"),
     ),
 )  # fmt: skip
 """Steps of one scan, in the order in which they run."""

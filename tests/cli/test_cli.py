@@ -235,6 +235,50 @@ def test_stage_commands_chain_to_a_map(tmp_path: Path, capsys: pytest.CaptureFix
     np.testing.assert_allclose(place, grid.to_world(np.array([24.0, 24.0, 24.0])), atol=1.5)
 
 
+def test_a_dipole_in_the_field_is_a_candidate_that_the_map_does_not_show(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A map of nothing, as in thick slices: the field alone, in either unit, with its SD or without, tells."""
+    grid = Grid.isotropic((40, 40, 40), 1.0)
+    x, y, z = np.indices(grid.shape) - 20.0
+    r2 = np.maximum(x**2 + y**2 + z**2, 1.5**2)
+    rng = np.random.default_rng(3)
+    field_ppm = 12.0 * (3 * z**2 / r2 - 1) / (4 * np.pi * r2**1.5) + 0.002 * rng.standard_normal(grid.shape)
+    dark = np.where(x**2 + y**2 + z**2 < 2.0**2, 0.15, 1.0)
+    mag = [save(tmp_path / f"m{i}.nii.gz", m, grid) for i, m in enumerate((np.ones(grid.shape), dark))]
+    ones, nothing = (
+        save(tmp_path / f"{n}.nii.gz", v * np.ones(grid.shape), grid) for n, v in (("mask", 1), ("chi", 0))
+    )
+    ppm, hz, sd = (
+        save(tmp_path / f"{name}.nii.gz", values, grid)
+        for name, values in (
+            ("ppm", field_ppm),
+            ("hz", field_ppm * 127.7325),
+            ("sd", np.full(grid.shape, 0.2555)),
+        )
+    )
+    words = ["detect", "--chi", nothing, "--mag", *mag, "--mask", ones, "-o", str(tmp_path / "t.tsv")]
+    assert run_command(words) == 0
+    assert read_tsv(tmp_path / "t.tsv") == []
+    in_hz = ["--field", hz, "--field-units", "Hz", "--b0", "3"]
+    for more in (["--field", ppm], in_hz, [*in_hz, "--noise", sd]):
+        assert run_command([*words, *more]) == 0
+        (found,) = read_tsv(tmp_path / "t.tsv")
+        assert (found["kind"], found["test"]) == ("microbleed", "dipole")
+        place = [float(found[c] or "nan") for c in ("x_mm", "y_mm", "z_mm")]
+        np.testing.assert_allclose(place, grid.to_world(np.array([20.0, 20.0, 20.0])), atol=1.0)
+    (tmp_path / "hz.json").write_text('{"Units": "Hz"}')
+    capsys.readouterr()
+    assert run_command([*words, "--field", hz]) == 65
+    assert "ERROR FIELD-UNITS" in capsys.readouterr().err
+    for more in (
+        ["--noise", sd],
+        ["--field", ppm, "--field-units", "rad"],
+        ["--field", hz, "--field-units", "Hz"],
+    ):
+        assert run_command([*words, *more]) == 2
+
+
 @pytest.mark.parametrize(
     ("command", "code"),
     [("mask", "MAG-EMPTY"), ("r2star", "MAG-NEGATIVE"), ("detect", "MAG-EMPTY"), ("detect", "MAG-NEGATIVE")],

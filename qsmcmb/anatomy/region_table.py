@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from qsmcmb.anatomy.head_regions import RIGHT, HeadRegions
 from qsmcmb.anatomy.regions import STRUCTURES
-from qsmcmb.lesion import Column
-from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.lesion import Column, Microbleed
+from qsmcmb.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ("REGION_COLUMNS", "measure_regions")
+__all__ = ("REGION_COLUMNS", "measure_regions", "without_lesions")
 
 REGION_COLUMNS = {
     "structure": Column("Structure of the head", is_number=False),
@@ -41,7 +42,7 @@ def measure_regions(
     r2star_hz : ndarray of shape grid.shape or None
         R2*, 1/s.
     mask : ndarray of shape grid.shape, bool
-        Voxels that count: where the map is defined, lesions left out.
+        Voxels that count: where the map is defined, lesions left out (`without_lesions`).
 
     Returns
     -------
@@ -81,3 +82,37 @@ def measure_regions(
                 row["r2star_sd_hz"] = float(r2star_hz[voxels].std(dtype=np.float64))
             rows.append(row)
     return rows
+
+
+def without_lesions(
+    mask: BoolArray, lesion_labels: IntArray | None, lesions: Sequence[Microbleed]
+) -> BoolArray:
+    """Return a mask without the voxels of lesions: a lesion is no part of the structure that it lies in.
+
+    Rejected candidates stay: they are the structure's own iron, or its veins.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (x, y, z), bool
+        Voxels of the map.
+    lesion_labels : ndarray of shape (x, y, z), int, or None
+        Voxels of each candidate, by its label.
+    lesions : sequence of Microbleed
+        Rows of the lesion table.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), bool
+        The mask without definite and possible lesions.
+
+    Examples
+    --------
+    >>> labels = np.array([[[0, 1, 2]]])
+    >>> rows = [Microbleed(1, (0, 0, 0), certainty="definite"), Microbleed(2, (1, 0, 0), certainty="rejected")]
+    >>> without_lesions(labels >= 0, labels, rows).tolist()
+    [[[True, False, True]]]
+    """
+    if lesion_labels is None:
+        return mask
+    left_out = [m.label for m in lesions if m.certainty != "rejected"]
+    return mask & ~np.isin(lesion_labels, left_out)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 
 from qsmcmb.anatomy.rating_forms import bombs_form, form_columns, mars_form
-from qsmcmb.anatomy.region_table import REGION_COLUMNS, measure_regions
+from qsmcmb.anatomy.region_table import REGION_COLUMNS, measure_regions, without_lesions
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.derivatives import write_image, write_table
 from qsmcmb.io.lesion_table import column_sidecar
@@ -155,9 +155,7 @@ def _write_regions(place: Place, result: ScanResult) -> list[Path]:
         for extension in ("json", "tsv"):
             place.path(f"desc-regions_stats.{extension}").unlink(missing_ok=True)
         return []
-    labels = result.table.labels
-    # A lesion is no part of the structure that it lies in.
-    tissue = result.masks.chi if labels is None else result.masks.chi & (labels == 0)
+    tissue = without_lesions(result.masks.chi, result.table.labels, result.lesions)
     table = write_table(
         place, "desc-regions_stats",
         measure_regions(result.regions, result.maps.chi_ppm, result.maps.r2star_hz, tissue),

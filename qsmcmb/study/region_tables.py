@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qsmcmb.anatomy.region_table import REGION_COLUMNS, measure_regions
+from qsmcmb.anatomy.region_table import REGION_COLUMNS, measure_regions, without_lesions
 from qsmcmb.anatomy.segmentation import read_segmentation
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.lesion_table import column_sidecar
@@ -92,7 +92,8 @@ def _measure(scan: SessionResults, labels: Path, *, is_study: bool) -> list[dict
     # The detection limit is 0 outside the map alone, and NaN where it is not known.
     inside = scan.image("desc-detectionlimit_map")[0] != 0
     if scan.has("desc-cmb_dseg"):
-        inside &= scan.image("desc-cmb_dseg")[0] == 0
+        voxels = np.rint(scan.image("desc-cmb_dseg")[0]).astype(np.int32)
+        inside = without_lesions(inside, voxels, scan.lesions())
     r2star_hz = scan.image("R2starmap")[0] if scan.has("R2starmap") else None
     named = named_scan(scan) if is_study else {}
     found = measure_regions(given.regions, chi_ppm, r2star_hz, np.asarray(inside))

@@ -12,10 +12,10 @@ for different reasons:
 - the map sum (`crosscheck.map_sum`), from the susceptibility map (Liu et al. 2012, doi:10.1148/radiol.11110251);
 - the signal loss (`crosscheck.signal_loss`), from the volume of the void.
 
-Rooms, from the top: `measure.py` runs a measurement; `results` describes it; `calibration` finds how this scan sees;
-`conventional` says what other scans would have shown; `fit` solves the inverse problem; `crosscheck` holds the two
-other estimators; `signal` is the forward model; `detection` finds candidates and maps the detection limit. Imports
-point down in this order.
+Rooms, from the top: `measure.py` runs a measurement; `joint_fit.py` refines its lesions together; `results` describes
+it; `calibration` finds how this scan sees; `conventional` says what other scans would have shown; `fit` solves the
+inverse problem; `crosscheck` holds the two other estimators; `signal` is the forward model; `detection` finds
+candidates and maps the detection limit. Imports point down in this order.
 """
 
 __all__: tuple[str, ...] = ()

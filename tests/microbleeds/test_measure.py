@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import qsmcmb.microbleeds.joint_fit as joint_fit
 import qsmcmb.microbleeds.measure as module
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.fit.field_fit import fit_signal_retaining_ball
@@ -240,7 +241,9 @@ def test_clipped_field_of_view() -> None:
 
 def job_of(scan: GreScan, field_hz: FloatArray, voxels: FloatArray, mask: BoolArray | None = None) -> Any:
     mask = np.ones(SHAPE, bool) if mask is None else mask
-    return module._Job(scan, ScanFields(field_hz, np.zeros(SHAPE, np.float32), mask), np.atleast_2d(voxels))
+    return joint_fit.FitJob(
+        scan, ScanFields(field_hz, np.zeros(SHAPE, np.float32), mask), np.atleast_2d(voxels)
+    )
 
 
 def acquisition_of(scan: GreScan) -> Acquisition:
@@ -372,7 +375,7 @@ def test_neighbours_are_the_signal_of_the_others_in_reach() -> None:
         Source(5.0, (0.0, 0.0, 0.0), 1.0),
     ]
     states: list[FitState | None] = [state_of(patch, s) for s in sources]
-    found = module._neighbour_factor(0, np.array([0, 1, 2, 3]), positions, states)
+    found = joint_fit._neighbour_factor(0, np.array([0, 1, 2, 3]), positions, states)
     expected = np.ones(2 * int(patch.inside.sum()), complex)
     for i in (1, 2):
         centre = np.array(sources[i].centre_mm) + positions[i]
@@ -383,9 +386,9 @@ def test_neighbours_are_the_signal_of_the_others_in_reach() -> None:
     assert np.abs(expected - 1).max() > 0.5
     # The states themselves are as they were.
     np.testing.assert_allclose(states[1].rows[0], sources[1].row())  # type: ignore[union-attr]
-    assert module._neighbour_factor(0, np.array([0, 3]), positions, states) is None
+    assert joint_fit._neighbour_factor(0, np.array([0, 3]), positions, states) is None
     states[1] = None
-    alone = module._neighbour_factor(0, np.array([0, 1]), positions, states)
+    alone = joint_fit._neighbour_factor(0, np.array([0, 1]), positions, states)
     assert alone is None
 
 
@@ -396,28 +399,38 @@ def test_lesions_within_fourteen_mm_are_fitted_one_after_the_other(monkeypatch: 
     job = job_of(scan, field_hz, voxels)
     states = [SimpleNamespace(name=f"initial {i}", core_residual=lambda: 1.0) for i in range(4)]
     seen: dict[int, Any] = {}
-    simple: list[bool] = []
+    simple: list[tuple[bool, float]] = []
 
     def factor(i: int, in_reach: Any, positions: FloatArray, now: list[Any]) -> Any:
         seen[i] = [now[j] and now[j].name for j in in_reach]
         np.testing.assert_array_equal(positions, voxels)
         return None
 
-    def refine(job: Any, state: Any, acquisition: Any, neighbours: Any, *, is_simple: bool) -> Any:
+    def refine(
+        job: Any,
+        state: Any,
+        acquisition: Any,
+        neighbours: Any,
+        *,
+        is_simple: bool,
+        min_free_significance: float,
+    ) -> Any:
         assert acquisition == "calibrated"
-        simple.append(is_simple)
+        simple.append((is_simple, min_free_significance))
         done = SimpleNamespace(name=state.name.replace("initial", "refined"))
         return SimpleNamespace(fit=SimpleNamespace(state=done))
 
-    monkeypatch.setattr(module, "_neighbour_factor", factor)
-    monkeypatch.setattr(module, "_refine", refine)
+    monkeypatch.setattr(joint_fit, "_neighbour_factor", factor)
+    monkeypatch.setattr(joint_fit, "_refine", refine)
     # The calibration has found that lesion 1 is as well described without a free source, and has one of lesion 3.
-    monkeypatch.setattr(module, "is_free", lambda fit: fit.name == "free 3")
+    monkeypatch.setattr(joint_fit, "is_free", lambda fit: fit.name == "free 3")
     states[1].with_compared_models = lambda models: SimpleNamespace(name=f"initial 1 with {models}")
     known = {1: SimpleNamespace(name="simple", compared_models="two"), 3: SimpleNamespace(name="free 3")}
     calibration = SimpleNamespace(states=[*states, None], acquisition="calibrated", fits_among_tissue=known)
     done: list[tuple[int, int]] = []
-    found = module._fit_all(job, calibration, lambda i, n: done.append((i, n)))
+    found = joint_fit.fit_all_lesions(
+        job, calibration, [3.0, 20.0, 3.0, 4.0, 3.0], lambda i, n: done.append((i, n))
+    )
     assert seen == {
         0: ["initial 0", "initial 1"],
         1: ["refined 0", "initial 1", "initial 2"],
@@ -427,7 +440,7 @@ def test_lesions_within_fourteen_mm_are_fitted_one_after_the_other(monkeypatch: 
     assert [f and f.fit.state.name for f in found] == [
         "refined 0", "refined 1 with two", "refined 2", "free 3", None
     ]  # fmt: skip
-    assert simple == [False, True, False, False]
+    assert sorted(simple) == [(False, 3.0), (False, 3.0), (False, 4.0), (True, 20.0)]
     assert sorted(done) == [(i, 5) for i in range(1, 6)]
     assert [s and s.name for s in calibration.states] == [f"initial {i}" for i in range(4)] + [None]
 
@@ -459,19 +472,19 @@ def test_veins_are_looked_for_in_turn(
         assert (source, core_decay) == (state.source, SMALL_BALL_DECAY)
         return selected
 
-    monkeypatch.setattr(module, "select_shape", select)
+    monkeypatch.setattr(joint_fit, "select_shape", select)
     monkeypatch.setattr(
-        module,
+        joint_fit,
         "refine_with_tissue_prior",
         lambda state, given, *, is_simple, min_free_significance: (
             state if given is acquisition and is_simple and min_free_significance == 7.0 else None
         ),
     )
-    monkeypatch.setattr(module, "find_vein", lambda state: vein)
-    monkeypatch.setattr(module, "fit_adjacent_vein", lambda state: (beside, "beside"))
-    monkeypatch.setattr(module, "summarise_fit", lambda state, patches: (state, patches))
+    monkeypatch.setattr(joint_fit, "find_vein", lambda state: vein)
+    monkeypatch.setattr(joint_fit, "fit_adjacent_vein", lambda state: (beside, "beside"))
+    monkeypatch.setattr(joint_fit, "summarise_fit", lambda state, patches: (state, patches))
     job = SimpleNamespace(reference_patches=lambda patch: ["around", patch])
-    found = module._refine(job, state, acquisition, neighbours, is_simple=True, min_free_significance=7.0)
+    found = joint_fit._refine(job, state, acquisition, neighbours, is_simple=True, min_free_significance=7.0)
     assert (found.vein, found.adjacent_vein) == expected
     ends = beside if expected[1] else (selected if has_neighbours else state)
     assert found.fit[0] is ends

@@ -151,6 +151,14 @@ Reference = Annotated[
     ),
     Reads("image", paths=mask_of_reference),
 ]
+ReportDetail = Annotated[
+    str,
+    typer.Option(
+        "--report",
+        metavar="full|light",
+        help="Pages with the live viewer (under 15 MB), or of pictures alone (under 2 MB).",
+    ),
+]
 Method = Annotated[
     str, typer.Option("--method", metavar="NAME", help="Name of the method; `qsmcmb methods` lists them.")
 ]

@@ -26,6 +26,7 @@ from qsmcmb.cli.arguments import (
     PhaseUnits,
     Points,
     Reference,
+    ReportDetail,
 )  # fmt: skip
 from qsmcmb.cli.command import command
 from qsmcmb.cli.files import Writes
@@ -60,6 +61,7 @@ def add(app: typer.Typer) -> None:
         phase_sign: PhaseSign = None,
         b0_dir: Direction = None,
         reference: Reference = "brain",
+        report: ReportDetail = "full",
         config_file: ConfigFile = None,
         adopt_output: AdoptOutput = False,  # noqa: ARG001 (heeded where the folder is held)
     ) -> None:
@@ -82,12 +84,13 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.pipeline.outputs import write_scan
         from qsmcmb.pipeline.regions import with_segmentation
         from qsmcmb.pipeline.subject import run_scan
+        from qsmcmb.reporting.budget import read_detail
         from qsmcmb.reporting.subject_page import write_scan_page
         from qsmcmb.study.log import LogFile
 
         if points is not None and labels is not None:
             raise ConfigError("--points and --labels; expected one of them")
-        region = stated_reference(reference)
+        region, detail = stated_reference(reference), read_detail(report)
         config, te_s = read_config(config_file), parse_te(te)
         stated = config.input.updated(stated_input(phase_units, phase_range, phase_sign))
         given = read_points(points) if points else None
@@ -117,7 +120,7 @@ def add(app: typer.Typer) -> None:
             )  # fmt: skip
             write_scan(Place(out), result)
             with Clock(scan.name, bar.report).stage("report"):
-                page = write_scan_page(out)
+                page = write_scan_page(out, detail=detail)
         LogFile(out).write("scan", version=__version__, warnings=result.warnings, seconds=result.seconds)
         say_warnings(result.warnings, verbose=bool(context.obj))
         say(f"{len(result.lesions)} candidates; page: {page}")

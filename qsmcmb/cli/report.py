@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qsmcmb.cli.arguments import Participants
+from qsmcmb.cli.arguments import Participants, ReportDetail
 from qsmcmb.cli.command import command
 from qsmcmb.cli.files import Writes
 
@@ -25,14 +25,17 @@ def add(app: typer.Typer) -> None:
             Writes("folder", made_by="run", updates=True),
         ],
         participant_label: Participants = None,
+        report: ReportDetail = "full",
     ) -> None:
         """Write the page of each subject again; nothing is recomputed.
 
-        A page is one self-contained HTML file.
+        A page is one self-contained HTML file. It opens from disk and loads nothing.
         """
         from qsmcmb.cli.console import say, show
+        from qsmcmb.reporting.budget import read_detail
         from qsmcmb.reporting.subject_page import write_subject_page
         from qsmcmb.study.selection import participants_of
 
+        detail = read_detail(report)
         for participant in participants_of(out, participant_label):
-            show(str(write_subject_page(out, participant, say=say)))
+            show(str(write_subject_page(out, participant, say=say, detail=detail)))

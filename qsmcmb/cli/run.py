@@ -20,6 +20,7 @@ from qsmcmb.cli.arguments import (
     PhaseUnits,
     Points,
     Reference,
+    ReportDetail,
     Sessions,
 )  # fmt: skip
 from qsmcmb.cli.command import command
@@ -27,6 +28,7 @@ from qsmcmb.cli.files import Reads, Writes, named_folders
 
 if TYPE_CHECKING:
     from qsmcmb.io.bids_index import SessionFiles
+    from qsmcmb.reporting.budget import Detail
     from qsmcmb.study.log import LogFile
     from qsmcmb.study.options import Outcome, StudyOptions
     from qsmcmb.study.sessions import Resources
@@ -92,6 +94,7 @@ def add(app: typer.Typer) -> None:
             ),
         ] = None,
         config_file: ConfigFile = None,
+        report: ReportDetail = "full",
         adopt_output: AdoptOutput = False,  # noqa: ARG001 (heeded where the folder is held)
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Print plan and configuration, do nothing.")
@@ -108,6 +111,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.io.tables import read_filter
         from qsmcmb.pipeline.config import read_config
+        from qsmcmb.reporting.budget import read_detail
         from qsmcmb.study.log import LogFile
         from qsmcmb.study.options import StudyOptions
         from qsmcmb.study.resources import memory_limit, parse_size
@@ -120,6 +124,7 @@ def add(app: typer.Typer) -> None:
             raise ConfigError(f"LEVEL {level!r}; expected participant or group")
         if points is not None and labels is not None:
             raise ConfigError("--points and --labels; expected one of them")
+        detail = read_detail(report)
         memory = memory_limit(parse_size(mem) if mem else None)
         resources = Resources(n_processes=nprocs, work=work, force=tuple(force or ()), memory=memory)
         check_step_names(resources.force)
@@ -148,7 +153,9 @@ def add(app: typer.Typer) -> None:
             say(f"WARNING {bids}: dataset_description.json is missing")
         log = LogFile(out)
         log.write("start", version=__version__, sessions=[s.name for s in sessions])
-        raise typer.Exit(_run(bids, out, sessions, options, resources, log=log, verbose=bool(context.obj)))
+        raise typer.Exit(
+            _run(bids, out, sessions, options, resources, detail=detail, log=log, verbose=bool(context.obj))
+        )
 
 
 def _run_group(out: Path, *, dry_run: bool) -> int:
@@ -189,8 +196,8 @@ def _root_of(derivatives: list[str], option: str, name: str | None) -> Path | No
 
 
 def _run(
-    bids: Path, out: Path, sessions: list[SessionFiles], options: StudyOptions, resources: Resources, *, log: LogFile,
-    verbose: bool,
+    bids: Path, out: Path, sessions: list[SessionFiles], options: StudyOptions, resources: Resources, *,
+    detail: Detail, log: LogFile, verbose: bool,
 ) -> int:  # fmt: skip
     from qsmcmb.cli.console import progress, say, say_lines, say_warnings
     from qsmcmb.stages import SUBJECT_STAGES
@@ -215,7 +222,7 @@ def _run(
         outcomes = run_study(bids, out, options, resources, report=bar.report, say=say, finished=finished)
         failed_pages = compare_and_report(
             out, participants, say=say, n_processes=resources.n_processes, report=bar.report,
-            failures=_failures(outcomes), only_stale=True, force=resources.force,
+            failures=_failures(outcomes), only_stale=True, force=resources.force, detail=detail,
         )  # fmt: skip
     code = exit_code(outcomes)
     good = sum(not o.exit_code for o in outcomes)

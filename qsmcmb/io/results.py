@@ -12,14 +12,15 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.entities import natural_key
 from qsmcmb.io.lesion_table import read_lesions
 from qsmcmb.io.metadata import read_sidecar
-from qsmcmb.io.nifti import read_volume
+from qsmcmb.io.nifti import read_volume, read_volume_header
 from qsmcmb.io.place import Place
 from qsmcmb.lesion import Microbleed
 from qsmcmb.model import Grid
-from qsmcmb.typing import FloatArray
+from qsmcmb.typing import AnyArray, FloatArray
 
 __all__ = (
     "SessionResults",
+    "canonical_axes",
     "list_participants",
     "list_results",
 )
@@ -129,12 +130,33 @@ class SessionResults:
         ...     SessionResults(Place(Path(folder)), "", "").canonical("Chimap")[0].shape
         (9, 8, 8)
         """
-        import nibabel
+        return canonical_axes(*self.image(ending))
 
-        data, grid = self.image(ending)
-        image = nibabel.as_closest_canonical(nibabel.Nifti1Image(data, grid.affine))
-        nx, ny, nz = image.shape
-        return np.asarray(image.dataobj), Grid.from_affine((nx, ny, nz), np.asarray(image.affine))
+    def grid(self, ending: str) -> Grid:
+        """Return the geometry of an image as it is stored, without reading its values.
+
+        Parameters
+        ----------
+        ending : str
+            End of the name without extension, e.g. ``"Chimap"``.
+
+        Returns
+        -------
+        Grid
+            Geometry.
+
+        Raises
+        ------
+        InvalidInputError
+            Every gate of `read_volume_header`.
+
+        Examples
+        --------
+        >>> SessionResults(Place(Path("out")), "", "").grid("Chimap")  # doctest: +SKIP
+        """
+        header = read_volume_header(self.place.path(f"{ending}.nii.gz"))
+        nx, ny, nz = header.data.shape
+        return Grid.from_affine((nx, ny, nz), header.affine)
 
     def has(self, ending: str) -> bool:
         """Say whether an image is there.
@@ -215,6 +237,36 @@ class SessionResults:
         'left'
         """
         return read_lesions(self.place.path("desc-cmb_lesions.tsv"))
+
+
+def canonical_axes(data: AnyArray, grid: Grid) -> tuple[AnyArray, Grid]:
+    """Turn a volume so that its axes are as close to RAS+ as flips and swaps bring them.
+
+    Parameters
+    ----------
+    data : ndarray of shape grid.shape
+        Volume.
+    grid : Grid
+        Its geometry.
+
+    Returns
+    -------
+    data : ndarray of shape (x, y, z)
+        The same values.
+    grid : Grid
+        Their geometry.
+
+    Examples
+    --------
+    >>> grid = Grid.from_affine((2, 3, 4), np.eye(4)[[2, 1, 0, 3]])
+    >>> canonical_axes(np.zeros(grid.shape), grid)[1].shape
+    (4, 3, 2)
+    """
+    import nibabel
+
+    image = nibabel.as_closest_canonical(nibabel.Nifti1Image(data, grid.affine))
+    nx, ny, nz = image.shape
+    return np.asarray(image.dataobj), Grid.from_affine((nx, ny, nz), np.asarray(image.affine))
 
 
 def list_participants(out: Path) -> list[str]:

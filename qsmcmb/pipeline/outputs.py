@@ -22,6 +22,7 @@ from qsmcmb.microbleeds.detection.examined import EXAMINED_COLUMNS, EXAMINED_TAB
 from qsmcmb.microbleeds.detection.limit_map import LIMIT_SD
 from qsmcmb.microbleeds.results.burden import BurdenRecord, rated_microbleeds
 from qsmcmb.microbleeds.results.evidence_table import EVIDENCE_TABLE_COLUMNS
+from qsmcmb.microbleeds.results.lesion_pictures import PICTURES, write_pictures
 from qsmcmb.pipeline.scan_result import ScanResult
 from qsmcmb.typing import AnyArray, FloatArray
 
@@ -125,9 +126,10 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     tables += _write_regions(place, result)
     explained = place.path("desc-cmb_explain.json")
     write_json(explained, {"Lesions": list(result.explanations)})
+    pictures = write_pictures(place.path(f"{PICTURES}.npz"), result.pictures)
     write_json(burden, _burden_record(result, acquired))
     of_images = [place.path(f"{stem}{extension}") for stem in images for extension in (".nii.gz", ".json")]
-    return (*of_images, *tables, *(t.with_suffix(".json") for t in tables), explained, burden)
+    return (*of_images, *tables, *(t.with_suffix(".json") for t in tables), explained, pictures, burden)
 
 
 def _write_examined(place: Place, result: ScanResult) -> list[Path]:

@@ -10,6 +10,7 @@ from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.detection.examined import ExaminedPoint
 from qsmcmb.microbleeds.results.burden import BurdenRecord
 from qsmcmb.microbleeds.results.explanation_records import LesionRecord
+from qsmcmb.microbleeds.results.lesion_pictures import LesionPicture
 from qsmcmb.microbleeds.results.table import MicrobleedTable
 from qsmcmb.model import GreScan
 from qsmcmb.pipeline.reference import MapReference
@@ -136,6 +137,8 @@ class ScanResult:
         Duration by stage, s.
     regions : HeadRegions or None
         Structures of the head; None where the scan does not fit the template.
+    pictures : dict of int to LesionPicture
+        Magnitude and fit around each lesion, by label, as the pages show them.
 
     Examples
     --------
@@ -162,6 +165,7 @@ class ScanResult:
     examined: tuple[ExaminedPoint, ...] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     regions: HeadRegions | None = None
+    pictures: dict[int, LesionPicture] = field(default_factory=dict)
 
     @property
     def chi_ppm(self) -> FloatArray:

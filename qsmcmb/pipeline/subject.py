@@ -22,6 +22,7 @@ from qsmcmb.microbleeds.detection.limit_map import map_detection_limit
 from qsmcmb.microbleeds.measure import Targets, measure_lesions
 from qsmcmb.microbleeds.results.burden import BurdenRecord, summarise_detection_limit
 from qsmcmb.microbleeds.results.explanation import explain_lesion
+from qsmcmb.microbleeds.results.lesion_pictures import picture_lesions
 from qsmcmb.microbleeds.results.references import BURDEN_METHODS
 from qsmcmb.microbleeds.results.table import MicrobleedTable
 from qsmcmb.microbleeds.signal.patch import ScanFields
@@ -166,9 +167,7 @@ def run_scan(
             measured, scan, phase.mask, regions=regions, map_sums=sums, limit_ppm_mm3=limit_ppm_mm3
         )
         rows = zip(lesions, measured.fitted, sums, measured.evidence, strict=True)
-        explanations = tuple(
-            explain_lesion(m, fitted, total, evidence=known).record for m, fitted, total, known in rows
-        )
+        explained = [explain_lesion(m, fitted, total, evidence=known) for m, fitted, total, known in rows]
     with job.clock.stage("burden"):
         chosen = config["burden"]
         burden: BurdenRecord = call_method(
@@ -202,7 +201,8 @@ def run_scan(
             warnings=(*scan.warnings, *phase.warnings, *faults),
             evidence=measured.evidence,
         ),
-        explanations=explanations,
+        explanations=tuple(e.record for e in explained),
+        pictures=picture_lesions(explained, scan),
         burden=burden,
         examined=None if examined is None else with_verdicts(examined, measured.lesions, lesions),
         seconds=job.clock.seconds,

@@ -19,7 +19,6 @@ __all__ = [
     "CHI_WINDOW_PPM",
     "DPI",
     "Panel",
-    "close_up",
     "field_strength_plot",
     "overview",
     "percentile_window",
@@ -28,14 +27,6 @@ __all__ = [
 
 CHI_WINDOW_PPM = (-0.15, 0.15)
 """Window of susceptibility maps, ppm: iron-rich nuclei lie within it, microbleeds beyond."""
-CLOSE_UP_MM = 12.0
-"""Half edge of a lesion's close-up, mm: more than the diameter of the largest microbleeds, 10 mm."""
-CLOSE_UP_INCH = 1.9
-"""Edge of a close-up's picture in the figure, inch."""
-TITLE_INCH = 0.2
-"""Height of the close-up's titles, inch."""
-CLOSE_UP_PER_MM = 0.48 / (CLOSE_UP_MM + 1)
-"""Fraction of a close-up's picture that 1 mm takes: some of it stays free between neighbours."""
 DPI = 80
 """Resolution of all figures, pixels per inch."""
 
@@ -150,57 +141,6 @@ def overview(panels: Sequence[Panel], centre_voxel: Sequence[int]) -> str:
             _draw(axis, image, panel, a, b)
         row[0].set_ylabel(panel.title)
     figure.tight_layout()
-    return to_png(figure)
-
-
-def close_up(panels: Sequence[Panel], position_mm: FloatArray) -> str:
-    """Draw axial and coronal slices of each panel through a point, which is marked.
-
-    Parameters
-    ----------
-    panels : sequence of Panel
-        Volumes.
-    position_mm : ndarray of shape (3,)
-        The point, scanner RAS+ mm.
-
-    Returns
-    -------
-    str
-        PNG, base64.
-
-    Examples
-    --------
-    >>> grid = Grid.isotropic((4, 4, 4), 1.0)
-    >>> panel = Panel(title="map (ppm)", data=np.zeros(grid.shape), grid=grid, window=(-0.1, 0.1))
-    >>> close_up([panel], np.zeros(3))[:5]
-    'iVBOR'
-    """
-    # One axis for all pictures: each further one costs as much as the rest of the figure.
-    figure = Figure(figsize=(CLOSE_UP_INCH * len(panels), 2 * CLOSE_UP_INCH + TITLE_INCH), dpi=DPI)
-    axis = figure.add_axes((0.0, 0.0, 1.0, 2 * CLOSE_UP_INCH / (2 * CLOSE_UP_INCH + TITLE_INCH)))
-    axis.set_axis_off()
-    for column, panel in enumerate(panels):
-        voxel = panel.grid.to_voxel(position_mm)
-        size = np.array(panel.grid.voxel_size_mm)
-        low = np.maximum(np.floor(voxel - CLOSE_UP_MM / size).astype(int), 0)
-        high = np.minimum(np.ceil(voxel + CLOSE_UP_MM / size).astype(int) + 1, panel.data.shape)
-        if np.any(high <= low):
-            continue
-        centre = np.clip(np.rint(voxel).astype(int), 0, np.array(panel.data.shape) - 1)
-        box = panel.data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-        inner = centre - low
-        for row, (image, a, b) in enumerate(((box[:, :, inner[2]], 0, 1), (box[:, inner[1]], 0, 2))):
-            middle = (column + 0.5, 1.5 - row)
-            # Ends of both axes of the picture; the point itself is in the middle.
-            left, bottom = ((low - 0.5 - voxel) * size * CLOSE_UP_PER_MM)[[a, b]] + middle
-            right, top = ((high - 0.5 - voxel) * size * CLOSE_UP_PER_MM)[[a, b]] + middle
-            axis.imshow(
-                image.T, origin="lower", cmap="gray", vmin=panel.window[0], vmax=panel.window[1],
-                extent=(left, right, bottom, top), interpolation="nearest",
-            )  # fmt: skip
-            axis.plot(*middle, "+", color="tab:red", markersize=7, alpha=0.8)
-        axis.text(column + 0.5, 2.02, panel.title, fontsize=8, ha="center", clip_on=False)
-    axis.set(xlim=(0, len(panels)), ylim=(0, 2))
     return to_png(figure)
 
 

@@ -11,7 +11,7 @@ from qsmcmb.io.results import SessionResults
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.reporting.page import write_page
 
-__all__ = ["has_forms", "write_forms_page"]
+__all__ = ["form_tables", "has_forms", "write_forms_page"]
 
 SCALES = {
     "mars": (
@@ -81,10 +81,36 @@ def write_forms_page(path: Path, sessions: Sequence[SessionResults], *, title: s
     --------
     >>> write_forms_page(Path("forms.html"), [], title="sub-01", back="sub-01.html")
     """
-    forms = [_form(session, scale) for session in sessions if has_forms(session) for scale in SCALES]
+    forms = form_tables(sessions)
     if not forms:
         return None
     return write_page(path, "forms.html", title=title, back=back, forms=forms)
+
+
+def form_tables(sessions: Sequence[SessionResults]) -> list[dict[str, Any]]:
+    """Return what a template needs of the forms of some scans.
+
+    Parameters
+    ----------
+    sessions : sequence of SessionResults
+        Scans; those without forms are left out.
+
+    Returns
+    -------
+    list of dict
+        Name, scale, heads and rows of each form.
+
+    Raises
+    ------
+    InvalidInputError
+        A table or record of a finished scan is damaged.
+
+    Examples
+    --------
+    >>> form_tables([])
+    []
+    """
+    return [_form(session, scale) for session in sessions if has_forms(session) for scale in SCALES]
 
 
 def _form(session: SessionResults, scale: str) -> dict[str, Any]:

@@ -1,7 +1,11 @@
-"""Templates to files."""
+"""Templates to files: self-contained pages whose policy lets nothing run or load but what the package itself ships."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +13,17 @@ import jinja2
 
 from qsmcmb.io.atomic import atomic_write
 
-__all__ = ["show", "write_page"]
+__all__ = ["content_policy", "show", "write_page"]
+
+STYLE = "page.css"
+"""Style sheet of all pages; one named after the template, where there is one, follows it."""
 
 
-def write_page(path: Path, template: str, **values: Any) -> Path:
+def write_page(path: Path, template: str, *, scripts: Sequence[str] = (), **values: Any) -> Path:
     """Fill a template, all values escaped, and write it as one self-contained file.
+
+    The page carries its content security policy: style sheet and scripts run by their checksums alone, pictures lie
+    within it, and it connects to nothing.
 
     Parameters
     ----------
@@ -21,6 +31,8 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
         File to write.
     template : str
         Name of a file in `qsmcmb/reporting/templates`.
+    scripts : sequence of str, optional
+        Sources of the scripts that the page runs at its end, in their order: files of the package, never data.
     **values
         Values of the template, all that it names.
 
@@ -46,8 +58,48 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
         loader=jinja2.PackageLoader("qsmcmb.reporting"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )  # fmt: skip
-    atomic_write(path, environment.get_template(template).render(**values).encode())
+    style = _style(template)
+    html = environment.get_template(template).render(
+        **values, policy=content_policy(scripts=scripts, styles=[style]), style=style, scripts=list(scripts)
+    )
+    atomic_write(path, html.encode())
     return path
+
+
+def content_policy(*, scripts: Sequence[str], styles: Sequence[str]) -> str:
+    """Return a content security policy that lets some scripts and style sheets through, and pictures in the page.
+
+    Parameters
+    ----------
+    scripts, styles : sequence of str
+        Text of each inline element.
+
+    Returns
+    -------
+    str
+        Content of the policy: nothing is allowed but these by their SHA-256, and ``data:`` pictures.
+
+    Examples
+    --------
+    >>> content_policy(scripts=[], styles=["p {}"])[:43]
+    "default-src 'none'; style-src 'sha256-oiqN+"
+    """
+    allowed = {"script-src": scripts, "style-src": styles}
+    parts = [f"{name} {' '.join(map(_checksum, texts))}" for name, texts in allowed.items() if texts]
+    return "; ".join(["default-src 'none'", *parts, "img-src data:", "base-uri 'none'", "form-action 'none'"])
+
+
+def _checksum(text: str) -> str:
+    """Return the source expression of an inline element."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _style(template: str) -> str:
+    """Return the style sheet of a page: that of all, and its template's own where there is one."""
+    folder = files("qsmcmb.reporting") / "templates"
+    own = folder / template.replace(".html", ".css")
+    sheets = [folder / STYLE, *([own] if own.is_file() else [])]
+    return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 
 def show(value: Any, digits: int = 3) -> str:

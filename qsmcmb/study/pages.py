@@ -13,6 +13,7 @@ from qsmcmb.errors import EXIT_BUG, InvalidInputError, QsmcmbError
 from qsmcmb.io.atomic import write_failure
 from qsmcmb.io.results import list_results
 from qsmcmb.pipeline.clock import Clock
+from qsmcmb.reporting.budget import Detail
 from qsmcmb.study.assess import assess, describe
 from qsmcmb.study.failures import write_crash_file
 from qsmcmb.study.manifest import Manifest, checksum, checksums, manifest_path, read_manifest
@@ -43,6 +44,8 @@ class SubjectJob:
         Keys of the steps.
     failures : dict of str to str, optional
         Error by the name of each session that has failed.
+    detail : {"full", "light"}, optional
+        Page with the live viewer, or of pictures alone.
 
     Examples
     --------
@@ -54,6 +57,7 @@ class SubjectJob:
     participant: str
     keys: dict[str, StepKey]
     failures: dict[str, str] = field(default_factory=dict)
+    detail: Detail = "full"
 
     @property
     def name(self) -> str:
@@ -86,7 +90,9 @@ class SubjectOutcome:
     page: str = ""
 
 
-def keys_of_subject(out: Path, participant: str, failures: Failures) -> dict[str, StepKey]:
+def keys_of_subject(
+    out: Path, participant: str, failures: Failures, detail: str = "full"
+) -> dict[str, StepKey]:
     """Return the keys of a subject's steps from the results as they lie on disk.
 
     Parameters
@@ -97,6 +103,8 @@ def keys_of_subject(out: Path, participant: str, failures: Failures) -> dict[str
         Label without `sub-`.
     failures : mapping of str to str
         Error by the name of each session that has failed.
+    detail : {"full", "light"}, optional
+        Page with the live viewer, or of pictures alone.
 
     Returns
     -------
@@ -113,7 +121,8 @@ def keys_of_subject(out: Path, participant: str, failures: Failures) -> dict[str
     keys = {compared.name: make_key(compared, inputs=inputs, parameters={}, after={})}
     for step in SUBJECT_STEPS[1:]:
         after = {name: keys[name].key for name in step.after if name in keys}
-        keys[step.name] = make_key(step, inputs={}, parameters={"failures": dict(failures)}, after=after)
+        parameters = {"failures": dict(failures), "detail": detail}
+        keys[step.name] = make_key(step, inputs={}, parameters=parameters, after=after)
     return keys
 
 
@@ -161,7 +170,7 @@ def run_subject(job: SubjectJob, report: Report | None = None) -> SubjectOutcome
     with clock.stage("report"), _as_error(job, done):
         page = write_subject_page(
             out, participant, notes=[*done.errors, *dict.fromkeys(done.warnings)], failures=job.failures,
-            without=damaged, say=done.errors.append,
+            without=damaged, say=done.errors.append, detail=job.detail,
         )  # fmt: skip
         done.page = str(page)
         written += [path for path in (page, page.with_name(f"{job.name}_forms.html")) if path.exists()]
@@ -222,6 +231,7 @@ def compare_and_report(
     failures: Mapping[str, Failures] | None = None,
     only_stale: bool = False,
     force: Sequence[str] = (),
+    detail: Detail = "full",
 ) -> bool:
     """Compare the sessions of each subject and write its page; one subject's failure stops no other.
 
@@ -243,6 +253,8 @@ def compare_and_report(
         Leave subjects alone whose table and page are current.
     force : sequence of str, optional
         Steps that are done again nevertheless.
+    detail : {"full", "light"}, optional
+        Pages with the live viewer, or of pictures alone.
 
     Returns
     -------
@@ -257,7 +269,7 @@ def compare_and_report(
     jobs = []
     for participant in participants:
         failed = dict((failures or {}).get(participant, {}))
-        job = SubjectJob(out, participant, keys_of_subject(out, participant, failed), failed)
+        job = SubjectJob(out, participant, keys_of_subject(out, participant, failed, detail), failed, detail)
         if only_stale:
             known = read_manifest(manifest_path(out, job.name, subject=True))
             states = assess(out, known, job.keys, forced=force)

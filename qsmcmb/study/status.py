@@ -88,8 +88,9 @@ def study_status(out: Path) -> list[Entry]:
     for participant in participants:
         name = f"sub-{participant}"
         known = read_manifest(manifest_path(out, name, subject=True))
-        failures = known.steps["report"].parameters.get("failures", {}) if known and known.steps else {}
-        entries.append(Entry(name, assess(out, known, keys_of_subject(out, participant, failures))))
+        page = known.steps["report"].parameters if known and known.steps else {}
+        keys = keys_of_subject(out, participant, page.get("failures", {}), page.get("detail", "full"))
+        entries.append(Entry(name, assess(out, known, keys)))
     return entries
 
 
@@ -230,8 +231,9 @@ def _current_state(out: Path, known: Manifest, step: str) -> StepState | None:
     try:
         if step not in [s.name for s in SCAN_STEPS]:
             participant = known.name.removeprefix("sub-")
-            failures = known.steps["report"].parameters.get("failures", {})
-            return assess(out, known, keys_of_subject(out, participant, failures))[step]
+            page = known.steps["report"].parameters
+            keys = keys_of_subject(out, participant, page.get("failures", {}), page.get("detail", "full"))
+            return assess(out, known, keys)[step]
         bids, options, _ = read_request(out)
         (session,) = (s for s in plan_study(bids, out, options) if s.name == known.name)
         return assess(out, known, keys_of_scan(session, options))[step]

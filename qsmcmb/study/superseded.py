@@ -14,7 +14,7 @@ from qsmcmb.study.steps import SCAN_STEPS
 
 __all__ = ["move_aside", "result_files", "sweep"]
 
-EXTENSIONS = (".nii.gz", ".json", ".tsv")
+EXTENSIONS = (".nii.gz", ".json", ".tsv", ".npz")
 """Endings of results."""
 TEMPORARY = ".tmp-"
 """Beginning of the name of a file that is being written."""

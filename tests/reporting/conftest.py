@@ -35,7 +35,7 @@ class Page(HTMLParser):
             pass
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self._open:
+        if not {"style", "script"} & set(self._open):
             self.text += data
         if {"td", "th"} & set(self._open):
             self.rows[-1][-1] += data

@@ -51,37 +51,6 @@ def test_an_overview_of_a_point_outside_shows_the_last_slices(panels: list[Panel
         np.testing.assert_array_equal(shown(axis), image.T)
 
 
-def test_a_close_up_is_cut_around_its_point_and_marks_it(drawn: Draw, rng: np.random.Generator) -> None:
-    grid = Grid((60, 50, 40), (1.0, 1.5, 2.0), affine=np.diag([1.0, 1.5, 2.0, 1.0]))
-    panel = Panel("map (ppm)", rng.standard_normal(grid.shape), grid, (-0.1, 0.1))
-    voxel = np.array([30.25, 20.0, 15.0])
-    figure = drawn(figures, "close_up", [panel], grid.to_world(voxel))
-    (axis,) = figure.axes
-    axial, coronal = axis.images
-    # 12 mm to either side: 12, 8 and 6 voxels, and the voxels that hold the ends.
-    box = (slice(18, 44), slice(12, 29), slice(9, 22))
-    np.testing.assert_array_equal(axial.get_array(), panel.data[box][:, :, 6].T)
-    np.testing.assert_array_equal(coronal.get_array(), panel.data[box][:, 8].T)
-    assert [text.get_text() for text in axis.texts] == ["map (ppm)"]
-    for picture, mark, place, size in (
-        (axial, axis.lines[0], (12.25, 8.0), (1.0, 1.5)),
-        (coronal, axis.lines[1], (12.25, 6.0), (1.0, 2.0)),
-    ):
-        left, right, bottom, top = picture.get_extent()
-        columns, rows = picture.get_array().shape[::-1]
-        # The mark's place within the picture, in voxels from the middle of the first one.
-        across = (mark.get_xdata()[0] - left) / (right - left) * columns - 0.5
-        up = (mark.get_ydata()[0] - bottom) / (top - bottom) * rows - 0.5
-        np.testing.assert_allclose([across, up], place)
-        # Both axes at one scale, in mm.
-        assert (right - left) / (columns * size[0]) == pytest.approx((top - bottom) / (rows * size[1]))
-
-
-def test_a_close_up_beyond_the_volume_is_left_empty(panels: list[Panel], drawn: Draw) -> None:
-    figure = drawn(figures, "close_up", panels, np.array([500.0, 0.0, 0.0]))
-    assert not any(axis.images or axis.lines for axis in figure.axes)
-
-
 def test_a_window_ends_at_a_percentile_of_what_is_positive() -> None:
     data = np.concatenate([np.zeros(500), -np.ones(500), np.arange(1.0, 201.0)])
     assert percentile_window(data) == (0.0, pytest.approx(np.percentile(np.arange(1.0, 201.0), 99.5)))

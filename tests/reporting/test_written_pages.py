@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
 import re
@@ -17,18 +19,15 @@ import pytest
 from qsmcmb.io.tables import write_tsv
 from qsmcmb.lesion import Microbleed
 from qsmcmb.model import Estimate, Grid
-from qsmcmb.reporting import subject_page
+from qsmcmb.reporting import lesion_cards, subject_page, subject_session
 from qsmcmb.reporting.demo_page import write_demo_page
+from qsmcmb.reporting.niivue import niivue_source
 from qsmcmb.reporting.page import show, write_page
-from qsmcmb.reporting.subject_page import (
-    CHANGE_COLUMNS,
-    COLUMNS,
-    MAX_PICTURES,
-    write_scan_page,
-    write_subject_page,
-)
+from qsmcmb.reporting.subject_page import CHANGE_COLUMNS, write_scan_page, write_subject_page
+from qsmcmb.reporting.subject_session import COLUMNS
 from qsmcmb.reporting.validation_page import write_validation_page
 
+NIIVUE = niivue_source()
 EVIL = "<script>alert('x')</script> & \"co\""
 Parse = Callable[[str], Any]
 
@@ -72,13 +71,14 @@ def session_of(count: int, tmp_path: Path, **burden: Any) -> Any:
     record = {
         "burden_ppm_mm3": 12.345, "burden_low_ppm_mm3": 10.0, "burden_high_ppm_mm3": 15.0, "n_definite": 3,
         "n_possible": 2, "pattern": "lobar", "Warnings": [EVIL], "SourceChecksums": {"bids::a.nii.gz": "sha256:abc"},
-        "Sources": ["bids::a.nii.gz", "bids::b.nii.gz"], "Steps": {}, "EchoTime": [0.005], "VoxelSize": [2.0, 2.0, 2.0],
+        "Sources": ["bids::a.nii.gz", "bids::b.nii.gz"], "Steps": {}, "Input": {"PhaseScale": EVIL},
+        "EchoTime": [0.005], "VoxelSize": [2.0, 2.0, 2.0],
         "MagneticFieldStrength": 3.0, "GeneratedBy": [{"Name": "qsmcmb", "Version": "1"}], **burden,
     }  # fmt: skip
     records = {"desc-cmb_burden": record, "Chimap": {"ReferenceRegion": "brain mean"}}
     return SimpleNamespace(
         heading=f"ses-{EVIL}", record=records.__getitem__, lesions=lambda: lesions_of(count),
-        canonical=lambda ending: (volume, grid), has=lambda ending: False,
+        canonical=lambda ending: (volume, grid), has=lambda ending: False, participant="01", session="1",
         place=SimpleNamespace(path=lambda ending: tmp_path / ending, prefix="sub-01"),
     )  # fmt: skip
 
@@ -88,8 +88,8 @@ def with_sessions(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def give(*sessions: Any) -> None:
         monkeypatch.setattr(subject_page, "list_results", lambda out, participant: list(sessions))
         # What they draw has tests of its own.
-        monkeypatch.setattr(subject_page, "overview", lambda panels, centre: "AAAA")
-        monkeypatch.setattr(subject_page, "close_up", lambda panels, position: "AAAA")
+        monkeypatch.setattr(subject_session, "overview", lambda panels, centre: "AAAA")
+        monkeypatch.setattr(lesion_cards, "draw_lesion", lambda *_: "AAAA")
 
     return give
 
@@ -108,9 +108,13 @@ def test_a_subject_page_has_one_row_per_lesion(
     assert cells[0]["total_chi_sum_ppm_mm3"] == "n/a"
     assert cells[0]["position"] == "1.0, -2.2, 3.0"
     assert cells[0]["flags"] == EVIL
-    # After the table come the inputs alone.
-    assert page.rows[head + 6] == ["file", "sha256"]
-    assert page.rows[head + 7 :] == [["bids::a.nii.gz", "sha256:abc"], ["bids::b.nii.gz", ""]]
+    # After the table come the inputs: how the phase was read, then the files.
+    assert page.rows[head + 6 : head + 8] == [
+        ["range of the phase, and what shows it", EVIL],
+        ["field strength", "3.0 T"],
+    ]
+    assert page.rows[head + 8] == ["file", "sha256"]
+    assert page.rows[head + 9 :] == [["bids::a.nii.gz", "sha256:abc"], ["bids::b.nii.gz", ""]]
     assert "Burden 12.3 ppm mm3 (10 to 15); 3 definite, 2 possible; lobar" in page.text
 
 
@@ -147,24 +151,58 @@ def test_what_conventional_imaging_would_show_has_a_row_for_each_protocol(
     assert [EVIL, "1.5 T, TE 25 ms", "1 x 1 x 5 mm", "2 of 3", "2.25", "2-4"] in page.rows
 
 
+@pytest.mark.parametrize("detail", ["full", "light"])
 def test_nothing_of_the_data_becomes_markup(
-    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse, detail: Any
 ) -> None:
     with_sessions(session_of(2, tmp_path))
-    html = write_subject_page(tmp_path, EVIL.replace("/", ""), notes=[EVIL]).read_text()
+    html = write_subject_page(tmp_path, EVIL.replace("/", ""), notes=[EVIL], detail=detail).read_text()
     page = parse(html)
-    assert not page.named("script")
-    assert "<script" not in html
+    # Our own scripts and data alone, each element closed where it should be.
+    assert html.count("<script") == html.count("</script>") + (
+        NIIVUE.count("<script") if detail == "full" else 0
+    )
+    assert [a.get("type") for a in page.named("script") if a.get("type")] == (
+        ["application/octet-stream"] * 3 + ["application/json"] if detail == "full" else []
+    )
+    assert "<script>alert" not in html
     # As text it is all there: note, warning, name, flags.
     assert page.text.count("alert('x')") >= 5
     assert all("onerror" not in attributes for _, attributes in page.tags)
+
+
+def policy_of(page: Any) -> dict[str, str]:
+    """Return the page's policy by directive."""
+    (content,) = (
+        a["content"] for a in page.named("meta") if a.get("http-equiv") == "Content-Security-Policy"
+    )
+    return {part.split()[0]: part.partition(" ")[2] for part in content.split("; ")}
+
+
+@pytest.mark.parametrize("detail", ["full", "light"])
+def test_the_policy_lets_nothing_through_but_the_packages_own(
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse, detail: Any
+) -> None:
+    with_sessions(session_of(2, tmp_path))
+    html = write_subject_page(tmp_path, "01", detail=detail).read_text()
+    policy = policy_of(parse(html))
+    assert policy["default-src"] == "'none'"
+    assert policy["img-src"] == "data:"
+    assert "unsafe" not in html.split("</head>")[0]
+    assert not {"connect-src", "worker-src", "frame-src"} & set(policy)
+    if detail == "full":
+        digests = re.findall(r"'sha256-([^']+)'", policy["script-src"])
+        texts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+        assert digests == [base64.b64encode(hashlib.sha256(t.encode()).digest()).decode() for t in texts]
+    else:
+        assert "script-src" not in policy
 
 
 def test_a_page_loads_nothing_from_elsewhere(
     tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
 ) -> None:
     with_sessions(session_of(2, tmp_path))
-    html = write_subject_page(tmp_path, "01").read_text()
+    html = write_subject_page(tmp_path, "01", detail="light").read_text()
     page = parse(html)
     pictures = page.named("img")
     assert len(pictures) == 1 + 2
@@ -173,18 +211,23 @@ def test_a_page_loads_nothing_from_elsewhere(
     assert not page.named("link")
     assert not page.named("iframe")
     assert not re.search(r"url\(|@import", html)
+    # A style in an element would need a policy that lets through what anybody wrote.
+    assert all("style" not in attributes for _, attributes in page.tags)
 
 
-def test_pictures_are_of_definite_lesions_first_and_not_of_too_many(
-    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
+def test_definite_lesions_have_their_pictures_first_and_a_page_stays_small(
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_sessions(session_of(MAX_PICTURES + 3, tmp_path))
-    page = parse(write_subject_page(tmp_path, "01").read_text())
+    with_sessions(session_of(9, tmp_path))
+    picture = "A" * 300_000
+    monkeypatch.setattr(lesion_cards, "draw_lesion", lambda *_: picture)
+    path = write_subject_page(tmp_path, "01", detail="light")
+    page = parse(path.read_text())
     shown = [p["alt"] for p in page.named("img") if (p["alt"] or "").startswith("lesion ")]
-    assert len(shown) == MAX_PICTURES
-    odd = [n for n in range(1, MAX_PICTURES + 4) if n % 2]
-    assert shown[: len(odd)] == [f"lesion {n}" for n in odd]
-    assert "3 more candidates are in the table without a picture" in page.text
+    # Five of nine fit: those with odd labels, which are definite.
+    assert shown == [f"lesion {n}" for n in (1, 3, 5, 7, 9)]
+    assert "4 lesions are without a picture" in page.text
+    assert path.stat().st_size < 2_000_000
 
 
 def test_a_session_without_lesions_says_so(
@@ -230,7 +273,7 @@ def test_a_scans_page_is_named_by_its_folder(
 ) -> None:
     monkeypatch.setattr(subject_page, "SessionResults", lambda *_: session_of(1, tmp_path))
     given: list[Any] = []
-    monkeypatch.setattr(subject_page, "overview", lambda *panels: given.append(panels) or "AAAA")
+    monkeypatch.setattr(subject_session, "overview", lambda *panels: given.append(panels) or "AAAA")
     out = tmp_path / "my scan"
     out.mkdir()
     page = parse(write_scan_page(out).read_text())

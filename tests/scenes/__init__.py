@@ -8,6 +8,8 @@ lesion_signal   complex signal of balls with dephasing inside the voxels
 patches         the same as the measurement sees it
 phantom_scans   scans of the package's phantoms: a tube that is a vein, and patches of a whole scan
 small_scans     scans of 32 mm with balls, retained signal and air, and what is measured at points of them
+results         finished results of a subject as files, without a pipeline
+browser         a browser without a screen, cut off from the network, that hears of every error of a page
 
 Each function states what is true of its scene; `test_scenes.py` holds it to that.
 """

@@ -160,7 +160,7 @@
     state.session = first;
     element("viewer").hidden = false;
     nv = new niivue.Niivue({
-      show3Dcrosshair: false, multiplanarShowRender: 0, multiplanarLayout: 3, multiplanarEqualSize: false,
+      show3Dcrosshair: false, multiplanarShowRender: 0, multiplanarLayout: 3, multiplanarEqualSize: false, multiplanarPadPixels: 8,
       backColor: [0, 0, 0, 1], crosshairColor: [1, 0.3, 0.2, 0.8], crosshairWidth: 0.5, crosshairWidthUnit: "mm", crosshairGap: 8,
       fontColor: [1, 0.85, 0.2, 1], showAllOrientationMarkers: true, dragAndDropEnabled: false, isNearestInterpolation: true, logLevel: "error", loadingText: "",
     });

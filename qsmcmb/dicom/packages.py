@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
-from qsmcmb.errors import MissingPackageError
+from qsmcmb.core.packages import require as require_extra
 
 __all__: tuple[str, ...] = ()
 
@@ -21,12 +20,7 @@ def require(*names: str) -> None:
     MissingPackageError
         PACKAGE: the message names the extra to install.
     """
-    missing = [name for name in names if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingPackageError(
-            "PACKAGE", ", ".join(missing), field="installed", found="no", expected="yes",
-            fix=f'pip install "qsmcmb[{EXTRA}]"',
-        )  # fmt: skip
+    require_extra(*names, extra=EXTRA)
 
 
 def dcm2niix_program() -> Path:

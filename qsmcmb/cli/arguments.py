@@ -20,6 +20,7 @@ LIST_OPTIONS = (
     "--set",
     "--derivatives",
     "--force",
+    "--adjust",
 )
 
 Files = list[Path]

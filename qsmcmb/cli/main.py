@@ -16,6 +16,7 @@ import typer
 from qsmcmb.cli import (
     background,
     check,
+    cohort,
     demo,
     detect,
     explain,
@@ -28,6 +29,7 @@ from qsmcmb.cli import (
     mask,
     methods,
     phantom,
+    power,
     quantify,
     r2star,
     recon,
@@ -55,7 +57,8 @@ app = typer.Typer(
 # In the order in which a user meets them.
 for module in (
     demo, import_, check, run, recon, quantify, phantom, validate, selftest, mask, unwrap, fieldmap, background,
-    invert, r2star, swi, detect, longitudinal, regions, report, status, why, export, methods, explain, explain_point,
+    invert, r2star, swi, detect, longitudinal, regions, cohort, power, report, status, why, export, methods, explain,
+    explain_point,
 ):  # fmt: skip
     module.add(app)
 

@@ -49,7 +49,9 @@ class Design(NamedTuple):
     notes: tuple[str, ...]
 
 
-def make_design(table: Sequence[Mapping[str, str | None]], terms: Sequence[str], *, first: str = "") -> Design:
+def make_design(
+    table: Sequence[Mapping[str, str | None]], terms: Sequence[str], *, first: str = ""
+) -> Design:
     """Return the columns of a regression on these terms.
 
     A term whose cells are all numbers is one column; any other has one column for each level but the first.

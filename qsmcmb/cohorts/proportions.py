@@ -53,6 +53,8 @@ def describe_proportion(events: int, n: int, *, quantity: str, group: str) -> li
     for method, model in (("exact", "binomial, Clopper-Pearson"), ("wilson", "binomial, Wilson")):
         ci = test.proportion_ci(method=method)
         rows.append(
-            Statistic(quantity, group, events / n, ci.low, ci.high, n=n, events=events, model=model, warnings=said)
+            Statistic(
+                quantity, group, events / n, ci.low, ci.high, n=n, events=events, model=model, warnings=said
+            )
         )
     return rows

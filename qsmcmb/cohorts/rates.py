@@ -55,10 +55,12 @@ def describe_rate(events: int, person_years: float, *, group: str, n: int) -> St
     low = float(chi2.ppf(TAIL, 2 * events)) / 2 if events else 0.0
     high = float(chi2.ppf(1 - TAIL, 2 * events + 2)) / 2
     one_sided = -math.log(2 * TAIL) * scale
-    said = () if events else (f"no event: below {one_sided:.2g} with 95 % confidence (one-sided)",)
+    none: tuple[str, ...] = (
+        () if events else (f"no event: below {one_sided:.2g} with 95 % confidence (one-sided)",)
+    )
     return Statistic(
         name, group, events * scale, low * scale, high * scale, n=n, events=events, unit=UNIT, model=model,
-        warnings=said,
+        warnings=none,
     )  # fmt: skip
 
 

@@ -20,7 +20,11 @@ EVENTS_PER_TERM = 10
 
 
 def regress_outcome(
-    table: Sequence[Mapping[str, str | None]], outcome: Sequence[int], terms: Sequence[str], *, first: str = ""
+    table: Sequence[Mapping[str, str | None]],
+    outcome: Sequence[int],
+    terms: Sequence[str],
+    *,
+    first: str = "",
 ) -> list[Statistic]:
     """Return the adjusted odds ratios of an outcome by logistic regression.
 
@@ -54,11 +58,11 @@ def regress_outcome(
     refused = of.refuse(design, terms, y, fault, is_count=False)
     if refused:
         return refused
-    import statsmodels.api as sm
+    from statsmodels.discrete.discrete_model import Logit
 
     few = min(y.sum(), len(y) - y.sum()) < EVENTS_PER_TERM * (design.matrix.shape[1] - 1)
     notes = ("fewer than 10 events for each column: estimates lean away from 1",) if few else ()
-    fitted, said = _fit(lambda: sm.Logit(y, design.matrix).fit(disp=0, method="newton"))
+    fitted, said = _fit(lambda: Logit(y, design.matrix).fit(disp=0, method="newton"))
     return of.rows(design, fitted, (*notes, *said))
 
 
@@ -110,18 +114,19 @@ def regress_counts(
     refused = of.refuse(design, terms, y, fault, is_count=True)
     if refused:
         return refused
-    import statsmodels.api as sm
+    from statsmodels.discrete.discrete_model import NegativeBinomial
+    from statsmodels.genmod.families import Poisson
+    from statsmodels.genmod.generalized_linear_model import GLM
 
     offset = None if time is None else np.log(time)
-    family = sm.families.Poisson()
-    poisson, said = _fit(lambda: sm.GLM(y, design.matrix, family=family, offset=offset).fit())
+    poisson, said = _fit(lambda: GLM(y, design.matrix, family=Poisson(), offset=offset).fit())
     excess = 0.0 if poisson is None else float(((y - poisson.mu) ** 2 - y).sum())
     if excess <= 0:
         of = _Of(name, "Poisson", len(y), float(y.sum()))
         note = "counts vary no more than Poisson's: no negative binomial can be fitted"
         return of.rows(design, poisson, (note, *said))
     fitted, said = _fit(
-        lambda: sm.NegativeBinomial(y, design.matrix, offset=offset).fit(disp=0, maxiter=200, method="bfgs")
+        lambda: NegativeBinomial(y, design.matrix, offset=offset).fit(disp=0, maxiter=200, method="bfgs")
     )
     return of.rows(design, fitted, said)
 
@@ -132,7 +137,7 @@ class _Of:
     def __init__(self, quantity: str, model: str, n: int, events: float) -> None:
         self.quantity, self.model, self.n, self.events = quantity, model, n, events
 
-    def row(self, term: str, values: tuple[float, ...], said: tuple[str, ...]) -> Statistic:
+    def row(self, term: str, values: tuple[float, float, float, float], said: tuple[str, ...]) -> Statistic:
         """Return the row of a term."""
         return Statistic(
             self.quantity, term, *values, n=self.n, events=self.events, model=self.model, warnings=said
@@ -169,10 +174,10 @@ class _Of:
             said = ("the fit did not converge", *said)
             return [self.row(design.names[n], (math.nan,) * 4, said) for n in wide]
         b, se = np.asarray(fitted.params), np.asarray(fitted.bse)
-        ends = [[math.exp(b[n] + k * NORMAL_QUANTILE * se[n]) for k in (0, -1, 1)] for n in wide]
+        ratio = [[math.exp(b[n] + k * NORMAL_QUANTILE * se[n]) for k in (0, -1, 1)] for n in wide]
         return [
-            self.row(design.names[n], (*values, math.erfc(abs(b[n]) / se[n] / math.sqrt(2))), said)
-            for n, values in zip(wide, ends, strict=True)
+            self.row(design.names[n], (r, low, high, math.erfc(abs(b[n]) / se[n] / math.sqrt(2))), said)
+            for n, (r, low, high) in zip(wide, ratio, strict=True)
         ]
 
 

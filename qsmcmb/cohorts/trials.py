@@ -73,7 +73,9 @@ def _recompute(row: dict[str, str | None]) -> Recomputed:
     names = ("experimental_events", "experimental_n", "control_events", "control_n")
     arms = TwoArms(*(int(str(row[name])) for name in names))
     found = wald_odds_ratio(arms)
-    printed = [None if row[k] is None else float(str(row[k])) for k in ("printed", "printed_low", "printed_high")]
+    printed = [
+        None if row[k] is None else float(str(row[k])) for k in ("printed", "printed_low", "printed_high")
+    ]
     printed_as = row["printed_as"] or "nothing"
     numbers = [f"{value:.2f}" for value in printed if value is not None]
     shown = f"{printed_as} {numbers[0]}" if numbers else printed_as

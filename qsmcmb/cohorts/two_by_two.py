@@ -129,13 +129,14 @@ def compare_arms(arms: TwoArms, *, quantity: str, group: str) -> list[Statistic]
     empty = _what_is_empty(arms)
     none = "no ratio can be estimated" if events in (0, n) else ""
     wald = f"{empty}: no Wald interval, see the exact row" if empty else ""
-    ratio = f"{empty}: no interval on the log scale, see the exact odds ratio" if empty else ""
+    risk_ratio = _risk_ratio(arms)
+    ratio = f"{empty}: no interval on the log scale" if math.isnan(risk_ratio[0]) else ""
     exact = f"{empty}: {none or 'the interval is open on one side'}" if empty else ""
     return [
         make("odds ratio", "Wald", wald_odds_ratio(arms), wald),
         make("odds ratio", "exact conditional, Fisher", _exact(arms), exact),
         make("odds ratio", "mid-p", _mid_p(arms), exact),
-        make("risk ratio", "Wald on the log scale", _risk_ratio(arms), ratio),
+        make("risk ratio", "Wald on the log scale", risk_ratio, ratio),
         make("risk difference", "Newcombe", _risk_difference(arms)),
     ]
 

@@ -34,6 +34,8 @@ __all__ = ("Combine", "acquisition_times", "load_session", "select_session")
 
 Combine = Callable[[Sequence[GreScan]], GreScan]
 """Function that makes one scan of those of its receive channels."""
+SCANNER = ("Manufacturer", "ManufacturersModelName", "DeviceSerialNumber")
+"""Keys of a sidecar that tell scanners apart: results state them, so that a study can be parted by scanner."""
 
 
 def load_session(
@@ -123,7 +125,9 @@ def _load(files: SessionFiles, stated: InputOptions, notes: Sequence[str]) -> Gr
     )  # fmt: skip
     root = files.root.as_posix().rstrip("/")
     sources = tuple(("bids::" + name.removeprefix(root + "/"), digest) for name, digest in scan.sources)
-    return dataclasses.replace(scan, sources=sources, difference_te_s=times[0].pair_s)
+    scanner = {key: meta[key] for meta in metas[0].values() for key in SCANNER if meta.get(key)}
+    read_as = {**scan.read_as, "Scanner": scanner} if scanner else scan.read_as
+    return dataclasses.replace(scan, sources=sources, difference_te_s=times[0].pair_s, read_as=read_as)
 
 
 def _options(units: object, stated: InputOptions) -> InputOptions:

@@ -6,35 +6,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from qsmcmb.cohorts.scan_rows import ENTITIES, SCAN_COLUMNS, flatten_burden, named_scan
 from qsmcmb.core.software import software_versions
 from qsmcmb.io.derivatives import write_table
 from qsmcmb.io.lesion_table import column_sidecar
 from qsmcmb.io.nifti import sha256_of
 from qsmcmb.io.place import Place
-from qsmcmb.io.results import SessionResults, list_participants, list_results
+from qsmcmb.io.results import list_participants, list_results
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.model import Provenance
 from qsmcmb.study.manifest import FOLDER, read_manifest
 
-__all__ = ["SCAN_COLUMNS", "GroupResult", "named_scan", "write_group"]
+__all__ = ["GroupResult", "write_group"]
 
-SCAN_COLUMNS = {
-    "participant_id": "Participant, with its prefix",
-    "session_id": "Session, with its prefix",
-    "acquisition": "Label of the entity acq",
-    "reconstruction": "Label of the entity rec",
-    "run": "Index of the entity run",
-}
-"""First columns of each table: which scan a row belongs to; n/a where its names lack the entity."""
-ENTITIES = {"acquisition": "acq", "reconstruction": "rec", "run": "run"}
-TERRITORIES = ("lobar", "deep", "infratentorial")
-OF_TERRITORY = ("n", "burden_ppm_mm3", "burden_sd_ppm_mm3")
-"""Numbers of each territory that the table of burdens holds."""
 WARNING_COLUMNS = {
     "kind": "error: the session has no results; damaged: they cannot be read; warning: they must be read with it",
     "text": "Message",
 }
-PLAIN = (str, int, float, type(None))
 
 
 class GroupResult(NamedTuple):
@@ -140,57 +128,13 @@ def _collect(out: Path) -> _Rows:
                 rows.messages.append({**named, "kind": "damaged", "text": f"{scan.place.prefix}: {error}"})
                 continue
             rows.lesions.extend({**named, **lesion} for lesion in lesions)
-            rows.burdens.append({**named, **_flat(record)})
+            rows.burdens.append({**named, **flatten_burden(record)})
             rows.messages.extend(
                 {**named, "kind": "warning", "text": str(w)} for w in record.get("Warnings", [])
             )
             rows.sources.extend((scan.place.path("desc-cmb_burden.json"), table))
     rows.messages.extend(_failed(out))
     return rows
-
-
-def named_scan(scan: SessionResults) -> dict[str, Any]:
-    """Return the first columns of a scan's rows.
-
-    Parameters
-    ----------
-    scan : SessionResults
-        The scan.
-
-    Returns
-    -------
-    dict
-        Value by `SCAN_COLUMNS`; None where its names lack the entity.
-
-    Examples
-    --------
-    >>> named_scan(SessionResults(Place(Path("out")), "01", "1"))["session_id"]
-    'ses-1'
-    """
-    return {
-        "participant_id": f"sub-{scan.participant}",
-        "session_id": f"ses-{scan.session}" if scan.session else None,
-        **{column: scan.entities.get(entity) for column, entity in ENTITIES.items()},
-    }
-
-
-def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the burden of a scan as one row: plain values, the territories, field strength and echoes.
-
-    Examples
-    --------
-    >>> _flat({"n_definite": 1, "by_territory": {"deep": {"n": 1}}, "EchoTime": [0.02]})["deep_n"]
-    1
-    """
-    row = {key: value for key, value in record.items() if key[0].islower() and isinstance(value, PLAIN)}
-    by_territory = record.get("by_territory", {})
-    for territory in TERRITORIES:
-        found = by_territory.get(territory, {"n": 0, "burden_ppm_mm3": 0.0, "burden_sd_ppm_mm3": 0.0})
-        row |= {f"{territory}_{name}": found.get(name) for name in OF_TERRITORY}
-    row["b0_tesla"] = record.get("MagneticFieldStrength")
-    row["n_echoes"] = len(record.get("EchoTime", []))
-    row["n_warnings"] = len(record.get("Warnings", []))
-    return row
 
 
 def _failed(out: Path) -> Iterator[dict[str, Any]]:

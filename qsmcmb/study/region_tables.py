@@ -10,10 +10,10 @@ import numpy as np
 
 from qsmcmb.anatomy.region_table import REGION_COLUMNS, measure_regions, without_lesions
 from qsmcmb.anatomy.segmentation import read_segmentation
+from qsmcmb.cohorts.scan_rows import SCAN_COLUMNS, named_scan
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.lesion_table import column_sidecar
 from qsmcmb.io.results import SessionResults
-from qsmcmb.study.group import SCAN_COLUMNS, named_scan
 from qsmcmb.study.segmentations import find_segmentation
 
 __all__ = ["measure_scan_regions", "region_columns"]

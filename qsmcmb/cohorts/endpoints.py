@@ -24,7 +24,7 @@ def p_of_proportions(treated: FloatArray, control: FloatArray) -> FloatArray:
     Returns
     -------
     ndarray of shape (trials,)
-        p values; 0.5 where no subject, or every one, has the outcome.
+        Values of p; 0.5 where no subject, or every one, has the outcome.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def p_of_ranks(treated: FloatArray, control: FloatArray) -> FloatArray:
     Returns
     -------
     ndarray of shape (trials,)
-        p values; 0.5 where all values are equal.
+        Values of p; 0.5 where all values are equal.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def p_of_means(treated: FloatArray, control: FloatArray) -> FloatArray:
     Returns
     -------
     ndarray of shape (trials,)
-        p values; 0.5 where an arm has fewer than two values or none varies.
+        Values of p; 0.5 where an arm has fewer than two values or none varies.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def subjects_for_proportions(
     Examples
     --------
     >>> round(subjects_for_proportions(0.1875, 0.375, alpha=0.05, sides=1, power=0.8), 1)
-    70.1
+    70.0
     """
     if treated == control:
         return math.inf

@@ -75,7 +75,7 @@ def compare_protocols(
         rows += [
             Statistic(
                 f"ratio of {quantity}", name, n=len(values), model="within subjects",
-                warnings=(f"changes together with {', '.join(independent)}: cannot be told apart",),
+                warnings=(f"changes together with {', '.join(independent)}: cannot be separated",),
             )
             for name in dependent
         ]  # fmt: skip

@@ -64,7 +64,7 @@ def fit_mixed_model(
     Returns
     -------
     list of Statistic
-        The columns, then the standard deviations. What cannot be told apart is not fitted, and the row says so: the
+        The columns, then the standard deviations. What cannot be separated is not fitted, and the row says so: the
         SD over subjects of one subject, that over lesions where each lesion has one value.
 
     Notes
@@ -96,7 +96,7 @@ def fit_mixed_model(
     use = {"subject": n_subjects > 1, "lesion": n_lesions < len(values), "scan": True}
     if n_lesions == n_subjects and use["lesion"]:
         use["subject"] = False
-        notes.append("one lesion in each subject: subjects and lesions cannot be told apart")
+        notes.append("one lesion in each subject: subjects and lesions cannot be separated")
     model = "mixed model, REML"
     fault = _fault(values, matrix, use, n_lesions)
     if fault:

@@ -60,7 +60,7 @@ class PowerPoint(NamedTuple):
 
 
 class EndpointPower(NamedTuple):
-    """What one endpoint needs.
+    """Subjects that one endpoint needs.
 
     Parameters
     ----------

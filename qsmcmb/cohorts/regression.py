@@ -132,7 +132,7 @@ def regress_counts(
 
 
 class _Of:
-    """What the rows of one regression share."""
+    """Columns that the rows of one regression share."""
 
     def __init__(self, quantity: str, model: str, n: int, events: float) -> None:
         self.quantity, self.model, self.n, self.events = quantity, model, n, events

@@ -1,4 +1,4 @@
-"""What a simulated trial assumes: read from TOML, every key with its default."""
+"""Assumptions of a simulated trial: read from TOML, every key with its default."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def require(*names: str, extra: str) -> None:
     Examples
     --------
     >>> require("numpy", extra="cohort")
-    >>> require("no_such_package", extra="cohort")
+    >>> require("no_such_package", extra="cohort")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     qsmcmb.errors.MissingPackageError: ERROR PACKAGE no_such_package: installed = no; ...
     """

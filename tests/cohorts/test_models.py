@@ -161,6 +161,6 @@ def test_protocols_move_volume_and_not_totals() -> None:
     assert "moves" in volume.warnings[0]
     assert total.low < 1 < total.high
     assert "no movement" in total.warnings[0]
-    assert "cannot be told apart" in rows["ratio of total", "echo"].warnings[0]
+    assert "cannot be separated" in rows["ratio of total", "echo"].warnings[0]
     assert "other subjects" in rows["ratio of total", "site"].warnings[0]
     assert "all are 0" in rows["ratio of none", "field"].warnings[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ __all__ = ["Course", "number_lesions", "read_courses"]
 
 SNAP_MM = 3.0
 """Distance up to which a position that was carried over from another session is taken for a lesion's own, mm."""
+MATCH_MM = 10.0
+"""The same for a lesion with the total susceptibility of the longitudinal table: a registration may be mm off."""
 
 
 @dataclass
@@ -94,11 +97,16 @@ def read_courses(table: Path, entities: str, lesions: Mapping[str, Sequence[Micr
         if None in position:
             continue
         at = np.array([float(str(p)) for p in position])
-        course.points_mm.setdefault(names[0], at)
+        # The table's own position goes before one that was carried over.
+        course.points_mm[names[0]] = at
         matrix = transforms.get(f"{before} to {after}", {}).get("matrix")
         if matrix is not None:
             carried = (np.array(matrix) @ [*at, 1.0])[:3]
-            course.points_mm.setdefault(names[1], _nearest(carried, lesions.get(names[1], ())))
+            rows = lesions.get(names[1], ())
+            stated = row.get("followup_ppm_mm3")
+            same = [m for m in rows if stated is not None and _has_total(m, float(stated))]
+            found = _nearest(carried, same, MATCH_MM) if same else _nearest(carried, rows, SNAP_MM)
+            course.points_mm.setdefault(names[1], found)
     return list(courses.values())
 
 
@@ -135,11 +143,17 @@ def number_lesions(
     return numbers
 
 
-def _nearest(at: Any, lesions: Sequence[Microbleed]) -> Any:
+def _has_total(lesion: Microbleed, total_ppm_mm3: float) -> bool:
+    """Return whether a lesion has the number that the longitudinal table took from its row."""
+    found = lesion.total_chi_ppm_mm3
+    return found is not None and math.isclose(found.value, total_ppm_mm3, rel_tol=1e-4)
+
+
+def _nearest(at: Any, lesions: Sequence[Microbleed], max_mm: float) -> Any:
     """Return the position of the lesion that a carried position means, or the position itself."""
     positions = np.array([m.position_mm for m in lesions]).reshape(-1, 3)
     distances = np.linalg.norm(positions - at, axis=1)
-    return positions[distances.argmin()] if distances.size and distances.min() < SNAP_MM else at
+    return positions[distances.argmin()] if distances.size and distances.min() < max_mm else at
 
 
 def _number(value: str | None) -> str:

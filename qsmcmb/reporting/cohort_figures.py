@@ -54,7 +54,8 @@ def burden_plot(scans: Sequence[Mapping[str, Any]]) -> str:
     names = [f"{name}\n{len(values)} scans" for name, values in by_field.items()]
     axes.set_xticks(range(len(names)), names)
     axes.set_yscale("symlog", linthresh=1.0)
-    axes.set_ylim(bottom=0)
+    top = max((max(values) for values in by_field.values()), default=0.0)
+    axes.set_ylim(0, max(1.0, 1.5 * top))
     axes.set_ylabel("burden (ppm mm$^3$)")
     axes.spines[["top", "right"]].set_visible(False)
     return to_png(figure)
@@ -66,7 +67,7 @@ def forest_plot(statistics: Sequence[Statistic]) -> str:
     Parameters
     ----------
     statistics : sequence of Statistic
-        Rows; those that are no ratio or have no finite estimate above 0 are left out.
+        Rows; those that are no ratio, or lack an interval or a finite estimate above 0, are left out.
 
     Returns
     -------
@@ -81,7 +82,8 @@ def forest_plot(statistics: Sequence[Statistic]) -> str:
     ''
     """
     drawn = [
-        s for s in statistics if "ratio" in s.quantity and math.isfinite(s.estimate) and s.estimate > 0
+        s for s in statistics
+        if "ratio" in s.quantity and math.isfinite(s.estimate) and s.estimate > 0 and not math.isnan(s.low + s.high)
     ][:MAX_RATIOS]  # fmt: skip
     if not drawn:
         return ""

@@ -17,7 +17,7 @@ from qsmcmb.core.noise import MAD_OF_NORMAL
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
-__all__ = ("DarkContrast", "contrast_of_the_dark", "sign_looks_inverted")
+__all__ = ("DarkContrast", "contrast_of_iron", "contrast_of_the_dark")
 
 RIM_MM = 6.0
 """Depth below the brain's surface that is left out, mm: there R2* is air's."""
@@ -146,8 +146,8 @@ def _hessian(volume: FloatArray, inner: BoolArray, grid: Grid) -> FloatArray:
     return out
 
 
-def sign_looks_inverted(chi_ppm: FloatArray, r2star_hz: FloatArray, mask: BoolArray, grid: Grid) -> bool:
-    """Return whether the voxels of the highest R2* (iron-rich nuclei, veins, bleeds) are diamagnetic.
+def contrast_of_iron(chi_ppm: FloatArray, r2star_hz: FloatArray, mask: BoolArray, grid: Grid) -> float | None:
+    """Return the contrast of a map where R2* is highest (iron-rich nuclei, veins, bleeds).
 
     Parameters
     ----------
@@ -160,21 +160,22 @@ def sign_looks_inverted(chi_ppm: FloatArray, r2star_hz: FloatArray, mask: BoolAr
 
     Returns
     -------
-    bool
-        True where their median is at least 0.01 ppm below that of the brain; False where there is too little to say.
+    float or None
+        Median of the map at the 3 % of highest R2* less that of the brain, ppm: the sign is inverted where it is below
+        -0.01 ppm. None where there is too little to say.
 
     Examples
     --------
     >>> grid = Grid.isotropic((32, 32, 32), 1.0)
     >>> rate = np.random.default_rng(0).uniform(10, 50, grid.shape)
-    >>> sign_looks_inverted(-0.01 * rate, rate, np.ones(grid.shape, bool), grid)
+    >>> contrast_of_iron(-0.01 * rate, rate, np.ones(grid.shape, bool), grid) < 0
     True
     """
     inner = erode(mask, RIM_MM, grid.voxel_size_mm)
     # A percentile of so few voxels would be chance.
     if inner.sum() < MIN_TOP_VOXELS * 100 / TOP_PERCENT:
-        return False
+        return None
     rates, chi = r2star_hz[inner], chi_ppm[inner]
     top = chi[rates >= np.percentile(rates, 100 - TOP_PERCENT)]
     # Against the brain's own median, for a map has no absolute reference.
-    return bool(np.median(top) < np.median(chi) - MIN_DIFFERENCE_PPM)
+    return float(np.median(top) - np.median(chi))

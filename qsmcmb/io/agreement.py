@@ -169,7 +169,22 @@ def scaling_notes(volumes: Sequence[Volume], part: str) -> list[str]:
             f"{first.path.name}: the header scales {part} that is stored as floats (slope {first.slope:g}, intercept "
             f"{first.inter:g}); taken so"
         )
+    raised = [v for v in volumes if part == "magnitude" and _is_raised(v)]
+    if raised:
+        first = raised[0]
+        notes.append(
+            f"{first.path.name}: the header adds {first.inter:g} to the magnitude, so that none of it is 0; taken so"
+        )
     return notes
+
+
+def _is_raised(volume: Volume) -> bool:
+    """Say whether an intercept lifts integers off 0, the signal of nothing: no converter needs one for that."""
+    if volume.data.dtype.kind == "f" or volume.inter == 0:
+        return False
+    ends = (float(volume.data.min()), float(volume.data.max()))
+    least = min(end * volume.slope + volume.inter for end in ends)
+    return volume.slope == 1 or least >= abs(volume.slope)
 
 
 def check_parts_scaling(real: Volume, imaginary: Volume) -> None:

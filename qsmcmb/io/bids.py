@@ -111,10 +111,10 @@ def _load(files: SessionFiles, stated: InputOptions, notes: Sequence[str]) -> Gr
     paths = [next(iter(echo.values())).path for echo in echoes]
     check_echo_times(te_s, paths)
     numbers = [next(iter(echo.values())).echo for echo in echoes]
-    first, last = min(numbers), max(numbers)
-    if len(numbers) > 1 and (first > 1 or last - first >= len(numbers)):
+    missing = sorted(set(range(min(*numbers, 1), max(numbers))) - set(numbers)) if len(numbers) > 1 else []
+    if missing:
         warnings.append(f"echoes {numbers} are there; the missing ones are left out")
-    elif first == 0:
+    elif min(numbers) == 0:
         warnings.append("echo indices start at 0; BIDS counts from 1")
     units, b0 = stated_units(metas), field_strength_of(echoes, metas)
     magnitude, phase = _read(echoes)
@@ -126,7 +126,8 @@ def _load(files: SessionFiles, stated: InputOptions, notes: Sequence[str]) -> Gr
     root = files.root.as_posix().rstrip("/")
     sources = tuple(("bids::" + name.removeprefix(root + "/"), digest) for name, digest in scan.sources)
     scanner = {key: meta[key] for meta in metas[0].values() for key in SCANNER if meta.get(key)}
-    read_as = {**scan.read_as, "Scanner": scanner} if scanner else scan.read_as
+    known = {"Scanner": scanner, "EchoesMissing": missing}
+    read_as = {**scan.read_as, **{key: value for key, value in known.items() if value}}
     return dataclasses.replace(scan, sources=sources, difference_te_s=times[0].pair_s, read_as=read_as)
 
 

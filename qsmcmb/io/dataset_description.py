@@ -22,6 +22,7 @@ IGNORED = (
     "*_desc-bombs_*",
     "*_desc-regions_*",
     "*_desc-detectionlimit_*",
+    "*_desc-quality.*",
     "*.html",
     "logs/",
     ".qsmcmb/",

@@ -63,7 +63,8 @@ def hold_folder(
     Raises
     ------
     OverwriteError
-        OUT-FOREIGN: there is something in it that this command has not written. PATH: a folder in it leads elsewhere.
+        OUT-FOREIGN: there is something in it that this command has not written. PATH: a folder in it, at any depth, is
+        a link that leads elsewhere.
     OutputError
         OUT: it cannot be created or written.
     LockedError
@@ -79,7 +80,7 @@ def hold_folder(
     ['.qsmcmb', 'report.html']
     """
     foreign = check_ours(out, made_by, adopt=adopt)
-    check_within(out, (p for p in _entries(out) if p.is_symlink() and p.is_dir()))
+    check_within(out, _linked_folders(out))
     made = [p for p in (out, *out.parents) if not p.exists()]
     state = out / STATE
     check_within(out, [state])
@@ -159,6 +160,12 @@ def check_within(out: Path, folders: Iterable[Path]) -> None:
                 "PATH", folder, field="link", found=f"it leads to {target}", expected=f"a folder in {root}",
                 fix="remove the link: results would be written where it leads",
             )  # fmt: skip
+
+
+def _linked_folders(out: Path) -> Iterator[Path]:
+    """Yield the folders at any depth that are links; links are not followed."""
+    for folder, names, _ in os.walk(out):
+        yield from (path for name in names if (path := Path(folder, name)).is_symlink())
 
 
 def _entries(out: Path) -> list[Path]:

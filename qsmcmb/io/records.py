@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
-__all__ = ("B0Record", "ColumnDescription", "ProvenanceRecord", "Software", "SoftwareRecord")
+__all__ = ("QUALITY", "B0Record", "ColumnDescription", "ProvenanceRecord", "Software", "SoftwareRecord")
+
+QUALITY = "desc-quality"
+"""End of the name of a scan's quality record, and of the group's table of quality."""
 
 
 class Software(TypedDict):

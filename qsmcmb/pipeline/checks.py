@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.field_mapping.phase_sign import MIN_WEIGHTING_T_S, contrast_of_the_dark, sign_looks_inverted
 from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.flags import Flag
 from qsmcmb.model import GreScan
+from qsmcmb.pipeline.scan_checks import PhaseChecks, SignContrast
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.units import hz_to_ppm
-from qsmcmb.unwrapping.singularities import find_singularities
 
 __all__ = [
     "check_finite",
     "check_given_mask",
+    "dark_fraction",
     "find_field_faults",
     "find_lesion_faults",
     "find_map_faults",
@@ -26,8 +26,6 @@ __all__ = [
 
 MAX_BRAIN_LITRES = 2.1
 """Volume, L, of the largest brains: a larger mask has scalp or neck in it."""
-MIN_SIGNAL_FRACTION = 0.3
-"""Fraction of the brain's median magnitude below which phase is noise."""
 AIR_FRACTION = 0.1
 """Fraction of the bright tissue's magnitude below which a voxel is dark as air."""
 MAX_DARK_FRACTION = 0.2
@@ -47,15 +45,15 @@ ECHO_WARNINGS = {
 """Warnings by the number of echoes."""
 
 
-def find_field_faults(scan: GreScan, phase_rad: FloatArray, brain: BoolArray) -> tuple[str, ...]:
+def find_field_faults(scan: GreScan, found: PhaseChecks, brain: BoolArray) -> tuple[str, ...]:
     """Return warnings about the echoes, the mask and the phase.
 
     Parameters
     ----------
     scan : GreScan
         The scan.
-    phase_rad : ndarray of shape scan.grid.shape
-        Wrapped phase of the first echo without the receive phase, rad.
+    found : PhaseChecks
+        What unwrapping and echo fit leave.
     brain : ndarray of bool
         Brain mask.
 
@@ -70,14 +68,10 @@ def find_field_faults(scan: GreScan, phase_rad: FloatArray, brain: BoolArray) ->
     >>> grid = Grid.isotropic((8, 8, 8), 1.0)
     >>> volume = np.ones((1, *grid.shape), np.float32)
     >>> scan = GreScan(phase_rad=0 * volume, magnitude=volume, te_s=(0.02,), b0_tesla=3.0, grid=grid)
-    >>> find_field_faults(scan, scan.phase_rad[0], np.ones(grid.shape, bool))
+    >>> find_field_faults(scan, PhaseChecks(), np.ones(grid.shape, bool))
     ('one echo: R2* is n/a, of the receive phase a smooth polynomial alone is removed',)
     """
-    return (
-        ECHO_WARNINGS.get(scan.n_echoes, ())
-        + _mask_warnings(brain, scan)
-        + _singularity_warnings(phase_rad, brain, scan)
-    )
+    return ECHO_WARNINGS.get(scan.n_echoes, ()) + _mask_warnings(brain, scan) + _singularity_warnings(found)
 
 
 def find_noise_faults(scan: GreScan, field_sd_hz: FloatArray, brain: BoolArray) -> tuple[str, ...]:
@@ -117,19 +111,15 @@ def find_noise_faults(scan: GreScan, field_sd_hz: FloatArray, brain: BoolArray) 
     )
 
 
-def find_map_faults(
-    scan: GreScan, chi_ppm: FloatArray, r2star_hz: FloatArray | None, mask: BoolArray
-) -> tuple[str, ...]:
+def find_map_faults(scan: GreScan, found: SignContrast, mask: BoolArray) -> tuple[str, ...]:
     """Return warnings about the susceptibility map.
 
     Parameters
     ----------
     scan : GreScan
         The scan.
-    chi_ppm : ndarray of shape scan.grid.shape
-        Susceptibility, ppm.
-    r2star_hz : ndarray of shape scan.grid.shape or None
-        R2*, 1/s, where it is known.
+    found : SignContrast
+        Contrast of the map where there is iron.
     mask : ndarray of bool
         Where the map is defined.
 
@@ -144,22 +134,14 @@ def find_map_faults(
     >>> grid = Grid.isotropic((8, 8, 8), 1.0)
     >>> ones = np.ones(grid.shape, np.float32)
     >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
-    >>> len(find_map_faults(scan, 0 * ones, None, ones > 0))
+    >>> len(find_map_faults(scan, SignContrast(None, "SD", 3.0), ones > 0))
     1
     """
-    if scan.n_echoes == 1:
-        return _one_echo_sign_warnings(scan, chi_ppm, mask)
-    if r2star_hz is None or not sign_looks_inverted(chi_ppm, r2star_hz, mask, scan.grid):
-        return ()
-    return (f"where R2* is highest the tissue is diamagnetic: {_sign_advice(scan, mask)}",)
-
-
-def _one_echo_sign_warnings(scan: GreScan, chi_ppm: FloatArray, mask: BoolArray) -> tuple[str, ...]:
-    """Return a warning where the map of one echo has the wrong sign, or where nothing says its sign."""
-    found = None
-    if scan.b0_tesla * scan.te_s[0] >= MIN_WEIGHTING_T_S:
-        found = contrast_of_the_dark(chi_ppm, scan.magnitude[0], mask, scan.grid)
-    if found is None or found.is_undecided:
+    if scan.n_echoes > 1:
+        if not found.is_inverted:
+            return ()
+        return (f"where R2* is highest the tissue is diamagnetic: {_sign_advice(scan, mask)}",)
+    if found.is_undecided or found.value is None:
         return (
             "one echo: nothing in the magnitude shows whether the phase sign is right; look at veins on the map",
         )
@@ -167,7 +149,7 @@ def _one_echo_sign_warnings(scan: GreScan, chi_ppm: FloatArray, mask: BoolArray)
         return ()
     return (
         f"one echo: where the magnitude is dark and narrow (veins, bleeds) the tissue is diamagnetic, by "
-        f"{-found.mean / found.sd:.0f} SDs: {_sign_advice(scan, mask)}",
+        f"{-found.value:.0f} SDs: {_sign_advice(scan, mask)}",
     )
 
 
@@ -296,10 +278,36 @@ def check_finite(brain: BoolArray, scan: GreScan) -> None:
             )  # fmt: skip
 
 
-def _mask_warnings(brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
-    litres = _litres(brain, scan)
+def dark_fraction(brain: BoolArray, scan: GreScan) -> float:
+    """Return the fraction of a mask that is as dark as air at the first echo.
+
+    Parameters
+    ----------
+    brain : ndarray of shape scan.grid.shape, bool
+        Brain mask.
+    scan : GreScan
+        The scan.
+
+    Returns
+    -------
+    float
+        0 to 1; 0 for an empty mask.
+
+    Examples
+    --------
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((8, 8, 8), 1.0)
+    >>> volume = np.ones((1, *grid.shape), np.float32)
+    >>> scan = GreScan(phase_rad=0 * volume, magnitude=volume, te_s=(0.02,), b0_tesla=3.0, grid=grid)
+    >>> dark_fraction(np.ones(grid.shape, bool), scan)
+    0.0
+    """
     inside = scan.magnitude[0][brain]
-    dark = float((inside < AIR_FRACTION * np.percentile(inside, 90)).mean()) if inside.size else 0.0
+    return float((inside < AIR_FRACTION * np.percentile(inside, 90)).mean()) if inside.size else 0.0
+
+
+def _mask_warnings(brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
+    litres, dark = _litres(brain, scan), dark_fraction(brain, scan)
     warnings = []
     if litres > MAX_BRAIN_LITRES:
         warnings.append(
@@ -310,15 +318,11 @@ def _mask_warnings(brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _singularity_warnings(phase_rad: FloatArray, brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
-    magnitude = scan.magnitude[0]
-    bright = brain & (magnitude > MIN_SIGNAL_FRACTION * np.median(magnitude[brain]))
-    if not bright.any():
-        return ()
-    found = find_singularities(phase_rad, bright, scan.grid)
-    if not found.n_lines:
+def _singularity_warnings(found: PhaseChecks) -> tuple[str, ...]:
+    if not found.n_fringe_lines:
         return ()
     return (
-        f"phase has {found.n_lines} fringe lines with open ends, up to {found.longest_mm:.0f} mm long: no unwrapping "
-        "is right there; combine the channels anew (MCPC-3D-S) or take the voxels around the lines out of the mask",
+        f"phase has {found.n_fringe_lines} fringe lines with open ends, up to {found.longest_line_mm:.0f} mm long: no "
+        "unwrapping is right there; combine the channels anew (MCPC-3D-S) or take the voxels around the lines out of "
+        "the mask",
     )

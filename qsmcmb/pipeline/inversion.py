@@ -12,6 +12,7 @@ from qsmcmb.core.dipole import forward_field
 from qsmcmb.dipole_inversion.head import invert, starting_point
 from qsmcmb.model import GreScan
 from qsmcmb.pipeline.config import Config
+from qsmcmb.pipeline.scan_checks import PhaseChecks
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.units import GAMMA_MHZ_PER_T, hz_to_ppm, ppm_to_hz
 
@@ -33,6 +34,8 @@ class PhaseToField(NamedTuple):
         Messages to the user.
     has_receive_phase : bool, optional
         Whether the total field holds the receive phase, as from one echo.
+    checks : PhaseChecks, optional
+        What unwrapping and echo fit leave.
 
     Examples
     --------
@@ -47,6 +50,7 @@ class PhaseToField(NamedTuple):
     field_sd_hz: FloatArray
     warnings: tuple[str, ...] = ()
     has_receive_phase: bool = False
+    checks: PhaseChecks = PhaseChecks()
 
 
 def local_field_of(phase: PhaseToField, scan: GreScan, config: Config) -> LocalField:

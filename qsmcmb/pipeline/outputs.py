@@ -15,7 +15,7 @@ from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.derivatives import write_image, write_table
 from qsmcmb.io.lesion_table import column_sidecar
 from qsmcmb.io.place import Place
-from qsmcmb.io.records import B0Record, ProvenanceRecord
+from qsmcmb.io.records import QUALITY, B0Record, ProvenanceRecord
 from qsmcmb.io.result_records import b0_record, provenance_record
 from qsmcmb.io.tables import write_json
 from qsmcmb.microbleeds.detection.examined import EXAMINED_COLUMNS, EXAMINED_TABLE
@@ -23,6 +23,7 @@ from qsmcmb.microbleeds.detection.limit_map import LIMIT_SD
 from qsmcmb.microbleeds.results.burden import BurdenRecord, rated_microbleeds
 from qsmcmb.microbleeds.results.evidence_table import EVIDENCE_TABLE_COLUMNS
 from qsmcmb.microbleeds.results.lesion_pictures import PICTURES, write_pictures
+from qsmcmb.pipeline.quality import QualityFile, quality_of
 from qsmcmb.pipeline.scan_result import ScanResult
 from qsmcmb.typing import AnyArray, FloatArray
 
@@ -127,9 +128,19 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     explained = place.path("desc-cmb_explain.json")
     write_json(explained, {"Lesions": list(result.explanations)})
     pictures = write_pictures(place.path(f"{PICTURES}.npz"), result.pictures)
+    quality = place.path(f"{QUALITY}.json")
+    write_json(quality, _quality_file(result))
     write_json(burden, _burden_record(result, acquired))
     of_images = [place.path(f"{stem}{extension}") for stem in images for extension in (".nii.gz", ".json")]
-    return (*of_images, *tables, *(t.with_suffix(".json") for t in tables), explained, pictures, burden)
+    return (
+        *of_images,
+        *tables,
+        *(t.with_suffix(".json") for t in tables),
+        explained,
+        pictures,
+        quality,
+        burden,
+    )
 
 
 def _write_examined(place: Place, result: ScanResult) -> list[Path]:
@@ -177,6 +188,15 @@ def _burden_record(result: ScanResult, acquired: datetime | None = None) -> _Sca
         **result.burden,
         **acquisition,
         **b0_record(scan.grid, scan.b0_dir_source),
+        "Warnings": list(result.warnings),
+        **provenance_record(result.table.provenance),
+    }
+
+
+def _quality_file(result: ScanResult) -> QualityFile:
+    """Return the quality of a scan with warnings and provenance."""
+    return {
+        **quality_of(result),
         "Warnings": list(result.warnings),
         **provenance_record(result.table.provenance),
     }

@@ -14,6 +14,7 @@ from qsmcmb.microbleeds.results.lesion_pictures import LesionPicture
 from qsmcmb.microbleeds.results.table import MicrobleedTable
 from qsmcmb.model import GreScan
 from qsmcmb.pipeline.reference import MapReference
+from qsmcmb.pipeline.scan_checks import ScanChecks
 from qsmcmb.typing import BoolArray, FloatArray
 
 __all__ = ["FieldMaps", "Masks", "ScanMaps", "ScanResult"]
@@ -139,6 +140,8 @@ class ScanResult:
         Structures of the head; None where the scan does not fit the template.
     pictures : dict of int to LesionPicture
         Magnitude and fit around each lesion, by label, as the pages show them.
+    checks : ScanChecks or None
+        Numbers that the stages find out about their own work.
 
     Examples
     --------
@@ -166,6 +169,7 @@ class ScanResult:
     seconds: dict[str, float] = field(default_factory=dict)
     regions: HeadRegions | None = None
     pictures: dict[int, LesionPicture] = field(default_factory=dict)
+    checks: ScanChecks | None = None
 
     @property
     def chi_ppm(self) -> FloatArray:

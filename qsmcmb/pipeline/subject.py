@@ -44,6 +44,7 @@ from qsmcmb.pipeline.lesions import describe_lesions, measure_map_sums
 from qsmcmb.pipeline.provenance import provenance_of
 from qsmcmb.pipeline.reference import refer_map, reference_voxels
 from qsmcmb.pipeline.regions import cerebellum_depths, find_region_faults, find_regions
+from qsmcmb.pipeline.scan_checks import PhaseChecks, ScanChecks, check_phase, check_sign
 from qsmcmb.pipeline.scan_result import FieldMaps, Masks, ScanMaps, ScanResult
 from qsmcmb.relaxometry.r2star import map_r2star
 from qsmcmb.susceptibility_weighting import METHODS as SWI
@@ -179,7 +180,8 @@ def run_scan(
             },
         )  # fmt: skip
     reliable_mask = phase.mask & (phase.field_sd_hz < UNRELIABLE_SD_HZ)
-    faults = find_map_faults(scan, chi_ppm, r2star_hz, inversion.mask) + find_lesion_faults(lesions, scan)
+    sign = check_sign(scan, chi_ppm, r2star_hz, inversion.mask)
+    faults = find_map_faults(scan, sign, inversion.mask) + find_lesion_faults(lesions, scan)
     faults += find_region_faults(lesions, regions, phase.mask)
     referred_ppm, found = refer_map(chi_ppm, inversion.mask, referred_to, reference)
     return ScanResult(
@@ -207,6 +209,7 @@ def run_scan(
         examined=None if examined is None else with_verdicts(examined, measured.lesions, lesions),
         seconds=job.clock.seconds,
         regions=regions,
+        checks=ScanChecks(phase.checks, sign),
     )
 
 
@@ -319,6 +322,11 @@ def _map_total_field(job: _Job, mask: BoolArray | None) -> PhaseToField:
         total_field_hz=held["total_field_hz"],
         field_sd_hz=held["field_sd_hz"],
         warnings=tuple(str(w) for w in held["warnings"]),
+        checks=PhaseChecks(
+            int(held["n_fringe_lines"]),
+            float(held["longest_line_mm"]),
+            tuple(held["echo_residual_rad"].tolist()),
+        ),
         # In a phase difference it has cancelled.
         has_receive_phase=job.scan.n_echoes == 1 and not job.scan.phase_difference,
     )
@@ -358,13 +366,15 @@ def _unwrap_and_map(job: _Job, brain: BoolArray) -> Arrays:
             unwrapped_rad, scan.magnitude, brain, scan.grid, te_s=scan.te_s, method=chosen.method,
             options=chosen.options,
         )  # fmt: skip
-    faults = find_field_faults(scan, clean.phase_rad[0], brain)
+    found = check_phase(scan, clean.phase_rad, fitted.total_field_hz, brain)
+    faults = find_field_faults(scan, found, brain)
     faults += find_noise_faults(scan, fitted.field_sd_hz, brain)
     return {
         "offset_rad": clean.offset_rad,
         "total_field_hz": fitted.total_field_hz,
         "field_sd_hz": fitted.field_sd_hz,
         "warnings": np.array(faults, dtype=str),
+        **{name: np.array(value) for name, value in found._asdict().items()},
     }
 
 

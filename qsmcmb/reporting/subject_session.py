@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from qsmcmb.io.records import QUALITY
 from qsmcmb.io.results import SessionResults, canonical_axes
 from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.detection.examined import EXAMINED_TABLE, read_examined
@@ -17,6 +18,7 @@ from qsmcmb.reporting.figures import CHI_WINDOW_PPM, Panel, overview, percentile
 from qsmcmb.reporting.lesion_cards import lesion_cards, total_words
 from qsmcmb.reporting.methods_text import describe_methods
 from qsmcmb.reporting.page import show
+from qsmcmb.reporting.quality_table import quality_rows
 
 __all__ = ["COLUMNS", "Scan", "read_scan", "session_words"]
 
@@ -127,6 +129,7 @@ def session_words(scan: Scan, budget: Budget) -> dict[str, Any]:
         "limit": record.get("below_detection_limit", {}).get("statement", ""),
         "conventional": _conventional(record),
         "warnings": record.get("Warnings", []),
+        "quality": _quality(session),
         "overview": budget.draw(lambda: overview(whole, centre)),
         "reference": session.record("Chimap")["ReferenceRegion"] + " is 0",
         "header": list(COLUMNS.values()),
@@ -165,6 +168,14 @@ def _scan_facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("direction of B0, voxel axes", f"{direction}, from {record.get('B0DirectionSource', 'unknown')}")
         )
     return facts
+
+
+def _quality(session: SessionResults) -> dict[str, Any] | None:
+    """Return verdict and table of a scan's quality; None where an earlier version left no record."""
+    if not session.place.path(f"{QUALITY}.json").exists():
+        return None
+    record = session.record(QUALITY)
+    return {"verdict": record["Verdict"], "rows": quality_rows(record)}
 
 
 def _pattern(record: dict[str, Any]) -> str:

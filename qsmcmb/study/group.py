@@ -12,9 +12,11 @@ from qsmcmb.io.derivatives import write_table
 from qsmcmb.io.lesion_table import column_sidecar
 from qsmcmb.io.nifti import sha256_of
 from qsmcmb.io.place import Place
-from qsmcmb.io.results import list_participants, list_results
+from qsmcmb.io.records import QUALITY
+from qsmcmb.io.results import SessionResults, list_participants, list_results
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.model import Provenance
+from qsmcmb.pipeline.quality_limits import flat_quality, quality_columns
 from qsmcmb.study.manifest import FOLDER, read_manifest
 
 __all__ = ["GroupResult", "write_group"]
@@ -49,16 +51,17 @@ class GroupResult(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """Rows of the three tables, and the records that they come from."""
+    """Rows of the tables, and the records that they come from."""
 
     lesions: list[dict[str, Any]]
     burdens: list[dict[str, Any]]
+    qualities: list[dict[str, Any]]
     messages: list[dict[str, Any]]
     sources: list[Path]
 
 
 def write_group(out: Path) -> GroupResult:
-    """Write the tables of lesions, burdens and messages over all sessions, and OUT/group.html.
+    """Write the tables of lesions, burdens, quality and messages over all sessions, and OUT/group.html.
 
     Parameters
     ----------
@@ -92,6 +95,7 @@ def write_group(out: Path) -> GroupResult:
     tables: dict[str, tuple[list[dict[str, Any]], Mapping[str, Any]]] = {
         "desc-cmb_lesions": (rows.lesions, column_sidecar()),
         "desc-cmb_burden": (rows.burdens, {key: _described(key) for key in burden_columns}),
+        QUALITY: (rows.qualities, quality_columns()),
         "desc-cmb_warnings": (
             rows.messages,
             {name: {"Description": t} for name, t in WARNING_COLUMNS.items()},
@@ -115,7 +119,7 @@ def _described(key: str) -> dict[str, str]:
 
 def _collect(out: Path) -> _Rows:
     """Return the rows of all scans, of the ones that failed the messages alone."""
-    rows = _Rows([], [], [], [])
+    rows = _Rows([], [], [], [], [])
     for participant in list_participants(out):
         for scan in list_results(out, participant):
             named = named_scan(scan)
@@ -123,18 +127,26 @@ def _collect(out: Path) -> _Rows:
                 record = scan.record("desc-cmb_burden")
                 table = scan.place.path("desc-cmb_lesions.tsv")
                 lesions = read_tsv(table)
+                quality = _quality(scan)
             except Exception as error:
                 # Old results may be damaged in any way.
                 rows.messages.append({**named, "kind": "damaged", "text": f"{scan.place.prefix}: {error}"})
                 continue
             rows.lesions.extend({**named, **lesion} for lesion in lesions)
             rows.burdens.append({**named, **flatten_burden(record)})
+            rows.qualities.append({**named, **flat_quality(quality)})
             rows.messages.extend(
                 {**named, "kind": "warning", "text": str(w)} for w in record.get("Warnings", [])
             )
-            rows.sources.extend((scan.place.path("desc-cmb_burden.json"), table))
+            beside = [scan.place.path(f"{QUALITY}.json")] if quality else []
+            rows.sources.extend((scan.place.path("desc-cmb_burden.json"), table, *beside))
     rows.messages.extend(_failed(out))
     return rows
+
+
+def _quality(scan: SessionResults) -> dict[str, Any]:
+    """Return the quality record of a scan; nothing where an earlier version left none."""
+    return scan.record(QUALITY) if scan.place.path(f"{QUALITY}.json").exists() else {}
 
 
 def _failed(out: Path) -> Iterator[dict[str, Any]]:

@@ -87,7 +87,7 @@ SCAN_STEPS = (
         modules=("pipeline.lesions", "pipeline.regions", "microbleeds.results.explanation",
                  "microbleeds.results.lesion_pictures", "pipeline.outputs"),
         makes=("desc-cmb_lesions", "desc-cmb_burden", "desc-cmb_evidence", "desc-cmb_candidates", "desc-mars_form",
-               "desc-bombs_form", "desc-regions_stats", "desc-cmb_pictures"),
+               "desc-bombs_form", "desc-regions_stats", "desc-cmb_pictures", "desc-quality"),
     ),
 )  # fmt: skip
 """Steps of one scan, in the order in which they run."""

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import nibabel
 import numpy as np
 
 import qsmcmb as qc
@@ -38,8 +39,15 @@ class Outcome(NamedTuple):
     change: str
 
 
-def write_small_scan(bids: Path) -> Path:
-    """Write three echoes of a ball of tissue with a source in it, with noise, as scanners store them."""
+SCANS = {"three": (TE_S, False), "one": ((0.018,), False), "one-integers": ((0.018,), True)}
+"""Echo times of each scan that is changed, and whether it is stored as integers, as scanners do."""
+
+
+def write_small_scan(bids: Path, te_s: tuple[float, ...] = TE_S, *, as_integers: bool = False) -> Path:
+    """Write the echoes of a ball of tissue with a source in it, with noise.
+
+    Integers are those of a Siemens: phase of 0 to 4095 whose unit the header's scaling states, and no frequency.
+    """
     rng = np.random.default_rng(7)
     axes = [np.arange(n) - (n - 1) / 2 for n in SHAPE]
     x, y, z = np.meshgrid(*axes, indexing="ij")
@@ -49,20 +57,37 @@ def write_small_scan(bids: Path) -> Path:
     anat = bids / "sub-01/anat"
     anat.mkdir(parents=True)
     (bids / "dataset_description.json").write_text('{"Name": "a", "BIDSVersion": "1.8.0"}')
-    for number, te in enumerate(TE_S, start=1):
+    for number, te in enumerate(te_s, start=1):
         signal = head * (900 + 100 * np.cos(x)) * np.exp(-20 * te + 1j * te * turns)
         signal = signal + rng.normal(0, 8, SHAPE) + 1j * rng.normal(0, 8, SHAPE)
         for part, data in (("mag", np.abs(signal)), ("phase", np.angle(signal))):
-            stem = anat / f"sub-01_echo-{number}_part-{part}_MEGRE"
-            save_volume(stem.with_suffix(".nii.gz"), data.astype(np.float32), AFFINE)
+            several = len(te_s) > 1
+            name = f"echo-{number}_part-{part}_MEGRE" if several else f"part-{part}_T2starw"
+            stem = anat / f"sub-01_{name}"
+            if as_integers:
+                save_integers(stem.with_suffix(".nii.gz"), data, part)
+            else:
+                save_volume(stem.with_suffix(".nii.gz"), data.astype(np.float32), AFFINE)
             record: dict[str, Any] = {
                 "Manufacturer": "Siemens", "MagneticFieldStrength": 3, "ImagingFrequency": 123.25, "EchoTime": te,
                 "RepetitionTime": 0.03, "FlipAngle": 15, "EchoNumber": number,
             }  # fmt: skip
             if part == "phase":
-                record["Units"] = "rad"
+                record["Units"] = "arbitrary" if as_integers else "rad"
+            if as_integers:
+                del record["ImagingFrequency"]
             stem.with_suffix(".json").write_text(json.dumps(record, indent=1))
     return bids
+
+
+def save_integers(path: Path, data: np.ndarray, part: str) -> None:
+    """Write a magnitude as it is, rounded, and a phase of 0 to 4095 with slope 2 and intercept -4096."""
+    stored = np.rint(data) if part == "mag" else np.clip(np.rint(data / np.pi * 2048) + 2048, 0, 4095)
+    image = nibabel.Nifti1Image(stored.astype(np.int16), AFFINE)  # type: ignore[attr-defined]
+    image.header.set_xyzt_units("mm")
+    if part == "phase":
+        image.header.set_slope_inter(2, -4096)
+    nibabel.save(image, path)
 
 
 def outcome_of(number: int, original: Path, bids: Path, reference: GreScan) -> Outcome:

@@ -58,11 +58,20 @@ def mask(shape: tuple[int, int, int], value: int) -> Change:
     return apply
 
 
-def link_into_raw_data(bids: Path) -> None:
-    out = bids.parent / "out"
-    out.mkdir()
-    write_json(out / "dataset_description.json", {"DatasetType": "derivative"})
-    (out / "sub-01").symlink_to(bids / "sub-01")
+def link_into_raw_data(below: str, target: str) -> Change:
+    """Make a folder of OUT a link into the raw data."""
+
+    def apply(bids: Path) -> None:
+        out = bids.parent / "out"
+        out.mkdir()
+        write_json(
+            out / "dataset_description.json",
+            {"DatasetType": "derivative", "GeneratedBy": [{"Name": "qsmcmb"}]},
+        )
+        (out / below).parent.mkdir(parents=True, exist_ok=True)
+        (out / below).symlink_to(bids / target)
+
+    return apply
 
 
 def mask_arguments(bids: Path) -> list[str]:
@@ -275,7 +284,18 @@ FAULTS: dict[str, Fault] = {
         lambda b: ["--derivatives", f"masks={b.parent / 'out'}", "--mask-from", "masks"],
     ),
     "OUT is another data set": Fault(lambda b: sound(b.parent / "out"), "OUT-FOREIGN", 2, "tiny"),
-    "OUT/sub-01 is a link into raw data": Fault(link_into_raw_data, "PATH", 2, "leads to"),
+    "OUT/sub-01 is a link into raw data": Fault(
+        link_into_raw_data("sub-01", "sub-01"), "PATH", 2, "leads to"
+    ),
+    "OUT/sub-01/anat is a link into raw data": Fault(
+        link_into_raw_data("sub-01/anat", "sub-01/anat"), "PATH", 2, "leads to"
+    ),
+    "a folder of a session that does not run is a link into raw data": Fault(
+        link_into_raw_data("sub-02/ses-1/anat", "sub-01/anat"), "PATH", 2, "leads to"
+    ),
+    "a folder of the manifest is a link into raw data": Fault(
+        link_into_raw_data(".qsmcmb/manifest", "sub-01"), "PATH", 2, "leads to"
+    ),
     "OUT cannot be created": Fault(lambda b: (b.parent / "out").write_text("a file"), "OUT", 73),
 }
 """Name of each fault, and the fault: what is refused ends before anything is computed, what is read may be said."""

@@ -7,6 +7,7 @@ import numpy as np
 from qsmcmb.field_mapping.phase_sign import contrast_of_the_dark
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.pipeline.checks import find_map_faults, find_noise_faults
+from qsmcmb.pipeline.scan_checks import check_sign
 
 GRID = Grid.isotropic((56, 56, 40), 1.0)
 MASK = np.ones(GRID.shape, bool)
@@ -33,6 +34,10 @@ def one_echo(magnitude, te_s, read_as=None):
     )  # fmt: skip
 
 
+def map_faults(scan, chi, r2star_hz):
+    return find_map_faults(scan, check_sign(scan, chi, r2star_hz, MASK), MASK)
+
+
 def test_veins_tell_the_sign_and_a_diamagnetic_falx_does_not(rng):
     chi, magnitude = veins_and_falx(rng)
     right, wrong = (contrast_of_the_dark(s * chi, magnitude, MASK, GRID) for s in (1, -1))
@@ -43,7 +48,7 @@ def test_veins_tell_the_sign_and_a_diamagnetic_falx_does_not(rng):
     of_tissue = contrast_of_the_dark(-chi, tissue, MASK, GRID)
     assert of_tissue.is_undecided
     assert not of_tissue.is_inverted
-    (said,) = find_map_faults(one_echo(tissue.astype(np.float32), 0.03), -chi, None, MASK)
+    (said,) = map_faults(one_echo(tissue.astype(np.float32), 0.03), -chi, None)
     assert "nothing in the magnitude shows" in said
     assert (
         contrast_of_the_dark(chi[:12, :12, :12], magnitude[:12, :12, :12], MASK[:12, :12, :12], GRID) is None
@@ -53,13 +58,13 @@ def test_veins_tell_the_sign_and_a_diamagnetic_falx_does_not(rng):
 def test_the_warning_names_the_option_that_mends_it_and_nothing_is_flipped(rng):
     chi, magnitude = veins_and_falx(rng)
     scan = one_echo(magnitude, 0.03)
-    assert find_map_faults(scan, chi, None, MASK) == ()
+    assert map_faults(scan, chi, None) == ()
     before = chi.copy()
-    (said,) = find_map_faults(scan, -chi, None, MASK)
+    (said,) = map_faults(scan, -chi, None)
     assert "diamagnetic" in said
     assert said.endswith("(--phase-sign -1)")
     assert np.array_equal(chi, before)
-    (again,) = find_map_faults(one_echo(magnitude, 0.03, {"PhaseSign": -1}), -chi, None, MASK)
+    (again,) = map_faults(one_echo(magnitude, 0.03, {"PhaseSign": -1}), -chi, None)
     assert again.endswith("(--phase-sign 1)")
 
 
@@ -72,7 +77,7 @@ def test_skull_in_the_mask_is_to_be_left_out_before_the_sign_is_changed(rng):
     echoes = np.ones((2, *GRID.shape), np.float32)
     for edge_mm, holds_skull in ((1.0, False), (4.0, True)):
         grid = Grid.isotropic(GRID.shape, edge_mm)
-        (said,) = find_map_faults(GreScan(0 * echoes, echoes, (0.01, 0.03), 3.0, grid), chi, r2star_hz, MASK)
+        (said,) = map_faults(GreScan(0 * echoes, echoes, (0.01, 0.03), 3.0, grid), chi, r2star_hz)
         assert ("Give a mask of the brain" in said) == holds_skull
         assert said.startswith("where R2* is highest the tissue is diamagnetic")
         assert said.endswith("(--phase-sign -1)")
@@ -81,7 +86,7 @@ def test_skull_in_the_mask_is_to_be_left_out_before_the_sign_is_changed(rng):
 def test_a_short_echo_does_not_show_iron_and_that_is_said(rng):
     chi, magnitude = veins_and_falx(rng)
     for sign in (1, -1):
-        (said,) = find_map_faults(one_echo(magnitude, 0.004), sign * chi, None, MASK)
+        (said,) = map_faults(one_echo(magnitude, 0.004), sign * chi, None)
         assert "nothing in the magnitude shows" in said
 
 

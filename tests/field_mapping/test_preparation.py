@@ -12,7 +12,7 @@ from qsmcmb.errors import ConfigError, InvalidInputError
 from qsmcmb.field_mapping.bipolar import find_readout_phase, level_polarities
 from qsmcmb.field_mapping.coils import combine_coils
 from qsmcmb.field_mapping.offset import smooth_phase
-from qsmcmb.field_mapping.phase_sign import sign_looks_inverted
+from qsmcmb.field_mapping.phase_sign import MIN_DIFFERENCE_PPM, contrast_of_iron
 from qsmcmb.field_mapping.preparation import prepare_phase
 from qsmcmb.field_mapping.slice_flips import find_slice_flips
 from qsmcmb.model import Grid
@@ -214,11 +214,13 @@ def test_iron_tells_an_inverted_sign(rng: np.random.Generator) -> None:
     chi = 0.02 * rng.standard_normal(grid.shape) + 0.1 * iron
     rate = 20 + 2 * rng.standard_normal(grid.shape) + 25 * iron
     mask = np.ones(grid.shape, bool)
-    assert not sign_looks_inverted(chi, rate, mask, grid)
-    assert sign_looks_inverted(-chi, rate, mask, grid)
-    assert not sign_looks_inverted(
-        -chi[:9, :9, :9], rate[:9, :9, :9], mask[:9, :9, :9], Grid.isotropic((9, 9, 9), 1.0)
-    )
+    right, wrong = (contrast_of_iron(sign * chi, rate, mask, grid) for sign in (1, -1))
+    assert right is not None
+    assert wrong is not None
+    assert right > MIN_DIFFERENCE_PPM
+    assert wrong < -MIN_DIFFERENCE_PPM
+    few = Grid.isotropic((9, 9, 9), 1.0)
+    assert contrast_of_iron(-chi[:9, :9, :9], rate[:9, :9, :9], mask[:9, :9, :9], few) is None
 
 
 def test_choices_are_checked() -> None:

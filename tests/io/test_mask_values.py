@@ -12,6 +12,7 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.mask_values import membership
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.pipeline.checks import check_given_mask, find_field_faults
+from qsmcmb.pipeline.scan_checks import PhaseChecks
 from qsmcmb.typing import BoolArray, FloatArray
 
 SHAPE = (30, 28, 26)
@@ -94,5 +95,5 @@ def test_a_mask_of_air_is_inverted_and_one_with_air_is_said() -> None:
     with pytest.raises(InvalidInputError, match="MASK-INVERTED"):
         check_given_mask(~ball(), scan())
     everything = np.ones(SHAPE, bool)
-    assert any("air is in it" in w for w in find_field_faults(scan(), scan().phase_rad[0], everything))
-    assert not any("air" in w for w in find_field_faults(scan(), scan().phase_rad[0], ball()))
+    assert any("air is in it" in w for w in find_field_faults(scan(), PhaseChecks(), everything))
+    assert not any("air" in w for w in find_field_faults(scan(), PhaseChecks(), ball()))

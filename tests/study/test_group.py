@@ -10,6 +10,7 @@ import pytest
 
 from qsmcmb.cli.main import run_command
 from qsmcmb.io.tables import read_tsv
+from qsmcmb.pipeline.quality_limits import quality_columns
 from tests.scenes.studies import Study
 
 FIRST = ["participant_id", "session_id", "acquisition", "reconstruction", "run"]
@@ -47,6 +48,14 @@ def test_tables_hold_every_row_of_every_session(study: Study) -> None:
         assert header[:5] == FIRST
         described = json.loads(path.with_suffix(".json").read_text())
         assert set(header) <= set(described)
+    qualities = read_tsv(study.out / "group_desc-quality.tsv")
+    assert [(row["session_id"], row["verdict_load"]) for row in qualities] == [
+        ("ses-1", "good"),
+        ("ses-2", "good"),
+    ]
+    assert set(qualities[0]) == set(FIRST) | set(quality_columns())
+    # Nothing of a tiny scan fits the template.
+    assert qualities[0]["verdict_anatomy"] == "look"
     page = (study.out / "group.html").read_text()
     assert "2 scans with results" in page
     assert 'href="sub-01.html"' in page

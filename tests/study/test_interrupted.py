@@ -22,9 +22,8 @@ from tests.scenes.studies import Study, make_study
 COMMAND = [sys.executable, "-c", "from qsmcmb.cli.main import main; main()"]
 MAX_SECONDS = 5.0
 """Time in which a run ends at a signal."""
-N_KILLS = 100
-MAX_LIFE_S = 20.0
-"""Time at which a run of the long test is killed at the latest: longer than a tiny study takes."""
+N_KILLS = int(os.environ.get("SOAK_KILLS", "100"))
+"""Kills of the long test."""
 PATIENCE_S = 300.0
 """Time that a busy machine may take for a tiny session."""
 
@@ -124,17 +123,19 @@ def test_after_five_kills_the_same_command_ends_in_the_same_bytes(
 
 
 @pytest.mark.soak
-def test_after_a_hundred_kills_at_random_times_the_bytes_are_the_same(
-    finished: Study, tmp_path: Path
-) -> None:
+def test_after_many_kills_at_random_times_the_bytes_are_the_same(finished: Study, tmp_path: Path) -> None:
     rng, kills, n_studies = random.Random(8301), 0, 0
+    began = time.monotonic()
+    assert Run(make_study(tmp_path / "whole")).end() == 0
+    # A busy machine takes several times longer; each time of a whole run is met alike.
+    whole_s = time.monotonic() - began
     while kills < N_KILLS:
         n_studies += 1
         study = make_study(tmp_path / str(n_studies))
         while True:
             run = Run(study)
             try:
-                code = run.process.wait(rng.uniform(0.1, MAX_LIFE_S))
+                code = run.process.wait(rng.uniform(0.1, whole_s))
                 break
             except subprocess.TimeoutExpired:
                 run.process.kill()

@@ -1,0 +1,192 @@
+"""Numbers that the stages find out about their own work: fringe lines, residual of the echoes, sign of the map."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.core.noise import MAD_OF_NORMAL
+from qsmcmb.field_mapping.phase_sign import (
+    MIN_DIFFERENCE_PPM,
+    MIN_SIGN_SD,
+    MIN_WEIGHTING_T_S,
+    contrast_of_iron,
+    contrast_of_the_dark,
+)
+from qsmcmb.model import GreScan
+from qsmcmb.typing import BoolArray, FloatArray
+from qsmcmb.unwrapping.singularities import find_singularities
+
+__all__ = ["PhaseChecks", "ScanChecks", "SignContrast", "check_phase", "check_sign"]
+
+MIN_SIGNAL_FRACTION = 0.3
+"""Fraction of the brain's median magnitude below which phase is noise."""
+MIN_ECHOES = 3
+"""Echoes from which on a line through them leaves a residual: field and receive phase take two."""
+
+
+class PhaseChecks(NamedTuple):
+    """What unwrapping and echo fit leave.
+
+    Parameters
+    ----------
+    n_fringe_lines : int
+        Fringe lines with open ends in the first echo.
+    longest_line_mm : float
+        Extent of the longest, mm; 0 without any.
+    echo_residual_rad : tuple of float
+        SD of the wrapped difference between phase and fit at each echo, from its median absolute value, rad; empty
+        for fewer than three echoes.
+
+    Examples
+    --------
+    >>> PhaseChecks(n_fringe_lines=0, longest_line_mm=0.0, echo_residual_rad=()).n_fringe_lines
+    0
+    """
+
+    n_fringe_lines: int = 0
+    longest_line_mm: float = 0.0
+    echo_residual_rad: tuple[float, ...] = ()
+
+
+class SignContrast(NamedTuple):
+    """Contrast of the map where there is iron: negative where the sign of the phase is inverted.
+
+    Parameters
+    ----------
+    value : float or None
+        The contrast; None where the scan says nothing of it.
+    unit : str
+        ppm where R2* shows the iron; SD where one echo's magnitude does.
+    limit : float
+        Size from which on it is more than chance, in the same unit.
+
+    Examples
+    --------
+    >>> SignContrast(-0.03, "ppm", 0.01).is_inverted
+    True
+    """
+
+    value: float | None
+    unit: str
+    limit: float
+
+    @property
+    def is_inverted(self) -> bool:
+        """Whether iron is diamagnetic on the map."""
+        return self.value is not None and self.value < -self.limit
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether iron is neither paramagnetic nor diamagnetic beyond chance."""
+        return self.value is None or abs(self.value) <= self.limit
+
+
+class ScanChecks(NamedTuple):
+    """All of them.
+
+    Parameters
+    ----------
+    phase : PhaseChecks
+        What unwrapping and echo fit leave.
+    sign : SignContrast
+        Contrast of the map where there is iron.
+
+    Examples
+    --------
+    >>> ScanChecks(PhaseChecks(), SignContrast(None, "ppm", 0.01)).sign.is_undecided
+    True
+    """
+
+    phase: PhaseChecks
+    sign: SignContrast
+
+
+def check_phase(
+    scan: GreScan, clean_phase_rad: FloatArray, total_field_hz: FloatArray, brain: BoolArray
+) -> PhaseChecks:
+    """Return what unwrapping and echo fit leave.
+
+    Parameters
+    ----------
+    scan : GreScan
+        Gives magnitude, echo times and geometry.
+    clean_phase_rad : ndarray of shape (echo, x, y, z)
+        Wrapped phase without the receive phase, rad.
+    total_field_hz : ndarray of shape (x, y, z)
+        Total field, Hz.
+    brain : ndarray of shape (x, y, z), bool
+        Brain mask.
+
+    Returns
+    -------
+    PhaseChecks
+        Where the signal is above a third of the brain's; nothing where there is no such voxel.
+
+    Notes
+    -----
+    The residual of echo e is wrap(phase_e - 2 pi f TE_e), its SD the median absolute value over 0.6745.
+
+    Examples
+    --------
+    >>> from qsmcmb.model import Grid
+    >>> grid, te = Grid.isotropic((8, 8, 8), 1.0), (0.005, 0.010, 0.015)
+    >>> phase = np.stack([np.full(grid.shape, 2 * np.pi * 10 * t, np.float32) for t in te])
+    >>> scan = GreScan(phase, np.ones_like(phase), te_s=te, b0_tesla=3.0, grid=grid)
+    >>> found = check_phase(scan, phase + np.float32([0, 0, 0.1])[:, None, None, None], 0 * phase[0] + 10, phase[0] < 9)
+    >>> [round(sd, 3) for sd in found.echo_residual_rad]
+    [0.0, 0.0, 0.148]
+    """
+    magnitude = scan.magnitude[0]
+    bright = brain & (magnitude > MIN_SIGNAL_FRACTION * np.median(magnitude[brain])) if brain.any() else brain
+    if not bright.any():
+        return PhaseChecks()
+    found = find_singularities(clean_phase_rad[0], bright, scan.grid)
+    residuals = []
+    for phase, te_s in zip(clean_phase_rad, scan.te_s, strict=True) if scan.n_echoes >= MIN_ECHOES else ():
+        left = phase[bright] - np.float32(2 * np.pi * te_s) * total_field_hz[bright]
+        turns = np.round(left / np.float32(2 * np.pi))
+        residuals.append(float(np.median(np.abs(left - np.float32(2 * np.pi) * turns))) / MAD_OF_NORMAL)
+    longest_mm = found.longest_mm if found.n_lines else 0.0
+    return PhaseChecks(found.n_lines, longest_mm, tuple(residuals))
+
+
+def check_sign(
+    scan: GreScan, chi_ppm: FloatArray, r2star_hz: FloatArray | None, mask: BoolArray
+) -> SignContrast:
+    """Return the contrast of the map where there is iron: high R2* or, in one echo, what is dark and narrow.
+
+    Parameters
+    ----------
+    scan : GreScan
+        The scan.
+    chi_ppm : ndarray of shape scan.grid.shape
+        Susceptibility, ppm.
+    r2star_hz : ndarray of shape scan.grid.shape or None
+        R2*, 1/s, where it is known.
+    mask : ndarray of shape scan.grid.shape, bool
+        Where the map is defined.
+
+    Returns
+    -------
+    SignContrast
+        The contrast with its limit.
+
+    Examples
+    --------
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((32, 32, 32), 1.0)
+    >>> rate = np.random.default_rng(0).uniform(10, 50, grid.shape).astype(np.float32)
+    >>> echoes = np.ones((2, *grid.shape), np.float32)
+    >>> scan = GreScan(0 * echoes, echoes, te_s=(0.01, 0.02), b0_tesla=3.0, grid=grid)
+    >>> check_sign(scan, -0.01 * rate, rate, rate > 0).is_inverted
+    True
+    """
+    if scan.n_echoes > 1:
+        contrast = None if r2star_hz is None else contrast_of_iron(chi_ppm, r2star_hz, mask, scan.grid)
+        return SignContrast(contrast, "ppm", MIN_DIFFERENCE_PPM)
+    found = None
+    if scan.b0_tesla * scan.te_s[0] >= MIN_WEIGHTING_T_S:
+        found = contrast_of_the_dark(chi_ppm, scan.magnitude[0], mask, scan.grid)
+    return SignContrast(found.mean / found.sd if found else None, "SD", MIN_SIGN_SD)

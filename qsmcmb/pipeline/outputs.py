@@ -15,6 +15,7 @@ from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.derivatives import write_image, write_table
 from qsmcmb.io.lesion_table import column_sidecar
 from qsmcmb.io.place import Place
+from qsmcmb.io.quality_records import QualityFile
 from qsmcmb.io.records import QUALITY, B0Record, ProvenanceRecord
 from qsmcmb.io.result_records import b0_record, provenance_record
 from qsmcmb.io.tables import write_json
@@ -23,7 +24,7 @@ from qsmcmb.microbleeds.detection.limit_map import LIMIT_SD
 from qsmcmb.microbleeds.results.burden import BurdenRecord, rated_microbleeds
 from qsmcmb.microbleeds.results.evidence_table import EVIDENCE_TABLE_COLUMNS
 from qsmcmb.microbleeds.results.lesion_pictures import PICTURES, write_pictures
-from qsmcmb.pipeline.quality import QualityFile, quality_of
+from qsmcmb.pipeline.quality import quality_of
 from qsmcmb.pipeline.scan_result import ScanResult
 from qsmcmb.typing import AnyArray, FloatArray
 

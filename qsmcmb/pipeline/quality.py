@@ -5,110 +5,24 @@ Nothing is refused or corrected here: the numbers are those that the stages leav
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 import numpy as np
 
 from qsmcmb.core.morphology import erode
 from qsmcmb.core.noise import MAD_OF_NORMAL, noise_from_magnitude
-from qsmcmb.io.records import ProvenanceRecord
+from qsmcmb.io.quality_records import MeasureRecord, QualityRecord, StageRecord
 from qsmcmb.microbleeds.results.flags import Flag
 from qsmcmb.pipeline.checks import dark_fraction
-from qsmcmb.pipeline.quality_limits import LIMITS, Limit, Verdict
+from qsmcmb.pipeline.quality_limits import LIMITS, Limit
 from qsmcmb.pipeline.scan_result import ScanResult
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.units import hz_to_ppm
 
-__all__ = ["MeasureRecord", "QualityFile", "QualityRecord", "StageRecord", "quality_of"]
+__all__ = ["quality_of"]
 
-ORDER: tuple[Verdict, ...] = ("n/a", "good", "look", "bad")
+ORDER: tuple[str, ...] = ("n/a", "good", "look", "bad")
 """Verdicts from the one that says least to the worst."""
 RIM_MM = 4.0
 """Depth of the rim of the mask in which the field that the background leaves is measured, mm."""
-
-
-class MeasureRecord(TypedDict):
-    """One number of a stage.
-
-    Attributes
-    ----------
-    Name, Description, Unit : str
-        What it is; the unit is empty for a ratio or a count.
-    Value : float or None
-        The number; None where the scan has none.
-    Good, Usable : list of float or None
-        Least and largest value that are good, and that are not bad; None for no limit.
-    Verdict : str
-        good, look, bad or n/a.
-
-    Examples
-    --------
-    >>> _measure("snr_first_echo", 3.0)["Verdict"]
-    'bad'
-    """
-
-    Name: str
-    Description: str
-    Value: float | None
-    Unit: str
-    Good: list[float | None]
-    Usable: list[float | None]
-    Verdict: Verdict
-
-
-class StageRecord(TypedDict):
-    """Numbers of one stage.
-
-    Attributes
-    ----------
-    Verdict : str
-        The worst of its numbers.
-    Measures : list of MeasureRecord
-        The numbers.
-    FallBacks : list of str
-        What was done instead where the stage could not do its work.
-
-    Examples
-    --------
-    >>> StageRecord(Verdict="good", Measures=[], FallBacks=[])["Verdict"]
-    'good'
-    """
-
-    Verdict: Verdict
-    Measures: list[MeasureRecord]
-    FallBacks: list[str]
-
-
-class QualityRecord(TypedDict):
-    """Quality of a scan: the quality JSON, provenance aside.
-
-    Attributes
-    ----------
-    Verdict : str
-        The worst of the stages.
-    Stages : dict
-        Record by stage, in the order in which they run.
-    SNR : list of float
-        Signal-to-noise ratio of the magnitude, median over the brain, by echo.
-    EchoResidual : list of float
-        SD of the wrapped difference between phase and echo fit, rad, by echo; empty for fewer than three echoes.
-
-    Examples
-    --------
-    >>> QualityRecord(Verdict="good", Stages={}, SNR=[50.0], EchoResidual=[])["SNR"]
-    [50.0]
-    """
-
-    Verdict: Verdict
-    Stages: dict[str, StageRecord]
-    SNR: list[float]
-    EchoResidual: list[float]
-
-
-class QualityFile(QualityRecord, ProvenanceRecord):
-    """Quality of a scan with warnings and provenance: the quality JSON."""
-
-    Warnings: list[str]
 
 
 def quality_of(result: ScanResult) -> QualityRecord:
@@ -164,7 +78,7 @@ def _measure(name: str, value: float | None) -> MeasureRecord:
     }  # fmt: skip
 
 
-def _worst(verdicts: list[Verdict]) -> Verdict:
+def _worst(verdicts: list[str]) -> str:
     """Return the worst of some verdicts."""
     return max(verdicts, key=ORDER.index, default="n/a")
 

@@ -7,17 +7,15 @@ equal to this one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from qsmcmb.io.records import ColumnDescription
 
-__all__ = ["LIMITS", "Limit", "Verdict", "flat_quality", "quality_columns"]
-
-Verdict = Literal["good", "look", "bad", "n/a"]
+__all__ = ["LIMITS", "Limit", "flat_quality", "quality_columns"]
 
 
 class Limit(NamedTuple):
-    """What a number is, and its limits.
+    """Hold the limits of a number, and what it is.
 
     Parameters
     ----------
@@ -44,7 +42,7 @@ class Limit(NamedTuple):
     good: tuple[float | None, float | None]
     usable: tuple[float | None, float | None] = (None, None)
 
-    def verdict(self, value: float | None) -> Verdict:
+    def verdict(self, value: float | None) -> str:
         """Return what a value is.
 
         Parameters

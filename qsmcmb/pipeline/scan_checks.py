@@ -27,7 +27,7 @@ MIN_ECHOES = 3
 
 
 class PhaseChecks(NamedTuple):
-    """What unwrapping and echo fit leave.
+    """Hold what unwrapping and echo fit leave.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class SignContrast(NamedTuple):
     value : float or None
         The contrast; None where the scan says nothing of it.
     unit : str
-        ppm where R2* shows the iron; SD where one echo's magnitude does.
+        Unit: ppm where R2* shows the iron; SD where one echo's magnitude does.
     limit : float
         Size from which on it is more than chance, in the same unit.
 
@@ -84,7 +84,7 @@ class SignContrast(NamedTuple):
 
 
 class ScanChecks(NamedTuple):
-    """All of them.
+    """Hold all of them.
 
     Parameters
     ----------

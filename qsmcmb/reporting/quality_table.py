@@ -24,7 +24,7 @@ class QualityRow(NamedTuple):
     limits : str
         Where it is good.
     verdict : str
-        good, look, bad or n/a.
+        Word of the verdict: good, look, bad or n/a.
 
     Examples
     --------

@@ -15,12 +15,13 @@ from scipy import ndimage
 from qsmcmb.anatomy.head_regions import HeadRegions
 from qsmcmb.core.noise import noise_from_magnitude
 from qsmcmb.io.place import Place
+from qsmcmb.io.quality_records import QualityRecord
 from qsmcmb.model import GreScan
 from qsmcmb.phantoms.build import build_phantom
 from qsmcmb.phantoms.recipe import LesionRecipe, read_recipe
 from qsmcmb.pipeline import subject
 from qsmcmb.pipeline.outputs import write_scan
-from qsmcmb.pipeline.quality import QualityRecord, quality_of
+from qsmcmb.pipeline.quality import quality_of
 from qsmcmb.pipeline.quality_limits import LIMITS
 from qsmcmb.pipeline.scan_result import ScanResult
 from qsmcmb.reporting.quality_table import quality_rows

@@ -11,10 +11,11 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 CALLS = (
     "openat",
@@ -73,7 +74,7 @@ def why_not() -> str:
 
 
 def run(arguments: list[str], folder: Path, *, inject: str = "") -> Ended:
-    """Run a command of qsmcmb in a process of its own, with a call that fails; sessions run in that process."""
+    """Run a command of qsmcmb in a process of its own, with a call that fails; strace follows its workers."""
     said, log = folder / "said.txt", folder / "calls.txt"
     log.unlink(missing_ok=True)
     context = multiprocessing.get_context("forkserver")
@@ -119,17 +120,10 @@ def _command(arguments: list[str], said: Path) -> None:
         assert time.monotonic() < end, "no tracer came"
         time.sleep(0.005)
     from qsmcmb.cli.main import run_command
-    from qsmcmb.study import sessions
 
-    resources = sessions.Resources
-
-    def of_one_process(**given: Any) -> sessions.Resources:
-        return resources(**{**given, "n_processes": 0})
-
-    sessions.Resources = of_one_process  # type: ignore[misc, assignment]
     code = run_command(arguments)
     with contextlib.suppress(OSError, ValueError):
-        os.sys.stdout.flush()  # type: ignore[attr-defined]
+        sys.stdout.flush()
     os._exit(code)
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.faults.inject import Call, Ended, calls_on, run, why_not
 from tests.scenes.studies import Study, make_study
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "strace works")
+pytestmark = [pytest.mark.soak, pytest.mark.skipif(bool(why_not()), reason=why_not() or "strace works")]
 CODES = (0, 73, 74)
 """Exit codes: nothing was lost by it, the place cannot be written, the disk is full or fails."""
 N_SHORT = 3
@@ -122,13 +122,11 @@ def test_a_study_some_of_whose_calls_fail(study: Command, tmp_path: Path) -> Non
         check(study, call, error, tmp_path)
 
 
-@pytest.mark.soak
 def test_a_stage_each_of_whose_calls_fails(swi: Command, tmp_path: Path) -> None:
     for call, error in faults(swi):
         check(swi, call, error, tmp_path)
 
 
-@pytest.mark.soak
 def test_a_study_each_of_whose_calls_fails(study: Command, tmp_path: Path) -> None:
     for call, error in faults(study):
         check(study, call, error, tmp_path)

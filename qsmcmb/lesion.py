@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = (
     "KINDS",
     "LESION_COLUMNS",
+    "READER_COLUMNS",
     "Column",
     "LocatedSource",
     "Microbleed",
@@ -286,3 +287,9 @@ def _table_columns() -> dict[str, Column]:
 
 LESION_COLUMNS = _table_columns()
 """Columns of the lesion table (`*_desc-cmb_lesions.tsv`) by name, in their order."""
+READER_COLUMNS = {
+    "reader": Column(
+        "Reader whose verdict the row holds; several that agree are joined by +", is_number=False
+    )
+}
+"""Column that a table has besides those of `LESION_COLUMNS` once verdicts are applied."""

@@ -35,6 +35,7 @@ from qsmcmb.cli import (
     recon,
     regions,
     report,
+    review,
     run,
     selftest,
     status,
@@ -57,8 +58,8 @@ app = typer.Typer(
 # In the order in which a user meets them.
 for module in (
     demo, import_, check, run, recon, quantify, phantom, validate, selftest, mask, unwrap, fieldmap, background,
-    invert, r2star, swi, detect, longitudinal, regions, cohort, power, report, status, why, export, methods, explain,
-    explain_point,
+    invert, r2star, swi, detect, longitudinal, regions, cohort, power, review, report, status, why, export, methods,
+    explain, explain_point,
 ):  # fmt: skip
     module.add(app)
 

@@ -52,6 +52,7 @@ SUPPLIED = (
     "radians_per_ppm",
     "detection_limit",
     "fits",
+    "sources",
     "cerebellum_depths",
 )
 """Arguments that the pipeline gives; not options."""

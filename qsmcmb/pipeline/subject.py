@@ -171,10 +171,14 @@ def run_scan(
         explained = [explain_lesion(m, fitted, total, evidence=known) for m, fitted, total, known in rows]
     with job.clock.stage("burden"):
         chosen = config["burden"]
+        depths = cerebellum_depths(lesions, regions)
+        for record in explanations:
+            if record["label"] in depths:
+                record["cerebellum_depth"] = depths[record["label"]]
         burden: BurdenRecord = call_method(
             BURDEN_METHODS, chosen.method, chosen.options, lesions,
             context={
-                "cerebellum_depths": cerebellum_depths(lesions, regions),
+                "cerebellum_depths": depths,
                 "detection_limit": summarise_detection_limit(limit_ppm_mm3),
                 "fits": {m.label: f for m, f in zip(lesions, measured.fitted, strict=True) if f is not None},
             },

@@ -15,6 +15,7 @@ from qsmcmb.io.place import Place
 from qsmcmb.io.records import QUALITY
 from qsmcmb.io.results import SessionResults, list_participants, list_results
 from qsmcmb.io.tables import read_tsv
+from qsmcmb.lesion import READER_COLUMNS
 from qsmcmb.model import Provenance
 from qsmcmb.pipeline.quality_limits import flat_quality, quality_columns
 from qsmcmb.study.manifest import FOLDER, read_manifest
@@ -92,8 +93,9 @@ def write_group(out: Path) -> GroupResult:
     )
     place, scan = Place(out, "group"), {name: {"Description": text} for name, text in SCAN_COLUMNS.items()}
     burden_columns = list(dict.fromkeys(key for row in rows.burdens for key in row if key not in scan))
+    judged = READER_COLUMNS if any("reader" in row for row in rows.lesions) else {}
     tables: dict[str, tuple[list[dict[str, Any]], Mapping[str, Any]]] = {
-        "desc-cmb_lesions": (rows.lesions, column_sidecar()),
+        "desc-cmb_lesions": (rows.lesions, {**column_sidecar(), **column_sidecar(judged)}),
         "desc-cmb_burden": (rows.burdens, {key: _described(key) for key in burden_columns}),
         QUALITY: (rows.qualities, quality_columns()),
         "desc-cmb_warnings": (

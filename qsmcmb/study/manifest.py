@@ -6,6 +6,7 @@
 ``sources/<hash>.json``        files that a step's source consisted of, with their hashes
 ``intermediates/``             what steps of unfinished scans have made, unless `-w` names another folder
 ``superseded/``                results of earlier runs whose scans have failed since
+``detector/``                  results as the run has written them, of scans whose tables hold readers' verdicts
 ``request.json``               data set and options of the last run
 =============================  ==========================================================================
 """
@@ -53,6 +54,8 @@ class Manifest:
         Its code; 0 when it is done.
     warnings : tuple of str, optional
         Messages to the user.
+    detector : dict of str to str, optional
+        Checksum of each result as the run has written it, where readers' verdicts have replaced it since.
 
     Examples
     --------
@@ -67,6 +70,7 @@ class Manifest:
     error: str = ""
     exit_code: int = 0
     warnings: tuple[str, ...] = ()
+    detector: dict[str, str] = field(default_factory=dict)
 
     def write(self, out: Path, path: Path) -> None:
         """Write the manifest, after the lists of its source files.

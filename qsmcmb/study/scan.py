@@ -23,6 +23,7 @@ from qsmcmb.io.mask_values import Membership
 from qsmcmb.io.masks import read_mask
 from qsmcmb.io.place import Place
 from qsmcmb.io.points import Points, read_points
+from qsmcmb.io.results import SessionResults
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.pipeline.load import load_scan, with_user_input
 from qsmcmb.pipeline.outputs import write_scan
@@ -259,12 +260,29 @@ def _run(job: ScanJob, report: Report | None) -> Outcome:
         left.unlink()
     found = Manifest(session.name, job.keys, checksums(job.out, written), warnings=result.warnings)
     found.write(job.out, manifest_path(job.out, place.prefix))
+    warnings = (*result.warnings, *_reapply_review(job, place))
     if not job.hold:
         intermediates.remove()
     return Outcome(
-        name=session.name, participant=session.participant, warnings=result.warnings, seconds=dict(result.seconds),
+        name=session.name, participant=session.participant, warnings=warnings, seconds=dict(result.seconds),
         recalled=tuple(intermediates.recalled), peak_bytes=_peak_bytes(),
     )  # fmt: skip
+
+
+def _reapply_review(job: ScanJob, place: Place) -> tuple[str, ...]:
+    """Enter readers' verdicts again that were applied before this run; return warnings."""
+    # It looks for the scan by this module.
+    from qsmcmb.study.reviewed_results import reapply
+
+    session = job.session
+    try:
+        return tuple(
+            reapply(
+                job.out, SessionResults(place, session.participant, session.session or "", session.entities)
+            )
+        )
+    except QsmcmbError as error:
+        return (f"readers' verdicts are not applied: {error}",)
 
 
 def _peak_bytes() -> int:

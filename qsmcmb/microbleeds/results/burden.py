@@ -18,6 +18,7 @@ import numpy as np
 
 from qsmcmb.core.validate import check_range
 from qsmcmb.lesion import Microbleed
+from qsmcmb.microbleeds.conventional.images import SourceModel, source_of_fit
 from qsmcmb.microbleeds.conventional.protocols import DEFAULT_PROTOCOLS, read_protocols
 from qsmcmb.microbleeds.conventional.visibility import ReadingRule
 from qsmcmb.microbleeds.results.conventional_counts import ConventionalRecord, count_visible
@@ -161,6 +162,7 @@ def summarise_burden(
     *,
     detection_limit: DetectionLimitSummary | None = None,
     fits: Mapping[int, FittedLesion] | None = None,
+    sources: Mapping[int, SourceModel] | None = None,
     cerebellum_depths: Mapping[int, str] | None = None,
     cerebellum: str = "ignored",
     protocols: Sequence[Mapping[str, Any]] = DEFAULT_PROTOCOLS,
@@ -178,6 +180,8 @@ def summarise_burden(
         Summary of the detection limit map.
     fits : mapping of int to FittedLesion, optional
         Fit by the lesion's label, for what conventional imaging would have shown.
+    sources : mapping of int to SourceModel, optional
+        Fitted source by the lesion's label, where the fit itself is no longer there.
     cerebellum_depths : mapping of int to str, optional
         Depth in the cerebellum, superficial or deep, by the lesion's label, where known.
     cerebellum : {"ignored", "by-depth"}, optional
@@ -228,6 +232,9 @@ def summarise_burden(
     check_range("min_contrast_to_noise", min_contrast_to_noise, 0.0, 100.0)
     counted = [m for m in rated_microbleeds(lesions) if m.total_chi_ppm_mm3 is not None]
     whole = _summarise_group(counted)
+    shown = {label: source_of_fit(found.fit.state) for label, found in (fits or {}).items()} | dict(
+        sources or {}
+    )
     rule = ReadingRule(dark_ratio, min_diameter_mm, min_contrast_to_noise)
     return {
         "n_definite": sum(m.certainty == "definite" for m in counted),
@@ -254,7 +261,7 @@ def summarise_burden(
         "by_side": _by(counted, [m.side or "n/a" for m in counted]),
         "detection_limit_median_ppm_mm3": detection_limit.median_ppm_mm3 if detection_limit else None,
         "below_detection_limit": _detection_limit_record(detection_limit),
-        "conventional": count_visible(counted, fits or {}, read_protocols(protocols), rule),
+        "conventional": count_visible(counted, shown, read_protocols(protocols), rule),
     }
 
 

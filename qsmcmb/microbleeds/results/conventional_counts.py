@@ -8,10 +8,9 @@ from typing import TypedDict
 from threadpoolctl import threadpool_limits
 
 from qsmcmb.lesion import Microbleed
-from qsmcmb.microbleeds.conventional.images import source_of_fit
+from qsmcmb.microbleeds.conventional.images import SourceModel
 from qsmcmb.microbleeds.conventional.protocols import ConventionalProtocol
 from qsmcmb.microbleeds.conventional.visibility import N_POSITIONS, ReadingRule, look_at_source
-from qsmcmb.microbleeds.results.measurement import FittedLesion
 from qsmcmb.microbleeds.results.pattern import count_class
 
 __all__ = ["ConventionalLesion", "ConventionalRecord", "ProtocolCounts", "count_visible"]
@@ -89,7 +88,7 @@ class ConventionalRecord(TypedDict):
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def count_visible(
     lesions: Sequence[Microbleed],
-    fits: Mapping[int, FittedLesion],
+    sources: Mapping[int, SourceModel],
     protocols: Sequence[ConventionalProtocol],
     rule: ReadingRule,
 ) -> ConventionalRecord:
@@ -99,8 +98,8 @@ def count_visible(
     ----------
     lesions : sequence of Microbleed
         Microbleeds of the burden, each once.
-    fits : mapping of int to FittedLesion
-        Fit by the lesion's label; lesions without one are left out.
+    sources : mapping of int to SourceModel
+        Fitted source by the lesion's label; lesions without one are left out.
     protocols : sequence of ConventionalProtocol
         Scans.
     rule : ReadingRule
@@ -116,11 +115,10 @@ def count_visible(
     >>> count_visible([], {}, (), ReadingRule(0.7, 2.0, 5.0))["protocols"]
     []
     """
-    fitted = [m for m in lesions if m.label in fits]
-    sources = [source_of_fit(fits[m.label].fit.state) for m in fitted]
+    fitted = [m for m in lesions if m.label in sources]
     counts: list[ProtocolCounts] = []
     for protocol in protocols:
-        seen = [look_at_source(source, protocol, rule) for source in sources]
+        seen = [look_at_source(sources[m.label], protocol, rule) for m in fitted]
         visible = [m for m, s in zip(fitted, seen, strict=True) if s.visible_fraction >= VISIBLE_FRACTION]
         territories = [m.territory or "n/a" for m in visible]
         counts.append(

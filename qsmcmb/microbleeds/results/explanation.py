@@ -176,6 +176,7 @@ def _fit_record(fitted: FittedLesion) -> FitRecord:
         "hidden_tissue_sd": _finite(fit.hidden_tissue_sd_ppm_mm3),
         "cramer_rao_sd": _finite(fit.cramer_rao_sd_ppm_mm3),
         "converged": fit.converged,
+        "decay_hz": fit.state.decay_hz,
     }
 
 

@@ -101,6 +101,8 @@ class FitRecord(TypedDict):
     """Cramer-Rao bound of the model that is fitted, for white noise alone, ppm mm3."""
     converged: bool
     """Whether the last step changed nothing that matters."""
+    decay_hz: float
+    """R2* inside the lesion above the tissue's, 1/s."""
 
 
 class SdPartRecord(TypedDict):
@@ -271,6 +273,8 @@ class LesionRecord(TypedDict):
     """Flags in words."""
     command: str
     """Command that makes the number again."""
+    cerebellum_depth: NotRequired[str]
+    """Depth in the cerebellum, superficial or deep, where it lies there."""
     evidence: NotRequired[list[EvidenceRecord]]
     """What says whether it is a microbleed, in the order of the evidence table."""
     map_sum: NotRequired[MapSumRecord]

@@ -1,0 +1,171 @@
+"""The requests of the page. What a request may name is an id of the list of candidates; no request holds a path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from importlib import resources
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from qsmcmb.anatomy.regions import MARS_REGIONS
+from qsmcmb.errors import InvalidInputError, QsmcmbError
+from qsmcmb.reviewing.guard import Access
+from qsmcmb.reviewing.patches import PatchStore
+from qsmcmb.reviewing.study_review import StudyReview
+from qsmcmb.study.review_events import MAX_COMMENT, MIMICS, ReviewEvent, read_judgement
+
+__all__ = ["make_app"]
+
+FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/review.js": ("review.js", "text/javascript; charset=utf-8"),
+    "/review.css": ("review.css", "text/css; charset=utf-8"),
+}
+"""Files of the page by path."""
+OF_JUDGEMENT = ("verdict", "certainty", "kind", "region", "comment", "moved_to_mm")
+"""Keys of a request that make up the verdict."""
+
+
+def make_app(review: StudyReview, patches: PatchStore, access: Access) -> Starlette:
+    """Return the application behind the guard.
+
+    Parameters
+    ----------
+    review : StudyReview
+        Candidates and logs.
+    patches : PatchStore
+        Images.
+    access : Access
+        Token and secret.
+
+    Returns
+    -------
+    Starlette
+        The application.
+
+    Examples
+    --------
+    >>> [route.path for route in make_app(StudyReview([], "A"), patches, Access()).routes]  # doctest: +SKIP
+    """
+    page = {path: _page_file(name) for path, (name, _) in FILES.items()}
+
+    async def file(request: Request) -> Response:
+        path = request.url.path
+        return Response(page[path], media_type=FILES[path][1])
+
+    async def icon(_: Request) -> Response:
+        return Response(status_code=204)
+
+    async def session(request: Request) -> Response:
+        body = await _body(request)
+        secret = access.exchange(body.get("token"))
+        if secret is None:
+            return JSONResponse({"error": "the address has been used, or is wrong"}, status_code=403)
+        return JSONResponse({"secret": secret})
+
+    async def study(_: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(_study, review))
+
+    async def patch(request: Request) -> Response:
+        item = review.find(request.path_params["candidate"])
+        block = await run_in_threadpool(patches.patch, item.reviewed.scan, item.candidate.position_mm)
+        return Response(block, media_type="application/octet-stream")
+
+    async def verdict(request: Request) -> Response:
+        body = await _body(request)
+        judgement = read_judgement({k: body[k] for k in OF_JUDGEMENT if k in body}, "request")
+        return await _done(lambda: review.give(body.get("candidate"), judgement, _number(body, "seen")))
+
+    async def undo(request: Request) -> Response:
+        body = await _body(request)
+        return await _done(lambda: review.undo(body.get("candidate"), _number(body, "undoes") or 0))
+
+    async def add(request: Request) -> Response:
+        body = await _body(request)
+        judgement = read_judgement(
+            {"verdict": "accept", **{k: body[k] for k in OF_JUDGEMENT if k in body}}, "request"
+        )
+        return await _done(lambda: review.add(body.get("beside"), body.get("position_mm"), judgement))
+
+    routes = [Route(path, file) for path in FILES]
+    routes += [
+        Route("/favicon.ico", icon),
+        Route("/api/session", session, methods=["POST"]),
+        Route("/api/study", study),
+        Route("/api/patch/{candidate}", patch),
+        Route("/api/verdict", verdict, methods=["POST"]),
+        Route("/api/undo", undo, methods=["POST"]),
+        Route("/api/add", add, methods=["POST"]),
+    ]
+    return Starlette(routes=routes, exception_handlers={QsmcmbError: _refuse})
+
+
+def _page_file(name: str) -> bytes:
+    return resources.files("qsmcmb.reviewing").joinpath("page", name).read_bytes()
+
+
+def _study(review: StudyReview) -> dict[str, Any]:
+    """Return what the page needs to know before the first image."""
+    return {
+        "reader": review.reader,
+        "blind": review.blind,
+        "adjudicate": review.adjudicate,
+        "mimics": MIMICS,
+        "regions": MARS_REGIONS,
+        "max_comment": MAX_COMMENT,
+        "items": review.describe(),
+    }
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    """Return the JSON object of a request."""
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise InvalidInputError(
+            "REVIEW",
+            "request",
+            field="body",
+            found="no JSON object",
+            expected="one",
+            fix="load the page again",
+        )
+    return body
+
+
+def _number(body: Mapping[str, Any], name: str) -> int | None:
+    """Return a whole number of a request; None where it is not there."""
+    value = body.get(name)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise InvalidInputError(
+        "REVIEW",
+        "request",
+        field=name,
+        found=repr(value)[:80],
+        expected="a whole number",
+        fix="load the page again",
+    )
+
+
+async def _done(write: Callable[[], ReviewEvent]) -> Response:
+    """Write an event, and acknowledge it once it is on disk."""
+    event = await run_in_threadpool(write)
+    return JSONResponse(
+        {"number": event.number, "candidate": event.candidate, "conflicts_with": event.conflicts_with}
+    )
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    """Answer a request that cannot be taken with the message of the error."""
+    unknown = isinstance(error, InvalidInputError) and error.field == "candidate"
+    code = getattr(error, "exit_code", 65)
+    return JSONResponse({"error": str(error)}, status_code=404 if unknown else 400 if code == 65 else 507)

@@ -1,0 +1,223 @@
+"""Verdicts enter the tables, stay through a rerun, and leave nothing behind when they are taken back."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from qsmcmb.cli.main import run_command
+from qsmcmb.io.results import SessionResults
+from qsmcmb.study.review_events import Judgement
+from qsmcmb.study.status import study_status
+from tests.scenes.reviews import TABLE, candidate, judge, log_of, rows_of, scans_of, write_candidates
+from tests.scenes.studies import Study
+
+ACCEPT = Judgement("accept", certainty="possible", region="thalamus", comment="=1+1")
+REJECT = Judgement("reject", kind="vein")
+
+
+def apply(study: Study) -> int:
+    return run_command(["review", str(study.out), "--apply"])
+
+
+def first(study: Study) -> SessionResults:
+    return scans_of(study)[0]
+
+
+def rows(study: Study) -> dict[str, dict[str, str]]:
+    return {row["label"]: row for row in rows_of(first(study).place.path(TABLE))}
+
+
+def states(study: Study) -> set[str]:
+    """Return the states of all steps of both scans and the subject."""
+    return {state.state for entry in study_status(study.out) for state in entry.states.values()}
+
+
+def test_verdicts_are_in_table_burden_forms_and_group(study: Study) -> None:
+    assert run_command(["run", str(study.bids), str(study.out), "group"]) == 0
+    before = rows(study)
+    judge(study, "A", 2, ACCEPT)
+    judge(study, "A", 3, REJECT)
+    judge(study, "A", 4, Judgement("unsure"))
+    assert apply(study) == 0
+    now = rows(study)
+    assert (now["2"]["kind"], now["2"]["certainty"], now["2"]["source"], now["2"]["reader"]) == (
+        "microbleed", "possible", "reader", "A",
+    )  # fmt: skip
+    assert (now["2"]["mars_region"], now["2"]["territory"], now["2"]["bombs_region"]) == (
+        "thalamus",
+        "deep",
+        "thalamus",
+    )
+    assert (now["3"]["kind"], now["3"]["certainty"], now["3"]["bombs_certainty"]) == (
+        "vein",
+        "rejected",
+        "uncertain",
+    )
+    assert (now["4"]["certainty"], now["4"]["reader"]) == (before["4"]["certainty"], "A")
+    assert list(now["2"])[-1] == "reader"
+    for label, row in before.items():
+        if label not in ("2", "3", "4"):
+            assert now[label] == {**row, "reader": "n/a"}
+    record = first(study).record("desc-cmb_burden")
+    totals = [float(r["total_chi_ppm_mm3"]) for r in now.values() if r["certainty"] != "rejected"]
+    assert record["burden_ppm_mm3"] == pytest.approx(sum(totals), rel=1e-5)
+    assert record["n_possible"] == 11
+    assert record["by_territory"]["deep"]["n"] == 1
+    (thalamus,) = [
+        r for r in rows_of(first(study).place.path("desc-mars_form.tsv")) if r["region"] == "thalamus"
+    ]
+    assert thalamus["total"] == "1"
+    group = rows_of(study.out / "group_desc-cmb_lesions.tsv")
+    assert [r["reader"] for r in group if r["label"] == "2"] == ["A"]
+    assert (
+        "Reader"
+        in json.loads((study.out / "group_desc-cmb_lesions.json").read_text())["reader"]["Description"]
+    )
+    assert states(study) <= {"done"}
+
+
+def test_a_rerun_finds_nothing_to_do_and_a_forced_one_enters_the_verdicts_again(study: Study) -> None:
+    judge(study, "A", 1, REJECT)
+    assert apply(study) == 0
+    results = study.results()
+    assert study.run() == 0
+    assert study.results() == results
+    assert study.run("--force", "anatomy") == 0
+    # The run's own table has one point; the candidate at its place is the one that was rejected, or it is said.
+    assert first(study).place.path("reader-A_desc-cmb_review.jsonl").exists()
+    assert [d["reader"] for d in first(study).record("desc-cmb_review")["Decisions"]] == ["A"]
+
+
+def test_a_verdict_that_is_taken_back_leaves_nothing_behind(study: Study) -> None:
+    judge(study, "A", 2, REJECT)
+    log = log_of(study, "A")
+    judge(study, "A", 5, ACCEPT)
+    before = study.results()
+    assert apply(study) == 0
+    assert rows(study)["5"]["territory"] == "deep"
+    for number in (1, 2):
+        log = log_of(study, "A")
+        event = log.events[number - 1]
+        log.append("undo", event.candidate, event.position_mm, label=event.label, undoes=number, seen=number)
+    assert apply(study) == 0
+    after = study.results()
+    pages = ("html", "jsonl", "longitudinal.json", "longitudinal.tsv")
+    assert {n: b for n, b in after.items() if not n.endswith(pages)} == {
+        n: b for n, b in before.items() if not n.endswith(pages)
+    }
+    assert not first(study).place.path("desc-cmb_review.json").exists()
+    assert states(study) <= {"done"}
+
+
+def test_an_interruption_while_verdicts_are_applied_is_mended(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qsmcmb.study import reviewed_results
+
+    judge(study, "A", 2, REJECT)
+    with monkeypatch.context() as patch:
+        patch.setattr(reviewed_results, "_write_forms", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert apply(study) == 130
+    assert apply(study) == 0
+    assert rows(study)["2"]["certainty"] == "rejected"
+    assert states(study) <= {"done"}
+
+
+def test_a_lesion_that_is_added_is_measured_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = log_of(study, "A")
+    log.append("add", "0a", (11.0, 12.0, 12.0), judgement=Judgement("accept"))
+    assert apply(study) == 0
+    added = rows(study)["13"]
+    assert (added["kind"], added["certainty"], added["source"], added["reader"]) == (
+        "microbleed",
+        "definite",
+        "reader",
+        "A",
+    )
+    table = first(study).place.path(TABLE).read_bytes()
+    from qsmcmb.pipeline import points
+
+    monkeypatch.setattr(points, "measure_points", lambda *_, **__: pytest.fail("measured again"))
+    assert apply(study) == 0
+    assert first(study).place.path(TABLE).read_bytes() == table
+
+
+def test_readers_who_differ_need_a_third(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    for reader, verdict in (("A", ACCEPT), ("B", REJECT)):
+        judge(study, reader, 2, verdict)
+        judge(study, reader, 3, REJECT)
+    before = rows(study)
+    assert apply(study) == 0
+    assert "readers differ on 1 candidates" in capsys.readouterr().err
+    assert rows(study)["2"] == {**before["2"], "reader": "n/a"}
+    assert rows(study)["3"]["reader"] == "A+B"
+    judge(study, "C", 2, REJECT, adjudicates=True)
+    assert apply(study) == 0
+    assert (rows(study)["2"]["reader"], rows(study)["2"]["certainty"]) == ("C", "rejected")
+    assert run_command(["review", str(study.out), "--agreement"]) == 0
+    assert "A, B\t2\t1\t0.000\t1\tn/a" in capsys.readouterr().out
+
+
+def test_verdicts_of_another_data_set_are_refused_with_both_ids(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge(study, "A", 2, REJECT)
+    path = first(study).place.path("reader-A_desc-cmb_review.jsonl")
+    own = json.loads(path.read_text().splitlines()[0])["images"]
+    path.write_text(path.read_text().replace(own, "0123456789abcdef"))
+    table = first(study).place.path(TABLE).read_bytes()
+    assert apply(study) == 65
+    said = capsys.readouterr().err
+    assert "ERROR REVIEW" in said
+    assert own in said
+    assert "0123456789abcdef" in said
+    assert first(study).place.path(TABLE).read_bytes() == table
+
+
+def test_a_torn_last_line_is_dropped_with_a_note_and_a_damaged_one_is_refused(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge(study, "A", 2, REJECT)
+    path = first(study).place.path("reader-A_desc-cmb_review.jsonl")
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"number": 2, "act')
+    assert apply(study) == 0
+    assert "18 bytes after the last whole line are dropped" in capsys.readouterr().err
+    judge(study, "A", 3, REJECT)
+    assert [e.label for e in log_of(study, "A").events] == [2, 3]
+    path.write_bytes(whole.replace(b'"reject"', b'"maybe"'))
+    assert apply(study) == 65
+    path.write_bytes(whole.replace(b'"judgement"', b'"judg'))
+    assert apply(study) == 65
+    said = capsys.readouterr().err
+    assert "ERROR REVIEW" in said
+    assert "ERROR JSON" in said
+
+
+def test_a_detectors_table_that_is_damaged_is_named(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    judge(study, "A", 2, REJECT)
+    assert apply(study) == 0
+    (held,) = (study.out / ".qsmcmb/detector").rglob(f"*{TABLE}")
+    held.write_bytes(held.read_bytes()[:-9])
+    assert apply(study) == 65
+    assert "ERROR RESULT" in capsys.readouterr().err
+
+
+def test_a_reader_has_a_short_plain_name(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("../x", "=A", "a b", "", "x" * 33):
+        assert run_command(["review", str(study.out), "--reader", name]) == 65
+        assert "ERROR REVIEW --reader" in capsys.readouterr().err
+    assert not list(study.out.rglob("*review*"))
+
+
+def test_hostile_kinds_and_comments_stay_text(study: Study) -> None:
+    hostile = {5: "<script>alert(1)</script>", 6: "=1+1"}
+    write_candidates(study, first(study), [candidate(n, kind=hostile.get(n, "vein")) for n in range(1, 8)])
+    judge(study, "A", 2, Judgement("accept", comment="<script>alert(2)</script>"))
+    assert apply(study) == 0
+    assert rows(study)["6"]["kind"] == "'=1+1"
+    page = (study.out / "sub-01.html").read_text()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page

@@ -71,7 +71,7 @@ def browser() -> Iterator[Any]:
 
 def open_page(browser: Any, address: str, faults: list[str] | None = None) -> Any:
     """Open the page and wait until the first candidate is drawn."""
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
     page.set_default_timeout(120_000)
     if faults is not None:
         page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
@@ -84,9 +84,9 @@ def open_page(browser: Any, address: str, faults: list[str] | None = None) -> An
 def press(page: Any, *keys: str) -> None:
     """Press keys, each once the one before has done its work."""
     for key in keys:
-        page.wait_for_function("!state.busy")
+        page.wait_for_selector("body:not([data-busy])")
         page.keyboard.press(key)
-    page.wait_for_function("!state.busy")
+    page.wait_for_selector("body:not([data-busy])")
 
 
 def events(study: Study) -> list[dict[str, Any]]:
@@ -174,7 +174,7 @@ def test_the_next_candidate_is_there_in_time(study: Study, start: Any, browser: 
     page = open_page(browser, start().address)
     for n in range(59):
         press(page, "ar"[n % 2])
-        page.wait_for_function(f"state.timings.length === {n + 1}")
+        page.wait_for_selector(f"body[data-drawn='{n + 1}']")
         page.wait_for_timeout(100)
     taken = np.array(page.evaluate("state.timings"))
     # The best of three parts: a busy machine makes the page slower, never faster.

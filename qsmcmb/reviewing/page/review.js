@@ -378,7 +378,11 @@ async function act(key) {
   if (!action || !state.study || (!state.patch && !WITHOUT_CANDIDATE.has(name))) return false;
   if (state.busy) return true;
   state.busy = true;
-  try { await action(); } catch (error) { say(error.message); } finally { state.busy = false; }
+  document.body.dataset.busy = "1";
+  try { await action(); } catch (error) { say(error.message); } finally {
+    state.busy = false;
+    delete document.body.dataset.busy;
+  }
   return true;
 }
 

@@ -94,6 +94,8 @@ def add(app: typer.Typer) -> None:
 
 def _print_agreement(scans: list[ReviewedScan]) -> None:
     from qsmcmb.cli.console import print_table
+
+    _require("statsmodels", extra="cohort")
     from qsmcmb.reviewing.agreement import AGREEMENT_COLUMNS, agreement_rows
 
     rows = agreement_rows(scans)
@@ -106,20 +108,13 @@ def _print_agreement(scans: list[ReviewedScan]) -> None:
 def _serve(
     out: Path, scans: list[ReviewedScan], *, reader: str, order: str, blind: bool, adjudicate: bool, port: int
 ) -> None:
-    import importlib.util
-
     from qsmcmb.cli.console import say
-    from qsmcmb.errors import Interrupted, MissingPackageError
+    from qsmcmb.errors import Interrupted
     from qsmcmb.reviewing.flow_back import count_not_applied
     from qsmcmb.reviewing.study_review import StudyReview
     from qsmcmb.study.signals import interruptible
 
-    missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingPackageError(
-            "PACKAGE", ", ".join(missing), field="installed", found="no", expected="yes",
-            fix='pip install "qsmcmb[review]"',
-        )  # fmt: skip
+    _require("starlette", "uvicorn", extra="review")
     from qsmcmb.reviewing.serve import serve
 
     found = StudyReview(scans, reader, order=order, blind=blind, adjudicate=adjudicate)
@@ -143,3 +138,17 @@ def _show_at_once(text: str) -> None:
 
     show(text)
     sys.stdout.flush()
+
+
+def _require(*names: str, extra: str) -> None:
+    """Raise unless optional packages are installed."""
+    import importlib.util
+
+    from qsmcmb.errors import MissingPackageError
+
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingPackageError(
+            "PACKAGE", ", ".join(missing), field="installed", found="no", expected="yes",
+            fix=f'pip install "qsmcmb[{extra}]"',
+        )  # fmt: skip

@@ -172,7 +172,7 @@ def run_scan(
     with job.clock.stage("burden"):
         chosen = config["burden"]
         depths = cerebellum_depths(lesions, regions)
-        for record in explanations:
+        for record in (e.record for e in explained):
             if record["label"] in depths:
                 record["cerebellum_depth"] = depths[record["label"]]
         burden: BurdenRecord = call_method(

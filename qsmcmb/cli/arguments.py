@@ -156,8 +156,8 @@ ReportDetail = Annotated[
     str,
     typer.Option(
         "--report",
-        metavar="full|light",
-        help="Pages with the live viewer (under 15 MB), or of pictures alone (under 2 MB).",
+        metavar="WORD",
+        help="full: pages with the live viewer (under 15 MB). light: pictures alone (under 2 MB).",
     ),
 ]
 Method = Annotated[

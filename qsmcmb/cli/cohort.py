@@ -50,7 +50,7 @@ def add(app: typer.Typer) -> None:
             str, typer.Option(metavar="NAME", help="In place of OUT: trials, published counts recomputed.")
         ] = "",
     ) -> None:
-        """Write burden tables of a study, and its statistics with what the data cannot say.
+        """Write the tables, statistics and page of a study.
 
         One row per lesion, scan and subject, each with its protocol; field strengths may be mixed.
         """

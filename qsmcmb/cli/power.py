@@ -42,7 +42,7 @@ def add(app: typer.Typer) -> None:
             Writes("folder", made_by="power"),
         ] = None,
     ) -> None:
-        """Simulate a trial of two arms: power and subjects by count, burden and growth of lesions.
+        """Simulate a trial of two arms: power and sample size.
 
         The measurement errs as validation has measured, by size, protocol and shape. Intervals are of the simulation.
         """

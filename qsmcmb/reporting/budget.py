@@ -48,7 +48,7 @@ def read_detail(word: str) -> Detail:
 
 
 class Budget:
-    """What is left of a page's size.
+    """Bytes that are left of a page's size.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the page of a subject shows of one session, from its derivatives alone."""
+"""One session on the page of a subject, from its derivatives alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the live viewer of a page holds: volumes cut to the brain, their windows, and where the lesions lie."""
+"""Data of a page's live viewer: volumes cut to the brain, their windows, and where the lesions lie."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several readers' verdicts on a scan come to: decisions where they agree or an adjudicator has decided.
+"""Joint result of several readers' verdicts on a scan: decisions where they agree or an adjudicator has decided.
 
 ``<prefix>_desc-cmb_review.json`` holds the decisions of the last `qsmcmb review OUT --apply`. A later run reads this
 file alone, so that verdicts which nobody has applied change no table.

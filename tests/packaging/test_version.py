@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = (
     "pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY.md", ".gitignore", "qsmcmb/__init__.py",
     "qsmcmb/version.py", "data/phantoms/demo.toml", "data/anatomy/landmarks.tsv",
+    "data/cohorts/measured_errors.tsv",
 )  # fmt: skip
 SHOW = "import qsmcmb; print(qsmcmb.__version__)"
 

@@ -17,6 +17,7 @@ __all__ = (
     "EXIT_OK",
     "EXIT_SOME_FAILED",
     "EXIT_USAGE",
+    "ClusterError",
     "ConfigError",
     "Interrupted",
     "InvalidInputError",
@@ -42,7 +43,7 @@ EXIT_BAD_INPUT = 65
 EXIT_NOTHING_MATCHED = 66
 """Exit code when labels or filters select nothing: 66, EX_NOINPUT of sysexits.h."""
 EXIT_MISSING_PACKAGE = 69
-"""Exit code when an optional package is not installed: 69, EX_UNAVAILABLE of sysexits.h."""
+"""Exit code when an optional package is not installed or a scheduler not there: 69, EX_UNAVAILABLE of sysexits.h."""
 EXIT_BUG = 70
 """Exit code of an error nobody foresaw: 70, EX_SOFTWARE of sysexits.h."""
 EXIT_MEMORY = 71
@@ -227,6 +228,33 @@ class MissingPackageError(InvalidInputError):
     Examples
     --------
     >>> MissingPackageError("PACKAGE", "x", field="installed", found="no", expected="yes", fix="pip ...").exit_code
+    69
+    """
+
+    exit_code = EXIT_MISSING_PACKAGE
+
+
+class ClusterError(InvalidInputError):
+    """A scheduler that does not answer, or workers that cannot do the work.
+
+    Parameters
+    ----------
+    code : str
+        Short fixed code, ``"CLUSTER"``.
+    where : object
+        Address of the scheduler or worker.
+    field : str
+        What about it is at fault.
+    found : object
+        What was found; shown as text.
+    expected : str
+        What was expected.
+    fix : str
+        What to do, in the imperative.
+
+    Examples
+    --------
+    >>> ClusterError("CLUSTER", "x", field="answer", found="none", expected="one", fix="start it").exit_code
     69
     """
 

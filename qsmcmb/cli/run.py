@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,8 +31,10 @@ from qsmcmb.cli.files import Reads, Writes, named_folders
 if TYPE_CHECKING:
     from qsmcmb.io.bids_index import SessionFiles
     from qsmcmb.reporting.budget import Detail
+    from qsmcmb.study.cluster import Cluster
     from qsmcmb.study.log import LogFile
     from qsmcmb.study.options import Outcome, StudyOptions
+    from qsmcmb.study.resources import Memory
     from qsmcmb.study.sessions import Resources
 
 __all__: tuple[str, ...] = ()
@@ -86,11 +90,23 @@ def add(app: typer.Typer) -> None:
             list[str] | None,
             typer.Option(metavar="STEP...", help="Do this step again, and those that follow it."),
         ] = None,
-        nprocs: Annotated[int, typer.Option(metavar="N", min=1, help="Sessions at the same time.")] = 1,
+        nprocs: Annotated[
+            int,
+            typer.Option(metavar="N", min=1, help="Sessions at the same time; on a cluster, on each worker."),
+        ] = 1,
         mem: Annotated[
             str | None,
             typer.Option(
-                metavar="SIZE", help="Memory of all sessions together, as 8G; by default what there is."
+                metavar="SIZE",
+                help="Memory of all sessions together, as 8G; by default what there is. On a cluster, of each worker.",
+            ),
+        ] = None,
+        scheduler: Annotated[
+            str | None,
+            typer.Option(
+                metavar="ADDRESS",
+                help="Run on the workers of this Dask scheduler (tcp://HOST:PORT, or its scheduler file); "
+                "local starts N workers here.",
             ),
         ] = None,
         config_file: ConfigFile = None,
@@ -153,9 +169,31 @@ def add(app: typer.Typer) -> None:
             say(f"WARNING {bids}: dataset_description.json is missing")
         log = LogFile(out)
         log.write("start", version=__version__, sessions=[s.name for s in sessions])
-        raise typer.Exit(
-            _run(bids, out, sessions, options, resources, detail=detail, log=log, verbose=bool(context.obj))
-        )
+        with _workers(
+            scheduler, bids, out, nprocs, memory if mem or scheduler == "local" else None
+        ) as cluster:
+            resources = replace(resources, cluster=cluster)
+            code = _run(
+                bids, out, sessions, options, resources, detail=detail, log=log, verbose=bool(context.obj)
+            )
+        raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def _workers(
+    scheduler: str | None, bids: Path, out: Path, nprocs: int, memory: Memory | None
+) -> Iterator[Cluster | None]:
+    """Connect to the scheduler that the user has named; None where there is none to connect to."""
+    from qsmcmb.cli.console import say
+    from qsmcmb.study.signals import interruptible
+
+    if scheduler is None:
+        yield None
+        return
+    from qsmcmb.distributed.cluster import Means, connect
+
+    with interruptible(), connect(scheduler, bids, out, Means(nprocs, memory), say=say) as cluster:
+        yield cluster
 
 
 def _run_group(out: Path, *, dry_run: bool) -> int:
@@ -201,6 +239,7 @@ def _run(
 ) -> int:  # fmt: skip
     from qsmcmb.cli.console import progress, say, say_lines, say_warnings
     from qsmcmb.stages import SUBJECT_STAGES
+    from qsmcmb.study.jobs import compare_elsewhere
     from qsmcmb.study.options import exit_code
     from qsmcmb.study.pages import compare_and_report
     from qsmcmb.study.sessions import run_study
@@ -220,10 +259,17 @@ def _run(
     of_subjects = [stage.name for stage in SUBJECT_STAGES] * len(participants)
     with interruptible(), progress([*of_scan * len(sessions), *of_subjects]) as bar:
         outcomes = run_study(bids, out, options, resources, report=bar.report, say=say, finished=finished)
-        failed_pages = compare_and_report(
-            out, participants, say=say, n_processes=resources.n_processes, report=bar.report,
-            failures=_failures(outcomes), only_stale=True, force=resources.force, detail=detail,
-        )  # fmt: skip
+        failures = _failures(outcomes)
+        if resources.cluster:
+            failed_pages = compare_elsewhere(
+                resources.cluster, out, participants, failures=failures, force=resources.force, say=say,
+                report=bar.report, detail=detail,
+            )  # fmt: skip
+        else:
+            failed_pages = compare_and_report(
+                out, participants, say=say, n_processes=resources.n_processes, report=bar.report, failures=failures,
+                only_stale=True, force=resources.force, detail=detail,
+            )  # fmt: skip
     code = exit_code(outcomes)
     good = sum(not o.exit_code for o in outcomes)
     unchanged = sum(o.unchanged for o in outcomes)

@@ -24,7 +24,10 @@ from qsmcmb.study.superseded import move_aside, result_files
 from qsmcmb.study.workers import Died, Task, run_tasks
 from qsmcmb.typing import Report
 
-__all__ = ("SubjectJob", "SubjectOutcome", "compare_and_report", "keys_of_subject", "run_subject")
+__all__ = (
+    "Failures", "SubjectJob", "SubjectOutcome", "compare_and_report", "keys_of_subject", "messages_of", "plan_subject",
+    "run_subject", "subject_died",
+)  # fmt: skip
 
 Failures = Mapping[str, str]
 """Error by the name of a session."""
@@ -269,26 +272,87 @@ def compare_and_report(
     jobs = []
     for participant in participants:
         failed = dict((failures or {}).get(participant, {}))
-        job = SubjectJob(out, participant, keys_of_subject(out, participant, failed, detail), failed, detail)
-        if only_stale:
-            known = read_manifest(manifest_path(out, job.name, subject=True))
-            states = assess(out, known, job.keys, forced=force)
-            late = describe(states)
-            if not late:
-                say(f"{job.name}: page is current")
-                continue
-            if known is not None:
-                say(f"{job.name}: {late}")
-        jobs.append(job)
+        job, late = plan_subject(out, participant, failed, only_stale=only_stale, force=force, detail=detail)
+        if late:
+            say(late)
+        if job:
+            jobs.append(job)
     any_failed = False
     with contextlib.closing(_subject_outcomes(jobs, n_processes, report)) as outcomes:
         for done in outcomes:
             any_failed |= bool(done.errors)
-            for text in (*done.errors, *(f"WARNING {w}" for w in dict.fromkeys(done.warnings))):
+            for text in messages_of(done):
                 say(text)
-            if done.page:
-                say(f"page: {done.page}")
     return any_failed
+
+
+def plan_subject(
+    out: Path,
+    participant: str,
+    failures: Failures,
+    *,
+    only_stale: bool = False,
+    force: Sequence[str] = (),
+    detail: Detail = "full",
+) -> tuple[SubjectJob | None, str]:
+    """Return the work on a subject, and what the user hears of it.
+
+    Parameters
+    ----------
+    out : Path
+        Derivatives folder with finished sessions.
+    participant : str
+        Label without `sub-`.
+    failures : mapping of str to str
+        Error by the name of each session that has failed.
+    only_stale : bool, optional
+        Whether there is no work where table and page are current.
+    force : sequence of str, optional
+        Steps that are done again nevertheless.
+    detail : {"full", "light"}, optional
+        How much the page holds.
+
+    Returns
+    -------
+    tuple of (SubjectJob or None, str)
+        Job, and a message that may be empty.
+
+    Examples
+    --------
+    >>> plan_subject(Path("nowhere"), "01", {})[0].name
+    'sub-01'
+    """
+    keys = keys_of_subject(out, participant, failures, detail)
+    job = SubjectJob(out, participant, keys, dict(failures), detail)
+    if not only_stale:
+        return job, ""
+    known = read_manifest(manifest_path(out, job.name, subject=True))
+    late = describe(assess(out, known, job.keys, forced=force))
+    if not late:
+        return None, f"{job.name}: page is current"
+    return job, f"{job.name}: {late}" if known is not None else ""
+
+
+def messages_of(done: SubjectOutcome) -> list[str]:
+    """Return what the user hears of a subject that has run.
+
+    Parameters
+    ----------
+    done : SubjectOutcome
+        Its outcome.
+
+    Returns
+    -------
+    list of str
+        Errors, warnings and the page.
+
+    Examples
+    --------
+    >>> messages_of(SubjectOutcome("sub-01", page="out/sub-01.html"))
+    ['page: out/sub-01.html']
+    """
+    page = [f"page: {done.page}"] if done.page else []
+    return [*done.errors, *(f"WARNING {w}" for w in dict.fromkeys(done.warnings)), *page]
 
 
 def _subject_outcomes(
@@ -302,13 +366,31 @@ def _subject_outcomes(
     tasks = [Task(run_subject, job) for job in jobs]
     with contextlib.closing(run_tasks(tasks, n_processes=n_processes, report=report)) as found:
         for number, done in found:
-            yield _died(jobs[number], done) if isinstance(done, Died) else done
+            yield subject_died(jobs[number].name, done) if isinstance(done, Died) else done
 
 
-def _died(job: SubjectJob, death: Died) -> SubjectOutcome:
-    """Return the outcome of a subject whose process has died."""
+def subject_died(name: str, death: Died) -> SubjectOutcome:
+    """Return the outcome of a subject whose process has died.
+
+    Parameters
+    ----------
+    name : str
+        The subject.
+    death : Died
+        How.
+
+    Returns
+    -------
+    SubjectOutcome
+        With an error.
+
+    Examples
+    --------
+    >>> subject_died("sub-01", Died(-9)).errors[0][:54]
+    'ERROR BUG sub-01: process = ended by signal 9 (SIGKILL'
+    """
     error = InvalidInputError(
-        "BUG", job.name, field="process", found=f"ended by {death.cause}", expected="a page",
+        "BUG", name, field="process", found=f"ended by {death.cause}", expected="a page",
         fix="run the same command again",
     )  # fmt: skip
-    return SubjectOutcome(job.name, [str(error)])
+    return SubjectOutcome(name, [str(error)])

@@ -15,7 +15,7 @@ from qsmcmb.pipeline.config import make_config
 from qsmcmb.study.manifest import FOLDER
 from qsmcmb.study.options import StudyOptions
 
-__all__ = ["Request", "read_request", "write_request"]
+__all__ = ["Request", "read_request", "record_of_request", "request_of_record", "write_request"]
 
 PATHS = ("points", "labels", "mask_root", "segmentation_root")
 """Options that are paths; a request of an earlier version lacks the last."""
@@ -64,19 +64,43 @@ def write_request(out: Path, request: Request) -> None:
     ...     read_request(Path(folder)).options.participants
     ('01',)
     """
+    (out / FOLDER).mkdir(exist_ok=True)
+    write_json(out / FOLDER / "request.json", record_of_request(request))
+
+
+def record_of_request(request: Request, *, absolute: bool = True) -> dict[str, Any]:
+    """Return a request as JSON can hold it.
+
+    Parameters
+    ----------
+    request : Request
+        Data set and options.
+    absolute : bool, optional
+        Whether its paths are made absolute.
+
+    Returns
+    -------
+    dict
+        Texts, lists and dictionaries.
+
+    Examples
+    --------
+    >>> from qsmcmb.pipeline.config import make_config
+    >>> record = record_of_request(Request(Path("/bids"), StudyOptions(make_config()), None))
+    >>> record["bids"], request_of_record(record).options.reference
+    ('/bids', 'brain')
+    """
+
+    def text(path: Path | None) -> str | None:
+        return None if path is None else str(path.absolute() if absolute else path)
+
     options = {f.name: getattr(request.options, f.name) for f in fields(request.options)}
     options["config"] = request.options.config.to_toml()
     reference = options["reference"]
-    options["reference"] = {"mask": _absolute(reference)} if isinstance(reference, Path) else reference
+    options["reference"] = {"mask": text(reference)} if isinstance(reference, Path) else reference
     for name in PATHS:
-        options[name] = _absolute(options[name])
-    (out / FOLDER).mkdir(exist_ok=True)
-    record = {"bids": _absolute(request.bids), "work": _absolute(request.work), "options": options}
-    write_json(out / FOLDER / "request.json", record)
-
-
-def _absolute(path: Path | None) -> str | None:
-    return None if path is None else str(path.absolute())
+        options[name] = text(options[name])
+    return {"bids": text(request.bids), "work": text(request.work), "options": options}
 
 
 def read_request(out: Path) -> Request:
@@ -105,24 +129,50 @@ def read_request(out: Path) -> Request:
     """
     path = out / FOLDER / "request.json"
     try:
-        record = json.loads(read_regular(path))
-        given: dict[str, Any] = dict(record["options"])
-        for name in PATHS:
-            path_or_none = given.get(name)
-            given[name] = None if path_or_none is None else Path(path_or_none)
-        reference = given["reference"]
-        options = StudyOptions(
-            **{
-                **given,
-                "config": make_config(tomllib.loads(given["config"])),
-                "participants": tuple(given["participants"]),
-                "sessions": tuple(given["sessions"]),
-                "reference": Path(reference["mask"]) if isinstance(reference, dict) else str(reference),
-            }
-        )
-        return Request(Path(record["bids"]), options, Path(record["work"]) if record["work"] else None)
+        return request_of_record(json.loads(read_regular(path)))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInputError(
             "RESULT", out, field="request.json", found="damaged" if path.exists() else "missing",
             expected="what a run has left", fix="run `qsmcmb run` on this folder",
         ) from error  # fmt: skip
+
+
+def request_of_record(record: dict[str, Any]) -> Request:
+    """Return the request that a record holds.
+
+    Parameters
+    ----------
+    record : dict
+        As `record_of_request` makes it.
+
+    Returns
+    -------
+    Request
+        Data set and options.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        It is none.
+
+    Examples
+    --------
+    >>> request_of_record({})
+    Traceback (most recent call last):
+    KeyError: 'options'
+    """
+    given: dict[str, Any] = dict(record["options"])
+    for name in PATHS:
+        path = given.get(name)
+        given[name] = None if path is None else Path(path)
+    reference = given["reference"]
+    options = StudyOptions(
+        **{
+            **given,
+            "config": make_config(tomllib.loads(given["config"])),
+            "participants": tuple(given["participants"]),
+            "sessions": tuple(given["sessions"]),
+            "reference": Path(reference["mask"]) if isinstance(reference, dict) else str(reference),
+        }
+    )
+    return Request(Path(record["bids"]), options, Path(record["work"]) if record["work"] else None)

@@ -321,21 +321,20 @@ def _lesions_of(session: SessionFiles, options: StudyOptions, scan: GreScan) -> 
     if options.points is None:
         return None
     points = read_points(options.points, participant=session.participant, session=session.session)
-    sessions = {
-        label for participant, label in sessions_of(session.root) if participant == session.participant
-    }
-    if points.of_every_session and len(sessions) > 1:
+    if points.of_every_session and len(sessions_of(session.root, session.participant)) > 1:
         return check_common_points(points, scan, options.points)
     return points
 
 
-def sessions_of(bids: Path) -> list[tuple[str, str | None]]:
+def sessions_of(bids: Path, participant: str = "*") -> list[tuple[str, str | None]]:
     """Return participant and session of each folder of a data set, also of those without a scan that is read.
 
     Parameters
     ----------
     bids : Path
         Data set.
+    participant : str, optional
+        Label of the one whose folder is looked at; all by default.
 
     Returns
     -------
@@ -348,7 +347,7 @@ def sessions_of(bids: Path) -> list[tuple[str, str | None]]:
     []
     """
     labels: list[tuple[str, str | None]] = []
-    for subject in sorted(p for p in bids.glob("sub-*") if p.is_dir()):
+    for subject in sorted(p for p in bids.glob(f"sub-{participant}") if p.is_dir()):
         label = subject.name.removeprefix("sub-")
         sessions = sorted(p.name.removeprefix("ses-") for p in subject.glob("ses-*") if p.is_dir())
         labels += [(label, session) for session in sessions] or [(label, None)]

@@ -7,21 +7,22 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qsmcmb.errors import EXIT_MEMORY, ConfigError, QsmcmbError
+from qsmcmb.errors import EXIT_MEMORY, ConfigError
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.bids_index import SessionFiles, list_sessions
 from qsmcmb.io.dataset_description import write_dataset_description
 from qsmcmb.io.own_folder import check_ours, check_within
 from qsmcmb.io.point_list import read_point_list
 from qsmcmb.io.points import check_points_known
-from qsmcmb.study.assess import StepState, assess, describe
+from qsmcmb.study.assess import describe
+from qsmcmb.study.cluster import Cluster, failure_of
 from qsmcmb.study.failures import died, record_failure
-from qsmcmb.study.manifest import FOLDER, manifest_path, read_manifest
+from qsmcmb.study.jobs import estimate_need, is_current, plan_session, read_done, session_task
 from qsmcmb.study.options import Finished, Outcome, StudyOptions
 from qsmcmb.study.request import Request, write_request
-from qsmcmb.study.resources import Memory, estimate_session, fitting, lacking
-from qsmcmb.study.scan import ScanJob, keys_of_scan, place_of_scan, run_job, sessions_of
-from qsmcmb.study.steps import check_step_names, following
+from qsmcmb.study.resources import Memory, fitting, lacking
+from qsmcmb.study.scan import ScanJob, place_of_scan, run_job, sessions_of
+from qsmcmb.study.steps import check_step_names
 from qsmcmb.study.superseded import sweep
 from qsmcmb.study.user_input import check_labels_apply, check_reference_applies
 from qsmcmb.study.workers import Died, Task, run_tasks
@@ -103,6 +104,8 @@ class Resources:
         Steps that are done again, with those that follow them.
     memory : Memory, optional
         Memory that the sessions may use together; without it none is held against a limit.
+    cluster : Cluster, optional
+        Workers that do the sessions in place of this machine; it has its own number of processes and memory.
 
     Examples
     --------
@@ -114,6 +117,7 @@ class Resources:
     work: Path | None = None
     force: tuple[str, ...] = ()
     memory: Memory | None = None
+    cluster: Cluster | None = None
 
 
 def run_study(
@@ -179,10 +183,21 @@ def run_study(
         if finished:
             finished(outcome)
 
+    request = Request(bids, options, resources.work)
+    run = _run_elsewhere if resources.cluster else _run_here
+    run(request, out, sessions, resources, report=report, say=say, done=done)
+    return [outcomes[s.name] for s in sessions]
+
+
+def _run_here(
+    request: Request, out: Path, sessions: Sequence[SessionFiles], resources: Resources, *, report: Report | None,
+    say: Callable[[str], None], done: Finished,
+) -> None:  # fmt: skip
+    """Run sessions on this machine."""
     jobs = []
     for session in sessions:
-        job, states = _plan(session, out, options, resources)
-        if all(state.is_current for state in states.values()) and states:
+        job, states = plan_session(session, out, request.options, work=request.work, force=resources.force)
+        if is_current(states):
             done(Outcome(session.name, session.participant, unchanged=True))
             continue
         if any(state.state != "new" for state in states.values()):
@@ -195,25 +210,32 @@ def run_study(
     with contextlib.closing(_outcomes(jobs, n_processes, report)) as found:
         for job, outcome in found:
             done(record_failure(job, outcome) if outcome.exit_code else outcome)
-    return [outcomes[s.name] for s in sessions]
 
 
-def _plan(
-    session: SessionFiles, out: Path, options: StudyOptions, resources: Resources
-) -> tuple[ScanJob, dict[str, StepState]]:
-    """Return the work on a session, and the state of each of its steps; none where its inputs cannot be read."""
-    prefix = place_of_scan(out, session).prefix
-    try:
-        keys = keys_of_scan(session, options)
-    except (QsmcmbError, OSError):
-        # The run of the session says what is wrong.
-        keys = {}
-    states = assess(out, read_manifest(manifest_path(out, prefix)), keys, forced=resources.force)
-    job = ScanJob(
-        session, out, options, keys, work=(resources.work or out / FOLDER) / "intermediates" / prefix,
-        fresh=following([name for name in resources.force if name in keys]), hold=resources.work is not None,
-    )  # fmt: skip
-    return job, states
+def _run_elsewhere(
+    request: Request, out: Path, sessions: Sequence[SessionFiles], resources: Resources, *, report: Report | None,
+    say: Callable[[str], None], done: Finished,
+) -> None:  # fmt: skip
+    """Run sessions on a cluster, whose workers plan them, too."""
+    assert resources.cluster is not None
+    tasks = [session_task(request, out, session, force=resources.force) for session in sessions]
+    with contextlib.closing(resources.cluster.run(tasks, report)) as found:
+        for number, answer in found:
+            session = sessions[number]
+            if isinstance(answer, str):
+                read = read_done(answer)
+                for text in read.messages:
+                    say(text)
+                assert read.outcome is not None
+                done(read.outcome)
+                continue
+            if isinstance(answer, Died):
+                outcome = died(session, answer)
+            else:
+                code, error = failure_of(session.name, answer)
+                outcome = Outcome(session.name, session.participant, code, error)
+            job, _ = plan_session(session, out, request.options, work=request.work, force=resources.force)
+            done(record_failure(job, outcome))
 
 
 def _fit(
@@ -225,11 +247,7 @@ def _fit(
         return list(jobs), [], resources.n_processes
     fit, too_large = [], []
     for job in jobs:
-        try:
-            need = estimate_session(job.session)
-        except (QsmcmbError, OSError):
-            # The run of the session says what is wrong with its image.
-            need = 0
+        need = estimate_need(job.session)
         if need > memory.limit_bytes:
             error = lacking(job.session.name, need, memory)
             too_large.append(

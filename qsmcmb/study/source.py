@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-__all__ = ["digest_of", "source_of"]
+__all__ = ["digest_of", "digest_of_package", "source_of"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
 """Folder of the package."""
@@ -65,6 +65,26 @@ def source_of(modules: tuple[str, ...], *, alone: tuple[str, ...] = ()) -> dict[
             reached.add(module)
             waiting += _imported_by(module)
     return {module: _digest(module) for module in sorted(reached)}
+
+
+@cache
+def digest_of_package() -> str:
+    """Return the hash of all source files of this copy of qsmcmb, and of its data.
+
+    Returns
+    -------
+    str
+        Sixteen hexadecimal digits; equal on two machines only where both have the same code.
+
+    Examples
+    --------
+    >>> len(digest_of_package())
+    16
+    """
+    parts = [p.relative_to(PACKAGE).with_suffix("").parts for p in PACKAGE.rglob("*.py")]
+    names = {".".join(("qsmcmb", *(p[:-1] if p[-1] == "__init__" else p))) for p in parts} - {"qsmcmb"}
+    files = [f"{name} {_digest(name)}" for name in sorted(names)]
+    return digest_of("\n".join([*files, digest_of((PACKAGE / "__init__.py").read_bytes())]).encode())
 
 
 @cache

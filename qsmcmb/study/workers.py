@@ -20,12 +20,16 @@ from typing import Any, NamedTuple
 
 from qsmcmb.typing import Report
 
-__all__ = ["Died", "Task", "run_tasks"]
+__all__ = ["Died", "Task", "Worker", "run_tasks"]
 
 PARENT_DEATH = 1
 """Number of Linux' prctl option PR_SET_PDEATHSIG."""
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Environment variables of BLAS libraries: their sums depend on the number of threads, so that it is always one."""
+OUR_THREADS = ("NUMBA_NUM_THREADS", "QSMCMB_THREADS")
+"""Environment variables of our loops and transforms: no result depends on their number of threads."""
+_starting = threading.Lock()
+"""Held while a process starts: its environment is that of this one."""
 
 
 class Task(NamedTuple):
@@ -75,29 +79,75 @@ class Died(NamedTuple):
         return f"signal {-code}"
 
 
-class _Worker:
-    """One process and the connection to it."""
+class Worker:
+    """One process and the connection to it; it does one task at a time.
+
+    Parameters
+    ----------
+    threads : int
+        Threads of its loops and transforms, >= 1; the user's environment may say fewer.
+
+    Attributes
+    ----------
+    connection : Connection
+        Ready when `receive` has something.
+
+    Examples
+    --------
+    >>> worker = Worker(1)
+    >>> worker.end()
+    """
 
     def __init__(self, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with _environment(threads):
-            self.process.start()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        with _starting, _environment(threads):
+            self._process.start()
         theirs.close()
 
+    def begin(self, task: Task) -> None:
+        """Give the process a task; where it has died, `receive` says so.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        """
+        with contextlib.suppress(BrokenPipeError):
+            self.connection.send(task)
+
+    def receive(self) -> tuple[str, Any]:
+        """Wait for what the process says next.
+
+        Returns
+        -------
+        tuple of (str, object)
+            "report" with its arguments, "result" with what the task has returned, or "died" with `Died`.
+        """
+        try:
+            kind, value = self.connection.recv()
+            return kind, value
+        except (EOFError, OSError):
+            self._process.join()
+            return "died", Died(self._process.exitcode)
+
+    def kill(self) -> None:
+        """Kill the process; whoever waits in `receive` hears of it."""
+        self._process.kill()
+
     def end(self) -> None:
-        """End the process at once."""
-        self.process.kill()
-        self.process.join()
+        """End the process at once, and the connection with it."""
+        self._process.kill()
+        self._process.join()
         self.connection.close()
 
 
 @contextlib.contextmanager
 def _environment(threads: int) -> Iterator[None]:
-    """Set what a process reads when it starts: threads of its loops, one for BLAS."""
-    stated = int(os.environ.get("NUMBA_NUM_THREADS", threads))
-    wanted = {"NUMBA_NUM_THREADS": str(min(threads, stated)), **dict.fromkeys(ONE_THREAD, "1")}
+    """Set what a process reads when it starts: threads of its loops and transforms, one for BLAS."""
+    ours = {name: str(min(threads, int(os.environ.get(name, threads)))) for name in OUR_THREADS}
+    wanted = {**ours, **dict.fromkeys(ONE_THREAD, "1")}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
@@ -164,32 +214,27 @@ def run_tasks(
     """
     waiting = deque(enumerate(tasks))
     n_processes = min(n_processes, len(tasks))
-    idle: list[_Worker] = []
-    busy: dict[Connection, tuple[_Worker, int]] = {}
+    idle: list[Worker] = []
+    busy: dict[Connection, tuple[Worker, int]] = {}
     try:
         while waiting or busy:
             while waiting and len(busy) < n_processes:
-                worker = idle.pop() if idle else _Worker(max(1, (os.cpu_count() or 1) // n_processes))
+                worker = idle.pop() if idle else Worker(max(1, (os.cpu_count() or 1) // n_processes))
                 number, task = waiting.popleft()
                 busy[worker.connection] = (worker, number)
-                with contextlib.suppress(BrokenPipeError):
-                    worker.connection.send(task)
+                worker.begin(task)
             ready = wait(list(busy))
             for connection in [c for c in busy if c in ready]:
                 worker, number = busy[connection]
-                try:
-                    kind, value = connection.recv()
-                except (EOFError, OSError):
-                    del busy[connection]
-                    worker.process.join()
-                    yield number, Died(worker.process.exitcode)
+                kind, value = worker.receive()
+                if kind == "report":
+                    if report:
+                        report(*value)
                     continue
+                del busy[connection]
                 if kind == "result":
-                    del busy[connection]
                     idle.append(worker)
-                    yield number, value
-                elif report:
-                    report(*value)
+                yield number, value
     finally:
         for worker in (*idle, *(worker for worker, _ in busy.values())):
             worker.end()

@@ -1,4 +1,4 @@
-"""The detector's own tables of a scan whose results hold verdicts of readers: kept, so that each verdict can go again.
+"""The detector's own tables of a scan whose results hold verdicts of readers: with them each verdict can be undone.
 
 ``OUT/.qsmcmb/detector/<prefix>/`` holds the files as the run has written them; the manifest their checksums.
 """
@@ -232,7 +232,23 @@ class DetectorFiles:
 
 
 def distance_mm(one: Triple, other: Triple) -> float:
-    """Return the distance of two points, mm."""
+    """Return the distance of two points.
+
+    Parameters
+    ----------
+    one, other : tuple of float
+        Points, mm.
+
+    Returns
+    -------
+    float
+        Distance, mm.
+
+    Examples
+    --------
+    >>> distance_mm((0.0, 0.0, 0.0), (3.0, 0.0, 4.0))
+    5.0
+    """
     return float(sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5)
 
 

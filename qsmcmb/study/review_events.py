@@ -33,7 +33,7 @@ from qsmcmb.version import version
 
 __all__ = [
     "CERTAINTIES", "MAX_COMMENT", "MIMICS", "VERDICTS", "Judgement", "ReaderLog", "ReviewEvent", "StandingVerdict",
-    "check_reader", "images_id", "read_judgement", "readers_of", "standing_verdicts",
+    "check_reader", "images_id", "read_judgement", "read_point", "readers_of", "standing_verdicts",
 ]  # fmt: skip
 
 VERDICTS = ("accept", "reject", "unsure")

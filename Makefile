@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test docs coverage lint soak bench clean
+.PHONY: demo test docs figures coverage lint soak bench clean
 
 $(BIN)/python:
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Python 3.11 or later is needed'"
@@ -34,6 +34,11 @@ test: lint
 # The site, in build/docs. Warnings are errors: a link that leads nowhere, a page that no list holds.
 docs: $(VENV)/.test
 	$(BIN)/python -m sphinx -W -n --keep-going -q docs build/docs
+
+# Figures and outputs of the tutorials, and figures of the explanation, from their code.
+figures: $(VENV)/.test
+	$(BIN)/python -m tests.docs.tutorials
+	for script in docs/explanation/*/figures.py; do $(BIN)/python $$script || exit 1; done
 
 # Compiled loops are run as Python, in which lines can be counted, each against its plain NumPy twin.
 coverage: $(VENV)/.test

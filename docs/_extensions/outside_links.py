@@ -13,6 +13,7 @@ INCLUDED = {
     "../CHANGELOG.md": "changelog.md",
     "../CONTRIBUTING.md": "contributing.md",
     "../README.md": "index.md",
+    "../THIRD_PARTY.md": "THIRD_PARTY.md",
 }
 """Page of the repository, from docs/, and the page of the site that shows it."""
 

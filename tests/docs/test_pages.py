@@ -74,8 +74,8 @@ INLINE = [
 
 
 def of_language(language: str) -> list[Block]:
-    """Return the blocks of a language."""
-    return [b for b in BLOCKS if b.language == language]
+    """Return the blocks of a language, without those of the tutorials, which test_tutorials.py runs."""
+    return [b for b in BLOCKS if b.language == language and b.page.parent.name != "tutorials"]
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def draw_void() -> Figure:
     figure = Figure(figsize=(6.5, 2.6), layout="constrained")
     axis = figure.subplots()
     for b0_tesla in (7.0, 3.0, 1.5):
-        # Along B0 the phase is 2 M / (4 pi r^3) times this; its change over a voxel reaches pi where the signal is lost.
+        # Along B0 the field is 2 M / (4 pi r^3): where its phase changes by pi over a voxel the signal is lost.
         slope = 2 * np.pi * GAMMA_MHZ_PER_T * b0_tesla * TE_S * 2 * m / (4 * np.pi) * 3
         axis.semilogx(m, (slope / np.pi) ** 0.25, label=f"{b0_tesla:g} T")
     axis.set(xlabel="total susceptibility (ppm mm³)", ylabel="radius without signal (mm)", ylim=(0, None))
@@ -57,7 +57,9 @@ def draw_filtered() -> Figure:
     points = np.stack([a.ravel() for a in np.meshgrid(axis_mm, axis_mm, axis_mm, indexing="ij")])
     phase = (RADIANS_PER_PPM * 4 * point_dipole_field(points, B0_DIR)).reshape((41,) * 3)
     signal = np.exp(1j * phase)
-    low = ndimage.gaussian_filter(signal.real, FILTER_MM) + 1j * ndimage.gaussian_filter(signal.imag, FILTER_MM)
+    low = ndimage.gaussian_filter(signal.real, FILTER_MM) + 1j * ndimage.gaussian_filter(
+        signal.imag, FILTER_MM
+    )
     left = np.angle(signal * np.conj(low))
     far = axis_mm >= 3
     figure = Figure(figsize=(6.5, 2.6), layout="constrained")
@@ -65,7 +67,9 @@ def draw_filtered() -> Figure:
     axis.plot(axis_mm[far], 100 * left[20, 20, far] / phase[20, 20, far], label="filtered")
     axis.axhline(100, color="tab:orange", label="as it is")
     axis.axhline(0, color="0.7", lw=0.8)
-    axis.set(xlabel="distance along B0 (mm)", ylabel="phase (% of the dipole's)", xlim=(3, 12), ylim=(-40, 110))
+    axis.set(
+        xlabel="distance along B0 (mm)", ylabel="phase (% of the dipole's)", xlim=(3, 12), ylim=(-40, 110)
+    )
     axis.legend(fontsize=8)
     return figure
 

@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+EXTRAS ?= dicom,cohort,cluster,review
 
-.PHONY: demo test docs figures coverage lint soak bench clean
+.PHONY: demo test docs figures wheelhouse coverage lint soak bench clean
 
 $(BIN)/python:
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Python 3.11 or later is needed'"
@@ -40,6 +41,15 @@ figures: $(VENV)/.test
 	$(BIN)/python -m tests.docs.tutorials
 	for script in docs/explanation/*/figures.py; do $(BIN)/python $$script || exit 1; done
 
+# Wheels of all that users need, and a fresh environment that is made of them alone.
+wheelhouse: $(BIN)/python
+	rm -rf wheelhouse build/offline
+	$(BIN)/python -m pip wheel --quiet --prefer-binary --wheel-dir wheelhouse '.[$(EXTRAS)]'
+	$(PYTHON) -m venv build/offline
+	build/offline/bin/python -m pip install --quiet --no-index --find-links wheelhouse 'qsmcmb[$(EXTRAS)]'
+	build/offline/bin/python -m pip check
+	cd build && offline/bin/qsmcmb --version
+
 # Compiled loops are run as Python, in which lines can be counted, each against its plain NumPy twin.
 coverage: $(VENV)/.test
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m loops --cov --cov-report=term-missing:skip-covered
@@ -52,4 +62,4 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/leaderboard.py --phantom S L head dev
 
 clean:
-	rm -rf $(VENV) demo-out
+	rm -rf $(VENV) demo-out wheelhouse build/offline

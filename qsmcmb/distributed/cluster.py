@@ -190,6 +190,10 @@ class DaskCluster:
         ------
         ClusterError
             CLUSTER: no worker can do the work.
+
+        Examples
+        --------
+        >>> dict(cluster.run([TextTask("sub-01", function, "{}")]))  # doctest: +SKIP
         """
         placement = self._workforce.begin(tasks)
         futures: dict[str, Any] = {}

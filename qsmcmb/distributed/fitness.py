@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from qsmcmb.typing import Report
 
 __all__ = ("Description", "describe_machine", "expected_of_workers", "read_description")
 
+TOKEN = "seen-by-workers"
+"""File in OUT/.qsmcmb by which a worker knows that it sees this very folder."""
 SHARED = (
     "workers need the data set and the results folder under the same paths: use a file system that they share"
 )
@@ -73,16 +76,15 @@ def expected_of_workers(bids: Path, out: Path) -> Iterator[str]:
     []
     """
     (out / FOLDER).mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=out / FOLDER, prefix=".tmp-seen-by-workers-")
+    token, content = out / FOLDER / TOKEN, secrets.token_hex(8)
+    token.write_text(content)
     try:
-        with os.fdopen(handle, "w") as stream:
-            stream.write(name)
         yield json.dumps({
-            "folder": os.getcwd(), "bids": str(bids), "names": _names(bids), "out": str(out), "token": Path(name).name,
-            "content": name, "code": _code(),
+            "folder": os.getcwd(), "bids": str(bids), "names": _names(bids), "out": str(out), "content": content,
+            "code": _code(),
         })  # fmt: skip
     finally:
-        os.unlink(name)
+        token.unlink(missing_ok=True)
 
 
 def _names(bids: Path) -> str:
@@ -141,7 +143,7 @@ def _problem_of_files(expected: dict[str, str]) -> tuple[str, ...]:
         return f"BIDS {bids}", error.strerror or str(error), "the data set", SHARED
     if names != expected["names"]:
         return f"BIDS {bids}", f"a folder with {names or 'nothing'}"[:200], "the data set", SHARED
-    token = out / FOLDER / expected["token"]
+    token = out / FOLDER / TOKEN
     try:
         same = token.read_text() == expected["content"]
     except OSError as error:

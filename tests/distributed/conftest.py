@@ -35,7 +35,11 @@ class Processes:
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
         # A worker of its own group of processes, so that the end of the tests reaches the nanny's children.
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+        }
         name = f"{words[0]}-{len(self.started)}"
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(

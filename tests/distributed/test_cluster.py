@@ -127,7 +127,9 @@ def test_a_worker_with_another_version_is_named(
     expected = json.loads(cluster._workforce._expected)
     expected["code"][name] = value
     monkeypatch.setattr(cluster._workforce, "_expected", json.dumps(expected))
-    with pytest.raises(ClusterError, match=rf"ERROR CLUSTER worker tcp://127.0.0.1:\d+: {said_of_it}.*{value}"):
+    with pytest.raises(
+        ClusterError, match=rf"ERROR CLUSTER worker tcp://127.0.0.1:\d+: {said_of_it}.*{value}"
+    ):
         list(cluster.run([task(text_tasks.shout, "a")]))
 
 
@@ -154,7 +156,9 @@ def test_a_scheduler_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(module, "CONNECT_S", 1)
     with (
-        pytest.raises(ClusterError, match=r"ERROR CLUSTER tcp://127.0.0.1:1: scheduler = .*dask scheduler") as error,
+        pytest.raises(
+            ClusterError, match=r"ERROR CLUSTER tcp://127.0.0.1:1: scheduler = .*dask scheduler"
+        ) as error,
         connect("tcp://127.0.0.1:1", tmp_path, tmp_path, Means(1, None), say=print),
     ):
         pass

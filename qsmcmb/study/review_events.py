@@ -230,7 +230,30 @@ def read_judgement(record: Mapping[str, Any], where: object) -> Judgement:
 
 
 def read_point(value: Any, where: object) -> Triple:
-    """Return a point, scanner RAS+ mm, of three finite numbers."""
+    """Return a point of three finite numbers.
+
+    Parameters
+    ----------
+    value : object
+        Value of a request or of a line of the log.
+    where : object
+        File or request, as an error names it.
+
+    Returns
+    -------
+    tuple of float
+        Point, scanner RAS+ mm.
+
+    Raises
+    ------
+    InvalidInputError
+        REVIEW for anything else.
+
+    Examples
+    --------
+    >>> read_point([1, 2.5, -3], "verdict")
+    (1.0, 2.5, -3.0)
+    """
     _require(_is_point(value), where, "position_mm", value)
     x, y, z = value
     return float(x), float(y), float(z)

@@ -12,19 +12,28 @@ from qsmcmb.io.records import ColumnDescription
 from qsmcmb.model import Estimate
 from qsmcmb.units import PPM_MM3
 
-__all__ = ("COLUMNS", "Change", "ChangeRow", "without_order")
+__all__ = (
+    "COLUMNS", "NORMAL_QUANTILE", "NOT_AT_BASELINE", "NOT_AT_FOLLOWUP", "SPLIT", "Change", "ChangeRow", "without_order",
+)  # fmt: skip
 
 NORMAL_QUANTILE = 1.96
 """Quantile of the normal distribution that leaves 2.5 % above it: limits of change hold in 95 % of stable lesions."""
 ORDER_UNKNOWN = "session-order-unknown"
 """Flag of a change between sessions without dates, which are taken in the order of their labels."""
+NOT_AT_BASELINE = "not-detected-in-baseline"
+"""Flag of a change whose baseline is the measurement at the place, the session's list holding no lesion there."""
+NOT_AT_FOLLOWUP = "not-detected-in-followup"
+"""The same for the follow-up."""
+SPLIT = "parts-summed"
+"""Flag of a lesion that one session shows as two or more, whose sum is compared."""
 STATUSES = {
     "stable": "change within its detection limit",
-    "incident": "not in the baseline, and the follow-up exceeds what the baseline allows there",
-    "resolved": "not in the follow-up, and the baseline exceeds what the follow-up allows there",
+    "incident": "new: not in the baseline, which could have shown it and has nothing at its place",
+    "resolved": "gone: not in the follow-up, which could have shown it and has nothing at its place; may be chemistry",
     "increased": "change above its detection limit",
-    "decreased": "change below the negative of its detection limit",
-    "not_evaluable": "one session does not show the position, or nobody knows which session came first",
+    "decreased": "change below the negative of its detection limit; iron or its chemistry, as the magnet cannot tell",
+    "not_evaluable": "one session does not show the position or could not have shown the lesion, shows another head, "
+    "or nobody knows which session came first",
 }
 """Statuses of a lesion, with what each means."""
 
@@ -64,11 +73,19 @@ class ChangeRow(TypedDict, total=False):
     followup_ppm_mm3: Annotated[float, _column("Total susceptibility at follow-up", PPM_MM3)]
     followup_sd_ppm_mm3: Annotated[float, _column("Its standard deviation", PPM_MM3)]
     change_ppm_mm3: Annotated[float, _column("Follow-up minus baseline", PPM_MM3)]
-    change_sd_ppm_mm3: Annotated[float, _column("Its standard deviation", PPM_MM3)]
+    change_sd_ppm_mm3: Annotated[
+        float,
+        _column(
+            "Its standard deviation without a change: both fits, and what each scan's lesions share", PPM_MM3
+        ),
+    ]
     change_percent: Annotated[float, _column("Change over the baseline", "%")]
     mdc_ppm_mm3: Annotated[float, _column("Minimum detectable change, 1.96 SD of the change", PPM_MM3)]
     p_value: Annotated[float | None, _column("Two-sided p value of no change")]
     flags: Annotated[str | None, _column("What to know before using the row, separated by semicolons")]
+    status_probability: Annotated[
+        float | None, _column("Probability that the status is right, 0 to 1; n/a where it is not evaluable")
+    ]
 
 
 COLUMNS: dict[str, ColumnDescription] = {
@@ -93,17 +110,20 @@ class Change:
         Total susceptibility at baseline, ppm mm3; None where it says nothing.
     followup : Estimate or None
         Total susceptibility at follow-up, ppm mm3; None where it says nothing.
-    followup_label : int, optional
-        Label of the lesion in the follow-up session; None where it has none there.
+    change_sd_ppm_mm3 : float, optional
+        SD of the change of an unchanged lesion, ppm mm3.
+    probability : float, optional
+        Probability that the status is right, 0 to 1.
+    new_probability : float, optional
+        Probability that the baseline did not hold the lesion, 0 to 1; None where it is not evaluable.
     flags : tuple of str, optional
         What to know before the row is used.
 
     Examples
     --------
     >>> before, after = Estimate(4.0, 0.3, "ppm mm3"), Estimate(5.0, 0.4, "ppm mm3")
-    >>> change = Change(lesion=1, status="stable", position_mm=(0.0, 0.0, 0.0), baseline=before, followup=after)
-    >>> str(change.difference)
-    '1 +- 0.5 ppm mm3'
+    >>> Change(1, "stable", (0.0, 0.0, 0.0), before, after, change_sd_ppm_mm3=0.5).row()["change_ppm_mm3"]
+    1.0
     """
 
     lesion: int
@@ -111,18 +131,10 @@ class Change:
     position_mm: tuple[float, float, float]
     baseline: Estimate | None
     followup: Estimate | None
-    followup_label: int | None = None
+    change_sd_ppm_mm3: float | None = None
+    probability: float | None = None
+    new_probability: float | None = None
     flags: tuple[str, ...] = ()
-
-    @property
-    def difference(self) -> Estimate | None:
-        """Follow-up minus baseline, ppm mm3, errors taken as independent; None where one of them says nothing."""
-        if self.baseline is None or self.followup is None:
-            return None
-        sd = math.hypot(self.baseline.sd, self.followup.sd)
-        if math.isnan(sd):
-            return None
-        return Estimate(self.followup.value - self.baseline.value, sd, self.baseline.unit)
 
     def row(self) -> ChangeRow:
         """Return the row of the longitudinal table, without the sessions.
@@ -137,14 +149,14 @@ class Change:
         Examples
         --------
         >>> before, after = Estimate(4.0, 0.3, "ppm mm3"), Estimate(5.0, 0.4, "ppm mm3")
-        >>> change = Change(lesion=1, status="stable", position_mm=(0.0, 0.0, 0.0), baseline=before, followup=after)
+        >>> change = Change(1, "stable", (0.0, 0.0, 0.0), before, after, change_sd_ppm_mm3=0.5)
         >>> round(change.row()["mdc_ppm_mm3"], 2)
         0.98
         """
         x, y, z = self.position_mm
         row: ChangeRow = {
             "lesion": self.lesion, "status": self.status, "x_mm": x, "y_mm": y, "z_mm": z,
-            "flags": ";".join(self.flags) or None,
+            "flags": ";".join(self.flags) or None, "status_probability": self.probability,
         }  # fmt: skip
         if self.baseline is not None:
             row["baseline_ppm_mm3"] = self.baseline.value
@@ -154,15 +166,14 @@ class Change:
             row["followup_ppm_mm3"] = self.followup.value
             if not math.isnan(self.followup.sd):
                 row["followup_sd_ppm_mm3"] = self.followup.sd
-        change = self.difference
-        if change is not None and self.baseline is not None:
-            row["change_ppm_mm3"], row["change_sd_ppm_mm3"] = change.value, change.sd
-            row["mdc_ppm_mm3"] = NORMAL_QUANTILE * change.sd
-            row["p_value"] = (
-                float(erfc(abs(change.value) / change.sd / math.sqrt(2))) if change.sd > 0 else None
-            )
-            if self.status != "incident" and self.baseline.value != 0:
-                row["change_percent"] = 100 * change.value / abs(self.baseline.value)
+        if self.baseline is None or self.followup is None or self.change_sd_ppm_mm3 is None:
+            return row
+        change, sd = self.followup.value - self.baseline.value, self.change_sd_ppm_mm3
+        row["change_ppm_mm3"], row["change_sd_ppm_mm3"] = change, sd
+        row["mdc_ppm_mm3"] = NORMAL_QUANTILE * sd
+        row["p_value"] = float(erfc(abs(change) / sd / math.sqrt(2))) if sd > 0 else None
+        if NOT_AT_BASELINE not in self.flags and self.baseline.value != 0:
+            row["change_percent"] = 100 * change / abs(self.baseline.value)
         return row
 
 
@@ -181,9 +192,11 @@ def without_order(change: Change) -> Change:
 
     Examples
     --------
-    >>> new = Change(lesion=1, status="incident", position_mm=(0.0, 0.0, 0.0), baseline=None, followup=None)
-    >>> without_order(new).status, without_order(new).flags
-    ('not_evaluable', ('session-order-unknown',))
+    >>> new = Change(1, "incident", (0.0, 0.0, 0.0), None, None, probability=0.9)
+    >>> without_order(new).status, without_order(new).probability, without_order(new).flags
+    ('not_evaluable', None, ('session-order-unknown',))
     """
-    status = "not_evaluable" if change.status in ("incident", "resolved") else change.status
-    return replace(change, status=status, flags=(*change.flags, ORDER_UNKNOWN))
+    flags = (*change.flags, ORDER_UNKNOWN)
+    if change.status not in ("incident", "resolved"):
+        return replace(change, new_probability=None, flags=flags)
+    return replace(change, status="not_evaluable", probability=None, new_probability=None, flags=flags)

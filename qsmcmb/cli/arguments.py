@@ -196,6 +196,15 @@ Participants = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--participant-label", metavar=LABELS, help="Only these participants (without sub-)."),
 ]
+Repeatability = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--repeatability",
+        metavar="FILE",
+        help="The study's own errors of change, by `qsmcmb repeatability`; stated defaults without.",
+    ),
+    Reads("file"),
+]
 Detect = Annotated[
     bool, typer.Option("--detect", help="With --points or --labels: the detector's candidates, too.")
 ]

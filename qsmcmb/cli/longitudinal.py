@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qsmcmb.cli.arguments import Participants
+from qsmcmb.cli.arguments import Participants, Repeatability
 from qsmcmb.cli.command import command
 from qsmcmb.cli.files import Writes
 
@@ -25,13 +25,15 @@ def add(app: typer.Typer) -> None:
             Writes("folder", made_by="run", updates=True),
         ],
         participant_label: Participants = None,
+        repeatability: Repeatability = None,
     ) -> None:
         """Compare the sessions of each subject.
 
-        Sessions are registered and lesions matched; the longitudinal table and the page are written.
+        Sessions are registered and lesions matched; tables of change and course, and the page, are written.
         """
         from qsmcmb.cli.console import say
         from qsmcmb.study.pages import compare_and_report
         from qsmcmb.study.selection import participants_of
 
-        raise typer.Exit(int(compare_and_report(out, participants_of(out, participant_label), say=say)))
+        participants = participants_of(out, participant_label)
+        raise typer.Exit(int(compare_and_report(out, participants, say=say, repeatability=repeatability)))

@@ -34,6 +34,7 @@ from qsmcmb.cli import (
     r2star,
     recon,
     regions,
+    repeatability,
     report,
     review,
     run,
@@ -58,8 +59,8 @@ app = typer.Typer(
 # In the order in which a user meets them.
 for module in (
     demo, import_, check, run, recon, quantify, phantom, validate, selftest, mask, unwrap, fieldmap, background,
-    invert, r2star, swi, detect, longitudinal, regions, cohort, power, review, report, status, why, export, methods,
-    explain, explain_point,
+    invert, r2star, swi, detect, longitudinal, repeatability, regions, cohort, power, review, report, status, why,
+    export, methods, explain, explain_point,
 ):  # fmt: skip
     module.add(app)
 

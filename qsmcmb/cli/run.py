@@ -22,6 +22,7 @@ from qsmcmb.cli.arguments import (
     PhaseUnits,
     Points,
     Reference,
+    Repeatability,
     ReportDetail,
     Sessions,
 )  # fmt: skip
@@ -79,6 +80,7 @@ def add(app: typer.Typer) -> None:
         phase_range: PhaseRange = None,
         phase_sign: PhaseSign = None,
         reference: Reference = "brain",
+        repeatability: Repeatability = None,
         work: Annotated[
             Path | None,
             typer.Option(
@@ -142,6 +144,10 @@ def add(app: typer.Typer) -> None:
             raise ConfigError("--points and --labels; expected one of them")
         detail = read_detail(report)
         memory = memory_limit(parse_size(mem) if mem else None)
+        if repeatability is not None:
+            from qsmcmb.study.repeatability import read_repeatability
+
+            read_repeatability(repeatability)
         resources = Resources(n_processes=nprocs, work=work, force=tuple(force or ()), memory=memory)
         check_step_names(resources.force)
         config = read_config(config_file)
@@ -157,6 +163,7 @@ def add(app: typer.Typer) -> None:
             mask_root=_root_of(derivatives or [], "--mask-from", mask_from),
             segmentation_root=_root_of(derivatives or [], "--segmentation-from", segmentation_from),
             reference=stated_reference(reference),
+            repeatability=repeatability,
         )
         sessions = plan_study(bids, out, options)
         if dry_run:
@@ -263,12 +270,13 @@ def _run(
         if resources.cluster:
             failed_pages = compare_elsewhere(
                 resources.cluster, out, participants, failures=failures, force=resources.force, say=say,
-                report=bar.report, detail=detail,
+                report=bar.report, detail=detail, repeatability=options.repeatability,
             )  # fmt: skip
         else:
             failed_pages = compare_and_report(
                 out, participants, say=say, n_processes=resources.n_processes, report=bar.report, failures=failures,
                 only_stale=True, force=resources.force, detail=detail,
+                repeatability=options.repeatability,
             )  # fmt: skip
     code = exit_code(outcomes)
     good = sum(not o.exit_code for o in outcomes)

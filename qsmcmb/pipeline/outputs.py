@@ -40,6 +40,7 @@ class _Acquisition(TypedDict, total=False):
     EchoTime: list[float]
     AcquisitionTime: str
     VoxelSize: list[float]
+    Scanner: dict[str, Any]
 
 
 class _ScanBurdenRecord(BurdenRecord, _Acquisition, B0Record, ProvenanceRecord):
@@ -55,7 +56,13 @@ class _Image(NamedTuple):
     record: Mapping[str, Any]
 
 
-def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = None) -> tuple[Path, ...]:
+def write_scan(
+    place: Place,
+    result: ScanResult,
+    *,
+    acquired: datetime | None = None,
+    scanner: Mapping[str, Any] | None = None,
+) -> tuple[Path, ...]:
     """Write all results of a scan; the burden record comes last and says that the scan is whole.
 
     Parameters
@@ -66,6 +73,8 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
         Result of `run_scan`.
     acquired : datetime, optional
         Time of the acquisition.
+    scanner : mapping, optional
+        What the sidecar says of scanner, software and protocol.
 
     Returns
     -------
@@ -131,7 +140,7 @@ def write_scan(place: Place, result: ScanResult, *, acquired: datetime | None = 
     pictures = write_pictures(place.path(f"{PICTURES}.npz"), result.pictures)
     quality = place.path(f"{QUALITY}.json")
     write_json(quality, _quality_file(result))
-    write_json(burden, _burden_record(result, acquired))
+    write_json(burden, _burden_record(result, acquired, scanner))
     of_images = [place.path(f"{stem}{extension}") for stem in images for extension in (".nii.gz", ".json")]
     return (
         *of_images,
@@ -178,12 +187,16 @@ def _write_regions(place: Place, result: ScanResult) -> list[Path]:
     return [table]
 
 
-def _burden_record(result: ScanResult, acquired: datetime | None = None) -> _ScanBurdenRecord:
+def _burden_record(
+    result: ScanResult, acquired: datetime | None, scanner: Mapping[str, Any] | None
+) -> _ScanBurdenRecord:
     """Return the burden of a scan with acquisition, warnings and provenance."""
     scan = result.scan
     acquisition: _Acquisition = {"EchoTime": list(scan.te_s)}
     if acquired:
         acquisition["AcquisitionTime"] = acquired.isoformat()
+    if scanner:
+        acquisition["Scanner"] = dict(scanner)
     acquisition["VoxelSize"] = list(scan.grid.voxel_size_mm)
     return {
         **result.burden,

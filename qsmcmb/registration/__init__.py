@@ -7,6 +7,6 @@ __all__ = ("REGISTRATION",)
 
 REGISTRATION = Description(
     name="Mattes mutual information",
-    sentence="Sessions were registered rigidly, each to the one before it, by Mattes mutual information.",
+    sentence="Sessions were registered rigidly to the space in their middle by Mattes mutual information.",
     references=(refs.MATTES_2003,),
 )

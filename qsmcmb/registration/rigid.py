@@ -11,8 +11,10 @@ from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 
 __all__ = (
+    "MIN_DICE",
     "Image",
     "RigidTransform",
+    "fit_rigid",
     "register_rigid",
 )
 
@@ -26,6 +28,8 @@ SMOOTH_MM = (3.0, 1.5)
 """Gaussian width on each level, mm: three quarters of the shrunk voxel at 1 mm."""
 MIN_DICE = 0.8
 """Overlap of the brains, 0 to 1, below which the sessions do not belong together. Set by trial."""
+CLIP_PERCENTILES = (0.5, 99.5)
+"""Percentiles of the brain's values beyond which values are cut off."""
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Matrix from RAS+ to the LPS+ coordinates of SimpleITK; its own inverse."""
 
@@ -155,6 +159,38 @@ def register_rigid(fixed: Image, moving: Image) -> RigidTransform:
     >>> register_rigid(image, image).dice > 0.9
     True
     """
+    found = fit_rigid(fixed, moving)
+    if found.dice < MIN_DICE:
+        raise InvalidInputError(
+            "REGISTRATION", moving.name, field="overlap with the baseline's brain (Dice)", found=f"{found.dice:.2f}",
+            expected=f"at least {MIN_DICE}", fix="check that both sessions are of one subject and show the whole brain",
+        )  # fmt: skip
+    return found
+
+
+def fit_rigid(fixed: Image, moving: Image) -> RigidTransform:
+    """Register two sessions, whether they fit or not.
+
+    Parameters
+    ----------
+    fixed, moving : Image
+        Magnitude-like volumes of the same contrast, with brain masks.
+
+    Returns
+    -------
+    RigidTransform
+        From fixed to moving scanner coordinates, with the overlap of the brains.
+
+    Examples
+    --------
+    >>> from qsmcmb.model import Grid
+    >>> grid = Grid.isotropic((16, 16, 16), 2.0)
+    >>> x, y, z = np.meshgrid(*3 * [np.arange(16) - 7.5], indexing="ij")
+    >>> mask = x**2 + (1.2 * y) ** 2 + (1.4 * z) ** 2 < 36
+    >>> image = Image((100 + x + y * z).astype(np.float32), mask, grid, "baseline")
+    >>> fit_rigid(image, image).dice > 0.9
+    True
+    """
     import SimpleITK as sitk
 
     # With several threads sums come in another order each time.
@@ -181,13 +217,7 @@ def register_rigid(fixed: Image, moving: Image) -> RigidTransform:
     method.SetInitialTransform(start, inPlace=True)
     method.Execute(first, second)
     matrix = _matrix(start)
-    dice = _dice(fixed, moving, matrix)
-    if dice < MIN_DICE:
-        raise InvalidInputError(
-            "REGISTRATION", moving.name, field="overlap with the baseline's brain (Dice)", found=f"{dice:.2f}",
-            expected=f"at least {MIN_DICE}", fix="check that both sessions are of one subject and show the whole brain",
-        )  # fmt: skip
-    return RigidTransform(matrix, dice)
+    return RigidTransform(matrix, _dice(fixed, moving, matrix))
 
 
 def _centroid(image: Image) -> FloatArray:
@@ -204,7 +234,9 @@ def _to_sitk(image: Image, pixel: int | None = None) -> Any:
     """Return the masked volume as an image of SimpleITK, with its geometry."""
     import SimpleITK as sitk
 
-    data = np.where(image.mask, image.data, 0).astype(np.float32)
+    # A few extreme voxels would leave the histogram's other bins empty.
+    low, high = np.percentile(image.data[image.mask], CLIP_PERCENTILES)
+    data = np.where(image.mask, np.clip(image.data, low, high), 0).astype(np.float32)
     # SimpleITK has z first.
     out = sitk.GetImageFromArray(np.ascontiguousarray(data.transpose(2, 1, 0)))
     # Its coordinates are left and posterior positive.

@@ -20,6 +20,7 @@ from qsmcmb.io.tables import read_tsv
 from qsmcmb.lesion import Microbleed
 from qsmcmb.reporting.budget import Budget, Detail
 from qsmcmb.reporting.course import Course, number_lesions, read_courses
+from qsmcmb.reporting.course_text import describe_course
 from qsmcmb.reporting.figures import Panel
 from qsmcmb.reporting.forms_page import form_tables, write_forms_page
 from qsmcmb.reporting.lesion_pictures import draw_course
@@ -38,6 +39,7 @@ LESION_TEXT_BYTES = 9_000
 CHANGE_COLUMNS = (
     "lesion", "status", "baseline_session", "followup_session", "interval_years", "baseline_ppm_mm3",
     "followup_ppm_mm3", "change_ppm_mm3", "change_sd_ppm_mm3", "change_percent", "mdc_ppm_mm3", "p_value", "flags",
+    "status_probability",
 )  # fmt: skip
 
 
@@ -229,6 +231,7 @@ def _comparison(table: Path, participant: str) -> dict[str, Any]:
     beside = table.with_suffix(".json")
     return {
         "name": entities.rstrip("_").replace("_", ", "),
+        "course": describe_course(table),
         "rows": [[_change_cell(row.get(c)) for c in CHANGE_COLUMNS] for row in read_tsv(table)],
         "methods": describe_comparison(read_sidecar(beside) if beside.exists() else {}),
     }

@@ -223,7 +223,13 @@ def run_session_text(text: str, report: Report | None = None) -> str:
 
 
 def subject_task(
-    out: Path, participant: str, failures: Failures, *, force: Sequence[str] = (), detail: Detail = "full"
+    out: Path,
+    participant: str,
+    failures: Failures,
+    *,
+    force: Sequence[str] = (),
+    detail: Detail = "full",
+    repeatability: Path | None = None,
 ) -> TextTask:
     """Return the task of a subject's comparison and page.
 
@@ -239,6 +245,8 @@ def subject_task(
         Steps that are done again.
     detail : {"full", "light"}, optional
         How much the page holds.
+    repeatability : Path, optional
+        The study's own errors of change.
 
     Returns
     -------
@@ -252,7 +260,7 @@ def subject_task(
     """
     record = {
         "folder": os.getcwd(), "out": str(out), "participant": participant, "failures": dict(failures),
-        "force": list(force), "detail": detail,
+        "force": list(force), "detail": detail, "repeatability": repeatability and str(repeatability),
     }  # fmt: skip
     return TextTask(f"sub-{participant}", run_subject_text, json.dumps(record))
 
@@ -284,6 +292,7 @@ def run_subject_text(text: str, report: Report | None = None) -> str:
         only_stale=True,
         force=record["force"],
         detail=record["detail"],
+        repeatability=Path(record["repeatability"]) if record["repeatability"] else None,
     )
     done = run_subject(job, report) if job else SubjectOutcome(f"sub-{record['participant']}")
     return _write(Done([*([late] if late else []), *messages_of(done)], None, bool(done.errors)))
@@ -331,6 +340,7 @@ def read_done(text: str) -> Done:
 def compare_elsewhere(
     cluster: Cluster, out: Path, participants: Sequence[str], *, failures: Mapping[str, Failures], force: Sequence[str],
     say: Callable[[str], None], report: Report | None = None, detail: Detail = "full",
+    repeatability: Path | None = None,
 ) -> bool:  # fmt: skip
     """Compare the sessions of each subject and write its page, on a cluster.
 
@@ -352,6 +362,8 @@ def compare_elsewhere(
         Progress.
     detail : {"full", "light"}, optional
         How much a page holds.
+    repeatability : Path, optional
+        The study's own errors of change.
 
     Returns
     -------
@@ -362,7 +374,10 @@ def compare_elsewhere(
     --------
     >>> compare_elsewhere(cluster, out, ["01"], failures={}, force=(), say=print)  # doctest: +SKIP
     """
-    tasks = [subject_task(out, p, failures.get(p, {}), force=force, detail=detail) for p in participants]
+    tasks = [
+        subject_task(out, p, failures.get(p, {}), force=force, detail=detail, repeatability=repeatability)
+        for p in participants
+    ]
     any_failed = False
     with contextlib.closing(cluster.run(tasks, report)) as found:
         for number, answer in found:

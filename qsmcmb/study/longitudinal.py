@@ -4,40 +4,36 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qsmcmb.change.matching import SessionLesions, compare_sessions
+from qsmcmb.change.errors import DEFAULT_ERRORS, ChangeErrors
+from qsmcmb.change.protocol import ProtocolDifference, protocol_differences
 from qsmcmb.change.records import COLUMNS, Change, ChangeRow, without_order
+from qsmcmb.change.tracks import find_tracks, judge_track, measure_track
 from qsmcmb.core.software import software_versions
 from qsmcmb.io.derivatives import write_table
-from qsmcmb.io.entities import natural_key, scan_key
+from qsmcmb.io.entities import scan_key
 from qsmcmb.io.nifti import sha256_of
 from qsmcmb.io.place import Place
 from qsmcmb.io.results import SessionResults, list_results
-from qsmcmb.microbleeds.crosscheck.forced_dipole import estimate_forced_dipole
-from qsmcmb.model import Estimate, Provenance
-from qsmcmb.registration.rigid import Image, RigidTransform, register_rigid
-from qsmcmb.typing import FloatArray
-from qsmcmb.units import hz_to_ppm
+from qsmcmb.model import Provenance
+from qsmcmb.study.repeatability import RepeatabilityFile
+from qsmcmb.study.session_order import order_sessions
+from qsmcmb.study.session_views import AlignedSessions, align_sessions
+from qsmcmb.study.subject_course import Course, write_course
 
-__all__ = ["Comparison", "comparable_scans", "comparable_times", "compare_scans", "describe_unmatched"]
+__all__ = ["RESULTS", "Comparison", "comparable_scans", "compare_scans", "describe_unmatched"]
 
-YEAR_DAYS = 365.25
-"""Mean length of a year, days."""
-PROTOCOL = {
-    "MagneticFieldStrength": "field-strength-differs",
-    "EchoTime": "echo-times-differ",
-    "VoxelSize": "voxel-size-differs",
-}
-"""Flag of a change by the field of the records in which the two scans differ."""
-DRIFT = 1e-3
-"""Fraction by which a number of two scans may differ: a magnet's frequency drifts by less."""
+RESULTS = ("desc-cmb_longitudinal", "desc-cmb_course", "desc-cmb_trend", "desc-cmb_ariah")
+"""Ends of the names of a comparison's results, without extension."""
+OTHER_HEAD = "another-head"
+"""Flag of a change with a session that shows another head."""
 
 
 class Comparison(NamedTuple):
-    """Rows of the longitudinal table, and messages.
+    """Rows of the longitudinal table, messages and files.
 
     Parameters
     ----------
@@ -45,18 +41,21 @@ class Comparison(NamedTuple):
         One row per lesion and pair of sessions.
     warnings : tuple of str
         Messages to the user.
-    table : Path
-        File of the table.
+    errors : tuple of str
+        Messages about sessions that could not be compared.
+    files : tuple of Path
+        Tables and their JSON; the longitudinal table comes first.
 
     Examples
     --------
-    >>> Comparison(rows=[], warnings=("no acq_time",), table=Path("a.tsv")).warnings[0]
+    >>> Comparison(rows=[], warnings=("no acq_time",), errors=(), files=(Path("a.tsv"),)).warnings[0]
     'no acq_time'
     """
 
     rows: list[ChangeRow]
     warnings: tuple[str, ...]
-    table: Path
+    errors: tuple[str, ...]
+    files: tuple[Path, ...]
 
 
 def comparable_scans(
@@ -125,8 +124,10 @@ def _same_kind(out: Path, participant: str, without: Collection[str] = ()) -> li
     return list(groups.values())
 
 
-def compare_scans(out: Path, scans: Sequence[SessionResults]) -> Comparison:
-    """Compare each of a participant's scans with the one before it; write the longitudinal table.
+def compare_scans(
+    out: Path, scans: Sequence[SessionResults], *, repeatability: RepeatabilityFile | None = None
+) -> Comparison:
+    """Compare each of a participant's scans with the first and with the one before it; write the tables.
 
     Parameters
     ----------
@@ -134,147 +135,112 @@ def compare_scans(out: Path, scans: Sequence[SessionResults]) -> Comparison:
         Derivatives folder.
     scans : sequence of SessionResults
         Scans of two sessions or more, as `comparable_scans` returns them.
+    repeatability : RepeatabilityFile, optional
+        The study's own errors of change; by default those of `DEFAULT_ERRORS`.
 
     Returns
     -------
     Comparison
-        The table's rows, and messages.
+        The table's rows, messages (REGISTRATION for a session that shows another head) and files.
 
     Raises
     ------
     InvalidInputError
-        REGISTRATION when two sessions do not show the same head.
+        RESULT: a record that cannot be read.
 
     Examples
     --------
     >>> compare_scans(Path("out"), comparable_scans(Path("out"), "01")[0])  # doctest: +SKIP
     """
-    sessions, times, warnings = _in_order(scans)
+    order = order_sessions(scans)
+    sessions, years = order.sessions, order.years
+    errors = repeatability.errors if repeatability else DEFAULT_ERRORS
+    aligned = align_sessions(sessions)
+    records = [session.record("desc-cmb_burden") for session in sessions]
+    tracks = find_tracks(aligned.views)
+    sights = [measure_track(track, aligned.views) for track in tracks]
     rows: list[ChangeRow] = []
-    numbers: dict[int, int] = {}
-    free, transforms = 1, {}
-    for before, after in itertools.pairwise(sessions):
-        transform = register_rigid(_image(before), _image(after))
-        transforms[f"{before.name} to {after.name}"] = {
-            "matrix": transform.matrix.tolist(), "dice": transform.dice
+    differences: dict[tuple[int, int], list[ProtocolDifference]] = {}
+    changes: dict[tuple[int, int], list[Change]] = {}
+    for pair in sorted({(k, j) for j in range(1, len(sessions)) for k in (0, j - 1)}, key=lambda p: p[::-1]):
+        differences[pair] = protocol_differences(records[pair[0]], records[pair[1]])
+        found = [
+            judge_track(track, aligned.views, own, pair, errors=errors, same_protocol=not differences[pair])
+            for track, own in zip(tracks, sights, strict=True)
+        ]
+        changes[pair] = [_completed(c, aligned, pair, has_order=years is not None) for c in found if c]
+        flags = list(dict.fromkeys(d.flag for d in differences[pair]))
+        shared: ChangeRow = {
+            "baseline_session": sessions[pair[0]].name, "followup_session": sessions[pair[1]].name,
+            "interval_years": years[pair[1]] - years[pair[0]] if years else None,
         }  # fmt: skip
-        changes = _compare(before, after, transform, numbers, free)
-        changes = changes if times else [without_order(c) for c in changes]
-        free = max([free, *(c.lesion + 1 for c in changes)])
-        numbers = {c.followup_label: c.lesion for c in changes if c.followup_label is not None}
-        shared, flags = _pair_record(before, after, times), _protocol_flags(before, after)
-        rows += [{**c.row(), **shared, "flags": ";".join((*c.flags, *flags)) or None} for c in changes]
-    steps = (("longitudinal", {"method": "rigid", "transforms": transforms}),)
-    provenance = Provenance(_sources(sessions, out), steps, software_versions())
-    first = sessions[0]
-    entities = [f"{name}-{value}" for name, value in first.entities.items()]
-    place = Place(out / f"sub-{first.participant}", "_".join([f"sub-{first.participant}", *entities]))
+        rows += [{**c.row(), **shared, "flags": ";".join((*c.flags, *flags)) or None} for c in changes[pair]]
+    warnings = (*order.warnings, *_protocol_warnings(sessions, differences))
+    course = Course(sessions, years, aligned, tracks, sights, changes, differences, errors, repeatability)
+    place, provenance = _place(out, sessions[0]), _provenance(out, sessions, aligned, errors)
     table = write_table(
-        place, "desc-cmb_longitudinal", rows, columns={**COLUMNS}, provenance=provenance, warnings=warnings
-    )
-    return Comparison(rows, warnings, table)
-
-
-def _in_order(
-    sessions: Sequence[SessionResults],
-) -> tuple[list[SessionResults], dict[str, datetime], tuple[str, ...]]:
-    """Return the sessions by acquisition time and the times; without times by label, and a warning."""
-    times = {}
-    for session in sessions:
-        stated = session.record("desc-cmb_burden").get("AcquisitionTime")
-        if stated:
-            times[session.session] = datetime.fromisoformat(stated)
-    times = comparable_times(times)
-    if len(times) == len(set(times.values())) == len(sessions):
-        return sorted(sessions, key=lambda s: times[s.session]), times, ()
-    warning = (
-        f"sub-{sessions[0].participant}: no acq_time of its own for every session in sessions.tsv or scans.tsv; "
-        "sessions are in the order of their labels, and no lesion is called new or resolved"
-    )
-    return sorted(sessions, key=lambda s: natural_key(s.session)), {}, (warning,)
-
-
-def comparable_times(times: dict[str, datetime]) -> dict[str, datetime]:
-    """Return times that can be compared: in UTC where each states its zone, else as the clocks on the wall showed them.
-
-    Parameters
-    ----------
-    times : dict of str to datetime
-        Time by session, each with a zone or without.
-
-    Returns
-    -------
-    dict of str to datetime
-        The same without zones.
-
-    Examples
-    --------
-    >>> early, late = datetime(2021, 1, 1, 10), datetime(2021, 1, 2, 9, tzinfo=UTC)
-    >>> [time.isoformat() for time in comparable_times({"1": early, "2": late}).values()]
-    ['2021-01-01T10:00:00', '2021-01-02T09:00:00']
-    """
-    if all(time.tzinfo for time in times.values()):
-        times = {session: time.astimezone(UTC) for session, time in times.items()}
-    return {session: time.replace(tzinfo=None) for session, time in times.items()}
-
-
-def _image(session: SessionResults) -> Image:
-    data, grid = session.image("desc-swi_T2starw")
-    mask, _ = session.image("desc-brain_mask")
-    return Image(data, mask > 0, grid, str(session.place.path("desc-swi_T2starw.nii.gz")))
-
-
-def _compare(
-    before: SessionResults,
-    after: SessionResults,
-    transform: RigidTransform,
-    numbers: dict[int, int],
-    free: int,
-) -> list[Change]:
-    return compare_sessions(
-        _lesions(before), _lesions(after), transform.apply, transform.inverse().apply,
-        numbers=numbers, first_free=free,
+        place, RESULTS[0], rows, columns={**COLUMNS}, provenance=provenance,
+        warnings=(*warnings, *aligned.errors),
     )  # fmt: skip
+    files = write_course(place, course, provenance=provenance)
+    return Comparison(rows, warnings, aligned.errors, (table, table.with_suffix(".json"), *files))
 
 
-def _lesions(session: SessionResults) -> SessionLesions:
-    field_hz, grid = session.image("desc-local_fieldmap")
-    b0_tesla = float(session.record("desc-cmb_burden")["MagneticFieldStrength"])
-    mask, _ = session.image("desc-brain_mask")
-    field_ppm = hz_to_ppm(field_hz, b0_tesla)
-
-    def lookup(point_mm: FloatArray) -> Estimate | None:
-        return estimate_forced_dipole(field_ppm, mask > 0, grid, point_mm)
-
-    return SessionLesions(session.name, session.lesions(), lookup)
+def _completed(change: Change, aligned: AlignedSessions, pair: tuple[int, int], *, has_order: bool) -> Change:
+    """Return a change with the flags of its pair of sessions."""
+    if any(aligned.mid.poses[k] is None for k in pair):
+        change = replace(change, flags=(*change.flags, OTHER_HEAD))
+    return change if has_order else without_order(change)
 
 
-def _pair_record(before: SessionResults, after: SessionResults, times: dict[str, datetime]) -> ChangeRow:
-    """Return the cells that the changes between two sessions have in common."""
-    interval = None
-    if times:
-        interval = (times[after.session] - times[before.session]).total_seconds() / 86400 / YEAR_DAYS
-    return {"baseline_session": before.name, "followup_session": after.name, "interval_years": interval}
+def _protocol_warnings(
+    sessions: Sequence[SessionResults], differences: dict[tuple[int, int], list[ProtocolDifference]]
+) -> tuple[str, ...]:
+    """Return a message for each session that differs from the one before it."""
+    return tuple(
+        f"{sessions[k].name} and {sessions[j].name} differ in "
+        + "; ".join(f"{d.field} ({d.before} and {d.after})" for d in differences[k, j])
+        for k, j in itertools.pairwise(range(len(sessions)))
+        if differences[k, j]
+    )
 
 
-def _protocol_flags(before: SessionResults, after: SessionResults) -> list[str]:
-    one, two = (s.record("desc-cmb_burden") for s in (before, after))
-    return [flag for field, flag in PROTOCOL.items() if _differ(one.get(field), two.get(field))]
+def _place(out: Path, first: SessionResults) -> Place:
+    """Return folder and prefix of the results of a comparison."""
+    entities = [f"{name}-{value}" for name, value in first.entities.items()]
+    return Place(out / f"sub-{first.participant}", "_".join([f"sub-{first.participant}", *entities]))
 
 
-def _differ(one: Any, two: Any) -> bool:
-    """Say whether two values differ; numbers by more than the drift of a magnet.
+def _provenance(
+    out: Path, sessions: Sequence[SessionResults], aligned: AlignedSessions, errors: ChangeErrors
+) -> Provenance:
+    """Return what a comparison was made of."""
+    poses: dict[str, Any] = {
+        session.name: {"matrix": pose.matrix.tolist(), "dice": pose.dice, "error_mm": error}
+        for session, pose, error in zip(sessions, aligned.mid.poses, aligned.mid.error_mm, strict=True)
+        if pose is not None
+    }
+    options = {
+        "method": "rigid",
+        "map": aligned.map,
+        "repeatability": errors.source,
+        "from_midspace": poses,
+        "transforms": _transforms(sessions, aligned),
+    }
+    endings = (f"{aligned.map}.nii.gz", "desc-cmb_lesions.tsv", "desc-local_fieldmap.nii.gz")
+    files = [session.place.path(ending) for session in sessions for ending in endings]
+    sources = tuple(("bids::" + p.relative_to(out).as_posix(), sha256_of(p)) for p in files)
+    return Provenance(sources, (("longitudinal", options),), software_versions())
 
-    Examples
-    --------
-    >>> _differ(2.89355, 2.89362), _differ(2.89355, 3.0), _differ([1.0, 1.0], [1.0, 1.5])
-    (False, True, True)
-    """
-    if isinstance(one, float) and isinstance(two, float):
-        return abs(one - two) > DRIFT * max(one, two)
-    return bool(one != two)
 
-
-def _sources(sessions: Sequence[SessionResults], out: Path) -> tuple[tuple[str, str], ...]:
-    files = [s.place.path(e) for s in sessions for e in ("desc-swi_T2starw.nii.gz", "desc-cmb_lesions.tsv")]
-    return tuple(("bids::" + p.relative_to(out).as_posix(), sha256_of(p)) for p in files)
+def _transforms(sessions: Sequence[SessionResults], aligned: AlignedSessions) -> dict[str, Any]:
+    """Return the transform between the sessions of each pair that shows one head."""
+    found: dict[str, Any] = {}
+    poses = aligned.mid.poses
+    for j in range(1, len(sessions)):
+        for k in sorted({0, j - 1}):
+            start, end = poses[k], poses[j]
+            if start is not None and end is not None:
+                matrix = end.matrix @ start.inverse().matrix
+                found[f"{sessions[k].name} to {sessions[j].name}"] = {"matrix": matrix.tolist()}
+    return found

@@ -38,6 +38,8 @@ class StudyOptions:
     reference : str or path, optional
         Region whose mean is 0 on the maps: "brain", "csf", a mask where the run has one scan, or a derivatives folder
         whose `*_desc-reference_mask` files are the masks of the scans.
+    repeatability : path, optional
+        The study's own errors of change.
 
     Examples
     --------
@@ -56,6 +58,7 @@ class StudyOptions:
     mask_root: Path | None = None
     segmentation_root: Path | None = None
     reference: str | Path = "brain"
+    repeatability: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ class SubjectJob:
         Error by the name of each session that has failed.
     detail : {"full", "light"}, optional
         Page with the live viewer, or of pictures alone.
+    repeatability : Path, optional
+        The study's own errors of change.
 
     Examples
     --------
@@ -61,6 +63,7 @@ class SubjectJob:
     keys: dict[str, StepKey]
     failures: dict[str, str] = field(default_factory=dict)
     detail: Detail = "full"
+    repeatability: Path | None = None
 
     @property
     def name(self) -> str:
@@ -94,7 +97,12 @@ class SubjectOutcome:
 
 
 def keys_of_subject(
-    out: Path, participant: str, failures: Failures, detail: str = "full"
+    out: Path,
+    participant: str,
+    failures: Failures,
+    detail: str = "full",
+    *,
+    repeatability: Path | str | None = None,
 ) -> dict[str, StepKey]:
     """Return the keys of a subject's steps from the results as they lie on disk.
 
@@ -108,6 +116,8 @@ def keys_of_subject(
         Error by the name of each session that has failed.
     detail : {"full", "light"}, optional
         Page with the live viewer, or of pictures alone.
+    repeatability : Path or str, optional
+        File of the study's own errors of change.
 
     Returns
     -------
@@ -121,7 +131,11 @@ def keys_of_subject(
     """
     results = [path for scan in list_results(out, participant) for path in result_files(scan.place)]
     inputs, compared = checksums(out, results), SUBJECT_STEPS[0]
-    keys = {compared.name: make_key(compared, inputs=inputs, parameters={}, after={})}
+    given: dict[str, str] = {}
+    if repeatability:
+        file = Path(repeatability).absolute()
+        inputs[file.name], given = checksum(file), {"repeatability": str(file)}
+    keys = {compared.name: make_key(compared, inputs=inputs, parameters=given, after={})}
     for step in SUBJECT_STEPS[1:]:
         after = {name: keys[name].key for name in step.after if name in keys}
         parameters = {"failures": dict(failures), "detail": detail}
@@ -149,25 +163,28 @@ def run_subject(job: SubjectJob, report: Report | None = None) -> SubjectOutcome
     >>> run_subject(SubjectJob(Path("derivatives/qsmcmb"), "01", {}))  # doctest: +SKIP
     """
     from qsmcmb.reporting.subject_page import write_subject_page
-    from qsmcmb.study.longitudinal import comparable_scans, compare_scans, describe_unmatched
+    from qsmcmb.study.longitudinal import RESULTS, comparable_scans, compare_scans, describe_unmatched
+    from qsmcmb.study.repeatability import read_repeatability
 
     out, participant = job.out, job.participant
     done, clock = SubjectOutcome(job.name), Clock(job.name, report)
     written: list[Path] = []
     folder = out / job.name
-    before = set(folder.glob(f"{job.name}*_desc-cmb_longitudinal.*"))
+    before = {path for ending in RESULTS for path in folder.glob(f"{job.name}*_{ending}.*")}
     damaged = _damaged_results(out, participant)
     done.errors += damaged.values()
     with clock.stage("longitudinal"):
         groups: list[Any] = []
         with _as_error(job, done):
             done.warnings += describe_unmatched(out, participant)
+            errors = read_repeatability(job.repeatability) if job.repeatability else None
             groups = comparable_scans(out, participant, without=damaged)
         for scans in groups:
             with _as_error(job, done):
-                compared = compare_scans(out, scans)
+                compared = compare_scans(out, scans, repeatability=errors)
                 done.warnings += compared.warnings
-                written += [compared.table, compared.table.with_suffix(".json")]
+                done.errors += compared.errors
+                written += compared.files
     with _as_error(job, done):
         move_aside(out, before - set(written), job.name)
     with clock.stage("report"), _as_error(job, done):
@@ -235,6 +252,7 @@ def compare_and_report(
     only_stale: bool = False,
     force: Sequence[str] = (),
     detail: Detail = "full",
+    repeatability: Path | None = None,
 ) -> bool:
     """Compare the sessions of each subject and write its page; one subject's failure stops no other.
 
@@ -258,6 +276,8 @@ def compare_and_report(
         Steps that are done again nevertheless.
     detail : {"full", "light"}, optional
         Pages with the live viewer, or of pictures alone.
+    repeatability : Path, optional
+        The study's own errors of change, as `qsmcmb repeatability` writes them.
 
     Returns
     -------
@@ -272,7 +292,10 @@ def compare_and_report(
     jobs = []
     for participant in participants:
         failed = dict((failures or {}).get(participant, {}))
-        job, late = plan_subject(out, participant, failed, only_stale=only_stale, force=force, detail=detail)
+        job, late = plan_subject(
+            out, participant, failed,
+            only_stale=only_stale, force=force, detail=detail, repeatability=repeatability,
+        )  # fmt: skip
         if late:
             say(late)
         if job:
@@ -294,6 +317,7 @@ def plan_subject(
     only_stale: bool = False,
     force: Sequence[str] = (),
     detail: Detail = "full",
+    repeatability: Path | None = None,
 ) -> tuple[SubjectJob | None, str]:
     """Return the work on a subject, and what the user hears of it.
 
@@ -311,6 +335,8 @@ def plan_subject(
         Steps that are done again nevertheless.
     detail : {"full", "light"}, optional
         How much the page holds.
+    repeatability : Path, optional
+        The study's own errors of change.
 
     Returns
     -------
@@ -322,8 +348,8 @@ def plan_subject(
     >>> plan_subject(Path("nowhere"), "01", {})[0].name
     'sub-01'
     """
-    keys = keys_of_subject(out, participant, failures, detail)
-    job = SubjectJob(out, participant, keys, dict(failures), detail)
+    keys = keys_of_subject(out, participant, failures, detail, repeatability=repeatability)
+    job = SubjectJob(out, participant, keys, dict(failures), detail, repeatability)
     if not only_stale:
         return job, ""
     known = read_manifest(manifest_path(out, job.name, subject=True))

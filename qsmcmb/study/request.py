@@ -17,8 +17,8 @@ from qsmcmb.study.options import StudyOptions
 
 __all__ = ["Request", "read_request", "record_of_request", "request_of_record", "write_request"]
 
-PATHS = ("points", "labels", "mask_root", "segmentation_root")
-"""Options that are paths; a request of an earlier version lacks the last."""
+PATHS = ("points", "labels", "mask_root", "segmentation_root", "repeatability")
+"""Options that are paths; a request of an earlier version lacks the last ones."""
 
 
 class Request(NamedTuple):

@@ -46,6 +46,12 @@ __all__ = [
 REPORT = "report it with the crash file; other sessions are not concerned"
 """Fix of an error that nobody foresaw."""
 
+SCANNER_FIELDS = (
+    "Manufacturer", "ManufacturersModelName", "DeviceSerialNumber", "SoftwareVersions", "ProtocolName",
+    "RepetitionTime", "FlipAngle", "ReceiveCoilName",
+)  # fmt: skip
+"""Fields of the sidecar that the burden record keeps: change between sessions that differ in them says so."""
+
 
 @dataclass(frozen=True)
 class ScanJob:
@@ -255,7 +261,7 @@ def _run(job: ScanJob, report: Report | None) -> Outcome:
     )  # fmt: skip
     acquired = acquisition_times(session.root, session.participant).get(session.session or "")
     place = place_of_scan(job.out, session)
-    written = write_scan(place, result, acquired=acquired)
+    written = write_scan(place, result, acquired=acquired, scanner=_scanner_of(session))
     for left in set(result_files(place)) - set(written):
         left.unlink()
     found = Manifest(session.name, job.keys, checksums(job.out, written), warnings=result.warnings)
@@ -283,6 +289,12 @@ def _reapply_review(job: ScanJob, place: Place) -> tuple[str, ...]:
         )
     except QsmcmbError as error:
         return (f"readers' verdicts are not applied: {error}",)
+
+
+def _scanner_of(session: SessionFiles) -> dict[str, Any]:
+    """Return what the sidecar of a scan's first image says of scanner, software and protocol."""
+    sidecar = sidecar_of(session.images[0], session.root)
+    return {name: sidecar[name] for name in SCANNER_FIELDS if sidecar.get(name) is not None}
 
 
 def _peak_bytes() -> int:

@@ -89,9 +89,18 @@ def study_status(out: Path) -> list[Entry]:
         name = f"sub-{participant}"
         known = read_manifest(manifest_path(out, name, subject=True))
         page = known.steps["report"].parameters if known and known.steps else {}
-        keys = keys_of_subject(out, participant, page.get("failures", {}), page.get("detail", "full"))
+        keys = keys_of_subject(
+            out, participant, page.get("failures", {}), page.get("detail", "full"),
+            repeatability=_repeatability(known),
+        )  # fmt: skip
         entries.append(Entry(name, assess(out, known, keys)))
     return entries
+
+
+def _repeatability(known: Manifest | None) -> str | None:
+    """Return the file of the study's own errors that a subject was compared with."""
+    step = known.steps.get("longitudinal") if known else None
+    return step.parameters.get("repeatability") if step else None
 
 
 def find_output(file: Path) -> Path:
@@ -232,7 +241,10 @@ def _current_state(out: Path, known: Manifest, step: str) -> StepState | None:
         if step not in [s.name for s in SCAN_STEPS]:
             participant = known.name.removeprefix("sub-")
             page = known.steps["report"].parameters
-            keys = keys_of_subject(out, participant, page.get("failures", {}), page.get("detail", "full"))
+            keys = keys_of_subject(
+                out, participant, page.get("failures", {}), page.get("detail", "full"),
+                repeatability=_repeatability(known),
+            )  # fmt: skip
             return assess(out, known, keys)[step]
         bids, options, _ = read_request(out)
         (session,) = (s for s in plan_study(bids, out, options) if s.name == known.name)

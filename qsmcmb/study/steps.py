@@ -92,7 +92,8 @@ SCAN_STEPS = (
 )  # fmt: skip
 """Steps of one scan, in the order in which they run."""
 SUBJECT_STEPS = (
-    Step(name="longitudinal", after=("anatomy",), modules=("study.longitudinal",), makes=("desc-cmb_longitudinal",)),
+    Step(name="longitudinal", after=("anatomy",), modules=("study.longitudinal",),
+         makes=("desc-cmb_longitudinal", "desc-cmb_course", "desc-cmb_trend", "desc-cmb_ariah")),
     Step(name="report", after=("longitudinal",), modules=("reporting.subject_page",)),
 )  # fmt: skip
 """Steps of a subject, once its scans are done."""

@@ -1,0 +1,275 @@
+"""Every lesion over all sessions of a subject: its parts in each, or what is at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.change.errors import ChangeErrors
+from qsmcmb.change.judgement import Sight, judge_change
+from qsmcmb.change.linking import LocatedLesion, link_lesions, position_sd_mm
+from qsmcmb.change.parts import Body, join_parts
+from qsmcmb.change.records import NOT_AT_BASELINE, NOT_AT_FOLLOWUP, SPLIT, Change
+from qsmcmb.lesion import Microbleed
+from qsmcmb.model import Estimate
+from qsmcmb.typing import FloatArray
+
+__all__ = ("Place", "SessionView", "Track", "find_tracks", "judge_track", "measure_track")
+
+KINDS = ("microbleed", "calcification")
+"""Kinds that are matched; a calcification may be the part of a microbleed that a fit has split."""
+Points = Callable[[FloatArray], FloatArray]
+"""Function from points (n, 3), mm, to points (n, 3), mm."""
+
+
+class Place(NamedTuple):
+    """What a session shows at a position without a lesion.
+
+    Parameters
+    ----------
+    total : Estimate or None
+        Total susceptibility measured there, ppm mm3; None where the session does not show the place.
+    limit_ppm_mm3 : float or None
+        Detection limit there, ppm mm3; None where unknown.
+
+    Examples
+    --------
+    >>> Place(None, None).total is None
+    True
+    """
+
+    total: Estimate | None
+    limit_ppm_mm3: float | None
+
+
+class SessionView(NamedTuple):
+    """A session as the comparison sees it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the session.
+    lesions : sequence of Microbleed
+        Lesions in the session's scanner mm.
+    to_mid, from_mid : callable
+        Map points (n, 3) between the session's scanner mm and the mid-space.
+    registration_mm : float
+        Error of the registration at the brain, mm (rms).
+    look : callable
+        Return the `Place` of a position in the session's scanner mm.
+
+    Examples
+    --------
+    >>> view = SessionView("ses-1", [], lambda p: p, lambda p: p, 0.2, lambda p: Place(None, None))
+    >>> view.lesions
+    []
+    """
+
+    name: str
+    lesions: Sequence[Microbleed]
+    to_mid: Points
+    from_mid: Points
+    registration_mm: float
+    look: Callable[[FloatArray], Place]
+
+
+class Track(NamedTuple):
+    """One lesion over all sessions.
+
+    Parameters
+    ----------
+    number : int
+        Number of the lesion, from 1.
+    position_mm : ndarray of shape (3,)
+        Mean position in mid-space, mm.
+    parts : dict of int to tuple of Microbleed
+        Rows of the lesion table by number of the session; more than one where the session shows parts.
+
+    Examples
+    --------
+    >>> Track(1, np.zeros(3), {}).parts
+    {}
+    """
+
+    number: int
+    position_mm: FloatArray
+    parts: Mapping[int, tuple[Microbleed, ...]]
+
+
+def find_tracks(views: Sequence[SessionView]) -> list[Track]:
+    """Find which lesions of a subject's sessions are one.
+
+    Parameters
+    ----------
+    views : sequence of SessionView
+        Sessions, in order.
+
+    Returns
+    -------
+    list of Track
+        Microbleeds that are definite, or a reader's, in one session at least; by the first session that holds them.
+
+    Examples
+    --------
+    >>> lesion = Microbleed(1, (0.0, 0.0, 0.0), certainty="definite", total_chi_ppm_mm3=Estimate(4.0, 0.2, "ppm mm3"))
+    >>> views = [SessionView(n, [lesion], lambda p: p, lambda p: p, 0.2, lambda p: Place(None, None)) for n in "12"]
+    >>> [sorted(track.parts) for track in find_tracks(views)]
+    [[0, 1]]
+    """
+    rows = [(k, m) for k, view in enumerate(views) for m in view.lesions if _is_matched(m)]
+    bodies = [_body(views[k], k, m) for k, m in rows]
+    groups = join_parts(bodies, link_lesions([body.located for body in bodies]))
+    tracks: list[Track] = []
+    for group in groups:
+        if not any(_is_certain(rows[i][1]) for i in group):
+            continue
+        parts: dict[int, tuple[Microbleed, ...]] = {}
+        for i in group:
+            parts[rows[i][0]] = (*parts.get(rows[i][0], ()), rows[i][1])
+        places = [_centre([bodies[i] for i in group if rows[i][0] == k]) for k in parts]
+        tracks.append(Track(len(tracks) + 1, np.mean(places, axis=0), parts))
+    return tracks
+
+
+def measure_track(track: Track, views: Sequence[SessionView]) -> list[Sight]:
+    """Measure a lesion in every session: by its rows where it has some, else at its place.
+
+    Parameters
+    ----------
+    track : Track
+        The lesion.
+    views : sequence of SessionView
+        Sessions, as for `find_tracks`.
+
+    Returns
+    -------
+    list of Sight
+        The lesion in each session.
+
+    Examples
+    --------
+    >>> view = SessionView("1", [], lambda p: p, lambda p: p, 0.2, lambda p: Place(Estimate(0.1, 0.4, "ppm mm3"), 1.5))
+    >>> measure_track(Track(1, np.zeros(3), {}), [view])[0].limit_ppm_mm3
+    1.5
+    """
+    sights = []
+    for k, view in enumerate(views):
+        parts = track.parts.get(k, ())
+        if parts:
+            limits = [m.detection_limit_ppm_mm3 for m in parts if m.detection_limit_ppm_mm3 is not None]
+            sights.append(Sight(_sum(parts), True, max(limits) if limits else None))
+        else:
+            place = view.look(view.from_mid(track.position_mm)[0])
+            sights.append(Sight(place.total, False, place.limit_ppm_mm3))
+    return sights
+
+
+def judge_track(
+    track: Track,
+    views: Sequence[SessionView],
+    sights: Sequence[Sight],
+    pair: tuple[int, int],
+    *,
+    errors: ChangeErrors,
+    same_protocol: bool,
+) -> Change | None:
+    """Judge a lesion between two sessions.
+
+    Parameters
+    ----------
+    track : Track
+        The lesion.
+    views : sequence of SessionView
+        Sessions, as for `find_tracks`.
+    sights : sequence of Sight
+        The lesion in each session.
+    pair : tuple of int
+        Numbers of the earlier and of the later session.
+    errors : ChangeErrors
+        Errors of change.
+    same_protocol : bool
+        Whether the two scans agree in protocol, scanner and software.
+
+    Returns
+    -------
+    Change or None
+        The change; None where neither session holds the lesion.
+
+    Examples
+    --------
+    >>> from qsmcmb.change.errors import DEFAULT_ERRORS
+    >>> lesion = Microbleed(1, (0.0, 0.0, 0.0), certainty="definite", total_chi_ppm_mm3=Estimate(4.0, 0.2, "ppm mm3"))
+    >>> views = [SessionView(n, [lesion], lambda p: p, lambda p: p, 0.2, lambda p: Place(None, None)) for n in "12"]
+    >>> track, = find_tracks(views)
+    >>> sights = measure_track(track, views)
+    >>> judge_track(track, views, sights, (0, 1), errors=DEFAULT_ERRORS, same_protocol=True).status
+    'stable'
+    """
+    parts = [track.parts.get(k, ()) for k in pair]
+    if not any(parts):
+        return None
+    before, after = (sights[k] for k in pair)
+    judged = judge_change(before, after, errors, same_protocol=same_protocol)
+    flags = [flag for m in (*parts[0], *parts[1]) for flag in m.flags]
+    flags += [] if parts[0] else [NOT_AT_BASELINE]
+    flags += [] if parts[1] else [NOT_AT_FOLLOWUP]
+    flags += [SPLIT] if max(map(len, parts)) > 1 else []
+    flags += [judged.reason] if judged.reason else []
+    if parts[0]:
+        x, y, z = max(parts[0], key=_size).position_mm
+    else:
+        x, y, z = (float(v) for v in views[pair[0]].from_mid(track.position_mm)[0])
+    new = judged.absent_before
+    if new is not None and after.is_found:
+        # What is no microbleed is no new one.
+        new *= max((m.score if m.score is not None else 1.0) for m in parts[1])
+    return Change(
+        track.number, judged.status, (x, y, z), before.total, after.total, judged.change_sd_ppm_mm3,
+        judged.probability, new, tuple(dict.fromkeys(flags)),
+    )  # fmt: skip
+
+
+def _is_matched(lesion: Microbleed) -> bool:
+    """Say whether a lesion was measured and not rejected."""
+    return lesion.kind in KINDS and lesion.certainty != "rejected" and lesion.total_chi_ppm_mm3 is not None
+
+
+def _is_certain(lesion: Microbleed) -> bool:
+    """Say whether a lesion is a definite microbleed or a reader's."""
+    return lesion.kind == "microbleed" and (lesion.certainty == "definite" or lesion.source == "reader")
+
+
+def _size(lesion: Microbleed) -> float:
+    """Return the size of a lesion's total, ppm mm3."""
+    assert lesion.total_chi_ppm_mm3 is not None
+    return abs(lesion.total_chi_ppm_mm3.value)
+
+
+def _body(view: SessionView, session: int, lesion: Microbleed) -> Body:
+    """Return a lesion in mid-space."""
+    total = lesion.total_chi_ppm_mm3
+    assert total is not None
+    sd = total.sd if np.isfinite(total.sd) else abs(total.value)
+    diameter = lesion.diameter_mm or 0.0
+    error = position_sd_mm(total.value, sd, diameter_mm=diameter, registration_mm=view.registration_mm)
+    place = view.to_mid(np.array(lesion.position_mm))[0]
+    return Body(LocatedLesion(session, place, total.value, error), sd, diameter)
+
+
+def _centre(bodies: Sequence[Body]) -> FloatArray:
+    """Return the common centre of parts, weighted by their totals."""
+    weight = np.array([body.located.total_ppm_mm3 for body in bodies])
+    places = np.array([body.located.position_mm for body in bodies])
+    return np.asarray(weight @ places / weight.sum() if weight.sum() != 0 else places.mean(axis=0))
+
+
+def _sum(parts: Sequence[Microbleed]) -> Estimate:
+    """Return the sum of parts, their errors taken as independent."""
+    totals = [m.total_chi_ppm_mm3 for m in parts if m.total_chi_ppm_mm3 is not None]
+    if len(totals) == 1:
+        return totals[0]
+    return Estimate(
+        sum(t.value for t in totals), float(np.hypot.reduce([t.sd for t in totals])), totals[0].unit
+    )

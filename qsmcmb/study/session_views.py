@@ -1,0 +1,116 @@
+"""Sessions of a subject in their mid-space, ready to be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from qsmcmb.change.tracks import Place, SessionView
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.results import SessionResults
+from qsmcmb.registration.midspace import MidSpace, register_sessions
+from qsmcmb.registration.rigid import MIN_DICE, Image
+from qsmcmb.registration.similarity import MIN_SIMILARITY
+from qsmcmb.study.place_lookup import PlaceLookup
+from qsmcmb.typing import FloatArray
+
+__all__ = ("AlignedSessions", "align_sessions")
+
+MAPS = ("R2starmap", "Chimap")
+"""Maps that sessions are registered by, the first that all have: quantities of the tissue, which no shading or
+weighting of the phase changes. A scan of one echo has no R2*.
+"""
+
+
+class AlignedSessions(NamedTuple):
+    """Sessions of a subject in their mid-space.
+
+    Parameters
+    ----------
+    views : list of SessionView
+        Sessions; one that shows another head has no lesion, and shows nothing anywhere.
+    mid : MidSpace
+        Poses and pairs.
+    map : str
+        Map that they were registered by.
+    errors : tuple of str
+        A message for each session that shows another head.
+
+    Examples
+    --------
+    >>> AlignedSessions([], MidSpace((), (), ()), "Chimap", ()).errors
+    ()
+    """
+
+    views: list[SessionView]
+    mid: MidSpace
+    map: str
+    errors: tuple[str, ...]
+
+
+def align_sessions(sessions: Sequence[SessionResults]) -> AlignedSessions:
+    """Register the sessions of a subject, and make them ready to be compared.
+
+    Parameters
+    ----------
+    sessions : sequence of SessionResults
+        Sessions, in order.
+
+    Returns
+    -------
+    AlignedSessions
+        Views, poses and messages (REGISTRATION).
+
+    Examples
+    --------
+    >>> align_sessions(sessions)  # doctest: +SKIP
+    """
+    shown = next((name for name in MAPS if all(s.has(name) for s in sessions)), MAPS[-1])
+    mid = register_sessions([_image(session, shown) for session in sessions])
+    errors = tuple(_refusal(session, mid, k) for k, session in enumerate(sessions) if mid.poses[k] is None)
+    views = [_view(session, mid, k) for k, session in enumerate(sessions)]
+    return AlignedSessions(views, mid, shown, errors)
+
+
+def _image(session: SessionResults, ending: str) -> Image:
+    data, grid = session.image(ending)
+    mask, _ = session.image("desc-brain_mask")
+    return Image(np.nan_to_num(data), mask > 0, grid, str(session.place.path(f"{ending}.nii.gz")))
+
+
+def _refusal(session: SessionResults, mid: MidSpace, k: int) -> str:
+    """Return the message about a session that shows another head."""
+    own = [pair for pair in mid.pairs if k in (pair.fixed, pair.moving)]
+    best = max(own, key=lambda pair: pair.similarity)
+    return str(
+        InvalidInputError(
+            "REGISTRATION", session.name, field="likeness to the other sessions (correlation; overlap of the brains)",
+            found=f"{best.similarity:.2f}; {best.transform.dice:.2f}",
+            expected=f"at least {MIN_SIMILARITY}; {MIN_DICE}",
+            fix="check that the session is of this subject and shows the whole brain; its lesions are not compared",
+        )
+    )  # fmt: skip
+
+
+def _view(session: SessionResults, mid: MidSpace, k: int) -> SessionView:
+    """Return a session as the comparison sees it."""
+    pose = mid.poses[k]
+    if pose is None:
+
+        def nowhere(points_mm: FloatArray) -> FloatArray:
+            return np.full(np.asarray(points_mm).reshape(-1, 3).shape, np.nan)
+
+        def nothing(_: FloatArray) -> Place:
+            return Place(None, None)
+
+        return SessionView(session.name, [], nowhere, nowhere, float("nan"), nothing)
+    return SessionView(
+        session.name,
+        session.lesions(),
+        pose.inverse().apply,
+        pose.apply,
+        mid.error_mm[k],
+        PlaceLookup(session),
+    )

@@ -1,0 +1,146 @@
+"""Status of a lesion and the probability that it is right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qsmcmb.change.errors import DEFAULT_ERRORS, ChangeErrors, change_covariance
+from qsmcmb.change.judgement import PRIOR, SPREAD_LN, Judgement, Sight, detection_probability, judge_change
+from qsmcmb.change.repeatability import fit_errors
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.model import Estimate
+
+FIT_ALONE = ChangeErrors(1.0, 0.0, 0.0, 0.0, "test")
+
+
+def fit(value: float, sd: float = 0.2) -> Sight:
+    return Sight(Estimate(value, sd, "ppm mm3"), True, 1.0)
+
+
+def place(value: float, sd: float = 0.3, limit: float | None = 1.0) -> Sight:
+    return Sight(Estimate(value, sd, "ppm mm3"), False, limit)
+
+
+def judge(before: Sight, after: Sight, errors: ChangeErrors = FIT_ALONE) -> Judgement:
+    return judge_change(before, after, errors, same_protocol=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "status"), [(0.55, "stable"), (0.56, "increased"), (-0.55, "stable"), (-0.56, "decreased")]
+)
+def test_a_change_counts_beyond_its_own_limit(change: float, status: str) -> None:
+    """Two SDs of 0.2: 1.96 sqrt(0.08) = 0.5544."""
+    assert judge(fit(5.0), fit(5.0 + change)).status == status
+
+
+def test_what_the_scan_shares_widens_the_limit() -> None:
+    assert judge(fit(20.0), fit(20.8)).status == "increased"
+    assert judge(fit(20.0), fit(20.6), DEFAULT_ERRORS).status == "stable"
+    same = DEFAULT_ERRORS.change_sd(Estimate(20.0, 0.2, ""), Estimate(20.0, 0.2, ""), same=True)
+    other = DEFAULT_ERRORS.change_sd(Estimate(20.0, 0.2, ""), Estimate(20.0, 0.2, ""), same=False)
+    assert same == pytest.approx((2 * 0.2**2 + 2 * 0.2**2) ** 0.5)
+    assert other == pytest.approx((2 * 0.2**2 + 2 * 0.4**2) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "reason"),
+    [
+        (place(0.1), "incident", ""),
+        (place(0.1, limit=5.0), "not_evaluable", "below-detection-limit"),
+        (place(0.1, limit=None), "not_evaluable", "below-detection-limit"),
+        (place(1.2), "increased", ""),
+        (place(3.0), "stable", ""),
+        (place(0.5, sd=3.0), "not_evaluable", "place-uncertain"),
+        (Sight(None, False, 1.0), "not_evaluable", "place-not-shown"),
+    ],
+)
+def test_new_only_where_the_earlier_scan_could_have_shown_it(before: Sight, status: str, reason: str) -> None:
+    judged = judge(before, fit(3.0))
+    assert (judged.status, judged.reason) == (status, reason)
+    assert (judged.probability is None) == (judged.absent_before is None) == (status == "not_evaluable")
+    mirrored = judge(fit(3.0), before)
+    other = {"incident": "resolved", "increased": "decreased"}.get(status, status)
+    assert (mirrored.status, mirrored.reason) == (other, reason)
+
+
+def test_a_lesion_without_an_interval_is_not_evaluable() -> None:
+    assert judge(fit(3.0, float("nan")), fit(3.0)) == Judgement(
+        "not_evaluable", None, None, "no-interval", None
+    )
+
+
+def test_probabilities_follow_the_evidence() -> None:
+    assert judge(fit(5.0), fit(9.0)).probability == pytest.approx(1.0, abs=0.01)
+    at_limit = judge(fit(5.0), fit(5.56)).probability
+    assert at_limit is not None
+    assert at_limit < 0.6
+    assert judge(place(0.0), fit(5.0)).absent_before == pytest.approx(1.0, abs=0.01)
+    # So far off that every density is zero.
+    assert judge(fit(1.0, 1e-6), fit(900.0, 1e-6)).status == "increased"
+    assert detection_probability(0.0, 1.0) < 1e-6
+
+
+def simulate(rng: np.random.Generator, n: int) -> list[tuple[str, Judgement]]:
+    """Draw lesions from the prior, and two scans of each from their errors."""
+    found: list[tuple[str, Judgement]] = []
+    while len(found) < n:
+        true = float(np.exp(rng.normal(np.log(2), 1.08)))
+        state = rng.choice(
+            ["stable", "changed", "incident", "resolved"],
+            p=[PRIOR.stable, PRIOR.changed, PRIOR.absent, PRIOR.absent],
+        )
+        ratio = float(np.exp(rng.normal(0, SPREAD_LN))) if state == "changed" else 1.0
+        totals = (0.0 if state == "incident" else true, 0.0 if state == "resolved" else true * ratio)
+        sights = []
+        for total in totals:
+            limit = rng.uniform(0.8, 2.0)
+            seen = total > 0 and rng.random() < detection_probability(total, limit)
+            sd = float(np.hypot(0.08, 0.015 * total) if seen else rng.uniform(0.2, 0.9))
+            shared = 1 + rng.normal(0, DEFAULT_ERRORS.shared_relative_sd)
+            sights.append(
+                Sight(Estimate(total * shared + rng.normal(0, sd), sd, "ppm mm3"), bool(seen), limit)
+            )
+        if state == "changed":
+            state = "increased" if ratio > 1 else "decreased"
+        if sights[0].is_found or sights[1].is_found:
+            found.append((str(state), judge(*sights, DEFAULT_ERRORS)))
+    return found
+
+
+def test_probabilities_are_calibrated_and_one_stable_lesion_in_twenty_is_called_changed(
+    rng: np.random.Generator,
+) -> None:
+    found = [(state, j) for state, j in simulate(rng, 2500) if j.probability is not None]
+    said = np.array([j.probability for _, j in found], dtype=float)
+    right = np.array([j.status == state for state, j in found])
+    error = 0.0
+    for k in range(10):
+        own = np.minimum((said * 10).astype(int), 9) == k
+        if own.any():
+            error += own.mean() * abs(said[own].mean() - right[own].mean())
+    assert error < 0.03
+    stable = [j.status for state, j in found if state == "stable"]
+    assert 0.035 <= np.mean([status != "stable" for status in stable]) <= 0.065
+
+
+def test_errors_of_a_study_are_found_again(rng: np.random.Generator) -> None:
+    def scan(true: np.ndarray) -> np.ndarray:
+        shared = 1 + 0.04 * rng.standard_normal()
+        seen = true * (shared + 0.02 * rng.standard_normal(true.size)) + 0.15 * rng.standard_normal(true.size)
+        return np.column_stack([seen, np.full(true.size, 0.1)])
+
+    trues = [np.exp(rng.normal(1.2, 1.0, 12)) for _ in range(40)]
+    found = fit_errors([(scan(t), scan(t)) for t in trues], source="pairs")
+    assert found.sd_factor == pytest.approx(1.5, rel=0.2)
+    assert found.own_relative_sd == pytest.approx(0.02, rel=0.5)
+    assert found.shared_relative_sd == pytest.approx(0.04, rel=0.3)
+    assert found.shared_relative_sd_other == found.shared_relative_sd
+    with pytest.raises(InvalidInputError, match="LESIONS"):
+        fit_errors([(scan(trues[0][:2]), scan(trues[0][:2]))], source="pairs")
+
+
+def test_what_is_shared_does_not_average_out() -> None:
+    totals = np.column_stack([np.full(50, 4.0), np.full(50, 0.01)])
+    covariance = change_covariance(totals, totals, errors=DEFAULT_ERRORS, same=True)
+    assert covariance.sum() ** 0.5 == pytest.approx(2**0.5 * 0.01 * 200, rel=0.01)

@@ -84,7 +84,7 @@ def main() -> None:
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the demonstration")
     parser.add_argument("picture", type=Path, metavar="PNG")
-    parser.add_argument("--lesion", type=int, default=1, help="its number in OUT/demo.tsv")
+    parser.add_argument("--lesion", type=int, default=2, help="its number in OUT/demo.tsv")
     options = parser.parse_args()
     draw(options.out, options.lesion).savefig(options.picture, dpi=90)
 

@@ -1,4 +1,4 @@
-"""What two scans' numbers of one lesion may differ by without a change.
+"""Errors by which two scans' numbers of one lesion differ without a change.
 
 Var(M_2 - M_1) = (k s_1)^2 + (k s_2)^2 + (w M_1)^2 + (w M_2)^2 + (r M_1)^2 + (r M_2)^2
 

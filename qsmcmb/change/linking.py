@@ -120,8 +120,8 @@ def link_lesions(lesions: Sequence[LocatedLesion], *, gate_sd: float = GATE_SD) 
 
     Examples
     --------
-    >>> places = [(0, 0.0), (0, 5.0), (1, 0.3), (1, 5.2), (2, 4.9)]
-    >>> link_lesions([LocatedLesion(s, np.array([x, 0.0, 0.0]), 2.0, 0.4) for s, x in places])
+    >>> points = [(0, 0.0), (0, 5.0), (1, 0.3), (1, 5.2), (2, 4.9)]
+    >>> link_lesions([LocatedLesion(s, np.array([x, 0.0, 0.0]), 2.0, 0.4) for s, x in points])
     [[0, 2], [1, 3, 4]]
     """
     pairs, costs = _pairs(lesions, gate_sd)
@@ -147,10 +147,10 @@ def _pairs(lesions: Sequence[LocatedLesion], gate_sd: float) -> tuple[list[tuple
     if len(lesions) < 2:
         return [], np.zeros(0)
     session = np.array([m.session for m in lesions])
-    places = np.array([m.position_mm for m in lesions])
+    points = np.array([m.position_mm for m in lesions])
     sign = np.sign([m.total_ppm_mm3 for m in lesions])
     variance = np.array([m.sd_mm for m in lesions]) ** 2
-    squared = ((places[:, None] - places[None]) ** 2).sum(axis=-1) / (variance[:, None] + variance[None])
+    squared = ((points[:, None] - points[None]) ** 2).sum(axis=-1) / (variance[:, None] + variance[None])
     may = (session[:, None] != session[None]) & (sign[:, None] * sign[None] >= 0)
     may &= squared <= (REACH * gate_sd) ** 2
     found = [(int(i), int(j)) for i, j in np.argwhere(np.triu(may, 1))]

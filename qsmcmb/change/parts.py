@@ -95,8 +95,8 @@ def _misfit(bodies: Sequence[Body], a: int, b: int, c: int) -> float | None:
     if whole.located.session == one.located.session:
         return None
     reach = max(whole.diameter_mm, LEAST_REACH_MM)
-    places = [np.asarray(x.located.position_mm) for x in (whole, one, two)]
-    apart = [float(np.linalg.norm(p - q)) for p, q in itertools.combinations(places, 2)]
+    centres = [np.asarray(x.located.position_mm) for x in (whole, one, two)]
+    apart = [float(np.linalg.norm(p - q)) for p, q in itertools.combinations(centres, 2)]
     if max(apart) > reach:
         return None
     totals = [x.located.total_ppm_mm3 for x in (whole, one, two)]
@@ -104,9 +104,9 @@ def _misfit(bodies: Sequence[Body], a: int, b: int, c: int) -> float | None:
     if total * totals[0] <= 0:
         return None
     near = max(GATE_SD * np.hypot(whole.located.sd_mm, one.located.sd_mm), whole.diameter_mm / 2)
-    centre = (totals[1] * places[1] + totals[2] * places[2]) / total
+    centre = (totals[1] * centres[1] + totals[2] * centres[2]) / total
     # Of parts of both signs the common centre is anywhere: both must lie in the body.
-    off = float(np.linalg.norm(centre - places[0])) if totals[1] * totals[2] > 0 else max(apart[:2])
+    off = float(np.linalg.norm(centre - centres[0])) if totals[1] * totals[2] > 0 else max(apart[:2])
     if off > near:
         return None
     sd = float(

@@ -1,4 +1,4 @@
-"""What two scans of a subject differ in besides the subject: protocol, scanner, software."""
+"""Differences of two scans of a subject besides the subject: protocol, scanner, software."""
 
 from __future__ import annotations
 

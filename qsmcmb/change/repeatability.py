@@ -2,10 +2,11 @@
 
 For the lesions i of one pair, taken as unchanged, the differences D_i are normal with the covariance
 
-    k^2 diag(s_i1^2 + s_i2^2) + w^2 diag(M_i1^2 + M_i2^2) + r^2 (M_1 M_1' + M_2 M_2').
+    k^2 diag(s_i1^2 + s_i2^2) + 2 w^2 diag(M_i^2) + 2 r^2 M M',   M_i the mean of both scans.
 
-k, w and r maximise the likelihood of all pairs times a weak prior (their logarithms normal about the defaults, SD 1),
-which a study of a few pairs leans on and one of many forgets.
+With both scans' own numbers in place of their mean, D = M_2 - M_1 would lie in the span of the last term, and the
+likelihood would grow without bound for large r. k, w and r maximise the likelihood of all pairs times a weak prior
+(their logarithms normal about the defaults, SD 1), which a study of a few pairs leans on and one of many forgets.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def fit_errors(pairs: Sequence[tuple[FloatArray, FloatArray]], *, source: str) -
 
     Notes
     -----
-    Taking the scans' own numbers for M in the covariance is right to first order in the relative errors.
+    Taking the mean of the scans' numbers for M in the covariance is right to first order in the relative errors.
 
     Examples
     --------
@@ -75,14 +76,14 @@ def fit_errors(pairs: Sequence[tuple[FloatArray, FloatArray]], *, source: str) -
             "LESIONS", source, field="lesions in both scans of a pair", found=n, expected=f"at least {LEAST_LESIONS}",
             fix="add pairs of subjects with microbleeds",
         )  # fmt: skip
+    of_means = [(*_with_means(a, b), b[:, 0] - a[:, 0]) for a, b in known]
     start = np.log([DEFAULT_ERRORS.sd_factor, OWN_RELATIVE_SD, DEFAULT_ERRORS.shared_relative_sd])
 
     def minus_log(logs: FloatArray) -> float:
         errors = _errors(logs, source)
         total = float((((logs - start) / PRIOR_LN_SD) ** 2).sum()) / 2
-        for a, b in known:
+        for a, b, change in of_means:
             covariance = change_covariance(a, b, errors=errors, same=True) + JITTER * np.eye(len(a))
-            change = b[:, 0] - a[:, 0]
             total += float(change @ np.linalg.solve(covariance, change)) / 2
             total += float(np.linalg.slogdet(covariance)[1]) / 2
         return total
@@ -92,6 +93,12 @@ def fit_errors(pairs: Sequence[tuple[FloatArray, FloatArray]], *, source: str) -
     options = {"xatol": 1e-4, "fatol": 1e-6, "maxiter": 2000, "initial_simplex": simplex}
     found = minimize(minus_log, start, method="Nelder-Mead", bounds=bounds, options=options)
     return _errors(found.x, source)
+
+
+def _with_means(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the SDs of both scans, each beside the mean of both total susceptibilities."""
+    mean = (a[:, 0] + b[:, 0]) / 2
+    return np.column_stack([mean, a[:, 1]]), np.column_stack([mean, b[:, 1]])
 
 
 def _errors(logs: FloatArray, source: str) -> ChangeErrors:

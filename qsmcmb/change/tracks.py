@@ -25,7 +25,7 @@ Points = Callable[[FloatArray], FloatArray]
 
 
 class Place(NamedTuple):
-    """What a session shows at a position without a lesion.
+    """Total susceptibility of a session at a position without a lesion.
 
     Parameters
     ----------
@@ -128,8 +128,8 @@ def find_tracks(views: Sequence[SessionView]) -> list[Track]:
         parts: dict[int, tuple[Microbleed, ...]] = {}
         for i in group:
             parts[rows[i][0]] = (*parts.get(rows[i][0], ()), rows[i][1])
-        places = [_centre([bodies[i] for i in group if rows[i][0] == k]) for k in parts]
-        tracks.append(Track(len(tracks) + 1, np.mean(places, axis=0), parts))
+        centres = [_centre([bodies[i] for i in group if rows[i][0] == k]) for k in parts]
+        tracks.append(Track(len(tracks) + 1, np.mean(centres, axis=0), parts))
     return tracks
 
 
@@ -261,8 +261,8 @@ def _body(view: SessionView, session: int, lesion: Microbleed) -> Body:
 def _centre(bodies: Sequence[Body]) -> FloatArray:
     """Return the common centre of parts, weighted by their totals."""
     weight = np.array([body.located.total_ppm_mm3 for body in bodies])
-    places = np.array([body.located.position_mm for body in bodies])
-    return np.asarray(weight @ places / weight.sum() if weight.sum() != 0 else places.mean(axis=0))
+    centres = np.array([body.located.position_mm for body in bodies])
+    return np.asarray(weight @ centres / weight.sum() if weight.sum() != 0 else centres.mean(axis=0))
 
 
 def _sum(parts: Sequence[Microbleed]) -> Estimate:

@@ -268,7 +268,12 @@ class DaskCluster:
         ending.join(END_S)
 
     def close(self) -> None:
-        """End the children of this run."""
+        """End the children of this run.
+
+        Examples
+        --------
+        >>> cluster.close()  # doctest: +SKIP
+        """
         self._end_children()
         self._client.unsubscribe_topic(self.name)
 

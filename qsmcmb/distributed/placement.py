@@ -83,6 +83,10 @@ class Placement:
         ----------
         room : WorkerRoom
             The worker.
+
+        Examples
+        --------
+        >>> placement.add(room)  # doctest: +SKIP
         """
         self.rooms[room.address] = room
 
@@ -93,6 +97,10 @@ class Placement:
         ------
         tuple of (int, TooLarge)
             Number of the task and the largest memory there is.
+
+        Examples
+        --------
+        >>> placement.too_large()  # doctest: +SKIP
         """
         if not self.rooms:
             return
@@ -108,6 +116,10 @@ class Placement:
         ------
         tuple of (int, str)
             Number of the task, address of the worker.
+
+        Examples
+        --------
+        >>> placement.give_out()  # doctest: +SKIP
         """
         for number in list(self._waiting):
             if not any(self._free_slots(room) for room in self.rooms.values()):
@@ -151,6 +163,10 @@ class Placement:
         -------
         bool
             Whether the worker had it: a late answer of a lost worker does not count.
+
+        Examples
+        --------
+        >>> placement.finish(number, address)  # doctest: +SKIP
         """
         room = self.rooms.get(address)
         return room is not None and room.tasks.pop(number, None) is not None
@@ -167,6 +183,10 @@ class Placement:
         ------
         tuple of (int, Lost)
             Tasks that are given up.
+
+        Examples
+        --------
+        >>> placement.lose(address)  # doctest: +SKIP
         """
         room = self.rooms.pop(address, None)
         for number in room.tasks if room else ():
@@ -186,6 +206,10 @@ class Placement:
         ------
         tuple of (int, Lost)
             The task, where it is given up.
+
+        Examples
+        --------
+        >>> placement.fail(number, address)  # doctest: +SKIP
         """
         if self.finish(number, address):
             yield from self._again(number, address)

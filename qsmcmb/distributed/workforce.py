@@ -67,6 +67,10 @@ class Workforce:
         -------
         Placement
             To give them out.
+
+        Examples
+        --------
+        >>> workforce.begin(tasks)  # doctest: +SKIP
         """
         self._placement = Placement(tasks)
         for address in self._known:
@@ -85,6 +89,10 @@ class Workforce:
         -------
         int
             Threads, >= 1.
+
+        Examples
+        --------
+        >>> workforce.threads_of(address)  # doctest: +SKIP
         """
         return max(1, self._threads.get(address, 1) // self._means.per_worker)
 
@@ -105,6 +113,10 @@ class Workforce:
         ------
         ClusterError
             CLUSTER: workers are there, and none fits.
+
+        Examples
+        --------
+        >>> workforce.look(threads)  # doctest: +SKIP
         """
         for address in [a for a in self._threads if a not in threads]:
             for held in (self._threads, self._asked, self._known, self._unfit):
@@ -131,6 +143,10 @@ class Workforce:
             The worker.
         text : str
             Its description.
+
+        Examples
+        --------
+        >>> workforce.take_in(address, text)  # doctest: +SKIP
         """
         if self._asked.pop(address, None) is None:
             return
@@ -164,6 +180,10 @@ class Workforce:
         -------
         bool
             Whether the worker had it.
+
+        Examples
+        --------
+        >>> workforce.finish(number, address)  # doctest: +SKIP
         """
         return self._placement.finish(number, address)
 
@@ -181,6 +201,10 @@ class Workforce:
         ------
         tuple of (int, Lost)
             The task, where it is given up.
+
+        Examples
+        --------
+        >>> workforce.give_up(label, error)  # doctest: +SKIP
         """
         number, address = label.split(" ", 1)
         if number.isdecimal():

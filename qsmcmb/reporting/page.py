@@ -82,7 +82,7 @@ def content_policy(*, scripts: Sequence[str], styles: Sequence[str]) -> str:
     Examples
     --------
     >>> content_policy(scripts=[], styles=["p {}"])[:43]
-    "default-src 'none'; style-src 'sha256-oiqN+"
+    "default-src 'none'; style-src 'sha256-SNJDl"
     """
     allowed = {"script-src": scripts, "style-src": styles}
     parts = [f"{name} {' '.join(map(_checksum, texts))}" for name, texts in allowed.items() if texts]

@@ -103,6 +103,10 @@ class Cluster(Protocol):
         ------
         tuple of (int, str or Died or Lost or TooLarge)
             Whoever stops early ends the tasks that run.
+
+        Examples
+        --------
+        >>> cluster.run(tasks)  # doctest: +SKIP
         """
 
 

@@ -1,8 +1,8 @@
-"""What a session shows at a place where its list holds no lesion: total susceptibility with SD, and detection limit.
+"""Results of a session at a point where its list holds no lesion: total susceptibility with SD, and detection limit.
 
 The derivatives hold no complex signal, so that the local field is fitted with a forced dipole. The fields of the
 session's own lesions are taken off before, and voxels in their bodies are left out. The SD is calibrated in the session
-itself: over places where nothing was found, 5 % of |M| / SD lie beyond 1.96.
+itself: over points where nothing was found, 5 % of |M| / SD lie beyond 1.96.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BODY_MARGIN_MM = 1.0
 N_TESTED = 300
 """Places without a lesion that are asked for the calibration of the SD."""
 MIN_TESTED = 40
-"""Least number of such places for a calibration."""
+"""Least number of such points for a calibration."""
 CLEAR_MM = 12.0
 """Distance from every candidate of a place without a lesion, mm: the ball of the fit and a body."""
 QUANTILE, QUANTILE_SD = 0.95, 1.96
@@ -91,12 +91,12 @@ class PlaceLookup:
         return value if np.isfinite(value) and value > 0 else None
 
     def _calibrate(self, lesions: list[Microbleed]) -> float:
-        """Return the factor on the SD that places without a lesion ask for."""
+        """Return the factor on the SD that points without a lesion ask for."""
         inside = np.argwhere(self._mask)
-        places = self._grid.to_world(inside[:: max(1, len(inside) // N_TESTED)].astype(np.float64))
+        points = self._grid.to_world(inside[:: max(1, len(inside) // N_TESTED)].astype(np.float64))
         for lesion in lesions:
-            places = places[np.linalg.norm(places - np.array(lesion.position_mm), axis=1) > CLEAR_MM]
-        found = (estimate_forced_dipole(self._field_ppm, self._mask, self._grid, p) for p in places)
+            points = points[np.linalg.norm(points - np.array(lesion.position_mm), axis=1) > CLEAR_MM]
+        found = (estimate_forced_dipole(self._field_ppm, self._mask, self._grid, p) for p in points)
         ratios = [abs(e.value) / e.sd for e in found if e is not None and e.sd > 0]
         if len(ratios) < MIN_TESTED:
             return 1.0

@@ -63,7 +63,13 @@ CHEMISTRY = (
 
 
 class Course(NamedTuple):
-    """All that is known of a subject over its sessions."""
+    """All that is known of a subject over its sessions.
+
+    Examples
+    --------
+    >>> Course._fields[:3]
+    ('sessions', 'years', 'aligned')
+    """
 
     sessions: list[SessionResults]
     """Sessions, in order."""

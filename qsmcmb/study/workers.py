@@ -113,6 +113,10 @@ class Worker:
         ----------
         task : Task
             The task.
+
+        Examples
+        --------
+        >>> worker.begin(task)  # doctest: +SKIP
         """
         with contextlib.suppress(BrokenPipeError):
             self.connection.send(task)
@@ -124,6 +128,10 @@ class Worker:
         -------
         tuple of (str, object)
             "report" with its arguments, "result" with what the task has returned, or "died" with `Died`.
+
+        Examples
+        --------
+        >>> worker.receive()  # doctest: +SKIP
         """
         try:
             kind, value = self.connection.recv()
@@ -133,11 +141,21 @@ class Worker:
             return "died", Died(self._process.exitcode)
 
     def kill(self) -> None:
-        """Kill the process; whoever waits in `receive` hears of it."""
+        """Kill the process; whoever waits in `receive` hears of it.
+
+        Examples
+        --------
+        >>> worker.kill()  # doctest: +SKIP
+        """
         self._process.kill()
 
     def end(self) -> None:
-        """End the process at once, and the connection with it."""
+        """End the process at once, and the connection with it.
+
+        Examples
+        --------
+        >>> worker.end()  # doctest: +SKIP
+        """
         self._process.kill()
         self._process.join()
         self.connection.close()

@@ -130,11 +130,15 @@ def test_errors_of_a_study_are_found_again(rng: np.random.Generator) -> None:
         seen = true * (shared + 0.02 * rng.standard_normal(true.size)) + 0.15 * rng.standard_normal(true.size)
         return np.column_stack([seen, np.full(true.size, 0.1)])
 
-    trues = [np.exp(rng.normal(1.2, 1.0, 12)) for _ in range(40)]
-    found = fit_errors([(scan(t), scan(t)) for t in trues], source="pairs")
-    assert found.sd_factor == pytest.approx(1.5, rel=0.2)
-    assert found.own_relative_sd == pytest.approx(0.02, rel=0.5)
-    assert found.shared_relative_sd == pytest.approx(0.04, rel=0.3)
+    # One study of 40 pairs errs by 15 % in what is shared: six of them show whether the fit is biased.
+    studies = []
+    for _ in range(6):
+        trues = [np.exp(rng.normal(1.2, 1.0, 12)) for _ in range(40)]
+        studies.append(fit_errors([(scan(t), scan(t)) for t in trues], source="pairs"))
+    assert np.mean([s.sd_factor for s in studies]) == pytest.approx(1.5, rel=0.1)
+    assert np.mean([s.own_relative_sd for s in studies]) == pytest.approx(0.02, rel=0.3)
+    assert np.mean([s.shared_relative_sd for s in studies]) == pytest.approx(0.04, rel=0.2)
+    found = studies[0]
     assert found.shared_relative_sd_other == found.shared_relative_sd
     with pytest.raises(InvalidInputError, match="LESIONS"):
         fit_errors([(scan(trues[0][:2]), scan(trues[0][:2]))], source="pairs")

@@ -74,19 +74,19 @@ def test_a_weak_or_large_lesion_may_lie_further_off() -> None:
 def test_lesions_five_millimetres_apart_are_matched_right(rng: np.random.Generator) -> None:
     """A chain of lesions 5 mm apart, three sessions, turned by up to 15 degrees and registered with 0.5 mm of error."""
     right = total = 0
-    for _ in range(12):
+    for _ in range(20):
         steps = rng.normal(size=(15, 3))
-        places = np.cumsum(5.0 * steps / np.linalg.norm(steps, axis=1, keepdims=True), axis=0)
-        near = np.linalg.norm(places[:, None] - places[None], axis=2) + 9.0 * np.eye(len(places))
-        places = places[near.min(axis=0) > 4.99]
+        points = np.cumsum(5.0 * steps / np.linalg.norm(steps, axis=1, keepdims=True), axis=0)
+        near = np.linalg.norm(points[:, None] - points[None], axis=2) + 9.0 * np.eye(len(points))
+        points = points[near.min(axis=0) > 4.99]
         turn = Rotation.from_rotvec(rng.normal(0, np.deg2rad(15 / 3), 3))
         lesions, truth = [], []
         for session in range(3):
             left = Rotation.from_rotvec(rng.normal(0, np.deg2rad(0.3), 3))
-            seen = left.apply(turn.inv().apply(turn.apply(places)))
+            seen = left.apply(turn.inv().apply(turn.apply(points)))
             seen = seen + rng.normal(0, 0.5 / 3**0.5, 3) + rng.normal(0, 0.35, seen.shape)
             lesions += [LocatedLesion(session, p, 3.0, 0.45) for p in seen]
-            truth += list(range(len(places)))
+            truth += list(range(len(points)))
         for group in link_lesions(lesions):
             total += 1
             right += len(group) == 3 and len({truth[i] for i in group}) == 1

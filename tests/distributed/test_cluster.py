@@ -19,8 +19,8 @@ from qsmcmb.distributed.cluster import DaskCluster, Means, connect
 from qsmcmb.errors import ClusterError
 from qsmcmb.study.cluster import Answer, Lost, TextTask, TooLarge
 from qsmcmb.study.workers import Died
-from tests.distributed.conftest import PATIENCE_S, Processes
 from tests.scenes import text_tasks
+from tests.scenes.cluster import PATIENCE_S, Processes
 
 ALONE_S = 5.0
 """Time in which children end when nobody wants them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qsmcmb.distributed.placement import MAX_TRIES, Placement, WorkerRoom
-from qsmcmb.study.cluster import Lost, TextTask, TooLarge
+from qsmcmb.study.cluster import Lost, TextTask, TooLarge, failure_of
 from qsmcmb.study.resources import Memory
 
 
@@ -72,4 +72,6 @@ def test_who_ends_its_worker_each_time_is_given_up() -> None:
         assert list(made.give_out()) == [(0, str(n))]
         lost = list(made.lose(str(n)))
     assert lost == [(0, Lost(MAX_TRIES, str(MAX_TRIES - 1)))]
+    code, text = failure_of("sub-01", lost[0][1])
+    assert (code, text.startswith("ERROR LOST sub-01: worker = lost")) == (71, True)
     assert made.done

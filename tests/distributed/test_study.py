@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from qsmcmb.cli.main import run_command
-from tests.distributed.conftest import PATIENCE_S, ROOT, Processes
+from tests.scenes.cluster import PATIENCE_S, ROOT, Processes
 from tests.scenes.studies import Study, make_study
 
 COMMAND = [sys.executable, "-c", "from qsmcmb.cli.main import main; main()"]

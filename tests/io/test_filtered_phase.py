@@ -87,5 +87,10 @@ def test_a_number_without_an_interval_goes_through_tables_burden_and_change() ->
     assert (burden["burden_ppm_mm3"], burden["burden_sd_ppm_mm3"], burden["n_definite"]) == (4.0, None, 0)
     sure = Estimate(5.0, 0.1, "ppm mm3")
     change = Change(lesion=1, status="stable", position_mm=(0.0, 0.0, 0.0), baseline=total, followup=sure)
-    assert change.difference is None
-    assert "baseline_sd_ppm_mm3" not in change.row()
+    given = change.row()
+    assert (given.get("change_ppm_mm3"), given.get("change_sd_ppm_mm3"), given.get("mdc_ppm_mm3")) == (
+        None,
+        None,
+        None,
+    )
+    assert "baseline_sd_ppm_mm3" not in given

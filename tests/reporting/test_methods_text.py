@@ -69,7 +69,7 @@ def test_every_method_of_every_family_is_described(stage: Any) -> None:
         assert set(stage.descriptions) == set(stage.methods)
         assert stage.default in stage.methods
     elif stage.default and stage.name != "quantify":
-        assert set(stage.descriptions) == {stage.default}
+        assert stage.default in stage.descriptions
 
 
 @pytest.mark.parametrize(("stage", "name"), DESCRIPTIONS)

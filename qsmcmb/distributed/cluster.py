@@ -32,7 +32,7 @@ POLL_S = 1.0
 """Seconds between two looks at which workers there are."""
 CONNECT_S = 30
 """Seconds in which a scheduler must answer."""
-END_S = 3.0
+END_S = 1.0
 """Seconds that workers get to end their children before the client leaves; they end anyway."""
 
 

@@ -156,6 +156,7 @@ def test_the_record_has_every_number_where_it_belongs(fitted: FittedLesion) -> N
     assert record["fit"] == {
         "shape": "ball",
         "signal_retaining_core": False,
+        "decay_hz": fit.state.decay_hz,
         "tissue_prior": True,
         "sources_ppm_mm3_mm": fit.state.rows.tolist(),
         "residual": fit.residual,

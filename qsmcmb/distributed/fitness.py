@@ -29,7 +29,7 @@ SHARED = (
 
 
 class Description(NamedTuple):
-    """What a worker says of itself.
+    """Answer of a worker about itself.
 
     Parameters
     ----------

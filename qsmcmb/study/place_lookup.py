@@ -26,7 +26,7 @@ REACH_MM = 30.0
 BODY_MARGIN_MM = 1.0
 """Distance from a lesion's visible body within which no voxel is used, mm."""
 N_TESTED = 300
-"""Places without a lesion that are asked for the calibration of the SD."""
+"""Points without a lesion that are asked for the calibration of the SD."""
 MIN_TESTED = 40
 """Least number of such points for a calibration."""
 CLEAR_MM = 12.0

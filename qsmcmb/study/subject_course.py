@@ -65,6 +65,27 @@ CHEMISTRY = (
 class Course(NamedTuple):
     """All that is known of a subject over its sessions.
 
+    Parameters
+    ----------
+    sessions : list of SessionResults
+        Sessions, in order.
+    years : list of float, optional
+        Time since the first, years.
+    aligned : AlignedSessions
+        Poses and views.
+    tracks : list of Track
+        Lesions.
+    sights : list of list of Sight
+        Each lesion in each session.
+    changes : mapping
+        Changes by pair of sessions.
+    differences : mapping
+        Differences of the scans by pair of sessions.
+    errors : ChangeErrors
+        Errors of change.
+    repeatability : RepeatabilityFile, optional
+        The study's own errors.
+
     Examples
     --------
     >>> Course._fields[:3]

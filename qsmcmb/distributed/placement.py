@@ -21,7 +21,7 @@ MAX_TRIES = 3
 
 @dataclass
 class WorkerRoom:
-    """What a worker can take.
+    """Room of a worker for tasks.
 
     Parameters
     ----------

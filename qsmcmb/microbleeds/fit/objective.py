@@ -190,7 +190,9 @@ def linearise(model: LesionModel, p: FloatArray, objective: Objective) -> Linear
     n, n_phase = model.n_source_parameters, model.tissue.phase.size
     normal = np.zeros((len(p), len(p)))
     prior = prior_slopes(model, p)
-    normal[:n, :n] = source.real.T @ source.real + source.imag.T @ source.imag + prior.T @ prior
+    # Of one contiguous array NumPy forms a product that is symmetric to the last bit on every processor.
+    real, imaginary = np.ascontiguousarray(source.real), np.ascontiguousarray(source.imag)
+    normal[:n, :n] = real.T @ real + imaginary.T @ imaginary + prior.T @ prior
     # The tissue's phase meets the imaginary parts alone, its log magnitude the real ones: between both blocks is 0.
     for smooth, part, weight, at in (
         (model.tissue.phase, source.imag, by_phase, slice(n, n + n_phase)),

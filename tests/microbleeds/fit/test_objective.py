@@ -181,10 +181,7 @@ def test_the_normal_matrix_is_that_of_the_dense_jacobian(problem: Problem) -> No
     np.testing.assert_allclose(
         linear.normal / np.outer(size, size), expected / np.outer(size, size), atol=1e-5
     )
-    # Equal but for the rounding of the processor's matrix product.
-    np.testing.assert_allclose(
-        linear.normal, linear.normal.T, rtol=1e-12, atol=1e-12 * np.abs(linear.normal).max()
-    )
+    np.testing.assert_array_equal(linear.normal, linear.normal.T)
 
 
 def test_the_jacobian_is_applied_as_the_dense_one(problem: Problem, rng: np.random.Generator) -> None:

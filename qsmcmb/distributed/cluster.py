@@ -108,6 +108,7 @@ def connect(
 @contextlib.contextmanager
 def _local_client(n_workers: int) -> Iterator[Any]:
     """Start workers on this machine, on its own network address alone and without Dask's web page."""
+    import multiprocessing
     import os
 
     from distributed import Client, LocalCluster
@@ -120,7 +121,13 @@ def _local_client(n_workers: int) -> Iterator[Any]:
         ) as started,
         Client(started) as client,
     ):  # fmt: skip
-        yield client
+        try:
+            yield client
+        except BaseException:
+            # At a signal nobody waits for a worker's own way out, which takes seconds on a busy machine.
+            for worker in multiprocessing.active_children():
+                worker.kill()
+            raise
 
 
 @contextlib.contextmanager

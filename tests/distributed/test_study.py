@@ -20,7 +20,7 @@ from tests.scenes.studies import Study, make_study
 
 COMMAND = [sys.executable, "-c", "from qsmcmb.cli.main import main; main()"]
 Start = Callable[..., "subprocess.Popen[str]"]
-MAX_SECONDS = 12.0
+MAX_SECONDS = 5.0
 """Time in which a run ends at a signal; the processor may be busy with other tests."""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import f as f_distribution
 from scipy.stats import t as t_distribution
 
-from qsmcmb.cohorts.statistic import Statistic
+from qsmcmb.cohorts.statistic import NORMAL_QUANTILE, Statistic
 from qsmcmb.typing import FloatArray
 
 __all__ = ("describe_differences", "intraclass_correlation", "weighted_kappa")
@@ -56,7 +56,7 @@ def weighted_kappa(
     table = np.zeros((len(categories),) * 2)
     np.add.at(table, (np.searchsorted(categories, first), np.searchsorted(categories, second)), 1)
     found = cohens_kappa(table, wt=weights)
-    kappa, half = float(found.kappa), 1.959963984540054 * float(found.std_kappa)
+    kappa, half = float(found.kappa), NORMAL_QUANTILE * float(found.std_kappa)
     said_of = ("no disagreement: the interval has no width",) if half == 0 else ()
     return Statistic(
         name, group, kappa, kappa - half, min(1.0, kappa + half), n=len(first), model=model, warnings=said_of

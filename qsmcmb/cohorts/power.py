@@ -18,6 +18,7 @@ from qsmcmb.cohorts.endpoints import (
 )
 from qsmcmb.cohorts.measured_errors import MeasuredErrors
 from qsmcmb.cohorts.simulate import Arm, simulate_arm
+from qsmcmb.cohorts.statistic import NORMAL_QUANTILE
 from qsmcmb.cohorts.trial_config import TrialConfig
 from qsmcmb.core.packages import require
 from qsmcmb.typing import FloatArray
@@ -28,7 +29,6 @@ FIRST_SUBJECTS, STEP = 8, 1.3
 """Smallest number of subjects in each arm, and the ratio of one number to the next."""
 FITTED = (0.15, 0.985)
 """Powers between which the curve is fitted."""
-NORMAL_QUANTILE = 1.959963984540054
 MAX_CLOSED_FORM = 1e6
 """Subjects of the closed form beyond which there is no effect."""
 MAX_VALUES = 4_000_000

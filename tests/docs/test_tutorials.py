@@ -17,13 +17,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
         yield opened
 
 
-LONG = "3-two-sessions"
-"""It simulates and measures two heads: two minutes."""
-
-
-@pytest.mark.parametrize(
-    "page", [pytest.param(p, id=p.stem, marks=[pytest.mark.soak] * (p.stem == LONG)) for p in PAGES]
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_page_runs_and_prints_what_it_says(page: Path, made: Workshop) -> None:
     for said, printed in made.run(page):
         assert printed == said, "run python -m tests.docs.tutorials, and read what has changed"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qsmcmb.errors import ConfigError
+from qsmcmb.io.reading import read_regular
 
 __all__ = ("TrialConfig", "read_trial_config")
 
@@ -137,7 +138,7 @@ def read_trial_config(path: Path) -> TrialConfig:
     2.0
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_regular(path).decode("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
     defaults = {f.name: getattr(TrialConfig(), f.name) for f in dataclasses.fields(TrialConfig)}

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qsmcmb.core.software import software_versions
+from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.reading import read_regular
 from qsmcmb.study.manifest import FOLDER
 from qsmcmb.study.resources import memory_limit
 from qsmcmb.study.source import digest_of_package
@@ -145,9 +147,14 @@ def _problem_of_files(expected: dict[str, str]) -> tuple[str, ...]:
         return f"BIDS {bids}", f"a folder with {names or 'nothing'}"[:200], "the data set", SHARED
     token = out / FOLDER / TOKEN
     try:
-        same = token.read_text() == expected["content"]
-    except OSError as error:
-        return f"OUT {out}", error.strerror or str(error), "a file that this run has written", SHARED
+        same = read_regular(token).decode() == expected["content"]
+    except (OSError, InvalidInputError) as error:
+        return (
+            f"OUT {out}",
+            getattr(error, "strerror", None) or str(error),
+            "a file that this run has written",
+            SHARED,
+        )
     if not same:
         return f"OUT {out}", "another file", "the file that this run has written", SHARED
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from qsmcmb.core.packaged import read_packaged
 
 __all__ = ["NIIVUE_FILE", "NIIVUE_SHA256", "NIIVUE_VERSION", "niivue_source"]
 
@@ -28,4 +28,4 @@ def niivue_source() -> str:
     >>> len(source) > 2_000_000, "</script" in source
     (True, False)
     """
-    return (files("qsmcmb.reporting") / NIIVUE_FILE).read_text(encoding="utf-8")
+    return read_packaged("qsmcmb.reporting", NIIVUE_FILE).decode()

@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from qsmcmb.core.packaged import read_packaged
 from qsmcmb.io.atomic import atomic_write
 
 __all__ = ["content_policy", "show", "write_page"]
@@ -96,10 +97,10 @@ def _checksum(text: str) -> str:
 
 def _style(template: str) -> str:
     """Return the style sheet of a page: that of all, and its template's own where there is one."""
-    folder = files("qsmcmb.reporting") / "templates"
-    own = folder / template.replace(".html", ".css")
-    sheets = [folder / STYLE, *([own] if own.is_file() else [])]
-    return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
+    own = template.replace(".html", ".css")
+    has_own = (files("qsmcmb.reporting") / "templates" / own).is_file()
+    sheets = (read_packaged("qsmcmb.reporting", "templates", name) for name in (STYLE, *[own] * has_own))
+    return "\n".join(sheet.decode() for sheet in sheets)
 
 
 def show(value: Any, digits: int = 3) -> str:

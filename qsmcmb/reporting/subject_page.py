@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from qsmcmb.core.packaged import read_packaged
 from qsmcmb.errors import QsmcmbError
 from qsmcmb.io.entities import natural_key
 from qsmcmb.io.metadata import read_sidecar
@@ -204,7 +204,7 @@ def _write(
     ]
     record = viewer_words(viewer, number_lesions(courses, shown.lesions), points)
     has_viewer = any(s.volumes for s in viewer)
-    own = (files("qsmcmb.reporting") / "templates" / "subject.js").read_text(encoding="utf-8")
+    own = read_packaged("qsmcmb.reporting", "templates", "subject.js").decode()
     # Within a script element no less-than sign may open a tag; JSON can write it otherwise.
     data = json.dumps(record).replace("<", "\\u003c")
     return write_page(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from importlib import resources
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from qsmcmb.anatomy.regions import MARS_REGIONS
+from qsmcmb.core.packaged import read_packaged
 from qsmcmb.errors import InvalidInputError, QsmcmbError
 from qsmcmb.reviewing.guard import Access
 from qsmcmb.reviewing.patches import PatchStore
@@ -107,7 +107,7 @@ def make_app(review: StudyReview, patches: PatchStore, access: Access) -> Starle
 
 
 def _page_file(name: str) -> bytes:
-    return resources.files("qsmcmb.reviewing").joinpath("page", name).read_bytes()
+    return read_packaged("qsmcmb.reviewing", "page", name)
 
 
 def _study(review: StudyReview) -> dict[str, Any]:

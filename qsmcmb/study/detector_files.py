@@ -13,6 +13,7 @@ from pathlib import Path
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import atomic_write, make_folder
 from qsmcmb.io.lesion_table import Cell
+from qsmcmb.io.reading import open_regular
 from qsmcmb.io.results import SessionResults
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.study.manifest import FOLDER, Manifest, checksum, manifest_path, read_manifest
@@ -185,7 +186,7 @@ class DetectorFiles:
         make_folder(self.folder)
         for ending in self.names():
             path = self.path(ending)
-            atomic_write(self.folder / path.name, path.read_bytes())
+            atomic_write(self.folder / path.name, _content(path))
         held = {name: self.manifest.results[name] for name in self.names().values()}
         self._write(replace(self.manifest, detector=held))
 
@@ -199,7 +200,7 @@ class DetectorFiles:
         if not self.is_reviewed:
             return
         for ending in self.names():
-            atomic_write(self._scan.place.path(ending), self.path(ending).read_bytes())
+            atomic_write(self._scan.place.path(ending), _content(self.path(ending)))
         results = {**self.manifest.results, **self.manifest.detector}
         self._write(replace(self.manifest, results=results, detector={}))
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -229,6 +230,12 @@ class DetectorFiles:
             "RESULT", path, field="detector's results", found=found, expected="as the run has written them",
             fix=f"run `qsmcmb run` again on {self._scan.heading}; verdicts stay",
         )  # fmt: skip
+
+
+def _content(path: Path) -> bytes:
+    """Return the bytes of a result, of whatever size."""
+    with open_regular(path) as stream:
+        return stream.read()
 
 
 def distance_mm(one: Triple, other: Triple) -> float:

@@ -19,6 +19,7 @@ from qsmcmb.reporting.budget import Detail
 from qsmcmb.study.assess import StepState, assess, describe
 from qsmcmb.study.cluster import Cluster, TextTask, failure_of
 from qsmcmb.study.failures import record_failure
+from qsmcmb.study.intermediates import IntermediateFiles
 from qsmcmb.study.manifest import FOLDER, manifest_path, read_manifest
 from qsmcmb.study.options import Outcome, StudyOptions
 from qsmcmb.study.pages import Failures, SubjectOutcome, messages_of, plan_subject, run_subject, subject_died
@@ -30,8 +31,8 @@ from qsmcmb.study.workers import Died
 from qsmcmb.typing import Report
 
 __all__ = [
-    "Done", "compare_elsewhere", "estimate_need", "is_current", "plan_session", "read_done", "run_session_text",
-    "run_subject_text", "session_task", "subject_task",
+    "Done", "compare_elsewhere", "estimate_need", "is_current", "leave_current", "plan_session", "read_done",
+    "run_session_text", "run_subject_text", "session_task", "subject_task",
 ]  # fmt: skip
 
 
@@ -125,6 +126,29 @@ def is_current(states: dict[str, StepState]) -> bool:
     return bool(states) and all(state.is_current for state in states.values())
 
 
+def leave_current(job: ScanJob) -> Outcome:
+    """Return the outcome of a session of which nothing is to do, after what a killed run has left of its work is gone.
+
+    Parameters
+    ----------
+    job : ScanJob
+        The session.
+
+    Returns
+    -------
+    Outcome
+        Unchanged.
+
+    Examples
+    --------
+    >>> leave_current(job).unchanged  # doctest: +SKIP
+    True
+    """
+    if not job.hold:
+        IntermediateFiles(job.work, {}).remove()
+    return Outcome(job.session.name, job.session.participant, unchanged=True)
+
+
 def estimate_need(session: SessionFiles) -> int:
     """Return the most memory that a session will hold, where its image can be read.
 
@@ -214,7 +238,7 @@ def run_session_text(text: str, report: Report | None = None) -> str:
         return _write(Done([], Outcome(name, participant, error.exit_code, str(error)), True))
     job, states = plan_session(session, out, options, work=request.work, force=record["force"])
     if is_current(states):
-        return _write(Done([], Outcome(name, participant, unchanged=True), False))
+        return _write(Done([], leave_current(job), False))
     known = any(state.state != "new" for state in states.values())
     outcome = run_job(job, report)
     if outcome.exit_code:

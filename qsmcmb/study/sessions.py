@@ -17,7 +17,7 @@ from qsmcmb.io.points import check_points_known
 from qsmcmb.study.assess import describe
 from qsmcmb.study.cluster import Cluster, failure_of
 from qsmcmb.study.failures import died, record_failure
-from qsmcmb.study.jobs import estimate_need, is_current, plan_session, read_done, session_task
+from qsmcmb.study.jobs import estimate_need, is_current, leave_current, plan_session, read_done, session_task
 from qsmcmb.study.options import Finished, Outcome, StudyOptions
 from qsmcmb.study.request import Request, write_request
 from qsmcmb.study.resources import Memory, fitting, lacking
@@ -198,7 +198,7 @@ def _run_here(
     for session in sessions:
         job, states = plan_session(session, out, request.options, work=request.work, force=resources.force)
         if is_current(states):
-            done(Outcome(session.name, session.participant, unchanged=True))
+            done(leave_current(job))
             continue
         if any(state.state != "new" for state in states.values()):
             say(f"{session.name}: {describe(states)}")

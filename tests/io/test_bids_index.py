@@ -17,7 +17,7 @@ from qsmcmb.io.bids_index import list_sessions
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.plain import load_files
 from qsmcmb.io.tables import read_filter
-from qsmcmb.study.longitudinal import comparable_times
+from qsmcmb.study.session_order import comparable_times
 from tests.scenes.bids_scans import SHAPE, TE_S, write_scan
 
 

@@ -122,6 +122,16 @@ def test_after_five_kills_the_same_command_ends_in_the_same_bytes(
     assert all(e["unchanged"] for e in done.values()), "both were done when the last kill came"
 
 
+def test_what_a_kill_after_the_last_result_has_left_is_swept(finished: Study, tmp_path: Path) -> None:
+    """The manifest is written, the intermediate results are not yet removed."""
+    study = finished.copy(tmp_path)
+    left = study.out / ".qsmcmb" / "intermediates" / "sub-01_ses-1"
+    left.mkdir(parents=True)
+    (left / "mask.npz").write_bytes(b"")
+    assert study.run() == 0
+    assert not left.exists()
+
+
 @pytest.mark.soak
 def test_after_many_kills_at_random_times_the_bytes_are_the_same(finished: Study, tmp_path: Path) -> None:
     rng, kills, n_studies = random.Random(8301), 0, 0

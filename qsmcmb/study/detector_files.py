@@ -104,6 +104,11 @@ class DetectorFiles:
         """Whether the results hold verdicts."""
         return bool(self.manifest.detector)
 
+    @property
+    def holds_verdicts(self) -> bool:
+        """Whether a result is another one than the detector's: False where a run was killed before the first was."""
+        return any(self.manifest.results.get(name) != sha for name, sha in self.manifest.detector.items())
+
     def names(self) -> dict[str, str]:
         """Return the results that hold verdicts, or would, by the end of their names.
 

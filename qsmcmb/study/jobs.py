@@ -25,7 +25,7 @@ from qsmcmb.study.options import Outcome, StudyOptions
 from qsmcmb.study.pages import Failures, SubjectOutcome, messages_of, plan_subject, run_subject, subject_died
 from qsmcmb.study.request import Request, record_of_request, request_of_record
 from qsmcmb.study.resources import estimate_session
-from qsmcmb.study.scan import ScanJob, keys_of_scan, place_of_scan, run_job
+from qsmcmb.study.scan import ScanJob, enter_verdicts, keys_of_scan, place_of_scan, run_job
 from qsmcmb.study.steps import following
 from qsmcmb.study.workers import Died
 from qsmcmb.typing import Report
@@ -127,7 +127,9 @@ def is_current(states: dict[str, StepState]) -> bool:
 
 
 def leave_current(job: ScanJob) -> Outcome:
-    """Return the outcome of a session of which nothing is to do, after what a killed run has left of its work is gone.
+    """Return the outcome of a session whose results are current, after what a killed run has left undone is done.
+
+    Its intermediate results are removed, and readers' verdicts entered.
 
     Parameters
     ----------
@@ -146,7 +148,8 @@ def leave_current(job: ScanJob) -> Outcome:
     """
     if not job.hold:
         IntermediateFiles(job.work, {}).remove()
-    return Outcome(job.session.name, job.session.participant, unchanged=True)
+    warnings = enter_verdicts(job, place_of_scan(job.out, job.session))
+    return Outcome(job.session.name, job.session.participant, warnings=warnings, unchanged=True)
 
 
 def estimate_need(session: SessionFiles) -> int:

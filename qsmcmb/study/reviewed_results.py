@@ -106,7 +106,7 @@ def apply_review(out: Path, scan: SessionResults, review: Review | None) -> list
 
 
 def reapply(out: Path, scan: SessionResults) -> list[str]:
-    """Apply the decisions of the last `--apply` to results that a run has just written.
+    """Apply the decisions of the last `--apply` to results that do not hold them: those that a run has just written.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def reapply(out: Path, scan: SessionResults) -> list[str]:
     >>> reapply(Path("derivatives/qsmcmb"), scan)  # doctest: +SKIP
     """
     review = read_review(scan.place)
-    if review is None:
+    if review is None or DetectorFiles(out, scan).holds_verdicts:
         return []
     images = images_id(scan)
     if review.images != images:

@@ -40,7 +40,7 @@ from qsmcmb.study.user_input import check_common_points, find_labels, find_mask,
 from qsmcmb.typing import Report
 
 __all__ = [
-    "REPORT", "ScanJob", "describe_bug", "keys_of_scan", "place_of_scan", "run_job", "sessions_of",
+    "REPORT", "ScanJob", "describe_bug", "enter_verdicts", "keys_of_scan", "place_of_scan", "run_job", "sessions_of",
 ]  # fmt: skip
 
 REPORT = "report it with the crash file; other sessions are not concerned"
@@ -266,7 +266,7 @@ def _run(job: ScanJob, report: Report | None) -> Outcome:
         left.unlink()
     found = Manifest(session.name, job.keys, checksums(job.out, written), warnings=result.warnings)
     found.write(job.out, manifest_path(job.out, place.prefix))
-    warnings = (*result.warnings, *_reapply_review(job, place))
+    warnings = (*result.warnings, *enter_verdicts(job, place))
     if not job.hold:
         intermediates.remove()
     return Outcome(
@@ -275,18 +275,32 @@ def _run(job: ScanJob, report: Report | None) -> Outcome:
     )  # fmt: skip
 
 
-def _reapply_review(job: ScanJob, place: Place) -> tuple[str, ...]:
-    """Enter readers' verdicts again that were applied before this run; return warnings."""
+def enter_verdicts(job: ScanJob, place: Place) -> tuple[str, ...]:
+    """Enter readers' verdicts that were applied before into results that do not hold them.
+
+    Parameters
+    ----------
+    job : ScanJob
+        The session; its results are there.
+    place : Place
+        Folder and prefix of its results.
+
+    Returns
+    -------
+    tuple of str
+        Warnings.
+
+    Examples
+    --------
+    >>> enter_verdicts(job, place)  # doctest: +SKIP
+    """
     # It looks for the scan by this module.
     from qsmcmb.study.reviewed_results import reapply
 
     session = job.session
+    scan = SessionResults(place, session.participant, session.session or "", session.entities)
     try:
-        return tuple(
-            reapply(
-                job.out, SessionResults(place, session.participant, session.session or "", session.entities)
-            )
-        )
+        return tuple(reapply(job.out, scan))
     except QsmcmbError as error:
         return (f"readers' verdicts are not applied: {error}",)
 

@@ -8,6 +8,7 @@ import pytest
 
 from qsmcmb.cli.main import run_command
 from qsmcmb.io.results import SessionResults
+from qsmcmb.study.detector_files import DetectorFiles
 from qsmcmb.study.review_events import Judgement
 from qsmcmb.study.status import study_status
 from tests.scenes.reviews import TABLE, candidate, judge, log_of, rows_of, scans_of, write_candidates
@@ -97,6 +98,20 @@ def test_a_run_that_computes_again_enters_the_verdicts_again(study: Study) -> No
     assert study.run("--force", "anatomy") == 0
     assert study.results() == before
     assert states(study) <= {"done"}
+
+
+def test_verdicts_that_a_killed_run_had_not_yet_entered_are_entered_by_the_next(study: Study) -> None:
+    """The run had written the detector's tables and their manifest, and no more."""
+    judge(study, "A", 1, REJECT)
+    assert apply(study) == 0
+    before = study.results()
+    DetectorFiles(study.out, first(study)).put_back()
+    assert rows(study)["1"]["certainty"] != "rejected"
+    assert study.run() == 0
+    assert rows(study)["1"]["certainty"] == "rejected"
+    after = study.results()
+    # It holds the place of the raw data, and the study has been copied.
+    assert {n for n in after if after[n] != before[n]} <= {"dataset_description.json"}
 
 
 def test_a_verdict_that_is_taken_back_leaves_nothing_behind(study: Study) -> None:

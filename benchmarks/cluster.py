@@ -1,60 +1,82 @@
-"""What a run on Dask costs beside the same run with `--nprocs`: wall time and processor time of both, in turn.
+"""What a run on Dask costs beside the same run with `--nprocs`, and what a lost worker and a broken session do to it.
 
-    python benchmarks/cluster.py WORK [--sessions 20] [--size 64] [--repeats 1] [--processes 2]
+    python benchmarks/cluster.py WORK [--sessions 20] [--shape 22 23 24] [--repeats 1] [--processes 2]
+    python benchmarks/cluster.py WORK --faults         one session broken, one worker killed
     python benchmarks/cluster.py WORK --plan 500       what the machine does that starts the run, for so many sessions
 
-The sessions are one smooth scan of the tests at another size, copied: one participant each. Loops are compiled before,
-by a run of one session. Where the machine does other work, too, processor time is the number to compare.
+The sessions are one smooth scan of the tests, copied: one participant each. Loops are compiled before, by a run of one
+session. Where the machine does other work, too, processor time is the number to compare.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.scenes.bids_scans import write_scan
-from tests.scenes.studies import FAST
+import psutil
+from study_runs import Ran, add_arguments, run, start, study_of
+
+from tests.scenes.studies import Study, make_copies
+
+BROKEN = "07"
+"""Participant whose session is broken."""
+N_BEFORE = 3
+"""Sessions that are done when a worker is killed."""
 
 
-def make_data(work: Path, n_sessions: int, size: int) -> Path:
-    """Write the data set: participants 01, 02 and so on, one session each."""
-    bids = work / "bids"
-    write_scan(bids, folder="anat", shape=(size, size + 8, size - 16))
-    (bids / "dataset_description.json").write_text('{"Name": "copies", "BIDSVersion": "1.10.0"}')
-    for number in range(2, n_sessions + 1):
-        for path in sorted((bids / "sub-01" / "anat").iterdir()):
-            target = bids / f"sub-{number:02d}" / "anat" / path.name.replace("sub-01", f"sub-{number:02d}")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-    (work / "fast.toml").write_text(FAST)
-    (work / "points.tsv").write_text("x_mm\ty_mm\tz_mm\n20\t22\t15\n")
-    return bids
+def run_anew(study: Study, *more: str) -> Ran:
+    """Run the study into an empty folder."""
+    shutil.rmtree(study.out, ignore_errors=True)
+    ran = run(study, *more)
+    assert ran.code == 0, ran.said
+    return ran
 
 
-def run(work: Path, *more: str) -> tuple[float, float, dict[str, bytes]]:
-    """Run the study anew; return wall and processor time (s), and the results."""
-    out = work / "out"
-    shutil.rmtree(out, ignore_errors=True)
-    command = [
-        sys.executable, "-c", "from qsmcmb.cli.main import main; main()", "run", str(work / "bids"), str(out),
-        "participant", "--points", str(work / "points.tsv"), "--config-file", str(work / "fast.toml"), *more,
-    ]  # fmt: skip
-    began, before = time.perf_counter(), os.times()
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-    wall, after = time.perf_counter() - began, os.times()
-    processor = after.children_user + after.children_system - before.children_user - before.children_system
-    files = {p.relative_to(out).as_posix(): p for p in out.rglob("*") if p.is_file()}
-    return (
-        wall,
-        processor,
-        {n: p.read_bytes() for n, p in files.items() if not n.startswith((".qsmcmb/", "logs/"))},
-    )
+def compare(study: Study, processes: str, repeats: int) -> None:
+    """Print the cost of both kinds of run, in turn."""
+    run_anew(study, "--participant-label", "01")
+    for _ in range(repeats):
+        runs, found = [], []
+        for more in ((), ("--scheduler", "local")):
+            ran = run_anew(study, "--nprocs", processes, *more)
+            print(f"{' '.join(more) or 'no scheduler':18s} {ran.wall_s:7.1f} s wall, {ran.processor_s:7.1f} s of the "
+                  "processor", flush=True)  # fmt: skip
+            runs.append(ran)
+            found.append(study.results())
+        same = "the same bytes" if found[0] == found[1] else "OTHER BYTES"
+        here, dask = runs
+        print(f"overhead {dask.wall_s / here.wall_s - 1:+.1%} wall, {dask.processor_s / here.processor_s - 1:+.1%} "
+              f"processor; {same} in {len(found[0])} files", flush=True)  # fmt: skip
+
+
+def break_and_kill(study: Study, processes: str) -> None:
+    """Run with one broken session, kill a worker that has one; print what is left of the study."""
+    image = next((study.bids / f"sub-{BROKEN}/anat").glob("*echo-2_part-phase*.nii.gz"))
+    whole = image.read_bytes()
+    shutil.rmtree(study.out, ignore_errors=True)
+    try:
+        image.write_bytes(whole[:-200])
+        process = start(study, "--nprocs", processes, "--scheduler", "local")
+        while len(list((study.out / ".qsmcmb/manifest").glob("*.json"))) < N_BEFORE:
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.05)
+        busiest_worker(process.pid).kill()
+        said = process.communicate()[1]
+    finally:
+        image.write_bytes(whole)
+    lines = ("ERROR", "note: worker", "sessions done", "To resume", "Traceback")
+    print("\n".join(line for line in said.splitlines() if any(word in line for word in lines)))
+    done = len(list(study.out.glob("sub-*/anat/*_desc-cmb_burden.json")))
+    left = len(list(study.out.rglob(".tmp-*")))
+    print(f"exit {process.returncode}; {done} sessions with results; {left} temporary files")
+
+
+def busiest_worker(run_pid: int) -> psutil.Process:
+    """Return the worker of a run whose child has computed most."""
+    workers = [child for child in psutil.Process(run_pid).children() if child.children()]
+    return max(workers, key=lambda worker: max(sum(c.cpu_times()[:2]) for c in worker.children()))
 
 
 def plan(bids: Path, out: Path) -> None:
@@ -76,39 +98,21 @@ def plan(bids: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """Compare the two."""
+    """Do what is asked for."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--sessions", type=int, default=20)
-    parser.add_argument("--size", type=int, default=64)
+    add_arguments(parser)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--processes", default="2")
+    parser.add_argument("--faults", action="store_true")
     parser.add_argument("--plan", type=int)
     given = parser.parse_args()
     if given.plan:
-        plan(make_data(given.work, given.plan, 24), given.work / "out")
-        return
-    if not (given.work / "bids").exists():
-        make_data(given.work, given.sessions, given.size)
-    run(given.work, "--participant-label", "01")
-    for _ in range(given.repeats):
-        seconds = []
-        found = []
-        for more in ((), ("--scheduler", "local")):
-            wall, processor, files = run(given.work, "--nprocs", given.processes, *more)
-            print(
-                f"{' '.join(more) or 'no scheduler':18s} {wall:7.1f} s wall, {processor:7.1f} s of the processor",
-                flush=True,
-            )
-            seconds.append((wall, processor))
-            found.append(files)
-        (wall, processor), (wall_dask, processor_dask) = seconds
-        same = "the same bytes" if found[0] == found[1] else "OTHER BYTES"
-        more_wall, more_processor = wall_dask / wall - 1, processor_dask / processor - 1
-        print(
-            f"overhead {more_wall:+.1%} wall, {more_processor:+.1%} processor; {same} in {len(found[0])} files",
-            flush=True,
-        )
+        study = make_copies(given.work, given.plan, (12, 13, 14))
+        plan(study.bids, study.out)
+    elif given.faults:
+        break_and_kill(study_of(given), given.processes)
+    else:
+        compare(study_of(given), given.processes, given.repeats)
 
 
 if __name__ == "__main__":

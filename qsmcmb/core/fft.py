@@ -18,10 +18,13 @@ import numpy as np
 import scipy.fft
 
 import qsmcmb.core.compiled  # noqa: F401 (it says how OpenMP's threads wait, before pyFFTW brings them)
+from qsmcmb.core.packages import hidden
 from qsmcmb.typing import ComplexArray, FloatArray
 
 try:
-    import pyfftw
+    # Its interface to Dask's arrays would load Dask wherever that is installed, half a second of each process.
+    with hidden("dask"):
+        import pyfftw
 except ImportError:  # pragma: no cover - exercised by a test that hides pyfftw
     pyfftw = None
 

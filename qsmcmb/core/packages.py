@@ -1,12 +1,17 @@
-"""Optional packages, and the error that names how to install them."""
+"""Optional packages: the error that names how to install them, and imports that do without."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import cast
 
 from qsmcmb.errors import MissingPackageError
 
-__all__ = ("require",)
+__all__ = ("hidden", "require")
 
 
 def require(*names: str, extra: str) -> None:
@@ -37,3 +42,34 @@ def require(*names: str, extra: str) -> None:
             "PACKAGE", ", ".join(missing), field="installed", found="no", expected="yes",
             fix=f'pip install "qsmcmb[{extra}]"',
         )  # fmt: skip
+
+
+@contextlib.contextmanager
+def hidden(name: str) -> Iterator[None]:
+    """Make a package that is not yet imported look as if it were not installed.
+
+    Parameters
+    ----------
+    name : str
+        Name by which it is imported.
+
+    Yields
+    ------
+    None
+        For the `with` block.
+
+    Examples
+    --------
+    >>> with hidden("tomllib_of_nobody"):
+    ...     import tomllib_of_nobody
+    Traceback (most recent call last):
+    ModuleNotFoundError: import of tomllib_of_nobody halted; None in sys.modules
+    """
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = cast("ModuleType", None)
+    try:
+        yield
+    finally:
+        del sys.modules[name]

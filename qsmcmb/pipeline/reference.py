@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qsmcmb.anatomy.ventricles import find_ventricles
 from qsmcmb.core.validate import check_choice, check_volume
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.model import GreScan
@@ -113,6 +112,9 @@ def reference_voxels(
         check_choice("reference", reference, REFERENCES)
         if reference == "brain":
             return mask
+        # The words alone are asked for at every command.
+        from qsmcmb.anatomy.ventricles import find_ventricles
+
         inside = find_ventricles(scan.magnitude, r2star_hz, mask, scan.grid) & mask
         if not inside.any():
             raise _no_fluid(scan, r2star_hz is not None)

@@ -16,11 +16,38 @@ from qsmcmb.errors import EXIT_BUG, EXIT_MEMORY, InvalidInputError
 from qsmcmb.io.bids_index import SessionFiles
 from qsmcmb.study.manifest import Manifest, manifest_path, read_manifest
 from qsmcmb.study.options import Outcome
-from qsmcmb.study.scan import REPORT, ScanJob, place_of_scan
+from qsmcmb.study.scan_plan import ScanJob, place_of_scan
 from qsmcmb.study.superseded import move_aside, result_files
 from qsmcmb.study.workers import Died
 
-__all__ = ["died", "record_failure", "write_crash_file"]
+__all__ = ["describe_bug", "died", "record_failure", "write_crash_file"]
+
+REPORT = "report it with the crash file; other sessions are not concerned"
+"""Fix of an error that nobody foresaw."""
+
+
+def describe_bug(error: Exception, name: str) -> str:
+    """Return the message of an error that nobody foresaw.
+
+    Parameters
+    ----------
+    error : Exception
+        The error.
+    name : str
+        Scan or subject.
+
+    Returns
+    -------
+    str
+        The message.
+
+    Examples
+    --------
+    >>> describe_bug(ZeroDivisionError("division by zero"), "sub-01")[:52]
+    'ERROR BUG sub-01: exception = ZeroDivisionError: div'
+    """
+    found = f"{type(error).__name__}: {error}"
+    return str(InvalidInputError("BUG", name, field="exception", found=found, expected="none", fix=REPORT))
 
 
 def died(session: SessionFiles, death: Died) -> Outcome:

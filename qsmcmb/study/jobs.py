@@ -25,7 +25,7 @@ from qsmcmb.study.options import Outcome, StudyOptions
 from qsmcmb.study.pages import Failures, SubjectOutcome, messages_of, plan_subject, run_subject, subject_died
 from qsmcmb.study.request import Request, record_of_request, request_of_record
 from qsmcmb.study.resources import estimate_session
-from qsmcmb.study.scan import ScanJob, enter_verdicts, keys_of_scan, place_of_scan, run_job
+from qsmcmb.study.scan_plan import ScanJob, enter_verdicts, keys_of_scan, place_of_scan
 from qsmcmb.study.steps import following
 from qsmcmb.study.workers import Died
 from qsmcmb.typing import Report
@@ -242,6 +242,8 @@ def run_session_text(text: str, report: Report | None = None) -> str:
     job, states = plan_session(session, out, options, work=request.work, force=record["force"])
     if is_current(states):
         return _write(Done([], leave_current(job), False))
+    from qsmcmb.study.scan import run_job
+
     known = any(state.state != "new" for state in states.values())
     outcome = run_job(job, report)
     if outcome.exit_code:

@@ -15,10 +15,9 @@ from qsmcmb.io.results import list_results
 from qsmcmb.pipeline.clock import Clock
 from qsmcmb.reporting.budget import Detail
 from qsmcmb.study.assess import assess, describe
-from qsmcmb.study.failures import write_crash_file
+from qsmcmb.study.failures import describe_bug, write_crash_file
 from qsmcmb.study.manifest import Manifest, checksum, checksums, manifest_path, read_manifest
 from qsmcmb.study.options import Outcome
-from qsmcmb.study.scan import describe_bug
 from qsmcmb.study.steps import SUBJECT_STEPS, StepKey, make_key
 from qsmcmb.study.superseded import move_aside, result_files
 from qsmcmb.study.workers import Died, Task, run_tasks

@@ -22,7 +22,7 @@ from qsmcmb.io.results import SessionResults
 from qsmcmb.io.tables import write_json
 from qsmcmb.study.manifest import FOLDER, Manifest
 from qsmcmb.study.request import read_request
-from qsmcmb.study.scan import place_of_scan
+from qsmcmb.study.scan_plan import place_of_scan
 from qsmcmb.study.source import digest_of
 from qsmcmb.typing import Triple
 

@@ -1,13 +1,11 @@
-"""One scan of a study from files to files, and the keys of its steps."""
+"""One scan of a study from files to files."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import traceback
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,161 +19,28 @@ from qsmcmb.io.echoes import sidecar_of
 from qsmcmb.io.labels import read_lesion_labels
 from qsmcmb.io.mask_values import Membership
 from qsmcmb.io.masks import read_mask
-from qsmcmb.io.place import Place
 from qsmcmb.io.points import Points, read_points
-from qsmcmb.io.results import SessionResults
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.pipeline.load import load_scan, with_user_input
 from qsmcmb.pipeline.outputs import write_scan
 from qsmcmb.pipeline.regions import with_segmentation
 from qsmcmb.pipeline.subject import run_scan
+from qsmcmb.study.failures import describe_bug
 from qsmcmb.study.intermediates import IntermediateFiles
-from qsmcmb.study.manifest import Manifest, checksum, checksums, manifest_path
+from qsmcmb.study.manifest import Manifest, checksums, manifest_path
 from qsmcmb.study.options import Outcome, StudyOptions
-from qsmcmb.study.segmentations import find_segmentation
-from qsmcmb.study.source import digest_of
-from qsmcmb.study.steps import StepKey, scan_keys
+from qsmcmb.study.scan_plan import ScanJob, enter_verdicts, place_of_scan, segmentation_file, sessions_of
 from qsmcmb.study.superseded import result_files
 from qsmcmb.study.user_input import check_common_points, find_labels, find_mask, find_reference
 from qsmcmb.typing import Report
 
-__all__ = [
-    "REPORT", "ScanJob", "describe_bug", "enter_verdicts", "keys_of_scan", "place_of_scan", "run_job", "sessions_of",
-]  # fmt: skip
-
-REPORT = "report it with the crash file; other sessions are not concerned"
-"""Fix of an error that nobody foresaw."""
+__all__ = ["run_job"]
 
 SCANNER_FIELDS = (
     "Manufacturer", "ManufacturersModelName", "DeviceSerialNumber", "SoftwareVersions", "ProtocolName",
     "RepetitionTime", "FlipAngle", "ReceiveCoilName",
 )  # fmt: skip
 """Fields of the sidecar that the burden record keeps: change between sessions that differ in them says so."""
-
-
-@dataclass(frozen=True)
-class ScanJob:
-    """One scan to run: everything that a process of its own needs.
-
-    Parameters
-    ----------
-    session : SessionFiles
-        Its images.
-    out : Path
-        Derivatives folder.
-    options : StudyOptions
-        Methods, points, masks.
-    keys : dict of str to StepKey
-        Keys of its steps.
-    work : Path
-        Folder for its intermediate results.
-    fresh : frozenset of str, optional
-        Steps that are done again whatever is held.
-    hold : bool, optional
-        Whether intermediate results stay when the scan is done.
-
-    Examples
-    --------
-    >>> ScanJob(session, out, options, keys, work)  # doctest: +SKIP
-    """
-
-    session: SessionFiles
-    out: Path
-    options: StudyOptions
-    keys: dict[str, StepKey]
-    work: Path
-    fresh: frozenset[str] = frozenset()
-    hold: bool = False
-
-
-def place_of_scan(out: Path, session: SessionFiles) -> Place:
-    """Return folder and prefix of a scan's results.
-
-    Parameters
-    ----------
-    out : Path
-        Derivatives folder.
-    session : SessionFiles
-        The scan.
-
-    Returns
-    -------
-    Place
-        Where they lie.
-
-    Examples
-    --------
-    >>> place_of_scan(Path("out"), SessionFiles(Path("bids"), "01", "1", ())).prefix
-    'sub-01_ses-1'
-    """
-    return Place.of_session(out, session.participant, session.session, session.entities)
-
-
-def keys_of_scan(session: SessionFiles, options: StudyOptions) -> dict[str, StepKey]:
-    """Return the keys of a scan's steps from the files as they lie on disk.
-
-    Parameters
-    ----------
-    session : SessionFiles
-        The scan.
-    options : StudyOptions
-        Methods, points, masks.
-
-    Returns
-    -------
-    dict of str to StepKey
-        Key by step.
-
-    Raises
-    ------
-    QsmcmbError, OSError
-        A file cannot be read.
-
-    Examples
-    --------
-    >>> keys_of_scan(session, options)  # doctest: +SKIP
-    """
-    images: dict[str, str] = {}
-    for image in session.images:
-        name = image.path.relative_to(session.root).as_posix()
-        images[name] = checksum(image.path)
-        images[f"sidecar of {name}"] = _digest(sidecar_of(image, session.root))
-    for image in session.other_runs:
-        # Runs of one echo each are distinguished from echoes by the echo times of the others.
-        name = f"sidecar of {image.path.relative_to(session.root).as_posix()}"
-        images[name] = _digest(sidecar_of(image, session.root).get("EchoTime"))
-    inputs: dict[str, dict[str, str]] = {"load": images}
-    if options.mask_root:
-        inputs["mask"] = _file(find_mask(options.mask_root, session))
-    if isinstance(options.reference, Path):
-        inputs["invert"] = _file(find_reference(options.reference, session))
-    if options.labels:
-        inputs["quantify"] = _file(find_labels(options.labels, session))
-    elif options.points:
-        found = read_points(options.points, participant=session.participant, session=session.session)
-        inputs["quantify"] = {
-            f"points of {options.points.name}": _digest([found.points_mm.tolist(), *found[1:]])
-        }
-    if options.segmentation_root:
-        inputs["anatomy"] = _file(_segmentation_file(session, options.segmentation_root))
-    acquired = acquisition_times(session.root, session.participant).get(session.session or "")
-    given: Mapping[str, Mapping[str, Any]] = {
-        "load": {"input": options.config.input.record(), "notes": list(session.notes)},
-        "invert": {"reference": str(options.reference)},
-        "detect": {"detect": options.detect},
-        "anatomy": {"acquired": acquired.isoformat() if acquired else None},
-    }
-    return scan_keys(options.config, inputs=inputs, given=given)
-
-
-def _file(path: Path) -> dict[str, str]:
-    """Return name and checksum of a file that the user gave."""
-    return {path.as_posix(): checksum(path)}
-
-
-def _digest(value: object) -> str:
-    """Return the hash of values, in whatever order and layout a file holds them."""
-    return digest_of(json.dumps(value, sort_keys=True, default=str).encode())
 
 
 def run_job(job: ScanJob, report: Report | None = None) -> Outcome:
@@ -215,30 +80,6 @@ def run_job(job: ScanJob, report: Report | None = None) -> Outcome:
         return Outcome(name, participant, EXIT_BUG, describe_bug(error, name), details=traceback.format_exc())
 
 
-def describe_bug(error: Exception, name: str) -> str:
-    """Return the message of an error that nobody foresaw.
-
-    Parameters
-    ----------
-    error : Exception
-        The error.
-    name : str
-        Scan or subject.
-
-    Returns
-    -------
-    str
-        The message.
-
-    Examples
-    --------
-    >>> describe_bug(ZeroDivisionError("division by zero"), "sub-01")[:52]
-    'ERROR BUG sub-01: exception = ZeroDivisionError: div'
-    """
-    found = f"{type(error).__name__}: {error}"
-    return str(InvalidInputError("BUG", name, field="exception", found=found, expected="none", fix=REPORT))
-
-
 def _run(job: ScanJob, report: Report | None) -> Outcome:
     session, options = job.session, job.options
     intermediates = IntermediateFiles(job.work, {n: key.key for n, key in job.keys.items()}, job.fresh)
@@ -275,36 +116,6 @@ def _run(job: ScanJob, report: Report | None) -> Outcome:
     )  # fmt: skip
 
 
-def enter_verdicts(job: ScanJob, place: Place) -> tuple[str, ...]:
-    """Enter readers' verdicts that were applied before into results that do not hold them.
-
-    Parameters
-    ----------
-    job : ScanJob
-        The session; its results are there.
-    place : Place
-        Folder and prefix of its results.
-
-    Returns
-    -------
-    tuple of str
-        Warnings.
-
-    Examples
-    --------
-    >>> enter_verdicts(job, place)  # doctest: +SKIP
-    """
-    # It looks for the scan by this module.
-    from qsmcmb.study.reviewed_results import reapply
-
-    session = job.session
-    scan = SessionResults(place, session.participant, session.session or "", session.entities)
-    try:
-        return tuple(reapply(job.out, scan))
-    except QsmcmbError as error:
-        return (f"readers' verdicts are not applied: {error}",)
-
-
 def _scanner_of(session: SessionFiles) -> dict[str, Any]:
     """Return what the sidecar of a scan's first image says of scanner, software and protocol."""
     sidecar = sidecar_of(session.images[0], session.root)
@@ -332,12 +143,7 @@ def _segmentation_of(session: SessionFiles, options: StudyOptions, grid: Grid) -
     """Return the user's segmentation of a scan's head."""
     if options.segmentation_root is None:
         return None
-    return read_segmentation(_segmentation_file(session, options.segmentation_root), grid)
-
-
-def _segmentation_file(session: SessionFiles, root: Path) -> Path:
-    """Return the file of a scan's segmentation."""
-    return find_segmentation(root, session.participant, session.session, session.entities)
+    return read_segmentation(segmentation_file(session, options.segmentation_root), grid)
 
 
 def _lesions_of(session: SessionFiles, options: StudyOptions, scan: GreScan) -> Points | None:
@@ -350,31 +156,3 @@ def _lesions_of(session: SessionFiles, options: StudyOptions, scan: GreScan) -> 
     if points.of_every_session and len(sessions_of(session.root, session.participant)) > 1:
         return check_common_points(points, scan, options.points)
     return points
-
-
-def sessions_of(bids: Path, participant: str = "*") -> list[tuple[str, str | None]]:
-    """Return participant and session of each folder of a data set, also of those without a scan that is read.
-
-    Parameters
-    ----------
-    bids : Path
-        Data set.
-    participant : str, optional
-        Label of the one whose folder is looked at; all by default.
-
-    Returns
-    -------
-    list of (str, str or None)
-        Labels without `sub-` and `ses-`.
-
-    Examples
-    --------
-    >>> sessions_of(Path("nowhere"))
-    []
-    """
-    labels: list[tuple[str, str | None]] = []
-    for subject in sorted(p for p in bids.glob(f"sub-{participant}") if p.is_dir()):
-        label = subject.name.removeprefix("sub-")
-        sessions = sorted(p.name.removeprefix("ses-") for p in subject.glob("ses-*") if p.is_dir())
-        labels += [(label, session) for session in sessions] or [(label, None)]
-    return labels

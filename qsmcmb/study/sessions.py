@@ -21,7 +21,7 @@ from qsmcmb.study.jobs import estimate_need, is_current, leave_current, plan_ses
 from qsmcmb.study.options import Finished, Outcome, StudyOptions
 from qsmcmb.study.request import Request, write_request
 from qsmcmb.study.resources import Memory, fitting, lacking
-from qsmcmb.study.scan import ScanJob, place_of_scan, run_job, sessions_of
+from qsmcmb.study.scan_plan import ScanJob, place_of_scan, sessions_of
 from qsmcmb.study.steps import check_step_names
 from qsmcmb.study.superseded import sweep
 from qsmcmb.study.user_input import check_labels_apply, check_reference_applies
@@ -268,6 +268,11 @@ def _outcomes(
     jobs: Sequence[ScanJob], n_processes: int, report: Report | None
 ) -> Generator[tuple[ScanJob, Outcome]]:
     """Yield jobs with their outcomes, as they come."""
+    if not jobs:
+        return
+    # All that computes: a rerun that finds every session current does without.
+    from qsmcmb.study.scan import run_job
+
     if n_processes < 1:
         for job in jobs:
             yield job, run_job(job, report)

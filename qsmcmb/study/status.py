@@ -13,7 +13,7 @@ from qsmcmb.study.intermediates import IntermediateFiles
 from qsmcmb.study.manifest import FOLDER, Manifest, checksum, manifest_path, read_manifest, read_source
 from qsmcmb.study.pages import keys_of_subject
 from qsmcmb.study.request import read_request
-from qsmcmb.study.scan import keys_of_scan, place_of_scan
+from qsmcmb.study.scan_plan import keys_of_scan, place_of_scan
 from qsmcmb.study.sessions import plan_study
 from qsmcmb.study.steps import SCAN_STEPS, STEPS, StepKey, step_of
 

@@ -51,12 +51,40 @@ class Study(NamedTuple):
         return {n: p.read_bytes() for n, p in named.items() if not n.startswith((".qsmcmb/", "logs/"))}
 
 
+SHAPE = (22, 23, 24)
+"""Voxels of a tiny session."""
+
+
 def make_study(root: Path) -> Study:
     """Write a data set of one participant with two sessions; nothing has run."""
-    study = Study(root / "bids", root / "out", root / "fast.toml", root / "points.tsv")
+    study = _describe(root)
+    study.points.write_text("x_mm\ty_mm\tz_mm\n10\t11\t12\n")
     for session in ("1", "2"):
-        write_scan(study.bids, folder=f"ses-{session}/anat", shape=(22, 23, 24))
+        write_scan(study.bids, folder=f"ses-{session}/anat", shape=SHAPE)
+    return study
+
+
+def make_copies(root: Path, n_participants: int, shape: tuple[int, int, int] = SHAPE) -> Study:
+    """Write a data set of participants 01, 02 and so on, each with a copy of the same scan; nothing has run."""
+    study = _describe(root)
+    write_scan(study.bids, shape=shape)
+    point = "\t".join(str(n // 2) for n in shape)
+    rows = [f"{number:02d}\t{point}" for number in range(1, n_participants + 1)]
+    study.points.write_text("\n".join(["participant_id\tx_mm\ty_mm\tz_mm", *rows, ""]))
+    for number in range(2, n_participants + 1):
+        for path in sorted((study.bids / "sub-01" / "anat").iterdir()):
+            target = (
+                study.bids / f"sub-{number:02d}" / "anat" / path.name.replace("sub-01", f"sub-{number:02d}")
+            )
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    return study
+
+
+def _describe(root: Path) -> Study:
+    """Write all but scans and points: the methods are fast ones."""
+    study = Study(root / "bids", root / "out", root / "fast.toml", root / "points.tsv")
+    study.bids.mkdir(parents=True)
     (study.bids / "dataset_description.json").write_text('{"Name": "tiny", "BIDSVersion": "1.10.0"}')
     study.config.write_text(FAST)
-    study.points.write_text("x_mm\ty_mm\tz_mm\n10\t11\t12\n")
     return study

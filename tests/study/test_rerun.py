@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -272,3 +274,21 @@ def test_data_of_a_package_belong_to_its_source(file: str, monkeypatch: pytest.M
     changed = source._digest(package)
     source._digest.cache_clear()
     assert changed != before
+
+
+def test_imports_of_a_source_are_those_that_a_parser_finds() -> None:
+    for path in source.PACKAGE.rglob("*.py"):
+        parsed: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                parsed |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                parsed |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        found = set(source._names(path.read_text("utf-8")))
+        assert {n for n in found if source._file(n)} == {n for n in parsed if source._file(n)}, path
+
+
+def test_a_run_loads_what_computes_only_where_something_is_to_be_done() -> None:
+    names = "qsmcmb.pipeline.subject", "qsmcmb.reporting.subject_page", "scipy.stats", "dask"
+    code = f"import sys; import qsmcmb.study.sessions; print(sorted({{*{names}}} & {{*sys.modules}}))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"[]\n"

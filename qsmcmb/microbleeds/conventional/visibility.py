@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from qsmcmb.microbleeds.conventional.images import SourceModel, form_signal, slice_axis
 from qsmcmb.microbleeds.conventional.protocols import ConventionalProtocol
@@ -129,7 +129,7 @@ def _shown(signal: np.ndarray, grid: Grid, protocol: ConventionalProtocol) -> tu
 @lru_cache(maxsize=32)
 def _least_of(count: int) -> float:
     """Return how far the least of some normal values lies below their mean, SDs: Blom's approximation."""
-    return float(norm.ppf((count - 0.375) / (count + 0.25))) if count > 1 else 0.0
+    return float(ndtri((count - 0.375) / (count + 0.25))) if count > 1 else 0.0
 
 
 def _measure(

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qsmcmb.core.packaged import read_packaged
-from qsmcmb.errors import QsmcmbError
+from qsmcmb.errors import InvalidInputError, QsmcmbError
+from qsmcmb.io.atomic import write_failure
 from qsmcmb.io.entities import natural_key
 from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.place import Place
@@ -220,9 +221,21 @@ def _or_failure(failed: dict[str, str], name: str, say: Callable[[str], None] | 
     try:
         yield
     except Exception as error:
-        failed[name] = str(error) if isinstance(error, QsmcmbError) else f"{type(error).__name__}: {error}"
+        failed[name] = str(_coded(error, name))
         if say:
-            say(f"{name} cannot be shown: {failed[name]}")
+            say(f"{failed[name]} ({name} is not shown)")
+
+
+def _coded(error: Exception, name: str) -> QsmcmbError:
+    """Return an error with a code: of a session's results, of the system, or of qsmcmb itself."""
+    if isinstance(error, QsmcmbError):
+        return error
+    if isinstance(error, OSError):
+        return write_failure(error, Path(error.filename or name))
+    return InvalidInputError(
+        "BUG", name, field="exception", found=f"{type(error).__name__}: {error}", expected="none",
+        fix="report it; other sessions are not concerned",
+    )  # fmt: skip
 
 
 def _comparison(table: Path, participant: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qsmcmb.core.software import software_versions
-from qsmcmb.errors import EXIT_BUG, EXIT_MEMORY, InvalidInputError
+from qsmcmb.errors import EXIT_BUG, EXIT_MEMORY, InvalidInputError, QsmcmbError
 from qsmcmb.io.bids_index import SessionFiles
 from qsmcmb.study.manifest import Manifest, manifest_path, read_manifest
 from qsmcmb.study.options import Outcome
@@ -115,7 +115,7 @@ def record_failure(job: ScanJob, outcome: Outcome) -> Outcome:
         crash = write_crash_file(job.out, place.prefix, outcome, options=job.options, inputs=_inputs(job))
         error = f"{error} (details: {crash})" if crash else f"{error}\n{outcome.details}"
     failed = Manifest(outcome.name, job.keys, {}, error=error, exit_code=outcome.exit_code, warnings=warnings)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, QsmcmbError):
         failed.write(job.out, manifest_path(job.out, place.prefix))
     return replace(outcome, error=error, warnings=warnings)
 

@@ -193,14 +193,14 @@ def run_subject(job: SubjectJob, report: Report | None = None) -> SubjectOutcome
         )  # fmt: skip
         done.page = str(page)
         written += [path for path in (page, page.with_name(f"{job.name}_forms.html")) if path.exists()]
-    known = Manifest(
-        job.name,
-        job.keys,
-        checksums(out, written),
-        error="\n".join(done.errors),
-        warnings=tuple(done.warnings),
-    )
-    with contextlib.suppress(OSError):
+    with _as_error(job, done):
+        known = Manifest(
+            job.name,
+            job.keys,
+            checksums(out, written),
+            error="\n".join(done.errors),
+            warnings=tuple(done.warnings),
+        )
         known.write(out, manifest_path(out, job.name, subject=True))
     return done
 

@@ -181,7 +181,7 @@ def enter_verdicts(job: ScanJob, place: Place) -> tuple[str, ...]:
         from qsmcmb.study.reviewed_results import reapply
 
         return tuple(reapply(job.out, scan))
-    except QsmcmbError as error:
+    except (QsmcmbError, OSError) as error:
         return (f"readers' verdicts are not applied: {error}",)
 
 

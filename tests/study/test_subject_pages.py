@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from qsmcmb.reporting import subject_page
 from qsmcmb.study.pages import compare_and_report
 
 
@@ -25,3 +26,27 @@ def test_damaged_results_of_one_subject(content: str, tmp_path: Path) -> None:
     page = (tmp_path / "sub-01.html").read_text()
     assert "no results" in page
     assert "ses-2" in page
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(5, "Input/output error", "map.nii.gz"), "ERROR IO map.nii.gz: "),
+        (ZeroDivisionError("a"), "ERROR BUG "),
+    ],
+)
+def test_what_a_page_cannot_show_has_a_code(
+    error: Exception, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anat = tmp_path / "sub-01/ses-1/anat"
+    anat.mkdir(parents=True)
+    (anat / "sub-01_ses-1_desc-cmb_burden.json").write_text("{}")
+
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(subject_page, "read_scan", fail)
+    messages: list[str] = []
+    assert compare_and_report(tmp_path, ["01"], say=messages.append)
+    (line,) = [line for line in messages if "is not shown" in line]
+    assert line.startswith(said)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.bids_index import SessionFiles, list_sessions
 from qsmcmb.io.dataset_description import write_dataset_description
 from qsmcmb.io.own_folder import check_ours, check_within
+from qsmcmb.io.place import Place
 from qsmcmb.io.point_list import read_point_list
 from qsmcmb.io.points import check_points_known
+from qsmcmb.io.results import list_results
 from qsmcmb.study.assess import describe
 from qsmcmb.study.cluster import Cluster, failure_of
 from qsmcmb.study.failures import died, record_failure
@@ -176,6 +178,8 @@ def run_study(
     swept = sweep(out, resources.work)
     if swept:
         say(f"{swept} files that an interrupted run had begun are removed")
+    for text in _without_images(bids, out, {session.participant for session in sessions}):
+        say(text)
     outcomes: dict[str, Outcome] = {}
 
     def done(outcome: Outcome) -> None:
@@ -187,6 +191,19 @@ def run_study(
     run = _run_elsewhere if resources.cluster else _run_here
     run(request, out, sessions, resources, report=report, say=say, done=done)
     return [outcomes[s.name] for s in sessions]
+
+
+def _without_images(bids: Path, out: Path, participants: Iterable[str]) -> Iterator[str]:
+    """Yield a warning for each session that has results of an earlier run, and is no longer in the data set."""
+    for participant in sorted(participants):
+        there = {session or "" for _, session in sessions_of(bids, participant)}
+        for session in sorted({scan.session for scan in list_results(out, participant)} - there):
+            folder = Place.of_session(out, participant, session or None).folder.parent
+            yield (
+                f"WARNING sub-{participant}{session and f'/ses-{session}'}: results of an earlier run are here, the "
+                f"session is no longer in the data set; page and comparison still show it. Remove {folder} to leave "
+                "it out"
+            )
 
 
 def _run_here(

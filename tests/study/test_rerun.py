@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -259,6 +260,16 @@ def test_every_result_is_made_by_a_step(finished: Study) -> None:
     for session in ("1", "2"):
         place = Place.of_session(finished.out, "01", session)
         assert sorted(result_files(place)) == sorted(place.folder.iterdir())
+
+
+def test_a_session_that_has_left_the_data_set_is_named(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(study.bids / "sub-01/ses-2")
+    assert study.run() == 0
+    said = capsys.readouterr().err
+    assert "WARNING sub-01/ses-2: results of an earlier run are here" in said
+    assert f"Remove {study.out / 'sub-01/ses-2'} to leave it out" in said
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qsmcmb.cli.arguments import ReportDetail
 from qsmcmb.cli.command import command
 from qsmcmb.cli.files import Writes
 
@@ -26,6 +27,7 @@ def add(app: typer.Typer) -> None:
             typer.Argument(metavar="OUT", help="Folder for data, results and report."),
             Writes("folder", made_by="demo"),
         ] = Path("qsmcmb-demo"),
+        report: ReportDetail = "full",
     ) -> None:
         """Simulate a head at 1.5, 3 and 7 T and measure its microbleeds.
 
@@ -35,10 +37,12 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.atomic import make_folder
         from qsmcmb.pipeline.clock import Clock
         from qsmcmb.pipeline.config import make_config
+        from qsmcmb.reporting.budget import read_detail
         from qsmcmb.reporting.demo_page import write_demo_page
         from qsmcmb.reporting.subject_page import write_subject_page
         from qsmcmb.validation.demo import run_demo
 
+        detail = read_detail(report)
         make_folder(out)
         stages = ["simulate"] * 3 + list(make_config().scan_stages(detect=False)) * 3 + ["report"]
         say("The first run compiles the loops once; later runs start at once.")
@@ -50,7 +54,7 @@ def add(app: typer.Typer) -> None:
             if failed:
                 raise typer.Exit(failed[0].exit_code)
             with Clock("demo", bar.report).stage("report"):
-                write_subject_page(result.derivatives, "demo")
+                write_subject_page(result.derivatives, "demo", detail=detail)
                 page = write_demo_page(out)
         _print(result, page)
 

@@ -32,8 +32,13 @@ def add(app: typer.Typer) -> None:
         Sessions are registered and lesions matched; tables of change and course, and the page, are written.
         """
         from qsmcmb.cli.console import say
+        from qsmcmb.study.last_page import last_page
         from qsmcmb.study.pages import compare_and_report
         from qsmcmb.study.selection import participants_of
 
         participants = participants_of(out, participant_label)
-        raise typer.Exit(int(compare_and_report(out, participants, say=say, repeatability=repeatability)))
+        failures = {participant: last_page(out, participant).failures for participant in participants}
+        failed = compare_and_report(
+            out, participants, say=say, repeatability=repeatability, failures=failures
+        )
+        raise typer.Exit(int(failed))

@@ -34,8 +34,13 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.cli.console import say, show
         from qsmcmb.reporting.budget import read_detail
         from qsmcmb.reporting.subject_page import write_subject_page
+        from qsmcmb.study.last_page import last_page
         from qsmcmb.study.selection import participants_of
 
         detail = read_detail(report)
         for participant in participants_of(out, participant_label):
-            show(str(write_subject_page(out, participant, say=say, detail=detail)))
+            last = last_page(out, participant)
+            page = write_subject_page(
+                out, participant, notes=last.notes, failures=last.failures, say=say, detail=detail
+            )
+            show(str(page))

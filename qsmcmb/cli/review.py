@@ -13,7 +13,7 @@ from qsmcmb.cli.command import command
 from qsmcmb.cli.files import Writes
 
 if TYPE_CHECKING:
-    from qsmcmb.reviewing.study_review import ReviewedScan
+    from qsmcmb.reviewing.reviewed_scan import ReviewedScan
 
 __all__: tuple[str, ...] = ()
 
@@ -72,9 +72,9 @@ def add(app: typer.Typer) -> None:
         """
         from qsmcmb.cli.console import say
         from qsmcmb.reviewing.flow_back import apply_verdicts
-        from qsmcmb.reviewing.study_review import read_scan
+        from qsmcmb.reviewing.reviewed_scan import read_scan
         from qsmcmb.study.point_explanation import sessions_of
-        from qsmcmb.study.review_events import check_reader
+        from qsmcmb.study.reader_log import check_reader
 
         check_reader(reader)
         readers = () if apply or agreement else (reader,)

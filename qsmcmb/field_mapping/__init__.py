@@ -4,13 +4,13 @@
 method     idea
 ========== ============================================================
 weighted   a line, weights magnitude^2; the phase offset is removed
-           before (`offset.remove_phase_offset`), or free
+           before (`core.receive_phase`), or free
 nonlinear  decaying complex signal by Gauss-Newton, from the line;
            later echoes count less where dephasing bends the phase
 ========== ============================================================
 
-Before: `preparation.prepare_phase` looks for slices of alternating sign and a bipolar readout, `offset` removes
-the phase at TE = 0 of combined data, `coils.combine_coils` combines channels; after: `phase_sign` warns of an
+Before: `preparation.prepare_phase` looks for slices of alternating sign and a bipolar readout, `core.receive_phase`
+removes the phase at TE = 0 of combined data, `coils.combine_coils` combines channels; after: `phase_sign` warns of an
 inverted sign.
 """
 

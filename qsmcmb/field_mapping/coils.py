@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qsmcmb.core.receive_phase import Unwrapper, smooth_phase
 from qsmcmb.core.validate import check_mask, check_range, check_volume
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.field_mapping.offset import Unwrapper, smooth_phase
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, FloatArray
 

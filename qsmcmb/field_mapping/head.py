@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qsmcmb.core.methods import call_method
+from qsmcmb.core.receive_phase import take_offset_off
 from qsmcmb.core.validate import check_finite_inside, check_mask, check_volume
 from qsmcmb.field_mapping import DEFAULT, METHODS
 from qsmcmb.field_mapping.field_map import FieldMap
@@ -22,6 +23,7 @@ def map_field(
     *,
     te_s: tuple[float, ...],
     method: str = DEFAULT,
+    offset_removed: bool = False,
     options: Mapping[str, object] | None = None,
 ) -> FieldMap:
     """Combine the echoes into the total field.
@@ -38,6 +40,9 @@ def map_field(
         Echo times, s, positive and ascending.
     method : str, optional
         Key of `qsmcmb.field_mapping.METHODS`.
+    offset_removed : bool, optional
+        Whether the phase is in proportion to the echo time already. Without it, the receiver's phase at TE = 0 is found
+        from the first two echoes, smoothed, and taken off all.
     options : mapping, optional
         Options of the method by name.
 
@@ -55,7 +60,7 @@ def map_field(
 
     Notes
     -----
-    The phase is 2 pi f TE plus an offset, which is 0 where it was removed before.
+    The phase is 2 pi f TE plus the receiver's. One echo cannot tell them apart: its field holds both.
 
     Examples
     --------
@@ -71,6 +76,8 @@ def map_field(
     for name, array in (("unwrapped_rad", unwrapped_rad), ("magnitude", magnitude)):
         check_volume(name, array, grid, echoes=len(te_s))
         check_finite_inside(name, array, mask)
+    if not offset_removed:
+        unwrapped_rad = take_offset_off(unwrapped_rad, magnitude, mask, grid, te_s=te_s)
     context = {"te_s": te_s}
     result: FieldMap = call_method(
         METHODS, method, options, unwrapped_rad, magnitude, mask, grid, context=context

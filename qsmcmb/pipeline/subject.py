@@ -11,9 +11,9 @@ import numpy as np
 from qsmcmb.anatomy.segmentation import Segmentation
 from qsmcmb.background_removal.head import LocalField
 from qsmcmb.core.methods import call_method
+from qsmcmb.core.receive_phase import remove_phase_offset
 from qsmcmb.core.validate import check_mask
 from qsmcmb.field_mapping.head import map_field
-from qsmcmb.field_mapping.offset import remove_phase_offset
 from qsmcmb.field_mapping.preparation import prepare_phase
 from qsmcmb.masking.brain import mask_brain
 from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
@@ -362,13 +362,13 @@ def _unwrap_and_map(job: _Job, brain: BoolArray) -> Arrays:
         chosen = config["unwrap"]
         unwrapped_rad = unwrap(
             clean.phase_rad, brain, scan.grid, method=chosen.method, magnitude=scan.magnitude, te_s=scan.te_s,
-            options=chosen.options,
+            offset_removed=True, options=chosen.options,
         )  # fmt: skip
     with clock.stage("fieldmap"):
         chosen = config["fieldmap"]
         fitted = map_field(
             unwrapped_rad, scan.magnitude, brain, scan.grid, te_s=scan.te_s, method=chosen.method,
-            options=chosen.options,
+            offset_removed=True, options=chosen.options,
         )  # fmt: skip
     found = check_phase(scan, clean.phase_rad, fitted.total_field_hz, brain)
     faults = find_field_faults(scan, found, brain)

@@ -16,8 +16,12 @@ __all__ = ["burden_plot", "forest_plot", "power_plot"]
 
 SPREAD = 0.12
 """Half width over which points of one column are spread."""
+MAX_TICKS = 10
+"""Numbers of subjects that the axis of the power plot names."""
 MAX_RATIOS = 24
 """Rows of a forest plot: what a page of usual height shows."""
+TICKS_PPM_MM3 = (0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+"""Burdens that the axis of the burden plot names; it is linear below 1 and logarithmic above."""
 AXIS_RATIO = (1 / 64, 64)
 """Ratios between which a forest plot shows intervals; wider ones run out of the picture."""
 
@@ -49,13 +53,20 @@ def burden_plot(scans: Sequence[Mapping[str, Any]]) -> str:
     for n, values in enumerate(by_field.values()):
         # Spread in the order of the values: the same study gives the same picture.
         x = n + SPREAD * np.sin(2.4 * np.arange(len(values)))
-        axes.plot(x, sorted(values), "o", color="#2a6f97", markersize=3.5, alpha=0.5, markeredgewidth=0)
+        # Scans without a lesion lie on the axis and are drawn whole.
+        axes.plot(
+            x, sorted(values), "o", color="#2a6f97", markersize=3.5, alpha=0.5, markeredgewidth=0,
+            clip_on=False, zorder=3,
+        )  # fmt: skip
         axes.hlines(float(np.median(values)), n - 0.25, n + 0.25, color="#b23a48", linewidth=2)
     names = [f"{name}\n{len(values)} scans" for name, values in by_field.items()]
     axes.set_xticks(range(len(names)), names)
     axes.set_yscale("symlog", linthresh=1.0)
-    top = max((max(values) for values in by_field.values()), default=0.0)
-    axes.set_ylim(0, max(1.0, 1.5 * top))
+    top = max(1.0, 1.5 * max((max(values) for values in by_field.values()), default=0.0))
+    axes.set_yticks([tick for tick in TICKS_PPM_MM3 if tick <= top])
+    axes.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    axes.minorticks_off()
+    axes.set_ylim(0, top)
     axes.set_ylabel("burden (ppm mm$^3$)")
     axes.spines[["top", "right"]].set_visible(False)
     return to_png(figure)
@@ -97,7 +108,7 @@ def forest_plot(statistics: Sequence[Statistic]) -> str:
     axes.set_yticks(range(len(drawn)), [f"{s.quantity}: {s.group} ({s.model})" for s in drawn], fontsize=8)
     axes.invert_yaxis()
     axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    axes.xaxis.set_major_formatter(lambda v, _: f"1/{1 / v:g}" if v < 1 else f"{v:g}")
     axes.set_xlabel("ratio, 95 % interval")
     axes.spines[["top", "right"]].set_visible(False)
     return to_png(figure)
@@ -130,9 +141,13 @@ def power_plot(curves: Mapping[str, Sequence[tuple[int, float, float, float]]], 
         n, power, low, high = np.array(points, float).T
         axes.plot(n, power, "-o", color=colour, label=name, markersize=3.5)
         axes.fill_between(n, low, high, color=colour, alpha=0.18, linewidth=0)
-    axes.axhline(target, color="#777777", linewidth=0.8)
+    axes.axhline(target, color="#777777", linewidth=0.8, label=f"power asked for, {target:g}")
     axes.set_xscale("log")
+    sizes = sorted({int(point[0]) for points in curves.values() for point in points})
+    # Of many sizes every second one and so on: as many as have room.
+    axes.set_xticks(sizes[:: 1 + len(sizes) // MAX_TICKS])
     axes.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("subjects in each arm")
     axes.set_ylabel("power")

@@ -56,8 +56,8 @@ def write_cohort_page(
     rows = [
         {
             "text": [s.quantity, s.group],
-            "cells": [show(s.estimate), _interval(s), show(s.p_value, 2), show(s.n), s.unit],
-            "more": [s.model, "; ".join(s.warnings)],
+            "cells": [show(s.estimate), _interval(s), show(s.p_value, 2), show(s.n)],
+            "more": [s.unit, s.model, "; ".join(s.warnings)],
         }
         for s in statistics
     ]

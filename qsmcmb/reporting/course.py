@@ -91,7 +91,7 @@ def read_courses(table: Path, entities: str, lesions: Mapping[str, Sequence[Micr
                 course.totals[name] = f"{total} ± {sd}"
         course.changes.append(
             f"{before} to {after}: {row.get('status')}, change {_number(row.get('change_ppm_mm3'))}, minimum "
-            f"detectable change {_number(row.get('mdc_ppm_mm3'))} ppm mm3"
+            f"detectable change {_number(row.get('mdc_ppm_mm3'))} ppm mm³"
         )
         position = [row.get(f"{axis}_mm") for axis in "xyz"]
         if None in position:

@@ -62,7 +62,7 @@ def _rate(trend: dict[str, Any]) -> str:
     if value is None:
         return f"No change a year: {trend['annual_change_missing']}."
     return (
-        f"Burden of the {trend['n_lesions']} lesions measured in every session: change a year {show(value)} ppm mm3 "
+        f"Burden of the {trend['n_lesions']} lesions measured in every session: change a year {show(value)} ppm mm³ "
         f"(95 %: {show(low)} to {show(high)})."
     )
 

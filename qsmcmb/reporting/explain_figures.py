@@ -97,13 +97,13 @@ def draw_estimators(record: LesionRecord) -> str:
     >>> draw_estimators(record)[:5]
     'iVBOR'
     """
-    figure = Figure(figsize=(11, 3.1), dpi=DPI)
+    figure = Figure(figsize=(8.2, 2.7), dpi=DPI)
     growth, echoes, estimators = figure.subplots(1, 3)
     _draw_growth(growth, record.get("map_sum"))
     _draw_echoes(echoes, record)
     _draw_estimators(estimators, record)
     # Set, not computed: the search for the margins takes as long as the figure itself.
-    figure.subplots_adjust(left=0.075, right=0.99, bottom=0.16, top=0.9, wspace=0.22)
+    figure.subplots_adjust(left=0.075, right=0.99, bottom=0.18, top=0.89, wspace=0.27)
     return to_png(figure)
 
 
@@ -119,7 +119,7 @@ def _draw_growth(axis: Any, total: MapSumRecord | None) -> None:
     axis.plot(radii, _gaps(total["response_growth"]), "--", color="0.4", label="fitted lesion, same pipeline")
     axis.axvline(total["radius_mm"], color="0.7", linewidth=1)
     axis.set_xlabel("R (mm)")
-    axis.set_ylabel("ppm mm3")
+    axis.set_ylabel("ppm mm³")
     axis.legend(fontsize=7)
 
 
@@ -144,7 +144,7 @@ def _draw_echoes(axis: Any, record: LesionRecord) -> None:
     if total:
         axis.axhline(total["value"], color="0.6", linewidth=1)
     axis.set_xlabel("TE (ms)")
-    axis.set_ylabel("ppm mm3")
+    axis.set_ylabel("ppm mm³")
     axis.legend(fontsize=7)
 
 
@@ -153,8 +153,8 @@ def _draw_estimators(axis: Any, record: LesionRecord) -> None:
     axis.set_title("estimators, 95 %", fontsize=9)
     total = record.get("map_sum")
     named = (
-        ("fit", record.get("total_chi"), FIT), ("map sum", total["corrected"] if total else None, SUM),
-        ("signal loss", record.get("signal_loss"), LOSS),
+        ("fit", record.get("total_chi"), FIT), ("map\nsum", total["corrected"] if total else None, SUM),
+        ("signal\nloss", record.get("signal_loss"), LOSS),
     )  # fmt: skip
     for position, (_, value, colour) in enumerate(named):
         if value and value["low"] is not None and value["high"] is not None:
@@ -164,7 +164,7 @@ def _draw_estimators(axis: Any, record: LesionRecord) -> None:
             )
     axis.set_xticks(range(len(named)), [n for n, _, _ in named])
     axis.set_xlim(-0.5, len(named) - 0.5)
-    axis.set_ylabel("ppm mm3")
+    axis.set_ylabel("ppm mm³")
 
 
 def _gaps(values: list[float | None]) -> list[float]:

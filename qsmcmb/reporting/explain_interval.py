@@ -54,7 +54,7 @@ def interval_words(parts: list[SdPartRecord]) -> str:
     largest = parts[0]
     share = 100 * (largest["sd"] / total) ** 2 if total > 0 else 0.0
     return (
-        f"SD {show(total)} ppm mm3, the root of the sum of the squares of its parts. Of its square {share:.0f} % is: "
+        f"SD {show(total)} ppm mm³, the root of the sum of the squares of its parts. Of its square {share:.0f} % is: "
         f"{PART_WORDS[largest['part']]}. The interval is the value +- 1.96 SD."
     )
 
@@ -90,7 +90,7 @@ def draw_interval(parts: list[SdPartRecord]) -> str:
     axis.set_yticks(range(len(bars)), [words for words, _ in bars], fontsize=8)
     axis.invert_yaxis()
     axis.set_xlim(0, 1.15 * max(total, 1e-9))
-    axis.set_xlabel("SD (ppm mm3)", fontsize=8)
+    axis.set_xlabel("SD (ppm mm³)", fontsize=8)
     axis.tick_params(axis="x", labelsize=8)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)

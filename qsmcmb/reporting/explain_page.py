@@ -21,7 +21,7 @@ from qsmcmb.microbleeds.results.explanation_records import (
 from qsmcmb.reporting.explain_figures import draw_estimators, draw_slices
 from qsmcmb.reporting.explain_interval import draw_interval, interval_words
 from qsmcmb.reporting.explain_source import draw_planes, model_rows, moments_words
-from qsmcmb.reporting.page import show, write_page
+from qsmcmb.reporting.page import show, unit_words, write_page
 
 __all__ = ["evidence_lines", "lines_of", "write_explanations"]
 
@@ -139,7 +139,7 @@ def evidence_lines(record: LesionRecord) -> list[Line]:
     []
     """
     return [
-        (entry["description"], f"{show(entry['value'])} {entry['unit']}".strip())
+        (entry["description"], f"{show(entry['value'])} {unit_words(entry['unit'])}".strip())
         for entry in record.get("evidence", [])
     ]
 
@@ -153,7 +153,7 @@ def _fit_lines(fit: FitRecord) -> list[Line]:
         ("of it the tissue that the lesion hides", _with_unit(fit["hidden_tissue_sd"])),
         ("Cramer-Rao bound of the SD (white noise alone)", _with_unit(fit["cramer_rao_sd"])),
         ("weighted residual; within 3 mm", f"{show(fit['residual'])}; {show(fit['core_residual'])}"),
-        (f"{fit['shape']}: total (ppm mm3), radius (mm)", _sources(fit["sources_ppm_mm3_mm"])),
+        (f"{fit['shape']}: total (ppm mm³), radius (mm)", _sources(fit["sources_ppm_mm3_mm"])),
     ]
 
 
@@ -182,7 +182,7 @@ def _signal_loss_lines(loss: SignalLossRecord) -> list[Line]:
     lost = ", ".join(show(float(v)) for v in loss["volume_mm3"])
     return [
         ("signal loss", _interval(loss)),
-        ("lost signal per echo", f"{lost} mm3 of tissue within {show(loss['ball_radius_mm'])} mm"),
+        ("lost signal per echo", f"{lost} mm³ of tissue within {show(loss['ball_radius_mm'])} mm"),
     ]
 
 
@@ -214,9 +214,9 @@ def _interval(value: EstimateRecord | None) -> str:
     """Return an estimate with its 95 % interval."""
     if value is None:
         return "n/a"
-    return f"{show(value['value'])} ppm mm3 ({show(value['low'])} to {show(value['high'])})"
+    return f"{show(value['value'])} ppm mm³ ({show(value['low'])} to {show(value['high'])})"
 
 
 def _with_unit(value: float | None) -> str:
     """Return a total susceptibility with its unit."""
-    return "n/a" if value is None else f"{show(float(value))} ppm mm3"
+    return "n/a" if value is None else f"{show(float(value))} ppm mm³"

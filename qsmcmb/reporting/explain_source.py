@@ -100,10 +100,10 @@ def moments_words(moments: MomentsRecord) -> list[str]:
     """  # fmt: skip
     lengths = [show(float(length)) for length in moments["principal_lengths_mm"]]
     axis = ", ".join(f"{v:.2f}" for v in moments["long_axis"])
-    dipole = f"Dipole {show(moments['dipole'])} ppm mm3: the total susceptibility."
+    dipole = f"Dipole {show(moments['dipole'])} ppm mm³: the total susceptibility."
     # Bodies of one sign add to the total but for rounding.
     if moments["absolute"] > 1.001 * abs(moments["dipole"]):
-        dipole += f" Its bodies have both signs; their sizes add to {show(moments['absolute'])} ppm mm3."
+        dipole += f" Its bodies have both signs; their sizes add to {show(moments['absolute'])} ppm mm³."
     long = f"Principal lengths {lengths[0]}, {lengths[1]} and {lengths[2]} mm; elongation {show(moments['elongation'])}"
     if moments["elongation"] > MIN_ELONGATION:
         long += f", along ({axis}) in voxel axes"
@@ -135,7 +135,7 @@ def model_rows(models: Sequence[ComparedModelRecord]) -> list[list[str]]:
     Returns
     -------
     list of list of str
-        Comparison, shape with its number of bodies, total susceptibility (ppm mm3), cost above the lowest of its
+        Comparison, shape with its number of bodies, total susceptibility (ppm mm³), cost above the lowest of its
         comparison, core residual, and whether it was taken.
 
     Examples

@@ -193,8 +193,8 @@ def field_strength_plot(rows: Sequence[dict[str, Any]], sessions: Sequence[str])
     ends = [truth.min() * 0.7, truth.max() * 1.4]
     left.plot(ends, ends, color="0.6", linewidth=1)
     for axis, label in (
-        (left, "estimate, 95 % interval (ppm mm3)"),
-        (right, "visible volume at equal TE (mm3)"),
+        (left, "estimate, 95 % interval (ppm mm³)"),
+        (right, "visible volume at equal TE (mm³)"),
     ):
         axis.set_xscale("log")
         axis.set_yscale("log")
@@ -202,7 +202,7 @@ def field_strength_plot(rows: Sequence[dict[str, Any]], sessions: Sequence[str])
             side.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
             side.set_minor_locator(NullLocator())
             side.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axis.set_xlabel("true total susceptibility, absolute (ppm mm3)")
+        axis.set_xlabel("true total susceptibility, absolute (ppm mm³)")
         axis.set_ylabel(label)
         axis.legend()
     figure.tight_layout()

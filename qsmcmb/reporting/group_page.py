@@ -13,11 +13,13 @@ __all__ = ["write_group_page"]
 
 COLUMNS = {
     "participant_id": "participant", "session_id": "session", "acquisition": "acq", "run": "run",
-    "n_definite": "definite", "n_possible": "possible", "burden_ppm_mm3": "burden (ppm mm3)",
+    "n_definite": "definite", "n_possible": "possible", "burden_ppm_mm3": "burden (ppm mm³)",
     "burden_low_ppm_mm3": "low", "burden_high_ppm_mm3": "high", "pattern": "pattern",
-    "detection_limit_median_ppm_mm3": "detection limit (median)", "n_warnings": "warnings",
+    "detection_limit_median_ppm_mm3": "detection limit (ppm mm³, median)", "n_warnings": "warnings",
 }  # fmt: skip
 """Columns of the table of burdens that the page shows, with their headings."""
+TEXT = ("participant_id", "session_id", "acquisition", "run", "pattern")
+"""Columns that hold words."""
 MAX_ROWS = 2000
 """Scans that the page lists: bounds its size; the tables hold all."""
 
@@ -58,7 +60,7 @@ def write_group_page(
     problems = [m for m in messages if m["kind"] != "warning"]
     return write_page(
         path, "group.html", title="All sessions", n_scans=len(burdens), hidden=max(0, len(burdens) - MAX_ROWS),
-        header=list(COLUMNS.values()),
+        header=list(COLUMNS.values()), text=[i for i, name in enumerate(COLUMNS) if name in TEXT],
         rows=[
             {"page": f"{row['participant_id']}.html", "cells": [show(row.get(name)) for name in COLUMNS]}
             for row in burdens[:MAX_ROWS]

@@ -37,7 +37,7 @@ def total_words(lesion: Microbleed) -> str:
     Returns
     -------
     str
-        Value and 95 % interval without the unit, ppm mm3; n/a where there is no number.
+        Value and 95 % interval without the unit, ppm mm³; n/a where there is no number.
 
     Examples
     --------
@@ -108,9 +108,9 @@ def _card(session: SessionResults, lesion: Microbleed, record: LesionRecord | No
         "certainty": lesion.certainty,
         "total": total_words(lesion),
         "limit": show(lesion.detection_limit_ppm_mm3),
-        "where": ", ".join(filter(None, where)) or "place unknown",
+        "where": (", ".join(filter(None, where)) or "place unknown").capitalize(),
         "position": ", ".join(f"{x:.1f}" for x in lesion.position_mm),
-        "size": f"{show(lesion.diameter_mm)} mm across, {show(lesion.volume_mm3)} mm3",
+        "size": f"{show(lesion.diameter_mm)} mm across, {show(lesion.volume_mm3)} mm³",
         "probabilities": _probabilities(lesion, record),
         "flags": [{"flag": f, "meaning": FLAGS.get(f, "")} for f in lesion.flags],
         "lines": lines_of(record) if record else [],

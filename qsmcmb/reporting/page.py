@@ -14,7 +14,7 @@ import jinja2
 from qsmcmb.core.packaged import read_packaged
 from qsmcmb.io.atomic import atomic_write
 
-__all__ = ["content_policy", "show", "write_page"]
+__all__ = ["content_policy", "show", "unit_words", "write_page"]
 
 STYLE = "page.css"
 """Style sheet of all pages; one named after the template, where there is one, follows it."""
@@ -126,3 +126,24 @@ def show(value: Any, digits: int = 3) -> str:
     if value is None or value != value:
         return "n/a"
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def unit_words(unit: str) -> str:
+    """Return a unit as a page shows it.
+
+    Parameters
+    ----------
+    unit : str
+        Unit as in tables and records.
+
+    Returns
+    -------
+    str
+        The same, with raised powers of mm.
+
+    Examples
+    --------
+    >>> unit_words("ppm mm3")
+    'ppm mm³'
+    """
+    return unit.replace("mm3", "mm³").replace("mm2", "mm²")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from qsmcmb.reporting.page import show
+from qsmcmb.reporting.page import show, unit_words
 
 __all__ = ["QualityRow", "quality_rows"]
 
@@ -63,7 +63,7 @@ def quality_rows(record: Mapping[str, Any]) -> list[QualityRow]:
     for stage, found in record["Stages"].items():
         for measure in found["Measures"]:
             if measure["Value"] is not None:
-                value = f"{show(measure['Value'])} {measure['Unit']}".strip()
+                value = f"{show(measure['Value'])} {unit_words(measure['Unit'])}".strip()
                 rows.append(
                     QualityRow(
                         stage, measure["Description"], value, _words(measure["Good"]), measure["Verdict"]

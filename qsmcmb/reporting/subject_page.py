@@ -211,7 +211,7 @@ def _write(
     return write_page(
         path, "subject.html", scripts=[niivue_source(), own] if has_viewer else [], sessions=shown.sessions,
         viewer=viewer if has_viewer else [], viewer_data=data, is_light=budget.is_light,
-        change_header=[c.replace("_", " ").replace("ppm mm3", "(ppm mm3)") for c in CHANGE_COLUMNS], **values,
+        change_header=[c.replace("_", " ").replace("ppm mm3", "(ppm mm³)") for c in CHANGE_COLUMNS], **values,
     )  # fmt: skip
 
 

@@ -25,9 +25,11 @@ __all__ = ["COLUMNS", "Scan", "read_scan", "session_words"]
 MAX_MISSED = 10
 """Points that are no candidates on a page: the table holds the others."""
 COLUMNS = {
-    "label": "label", "kind": "kind", "certainty": "certainty", "score": "score", "total": "total chi (95 %)",
-    "total_chi_sum_ppm_mm3": "map sum", "total_chi_loss_ppm_mm3": "signal loss",
-    "detection_limit_ppm_mm3": "detection limit", "volume_mm3": "visible volume (mm3)", "diameter_mm": "diameter (mm)",
+    "label": "label", "kind": "kind", "certainty": "certainty", "score": "score", "total": "total chi (ppm mm³, 95 %)",
+    "total_chi_sum_ppm_mm3": "map sum (ppm mm³)",
+    "total_chi_loss_ppm_mm3": "signal loss (ppm mm³)",
+    "detection_limit_ppm_mm3": "detection limit (ppm mm³)", "volume_mm3": "visible volume (mm³)",
+    "diameter_mm": "diameter (mm)",
     "r2star_hz": "R2* (1/s)", "side": "side", "territory": "territory", "position": "x, y, z (mm)", "source": "source",
     "flags": "flags",
 }  # fmt: skip
@@ -121,7 +123,7 @@ def session_words(scan: Scan, budget: Budget) -> dict[str, Any]:
     )
     return {
         "name": session.heading,
-        "burden": f"{show(record['burden_ppm_mm3'])} ppm mm3 ({show(record['burden_low_ppm_mm3'])} to "
+        "burden": f"{show(record['burden_ppm_mm3'])} ({show(record['burden_low_ppm_mm3'])} to "
         f"{show(record['burden_high_ppm_mm3'])})",
         "n_definite": record["n_definite"],
         "n_possible": record["n_possible"],

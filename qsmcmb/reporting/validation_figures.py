@@ -112,10 +112,10 @@ def truth_plot(rows: Rows) -> str:
     right.set_yticks([-100, -50, -20, -10, -5, 0, 5, 10, 20, 50, 100], minor=False)
     right.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     right.set_ylim(min(1.2 * low, -10), max(1.2 * high, 10))
-    for axis, label in ((left, "estimate, 95 % interval (ppm mm3)"), (right, "error (%)")):
+    for axis, label in ((left, "estimate, 95 % interval (ppm mm³)"), (right, "error (%)")):
         axis.set_xscale("log")
         _round_ticks(axis.xaxis)
-        axis.set_xlabel("true total susceptibility, absolute (ppm mm3)")
+        axis.set_xlabel("true total susceptibility, absolute (ppm mm³)")
         axis.set_ylabel(label)
         if axis.get_legend_handles_labels()[0]:
             axis.legend(fontsize=8)

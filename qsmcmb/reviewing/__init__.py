@@ -1,7 +1,8 @@
 """Review of candidates: a page on this machine where readers give verdicts, and what their verdicts come to.
 
 ==================  ============================================================================
-``study_review``    candidates of a study in a reader's order, with the logs of all readers
+``reviewed_scan``   candidates of one scan with the logs of its readers
+``study_review``    candidates of a study in a reader's order; every verdict goes through it
 ``patches``         images around a candidate, as the page draws them
 ``guard``           who may ask: host, origin, secret, content type, size
 ``app``             the requests of the page
@@ -11,7 +12,7 @@
 ``page/``           HTML, style sheet and script of the page
 ==================  ============================================================================
 
-The logs and the tables are the study's (`qsmcmb.study.review_events` and its neighbours); server and page need the
+The logs and the tables are the study's (`qsmcmb.study.reader_log` and its neighbours); server and page need the
 optional packages of the extra ``review``.
 """
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from qsmcmb.cohorts.agreement import intraclass_correlation, weighted_kappa
-from qsmcmb.reviewing.study_review import ReviewedScan
+from qsmcmb.reviewing.reviewed_scan import ReviewedScan
 from qsmcmb.study.review_decisions import Judged, gather
 
 __all__ = ["AGREEMENT_COLUMNS", "agreement_rows"]

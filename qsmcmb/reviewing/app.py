@@ -18,7 +18,8 @@ from qsmcmb.errors import InvalidInputError, QsmcmbError
 from qsmcmb.reviewing.guard import Access
 from qsmcmb.reviewing.patches import PatchStore
 from qsmcmb.reviewing.study_review import StudyReview
-from qsmcmb.study.review_events import MAX_COMMENT, MIMICS, ReviewEvent, read_judgement
+from qsmcmb.study.judgement import MAX_COMMENT, MIMICS, read_judgement
+from qsmcmb.study.review_events import ReviewEvent
 
 __all__ = ["make_app"]
 
@@ -28,6 +29,8 @@ FILES = {
     "/review.css": ("review.css", "text/css; charset=utf-8"),
 }
 """Files of the page by path."""
+USED = "the address has been used, or is wrong: end `qsmcmb review` and start it again for a new one"
+"""What the page shows without a secret."""
 OF_JUDGEMENT = ("verdict", "certainty", "kind", "region", "comment", "moved_to_mm")
 """Keys of a request that make up the verdict."""
 
@@ -66,7 +69,7 @@ def make_app(review: StudyReview, patches: PatchStore, access: Access) -> Starle
         body = await _body(request)
         secret = access.exchange(body.get("token"))
         if secret is None:
-            return JSONResponse({"error": "the address has been used, or is wrong"}, status_code=403)
+            return JSONResponse({"error": USED}, status_code=403)
         return JSONResponse({"secret": secret})
 
     async def study(_: Request) -> Response:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qsmcmb.errors import QsmcmbError
-from qsmcmb.reviewing.study_review import ReviewedScan
+from qsmcmb.reviewing.reviewed_scan import ReviewedScan
 from qsmcmb.study.group import write_group
+from qsmcmb.study.last_page import last_page
 from qsmcmb.study.pages import compare_and_report
 from qsmcmb.study.review_decisions import decide, read_review, write_review
 from qsmcmb.study.reviewed_results import apply_review
@@ -56,7 +57,12 @@ def apply_verdicts(out: Path, scans: Sequence[ReviewedScan], *, say: Callable[[s
             any_failed = True
             say(str(error))
     if participants:
-        any_failed |= compare_and_report(out, list(participants), say=say, only_stale=True)
+        for participant in participants:
+            page = last_page(out, participant)
+            any_failed |= compare_and_report(
+                out, [participant], say=say, only_stale=True, failures={participant: page.failures},
+                detail=page.detail, repeatability=page.repeatability,
+            )  # fmt: skip
         if (out / "group_desc-cmb_burden.tsv").exists():
             write_group(out)
             say("tables over all sessions are written again")

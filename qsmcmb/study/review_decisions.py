@@ -15,14 +15,8 @@ from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.place import Place
 from qsmcmb.io.tables import write_json
-from qsmcmb.study.review_events import (
-    Judgement,
-    ReviewEvent,
-    StandingVerdict,
-    read_judgement,
-    read_point,
-    standing_verdicts,
-)
+from qsmcmb.study.judgement import Judgement, read_judgement, read_point
+from qsmcmb.study.review_events import ReviewEvent, StandingVerdict, standing_verdicts
 from qsmcmb.typing import Triple
 
 __all__ = [

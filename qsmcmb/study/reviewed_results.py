@@ -27,9 +27,10 @@ from qsmcmb.microbleeds.conventional.recorded_source import recorded_sources
 from qsmcmb.microbleeds.results.burden import rated_microbleeds
 from qsmcmb.microbleeds.results.references import BURDEN_METHODS
 from qsmcmb.study.detector_files import SAME_LESION_MM, DetectorFiles, distance_mm
+from qsmcmb.study.judgement import Judgement
+from qsmcmb.study.reader_log import images_id
 from qsmcmb.study.reader_points import MeasuredPoint, measure_reader_points
 from qsmcmb.study.review_decisions import Decision, Review, read_review
-from qsmcmb.study.review_events import Judgement, images_id
 from qsmcmb.typing import Triple
 
 __all__ = ["apply_review", "reapply"]

@@ -10,6 +10,7 @@ from qsmcmb.errors import InvalidInputError, QsmcmbError
 from qsmcmb.pipeline.intermediates import HELD_STEPS
 from qsmcmb.study.assess import StepState, assess
 from qsmcmb.study.intermediates import IntermediateFiles
+from qsmcmb.study.last_page import page_of
 from qsmcmb.study.manifest import FOLDER, Manifest, checksum, manifest_path, read_manifest, read_source
 from qsmcmb.study.pages import keys_of_subject
 from qsmcmb.study.request import read_request
@@ -88,19 +89,10 @@ def study_status(out: Path) -> list[Entry]:
     for participant in participants:
         name = f"sub-{participant}"
         known = read_manifest(manifest_path(out, name, subject=True))
-        page = known.steps["report"].parameters if known and known.steps else {}
-        keys = keys_of_subject(
-            out, participant, page.get("failures", {}), page.get("detail", "full"),
-            repeatability=_repeatability(known),
-        )  # fmt: skip
+        page = page_of(known)
+        keys = keys_of_subject(out, participant, page.failures, page.detail, repeatability=page.repeatability)
         entries.append(Entry(name, assess(out, known, keys)))
     return entries
-
-
-def _repeatability(known: Manifest | None) -> str | None:
-    """Return the file of the study's own errors that a subject was compared with."""
-    step = known.steps.get("longitudinal") if known else None
-    return step.parameters.get("repeatability") if step else None
 
 
 def find_output(file: Path) -> Path:
@@ -240,11 +232,10 @@ def _current_state(out: Path, known: Manifest, step: str) -> StepState | None:
     try:
         if step not in [s.name for s in SCAN_STEPS]:
             participant = known.name.removeprefix("sub-")
-            page = known.steps["report"].parameters
+            page = page_of(known)
             keys = keys_of_subject(
-                out, participant, page.get("failures", {}), page.get("detail", "full"),
-                repeatability=_repeatability(known),
-            )  # fmt: skip
+                out, participant, page.failures, page.detail, repeatability=page.repeatability
+            )
             return assess(out, known, keys)[step]
         bids, options, _ = read_request(out)
         (session,) = (s for s in plan_study(bids, out, options) if s.name == known.name)

@@ -64,7 +64,7 @@ SCAN_STEPS = (
     Step(name="mask", after=("load",), tables=("mask",), modules=("masking.brain", "io.masks"),
          makes=("desc-brain_mask",)),
     Step(name="unwrap", after=("mask",), tables=("unwrap",),
-         modules=("field_mapping.offset", "unwrapping.head", "unwrapping.romeo")),
+         modules=("core.receive_phase", "unwrapping.head", "unwrapping.romeo")),
     Step(name="fieldmap", after=("unwrap",), tables=("fieldmap",), modules=("field_mapping.head",),
          makes=("desc-total_fieldmap", "desc-fieldsd_fieldmap", "desc-reliable_mask")),
     Step(name="background", after=("fieldmap",), tables=("background",), modules=("background_removal.head",),

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import qsmcmb as qc
+from qsmcmb.core.receive_phase import smooth_phase
 from qsmcmb.errors import ConfigError, InvalidInputError
 from qsmcmb.field_mapping.bipolar import find_readout_phase, level_polarities
 from qsmcmb.field_mapping.coils import combine_coils
-from qsmcmb.field_mapping.offset import smooth_phase
 from qsmcmb.field_mapping.phase_sign import MIN_DIFFERENCE_PPM, contrast_of_iron
 from qsmcmb.field_mapping.preparation import prepare_phase
 from qsmcmb.field_mapping.slice_flips import find_slice_flips

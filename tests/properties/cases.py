@@ -191,13 +191,15 @@ MAKERS: dict[str, Callable[[str, Grid], Case]] = {
 def run(family: str, method: str, case: Case) -> dict[str, AnyArray]:
     """Call a family's head; return its volumes by name."""
     v, grid, given = case.volumes, case.grid, {"method": method, "options": dict(case.options)}
+    # The phase of the cases has no offset: what is looked at is the method alone.
+    timed: dict[str, Any] = {"te_s": case.te_s, "offset_removed": True}
     if family == "masking":
         return {"mask": qc.mask_brain(v["magnitude"], v["phase"], grid, **given)}
     if family == "unwrapping":
-        made = qc.unwrap(v["phase"], v["mask"], grid, magnitude=v["magnitude"], te_s=case.te_s, **given)
+        made = qc.unwrap(v["phase"], v["mask"], grid, magnitude=v["magnitude"], **timed, **given)
         return {"unwrapped": made}
     if family == "field_mapping":
-        made = qc.map_field(v["unwrapped"], v["magnitude"], v["mask"], grid, te_s=case.te_s, **given)
+        made = qc.map_field(v["unwrapped"], v["magnitude"], v["mask"], grid, **timed, **given)
         return made._asdict()
     if family == "background_removal":
         return qc.remove_background(v["field"], v["mask"], grid, field_sd_hz=v["sd"], **given)._asdict()

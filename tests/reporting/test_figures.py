@@ -76,9 +76,9 @@ ROWS = [
 def test_field_strengths_are_compared_in_ppm_mm3_and_mm3(drawn: Draw) -> None:
     figure = drawn(figures, "field_strength_plot", ROWS, ["3T", "7T"])
     left, right = figure.axes
-    assert left.get_xlabel() == right.get_xlabel() == "true total susceptibility, absolute (ppm mm3)"
-    assert left.get_ylabel().endswith("(ppm mm3)")
-    assert right.get_ylabel().endswith("(mm3)")
+    assert left.get_xlabel() == right.get_xlabel() == "true total susceptibility, absolute (ppm mm³)"
+    assert left.get_ylabel().endswith("(ppm mm³)")
+    assert right.get_ylabel().endswith("(mm³)")
     assert all(a.get_xscale() == a.get_yscale() == "log" for a in (left, right))
     assert [t.get_text() for t in left.get_legend().get_texts()] == ["3T", "7T"]
     points, _, (bars,) = left.containers[0]
@@ -102,9 +102,9 @@ def test_estimates_stand_against_truth_and_errors_in_percent(drawn: Draw) -> Non
     rows = [*validation_rows(), {"session": "7T", "truth_ppm_mm3": 20.0, "estimate_ppm_mm3": None}]
     figure = drawn(validation_figures, "truth_plot", rows)
     left, right = figure.axes
-    assert left.get_ylabel() == "estimate, 95 % interval (ppm mm3)"
+    assert left.get_ylabel() == "estimate, 95 % interval (ppm mm³)"
     assert right.get_ylabel() == "error (%)"
-    assert left.get_xlabel() == right.get_xlabel() == "true total susceptibility, absolute (ppm mm3)"
+    assert left.get_xlabel() == right.get_xlabel() == "true total susceptibility, absolute (ppm mm³)"
     points, _, (bars,) = left.containers[0]
     np.testing.assert_allclose(points.get_xdata(), [4.0, 10.0])
     np.testing.assert_allclose(points.get_ydata(), [4.4, 9.0])
@@ -175,7 +175,7 @@ def test_estimators_are_drawn_with_their_intervals_in_ppm_mm3(drawn: Draw) -> No
         "signal_loss": {"te_s": [0.01, 0.02], "per_echo": [5.0, 7.0], "value": 6.5, "low": 6.0, "high": 7.5},
     }  # fmt: skip
     growth, echoes, estimators = drawn(explain_figures, "draw_estimators", record).axes
-    assert [a.get_ylabel() for a in (growth, echoes, estimators)] == ["ppm mm3"] * 3
+    assert [a.get_ylabel() for a in (growth, echoes, estimators)] == ["ppm mm³"] * 3
     assert growth.get_xlabel() == "R (mm)"
     assert echoes.get_xlabel() == "TE (ms)"
     np.testing.assert_allclose(growth.lines[0].get_ydata(), [4.0, np.nan])
@@ -190,14 +190,14 @@ def test_estimators_are_drawn_with_their_intervals_in_ppm_mm3(drawn: Draw) -> No
     ):
         assert container[0].get_xdata() == [place]
         np.testing.assert_allclose(container[2][0].get_segments()[0][:, 1], ends)
-    assert [t.get_text() for t in estimators.get_xticklabels()] == ["fit", "map sum", "signal loss"]
+    assert [t.get_text() for t in estimators.get_xticklabels()] == ["fit", "map\nsum", "signal\nloss"]
 
 
 def test_an_explanation_without_a_map_says_so(drawn: Draw) -> None:
     growth, echoes, estimators = drawn(explain_figures, "draw_estimators", {"per_echo": []}).axes
     assert [t.get_text() for t in growth.texts] == ["no map"]
     assert not estimators.containers
-    assert echoes.get_ylabel() == "ppm mm3"
+    assert echoes.get_ylabel() == "ppm mm³"
 
 
 def test_a_figure_becomes_png_of_its_own_size() -> None:
@@ -247,7 +247,7 @@ def test_moments_in_words_say_both_signs_and_what_is_too_near() -> None:
         "remainder": [{"distance_mm": 3.0, "fraction": None}, {"distance_mm": 5.0, "fraction": 0.123}],
     }  # fmt: skip
     dipole, lengths, field = explain_source.moments_words(moments)
-    assert "both signs; their sizes add to 11 ppm mm3" in dipole
+    assert "both signs; their sizes add to 11 ppm mm³" in dipole
     assert "elongation 2, along (0.00, 1.00, 0.00)" in lengths
     assert "12.3 % at 5 mm" in field
     assert "3 mm" not in field
@@ -270,4 +270,4 @@ def test_bars_of_the_sd_add_up(drawn: Draw) -> None:
     assert total == pytest.approx(np.sqrt(sum(v**2 for v in [*drawn_parts, others])))
     labels = [t.get_text() for t in axis.get_yticklabels()]
     assert labels[:2] == [explain_interval.PART_WORDS[n] for n in ("clutter", "sandwich")]
-    assert axis.get_xlabel() == "SD (ppm mm3)"
+    assert axis.get_xlabel() == "SD (ppm mm³)"

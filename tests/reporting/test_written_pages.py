@@ -115,7 +115,7 @@ def test_a_subject_page_has_one_row_per_lesion(
     ]
     assert page.rows[head + 8] == ["file", "sha256"]
     assert page.rows[head + 9 :] == [["bids::a.nii.gz", "sha256:abc"], ["bids::b.nii.gz", ""]]
-    assert "Burden 12.3 ppm mm3 (10 to 15); 3 definite, 2 possible; lobar" in page.text
+    assert "Burden 12.3 (10 to 15) ppm mm³ (95 %); 3 definite, 2 possible; lobar" in page.text
 
 
 def test_the_pattern_by_the_other_rule_is_said_where_it_differs(
@@ -259,7 +259,7 @@ def test_changes_have_one_row_each_with_units(
     page = parse(write_subject_page(tmp_path, "01").read_text())
     header, *rows = page.rows
     assert len(header) == len(CHANGE_COLUMNS)
-    assert "baseline (ppm mm3)" in header
+    assert "baseline (ppm mm³)" in header
     assert len(rows) == 2
     cells = [dict(zip(CHANGE_COLUMNS, row, strict=True)) for row in rows]
     assert cells[0]["baseline_ppm_mm3"] == "4.12"

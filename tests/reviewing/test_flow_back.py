@@ -9,7 +9,7 @@ import pytest
 from qsmcmb.cli.main import run_command
 from qsmcmb.io.results import SessionResults
 from qsmcmb.study.detector_files import DetectorFiles
-from qsmcmb.study.review_events import Judgement
+from qsmcmb.study.judgement import Judgement
 from qsmcmb.study.status import study_status
 from tests.scenes.reviews import TABLE, candidate, judge, log_of, rows_of, scans_of, write_candidates
 from tests.scenes.studies import Study

@@ -11,8 +11,9 @@ from qsmcmb.io.results import SessionResults, list_results
 from qsmcmb.io.tables import write_tsv
 from qsmcmb.lesion import LESION_COLUMNS, Microbleed
 from qsmcmb.model import Estimate
-from qsmcmb.reviewing.study_review import ReviewedScan, read_scan
-from qsmcmb.study.review_events import Judgement, ReaderLog
+from qsmcmb.reviewing.reviewed_scan import ReviewedScan, read_scan
+from qsmcmb.study.judgement import Judgement
+from qsmcmb.study.reader_log import ReaderLog
 from tests.scenes.studies import Study
 
 TABLE = "desc-cmb_lesions.tsv"

@@ -64,12 +64,19 @@ def draw_filtered() -> Figure:
     far = axis_mm >= 3
     figure = Figure(figsize=(6.5, 2.6), layout="constrained")
     axis = figure.subplots()
-    axis.plot(axis_mm[far], 100 * left[20, 20, far] / phase[20, 20, far], label="filtered")
-    axis.axhline(100, color="tab:orange", label="as it is")
+    axis.axhline(100, color="tab:orange", label="as measured")
+    axis.plot(
+        axis_mm[far],
+        100 * left[20, 20, far] / phase[20, 20, far],
+        "o-",
+        ms=4,
+        label="filtered by the scanner",
+    )
     axis.axhline(0, color="0.7", lw=0.8)
     axis.set(
-        xlabel="distance along B0 (mm)", ylabel="phase (% of the dipole's)", xlim=(3, 12), ylim=(-40, 110)
-    )
+        xlabel="distance from the lesion along B0 (mm)", ylabel="phase (% of the dipole's)", xlim=(2.8, 12.2),
+        ylim=(-5, 110),
+    )  # fmt: skip
     axis.legend(fontsize=8)
     return figure
 

@@ -98,6 +98,9 @@ def draw_strength() -> Figure:
         magnitude = magnitude_of(b0_tesla)
         axis.imshow(magnitude[:, 8].T, origin="lower", cmap="gray", vmin=0, vmax=1.1)
         axis.set(title=f"{b0_tesla:g} T", xticks=[], yticks=[])
+        # A scale bar of 5 voxels, 1 mm each.
+        axis.plot([0.5, 5.5], [0.7, 0.7], color="tab:orange", lw=2.5, solid_capstyle="butt")
+        axis.text(3.0, 1.1, "5 mm", ha="center", va="bottom", fontsize=8)
         axis.set_xlabel(f"void {np.sum(magnitude < DARK):.0f} mm³\ntotal {M_PPM_MM3:g} ppm mm³")
     return figure
 

@@ -112,6 +112,7 @@ function table(contrast) {
 // Each plane: the axis to the right, the axis up, the axis across; x is drawn from left to right as in radiology: right of
 // the head on the left of the picture.
 const PLANES = { axial: [0, 1, 2, -1], coronal: [0, 2, 1, -1], sagittal: [1, 2, 0, -1] };
+const BAR_MM = 10;
 const sheet = document.createElement("canvas");
 
 function paint(canvas, size, voxel, pick, marks, zoom, centre) {
@@ -139,6 +140,15 @@ function paint(canvas, size, voxel, pick, marks, zoom, centre) {
   context.drawImage(sheet, left, top, size[0] * voxel[0] * unit, size[1] * voxel[1] * unit);
   canvas.toVoxel = (x, y) => [size[0] - 0.5 - (x * scale - left) / (voxel[0] * unit), size[1] - 0.5 - (y * scale - top) / (voxel[1] * unit)];
   marks(context, (u, v) => [left + (size[0] - 0.5 - u) * voxel[0] * unit, top + (size[1] - 0.5 - v) * voxel[1] * unit], unit, scale);
+  drawScale(context, height, unit, scale);
+}
+
+function drawScale(context, height, unit, scale) {
+  const left = 10 * scale, bottom = height - 10 * scale;
+  context.fillStyle = "#f0e442";
+  context.fillRect(left, bottom - 3 * scale, BAR_MM * unit, 3 * scale);
+  context.font = `${12 * scale}px system-ui, sans-serif`;
+  context.fillText(`${BAR_MM} mm`, left, bottom - 7 * scale);
 }
 
 function drawPlanes() {

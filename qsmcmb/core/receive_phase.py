@@ -1,4 +1,4 @@
-"""Receive phase at TE = 0, removed before unwrapping (MCPC-3D-S for combined data)."""
+"""Receive phase at TE = 0, of combined data (MCPC-3D-S): found from two echoes, and taken off all."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from qsmcmb.core import _receive_phase_loops as loops
 from qsmcmb.core.boxes import bounding_box
 from qsmcmb.core.validate import check_range
-from qsmcmb.field_mapping import _offset_loops as loops
 from qsmcmb.model import Grid
 from qsmcmb.typing import BoolArray, ComplexArray, FloatArray
 
@@ -18,6 +18,7 @@ __all__ = (
     "OffsetRemoved",
     "Unwrapper",
     "remove_phase_offset",
+    "take_offset_off",
 )
 
 TRUNCATE = 3.0
@@ -119,6 +120,66 @@ def remove_phase_offset(
     offset = phase_rad[0] - field_phase * np.float32(te_s[0] / (te_s[1] - te_s[0]))
     smooth = smooth_phase(offset, weight, mask, grid, sigma_mm)
     return OffsetRemoved(wrap(phase_rad - smooth), smooth)
+
+
+def take_offset_off(
+    unwrapped_rad: FloatArray,
+    magnitude: FloatArray,
+    mask: BoolArray,
+    grid: Grid,
+    *,
+    te_s: tuple[float, ...],
+    sigma_mm: float = 6.0,
+) -> FloatArray:
+    """Subtract the phase at TE = 0 from unwrapped phase, which stays unwrapped.
+
+    Parameters
+    ----------
+    unwrapped_rad, magnitude : ndarray of shape (echo, x, y, z)
+        Unwrapped phase, rad, and magnitude, any unit; what lies outside the mask does not matter.
+    mask : ndarray of shape grid.shape, bool
+        Voxels whose phase is meaningful.
+    grid : Grid
+        Shape and voxel size (mm).
+    te_s : tuple of float
+        Echo times, s, positive and ascending.
+    sigma_mm : float, optional
+        Width of the Gaussian that smooths the offset, mm; 0 to 100.
+
+    Returns
+    -------
+    ndarray of shape (echo, x, y, z)
+        Phase in proportion to the echo time, rad, 0 outside the mask; a single echo comes back unchanged.
+
+    Raises
+    ------
+    InvalidInputError
+        Option `sigma_mm` out of range.
+
+    Notes
+    -----
+    The offset is that of `remove_phase_offset`. Its whole turns are those that leave the first echo nearest to what the
+    difference of the first two says of it.
+
+    Examples
+    --------
+    >>> grid, te = Grid.isotropic((8, 8, 8), 1.0), (0.005, 0.010)
+    >>> phase = np.stack([np.full(grid.shape, 2 * np.pi * 10 * t + 4.0, np.float32) for t in te])
+    >>> found = take_offset_off(phase, np.ones_like(phase), np.ones(grid.shape, bool), grid, te_s=te)
+    >>> bool(np.allclose(found, phase - 4.0, atol=1e-4))
+    True
+    """
+    check_range("sigma_mm", sigma_mm, 0.0, 100.0)
+    if len(te_s) < 2:
+        return unwrapped_rad
+    # What is not finite outside the mask would be smoothed into it.
+    phase_rad = np.where(mask, unwrapped_rad, 0).astype(np.float32)
+    weight = np.prod(np.where(mask, magnitude[:2], 0).astype(np.float32), axis=0)
+    ratio = np.float32(te_s[0] / (te_s[1] - te_s[0]))
+    offset = phase_rad[0] - (phase_rad[1] - phase_rad[0]) * ratio
+    smooth = smooth_phase(offset, weight, mask, grid, sigma_mm)
+    turns = np.rint((offset - smooth) * np.float32(0.5 / np.pi))
+    return np.asarray(phase_rad - np.where(mask, smooth + np.float32(2 * np.pi) * turns, 0))
 
 
 def wrap(phase_rad: FloatArray) -> FloatArray:

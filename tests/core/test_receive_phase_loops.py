@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsmcmb.field_mapping import _offset_loops as loops
+from qsmcmb.core import _receive_phase_loops as loops
 from qsmcmb.typing import FloatArray
 
 pytestmark = pytest.mark.loops

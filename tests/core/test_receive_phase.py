@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qsmcmb.core.receive_phase import remove_phase_offset
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.field_mapping.offset import remove_phase_offset
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.unwrapping.romeo import unwrap_volume
 from tests.scenes.echoes import TE_S, smooth_field_hz, times, wrap

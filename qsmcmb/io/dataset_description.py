@@ -87,8 +87,9 @@ def write_dataset_description(out: Path, *, name: str, version: str, raw: Path) 
         "SourceDatasets": [{"URL": _link(out, raw)}],
         "DatasetLinks": {RAW: _link(out, raw)},
     }
-    atomic_write(out / ".bidsignore", ("\n".join(IGNORED) + "\n").encode())
+    # First that by which a run knows the folder again, if it is killed between the two.
     write_json(out / "dataset_description.json", record)
+    atomic_write(out / ".bidsignore", ("\n".join(IGNORED) + "\n").encode())
 
 
 def _link(out: Path, raw: Path) -> str:

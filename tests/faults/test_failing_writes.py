@@ -1,6 +1,7 @@
 """Each call of Python that writes results fails once, or is the last of a killed process; the next run mends it.
 
-Unlike the system calls of `test_injection`, these fail in this process, and the scan is computed once for all.
+Unlike the system calls of `test_injection`, these fail in Python, and the scan is computed once for all. Each run is
+that of a child of a process that computes nothing: the threads of OpenMP do not survive a fork.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import contextlib
 import errno
 import io
 import os
+import pickle
 import random
 import shutil
 import signal
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +24,7 @@ import pytest
 
 from qsmcmb.errors import QsmcmbError
 from qsmcmb.pipeline.config import read_config
-from qsmcmb.study import manifest, scan
+from qsmcmb.study import scan
 from qsmcmb.study.options import Outcome, StudyOptions
 from qsmcmb.study.pages import compare_and_report
 from qsmcmb.study.sessions import run_study
@@ -37,7 +40,7 @@ CALLS = (
     (io, "open"),
 )
 """Functions by which results come to the disk."""
-N_SHORT = 6
+N_SHORT = 3
 """Calls that the short test takes, at equal distances."""
 
 
@@ -75,14 +78,22 @@ class Disk:
 
     def die(self, name: str, where: Any) -> None:
         """End this process as SIGKILL does, in the middle of what a file that is now synchronised holds."""
-        if name == "fsync" and os.fstat(where).st_size:
+        if name == "fsync" and stat.S_ISREG(os.fstat(where).st_mode):
             os.ftruncate(where, os.fstat(where).st_size // 2)
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Scene(NamedTuple):
+    """A study, the disk under it, its results, and the number of calls of a run."""
+
+    study: Study
+    disk: Disk
+    expected: dict[str, bytes]
+    n_calls: int
+
+
 def run(study: Study) -> Ran:
     """Run the study in this process."""
-    manifest._checksum.cache_clear()
     said: list[str] = []
     options = StudyOptions(config=read_config(study.config), points=study.points)
     outcomes = run_study(study.bids, study.out, options, say=said.append)
@@ -91,99 +102,121 @@ def run(study: Study) -> Ran:
     return Ran(outcomes, failed, said)
 
 
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Study, Disk, dict[str, bytes], int]]:
-    """Return a study of one session, the disk under it, its results, and the number of calls of a run."""
-    study = make_study(tmp_path_factory.mktemp("study"))
-    shutil.rmtree(study.bids / "sub-01/ses-2")
-    study.points.write_text("x_mm\ty_mm\tz_mm\n")
-    disk = Disk(study.out)
-    results: list[Any] = []
-    compute = scan.run_scan
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "run_scan", lambda *a, **k: results[0] if results else compute(*a, **k))
-        keep = scan.write_scan
-        patch.setattr(
-            scan, "write_scan", lambda place, found, **k: (results.append(found), keep(place, found, **k))[1]
-        )
-        run(study)
-        for module, name in CALLS:
-            patch.setattr(module, name, disk.around(name, getattr(module, name)))
-        patch.setattr(builtins, "open", io.open)
-        shutil.rmtree(study.out)
-        disk.count = 0
-        ran = run(study)
-        assert not ran.page_failed
-        yield study, disk, study.results(), disk.count
-
-
-def check(study: Study, disk: Disk, expected: dict[str, bytes], failing: int) -> None:
-    """Run with a call that fails, then without."""
-    shutil.rmtree(study.out, ignore_errors=True)
-    disk.count, disk.failing, disk.failed = 0, failing, ""
-    try:
-        ran = run(study)
-    except (OSError, QsmcmbError) as error:
-        # The command says this one, with its code.
-        ran = Ran([], True, [f"ERROR {error}"])
-    finally:
-        disk.failing = 0
-    told = f"call {failing}, {disk.failed}: {ran}"
-    errors = [o.error for o in ran.outcomes if o.error] + [
-        line for line in ran.said if line.startswith("ERROR")
-    ]
-    assert not any("BUG" in error for error in errors), told
-    assert bool(errors) == (ran.page_failed or any(o.exit_code for o in ran.outcomes)), told
-    found = {n: c for n, c in study.results().items() if "/.tmp-" not in f"/{n}"}
-    assert errors or found == expected, told
-    assert all(n.endswith(".html") or content == expected.get(n) for n, content in found.items()), told
-    again = run(study)
-    assert not again.page_failed, f"{again.said} after {told}"
-    assert study.results() == expected, told
-
-
-def test_some_calls_fail(disk: tuple[Study, Disk, dict[str, bytes], int]) -> None:
-    study, under, expected, n_calls = disk
-    assert n_calls > 150
-    for failing in range(n_calls // (2 * N_SHORT), n_calls, n_calls // N_SHORT):
-        check(study, under, expected, failing)
-
-
-def check_kill(study: Study, disk: Disk, expected: dict[str, bytes], last: int) -> None:
-    """Run in a child that is killed at a call, then here."""
-    shutil.rmtree(study.out, ignore_errors=True)
-    disk.count, disk.failing, disk.kills = 0, last, True
+def in_child(action: Callable[[], Any], answer: Path) -> Any:
+    """Return what a call gives in a child of this process; None where the child is killed."""
+    answer.unlink(missing_ok=True)
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
-            run(study)
-        os._exit(1)
-    disk.failing, disk.kills = 0, False
+            answer.write_bytes(pickle.dumps(action()))
+        os._exit(0)
     status = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(status), f"call {last}: not killed, status {status}"
-    found = {n: c for n, c in study.results().items() if "/.tmp-" not in f"/{n}"}
-    assert found.items() <= expected.items(), f"call {last}"
-    again = run(study)
-    assert not again.page_failed
-    assert study.results() == expected, f"call {last}"
-    assert not list(study.out.rglob(".tmp-*")), f"call {last}"
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return None
+    return pickle.loads(answer.read_bytes())
 
 
-def test_some_calls_are_the_last(disk: tuple[Study, Disk, dict[str, bytes], int]) -> None:
-    study, under, expected, n_calls = disk
-    for last in range(n_calls // (2 * N_SHORT), n_calls, n_calls // N_SHORT):
-        check_kill(study, under, expected, last)
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Return a study of one session that has run."""
+    study = make_study(tmp_path_factory.mktemp("study"))
+    shutil.rmtree(study.bids / "sub-01/ses-2")
+    study.points.write_text("x_mm\ty_mm\tz_mm\n")
+    disk, answer = Disk(study.out), study.bids.parent / "answer"
+    found: list[Any] = []
+
+    def whole() -> tuple[Any, int]:
+        compute = scan.run_scan
+        scan.run_scan = lambda *a, **k: found.append(compute(*a, **k)) or found[0]  # type: ignore[func-returns-value]
+        run(study)
+        return found[0]
+
+    result = in_child(whole, answer)
+    shutil.rmtree(study.out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "run_scan", lambda *_, **__: result)
+        for module, name in CALLS:
+            patch.setattr(module, name, disk.around(name, getattr(module, name)))
+        patch.setattr(builtins, "open", io.open)
+        ran, n_calls = in_child(lambda: (run(study), disk.count), answer)
+        assert not ran.page_failed
+        yield Scene(study, disk, study.results(), n_calls)
+
+
+def attempt(scene: Scene, failing: int) -> Ran | None:
+    """Run with a call that fails, into an empty folder; return None where it has ended the process."""
+    shutil.rmtree(scene.study.out, ignore_errors=True)
+    disk = scene.disk
+    disk.count, disk.failing = 0, failing
+
+    def action() -> Ran:
+        try:
+            return run(scene.study)
+        except (OSError, QsmcmbError) as error:
+            # The command says this one, with its code.
+            return Ran([], True, [f"ERROR {error}"])
+
+    found: Ran | None = in_child(action, scene.study.bids.parent / "answer")
+    disk.failing = 0
+    return found
+
+
+def check_next_run(scene: Scene, told: str) -> None:
+    """Run without a failure."""
+    again = in_child(lambda: run(scene.study), scene.study.bids.parent / "answer")
+    assert not again.page_failed, f"{again.said} after {told}"
+    assert scene.study.results() == scene.expected, told
+    assert not list(scene.study.out.rglob(".tmp-*")), told
+
+
+def check(scene: Scene, failing: int) -> None:
+    """Run with a call that fails, then without."""
+    ran = attempt(scene, failing)
+    assert ran is not None
+    told = f"call {failing}: {ran}"
+    errors = [o.error for o in ran.outcomes if o.error]
+    errors += [line for line in ran.said if line.startswith("ERROR")]
+    assert not any("BUG" in error for error in errors), told
+    assert bool(errors) == (ran.page_failed or any(o.exit_code for o in ran.outcomes)), told
+    found = {n: c for n, c in scene.study.results().items() if "/.tmp-" not in f"/{n}"}
+    assert errors or found == scene.expected, told
+    assert all(n.endswith(".html") or c == scene.expected.get(n) for n, c in found.items()), told
+    check_next_run(scene, told)
+
+
+def check_kill(scene: Scene, last: int) -> None:
+    """Run in a process that is killed at a call, then in another."""
+    scene.disk.kills = True
+    assert attempt(scene, last) is None
+    scene.disk.kills = False
+    found = {n: c for n, c in scene.study.results().items() if "/.tmp-" not in f"/{n}"}
+    assert found.items() <= scene.expected.items(), f"call {last}"
+    check_next_run(scene, f"killed at call {last}")
+
+
+def some(n_calls: int) -> range:
+    """Return numbers of calls at equal distances."""
+    return range(n_calls // (2 * N_SHORT), n_calls, n_calls // N_SHORT)
+
+
+def test_some_calls_fail(scene: Scene) -> None:
+    assert scene.n_calls > 150
+    for number in some(scene.n_calls):
+        check(scene, number)
+
+
+def test_some_calls_are_the_last(scene: Scene) -> None:
+    for number in some(scene.n_calls):
+        check_kill(scene, number)
 
 
 @pytest.mark.soak
-def test_fifty_calls_are_the_last(disk: tuple[Study, Disk, dict[str, bytes], int]) -> None:
-    study, under, expected, n_calls = disk
-    for last in random.Random(87001).sample(range(1, n_calls + 1), 50):
-        check_kill(study, under, expected, last)
+def test_each_call_fails(scene: Scene) -> None:
+    for number in range(1, scene.n_calls + 1):
+        check(scene, number)
 
 
 @pytest.mark.soak
-def test_each_call_fails(disk: tuple[Study, Disk, dict[str, bytes], int]) -> None:
-    study, under, expected, n_calls = disk
-    for failing in range(1, n_calls + 1):
-        check(study, under, expected, failing)
+def test_fifty_calls_are_the_last(scene: Scene) -> None:
+    for number in random.Random(87001).sample(range(1, scene.n_calls + 1), 50):
+        check_kill(scene, number)

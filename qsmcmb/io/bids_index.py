@@ -6,7 +6,8 @@ entered. Images of one scan agree in suffix and in every entity but echo, part a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -190,21 +191,19 @@ def list_sessions(
         raise InvalidInputError(
             "BIDS", root, field="folder", found="nothing", expected="a BIDS data set", fix="check the path"
         )
-    there = [scan for subject in _folders(root, "sub-") for scan in _scans_of_subject(root, subject)]
-    if not there:
-        raise describe_unread(root)
     wanted = {p.removeprefix("sub-") for p in participants}
     wanted_sessions = {s.removeprefix("ses-") for s in sessions}
-    chosen = [
-        s for s in there
-        if (not wanted or s.participant in wanted) and (not wanted_sessions or s.session in wanted_sessions)
-    ]  # fmt: skip
+    there = _scans_of(root, wanted)
+    chosen = [s for s in there if not wanted_sessions or s.session in wanted_sessions]
     missing = [f"sub-{label}" for label in sorted(wanted - {s.participant for s in chosen})]
     missing += [f"ses-{label}" for label in sorted(wanted_sessions - {str(s.session) for s in chosen})]
     if missing or not chosen:
+        everything = _scans_of(root, set())
+        if not everything:
+            raise describe_unread(root)
         raise NothingMatchedError(
             "NO-MATCH", root, field="selection", found=f"no image of {', '.join(missing)}",
-            expected=f"one of: {_shown(s.name for s in there)}", fix="correct the labels",
+            expected=f"one of: {_shown(s.name for s in everything)}", fix="correct the labels",
         )  # fmt: skip
     found = [scan for scan in (_filtered(s, filters or {}) for s in chosen) if scan.images]
     # A label that is asked for is never left out without a word.
@@ -218,6 +217,22 @@ def list_sessions(
             expected=f"entities of the images that there are: {values}", fix="correct the filter",
         )  # fmt: skip
     return found
+
+
+def _scans_of(root: Path, participants: Collection[str]) -> list[SessionFiles]:
+    """Return the scans of some participants, of all where none is named; no other's folder is looked into.
+
+    On a cluster each task lists its own participant: the whole data set, each time, would be too much for a file
+    system.
+    """
+    subjects = _folders(root, "sub-") if not participants else _named(root, participants)
+    return [scan for subject in subjects for scan in _scans_of_subject(root, subject)]
+
+
+def _named(root: Path, participants: Collection[str]) -> list[Path]:
+    """Return the folders of some participants, in natural order; names differ where only their case does."""
+    names = {f"sub-{label}" for label in participants} & set(os.listdir(root))
+    return sorted((root / n for n in names if (root / n).is_dir()), key=lambda p: natural_key(p.name))
 
 
 def _folders(parent: Path, prefix: str) -> list[Path]:

@@ -12,6 +12,7 @@ import pytest
 
 import qsmcmb as qc
 from qsmcmb.errors import InvalidInputError, NothingMatchedError
+from qsmcmb.io import bids_index
 from qsmcmb.io.bids import acquisition_times, load_session, select_session
 from qsmcmb.io.bids_index import list_sessions
 from qsmcmb.io.nifti import save_volume
@@ -126,6 +127,21 @@ def test_labels_are_in_natural_order_and_each_must_match(tmp_path: Path) -> None
         list_sessions(tmp_path, sessions=["2", "3"])
     with pytest.raises(NothingMatchedError, match=r"no image of sub-02"):
         list_sessions(tmp_path, participants=["01", "02"])
+
+
+def test_folders_of_others_are_not_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_scan(tmp_path)
+    for label in ("02", "010"):
+        shutil.copytree(tmp_path / "sub-01", tmp_path / f"sub-{label}")
+    looked: list[str] = []
+    look = bids_index._scans_of_subject
+    monkeypatch.setattr(
+        bids_index, "_scans_of_subject", lambda root, p: looked.append(p.name) or look(root, p)
+    )
+    assert names(tmp_path, participants=["01"]) == ["sub-01"]
+    assert looked == ["sub-01"]
+    with pytest.raises(NothingMatchedError, match="one of: sub-01"):
+        names(tmp_path, participants=["1"])
 
 
 def test_magnitude_without_phase_is_left_out_beside_a_scan_and_said(tmp_path: Path) -> None:

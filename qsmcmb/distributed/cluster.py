@@ -32,6 +32,11 @@ POLL_S = 1.0
 """Seconds between two looks at which workers there are."""
 CONNECT_S = 30
 """Seconds in which a scheduler must answer."""
+QUIET = {
+    "distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "500 ms",
+    "distributed.admin.system-monitor.interval": "5 s", "distributed.admin.system-monitor.gil.enabled": False,
+}  # fmt: skip
+"""Settings of local workers: Dask's watch over itself takes 8 % of a core, which the sessions are to have."""
 END_S = 1.0
 """Seconds that workers get to end their children before the client leaves; they end anyway."""
 
@@ -110,17 +115,20 @@ def _local_client(n_workers: int) -> Iterator[Any]:
     """Start workers on this machine, on its own network address alone and without Dask's web page."""
     import multiprocessing
     import os
+    import warnings
 
+    import dask.config
     from distributed import Client, LocalCluster
 
     threads = max(1, (os.cpu_count() or 1) // n_workers)
-    with (
-        LocalCluster(
+    with dask.config.set(QUIET), warnings.catch_warnings():
+        # Of a second run on this machine: Dask takes another port for a page that nobody opens.
+        warnings.filterwarnings("ignore", message="Port \\d+ is already in use")
+        started = LocalCluster(
             n_workers=n_workers, threads_per_worker=threads, processes=True, memory_limit=0, host="127.0.0.1",
             dashboard_address=None, silence_logs=logging.CRITICAL,
-        ) as started,
-        Client(started) as client,
-    ):  # fmt: skip
+        )  # fmt: skip
+    with started, Client(started) as client:
         try:
             yield client
         except BaseException:

@@ -24,7 +24,8 @@ import pytest
 
 from qsmcmb.errors import QsmcmbError
 from qsmcmb.pipeline.config import read_config
-from qsmcmb.study import scan
+from qsmcmb.reporting import figures, subject_page  # noqa: F401 (each child would load them anew)
+from qsmcmb.study import longitudinal, scan  # noqa: F401
 from qsmcmb.study.options import Outcome, StudyOptions
 from qsmcmb.study.pages import compare_and_report
 from qsmcmb.study.sessions import run_study
@@ -45,11 +46,12 @@ N_SHORT = 3
 
 
 class Ran(NamedTuple):
-    """Outcomes of sessions, whether a page failed, and all that was said."""
+    """Outcomes of sessions, whether a page failed, all that was said, and the call that has failed."""
 
     outcomes: list[Outcome]
     page_failed: bool
     said: list[str]
+    failed: str = ""
 
 
 class Disk:
@@ -64,7 +66,8 @@ class Disk:
 
         def counted(*arguments: Any, **options: Any) -> Any:
             inside = any(str(a).startswith(self.out) for a in arguments[:2])
-            if isinstance(arguments[0], int) or inside:
+            # A stream that is opened on a number is the file before, or a pipe of another process.
+            if inside or (isinstance(arguments[0], int) and name != "open"):
                 self.count += 1
                 if self.count == self.failing:
                     self.failed = f"{name}{arguments}"
@@ -151,10 +154,10 @@ def attempt(scene: Scene, failing: int) -> Ran | None:
 
     def action() -> Ran:
         try:
-            return run(scene.study)
+            return run(scene.study)._replace(failed=disk.failed)
         except (OSError, QsmcmbError) as error:
             # The command says this one, with its code.
-            return Ran([], True, [f"ERROR {error}"])
+            return Ran([], True, [f"ERROR {error}"], disk.failed)
 
     found: Ran | None = in_child(action, scene.study.bids.parent / "answer")
     disk.failing = 0
@@ -173,7 +176,7 @@ def check(scene: Scene, failing: int) -> None:
     """Run with a call that fails, then without."""
     ran = attempt(scene, failing)
     assert ran is not None
-    told = f"call {failing}: {ran}"
+    told = f"call {failing}, {ran.failed}: {ran}"
     errors = [o.error for o in ran.outcomes if o.error]
     errors += [line for line in ran.said if line.startswith("ERROR")]
     assert not any("BUG" in error for error in errors), told

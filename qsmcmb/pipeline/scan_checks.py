@@ -61,21 +61,27 @@ class SignContrast(NamedTuple):
         Unit: ppm where R2* shows the iron; SD where one echo's magnitude does.
     limit : float
         Size from which on it is more than chance, in the same unit.
+    dark_sd : float or None, optional
+        The contrast where the magnitude is dark and narrow, SD. It is asked where R2* alone says that the sign is
+        inverted: R2* is also high beside air.
 
     Examples
     --------
-    >>> SignContrast(-0.03, "ppm", 0.01).is_inverted
-    True
+    >>> SignContrast(-0.03, "ppm", 0.01).is_inverted, SignContrast(-0.012, "ppm", 0.01, dark_sd=12.0).is_inverted
+    (True, False)
     """
 
     value: float | None
     unit: str
     limit: float
+    dark_sd: float | None = None
 
     @property
     def is_inverted(self) -> bool:
         """Whether iron is diamagnetic on the map."""
-        return self.value is not None and self.value < -self.limit
+        if self.value is None or self.value >= -self.limit:
+            return False
+        return self.dark_sd is None or self.dark_sd <= MIN_SIGN_SD
 
     @property
     def is_undecided(self) -> bool:
@@ -183,10 +189,17 @@ def check_sign(
     >>> check_sign(scan, -0.01 * rate, rate, rate > 0).is_inverted
     True
     """
-    if scan.n_echoes > 1:
-        contrast = None if r2star_hz is None else contrast_of_iron(chi_ppm, r2star_hz, mask, scan.grid)
-        return SignContrast(contrast, "ppm", MIN_DIFFERENCE_PPM)
-    found = None
-    if scan.b0_tesla * scan.te_s[0] >= MIN_WEIGHTING_T_S:
-        found = contrast_of_the_dark(chi_ppm, scan.magnitude[0], mask, scan.grid)
-    return SignContrast(found.mean / found.sd if found else None, "SD", MIN_SIGN_SD)
+    if scan.n_echoes == 1:
+        return SignContrast(_dark_sd(scan, chi_ppm, mask), "SD", MIN_SIGN_SD)
+    contrast = None if r2star_hz is None else contrast_of_iron(chi_ppm, r2star_hz, mask, scan.grid)
+    found = SignContrast(contrast, "ppm", MIN_DIFFERENCE_PPM)
+    return found._replace(dark_sd=_dark_sd(scan, chi_ppm, mask)) if found.is_inverted else found
+
+
+def _dark_sd(scan: GreScan, chi_ppm: FloatArray, mask: BoolArray) -> float | None:
+    """Return the contrast where the last magnitude is dark and narrow, SD; None where that shows no iron."""
+    last = int(np.argmax(scan.te_s))
+    if scan.b0_tesla * scan.te_s[last] < MIN_WEIGHTING_T_S:
+        return None
+    found = contrast_of_the_dark(chi_ppm, scan.magnitude[last], mask, scan.grid)
+    return found.mean / found.sd if found else None

@@ -83,6 +83,22 @@ def test_skull_in_the_mask_is_to_be_left_out_before_the_sign_is_changed(rng):
         assert said.endswith("(--phase-sign -1)")
 
 
+def test_high_r2star_beside_air_alone_does_not_invert_the_sign(rng):
+    chi, magnitude = veins_and_falx(rng)
+    air = np.zeros(GRID.shape, bool)
+    air[10:30, 10:30, 10:30] = True
+    r2star_hz = np.where(air, 80, 20).astype(np.float32)
+    for te_s, sign, is_said in (
+        ((0.01, 0.03), 1, False),
+        ((0.01, 0.03), -1, True),
+        ((0.002, 0.004), 1, True),
+    ):
+        scan = GreScan(np.zeros((2, *GRID.shape), np.float32), np.stack([magnitude] * 2), te_s, 3.0, GRID)
+        found = check_sign(scan, sign * chi - 0.3 * air, r2star_hz, MASK)
+        assert found.value < -0.1
+        assert found.is_inverted == is_said
+
+
 def test_a_short_echo_does_not_show_iron_and_that_is_said(rng):
     chi, magnitude = veins_and_falx(rng)
     for sign in (1, -1):

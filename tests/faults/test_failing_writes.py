@@ -41,7 +41,7 @@ CALLS = (
     (io, "open"),
 )
 """Functions by which results come to the disk."""
-N_SHORT = 3
+N_SHORT = 2
 """Calls that the short test takes, at equal distances."""
 
 

@@ -97,13 +97,14 @@ def add(app: typer.Typer) -> None:
         brain = read_mask(mask, scan.grid) if mask else None
         scan = with_user_input(scan, points=given, point_list=points, mask=brain)
         with progress(POINT_STAGES) as bar:
-            table, details = measure_points(
+            measured = measure_points(
                 scan,
                 given.points_mm,
                 kinds=given.kinds,
                 mask=brain.inside if brain else None,
                 report=bar.report,
             )
+        table, details = measured.table, measured.fits
         write_table(
             Place(out.parent), out.stem, table.rows(), columns=column_sidecar(), provenance=table.provenance,
             warnings=table.warnings,

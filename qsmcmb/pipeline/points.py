@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
+from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
 from qsmcmb.microbleeds.detection.point_frame import check_point_frame
 from qsmcmb.microbleeds.measure import Targets, measure_lesions
 from qsmcmb.microbleeds.results.measurement import FittedLesion
@@ -21,14 +23,60 @@ from qsmcmb.model import GreScan
 from qsmcmb.pipeline.checks import find_lesion_faults
 from qsmcmb.pipeline.clock import Clock
 from qsmcmb.pipeline.config import Config, make_config
-from qsmcmb.pipeline.lesions import describe_lesions
+from qsmcmb.pipeline.inversion import Inversion, local_field_of
+from qsmcmb.pipeline.lesions import describe_lesions, measure_map_sums
 from qsmcmb.pipeline.provenance import provenance_of
 from qsmcmb.pipeline.regions import find_region_faults, find_regions
 from qsmcmb.pipeline.subject import map_scan_field, prepare_scan
 from qsmcmb.stages import POINT_STAGES
 from qsmcmb.typing import BoolArray, FloatArray, Report
 
-__all__ = ["measure_points", "quantify"]
+__all__ = ["MeasuredPoints", "ScanMaps", "measure_points", "quantify"]
+
+
+class ScanMaps(NamedTuple):
+    """Maps of a scan that has run, for the columns of the table that need them.
+
+    Parameters
+    ----------
+    chi_ppm : ndarray of shape scan.grid.shape
+        Susceptibility, ppm; a constant does not matter.
+    limit_ppm_mm3 : ndarray of shape scan.grid.shape
+        Detection limit, ppm mm3.
+
+    Examples
+    --------
+    >>> ScanMaps(np.zeros((2, 2, 2)), np.ones((2, 2, 2))).limit_ppm_mm3.max()
+    np.float64(1.0)
+    """
+
+    chi_ppm: FloatArray
+    limit_ppm_mm3: FloatArray
+
+
+class MeasuredPoints(NamedTuple):
+    """Measurement of points with what it rests on.
+
+    Parameters
+    ----------
+    table : MicrobleedTable
+        Rows, in the order of the points.
+    fits : tuple of FittedLesion or None
+        Fit of each row; None where there is no number.
+    map_sums : tuple of MapSum or None
+        Sum over the map at each row; None without maps.
+    scan : GreScan
+        The scan as it was fitted.
+
+    Examples
+    --------
+    >>> measured = measure_points(scan, [[12.0, -30.5, 8.0]])  # doctest: +SKIP
+    """
+
+    table: MicrobleedTable
+    fits: tuple[FittedLesion | None, ...]
+    map_sums: tuple[MapSum | None, ...]
+    scan: GreScan
 
 
 def quantify(
@@ -80,7 +128,7 @@ def quantify(
     """
     points = _positions(points_mm)
     scan = replace(scan, warnings=(*scan.warnings, *check_point_frame(scan, points, "points_mm")))
-    return measure_points(scan, points, kinds=kinds, mask=mask, config=config, report=report)[0]
+    return measure_points(scan, points, kinds=kinds, mask=mask, config=config, report=report).table
 
 
 def measure_points(
@@ -90,8 +138,9 @@ def measure_points(
     kinds: Sequence[str | None] | None = None,
     mask: BoolArray | None = None,
     config: Config | None = None,
+    maps: ScanMaps | None = None,
     report: Report | None = None,
-) -> tuple[MicrobleedTable, tuple[FittedLesion | None, ...]]:
+) -> MeasuredPoints:
     """Measure lesions at given points, and return the fits beside the table.
 
     Parameters
@@ -105,16 +154,17 @@ def measure_points(
     mask : ndarray of shape scan.grid.shape, bool, optional
         Brain mask; made from the scan by default.
     config : Config, optional
-        Methods and options of the stages used: mask, unwrap, fieldmap.
+        Methods and options of the stages used: mask, unwrap, fieldmap; with maps background and invert, too.
+    maps : ScanMaps, optional
+        Maps of the scan: with them the rows have the map sum and the detection limit. The lesions' own field goes
+        through background removal and inversion for it, which takes as long as these.
     report : callable, optional
         Progress, called with (scan, stage, seconds).
 
     Returns
     -------
-    MicrobleedTable
-        The table of `quantify`.
-    tuple of FittedLesion or None
-        Fit of each row; None where there is no number.
+    MeasuredPoints
+        The table of `quantify`, and the fit of each row.
 
     Raises
     ------
@@ -127,8 +177,7 @@ def measure_points(
     >>> grid = Grid.isotropic((8, 8, 8), 1.0)
     >>> ones = np.ones(grid.shape, np.float32)
     >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
-    >>> table, fits = measure_points(scan, [[12.0, -30.5, 8.0]], mask=ones > 0)
-    >>> fits
+    >>> measure_points(scan, [[12.0, -30.5, 8.0]], mask=ones > 0).fits
     (None,)
     """
     points = _positions(points_mm)
@@ -142,12 +191,22 @@ def measure_points(
     fields = ScanFields(field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask)
     with clock.stage("quantify"):
         measured = measure_lesions(scan, Targets.of_readers(points, kinds), fields, acquisition)
+        sums: tuple[MapSum | None, ...] = (None,) * len(measured.lesions)
+        if maps is not None:
+            local = None if config.replaced("background") else local_field_of(phase, scan, config)
+            inversion = Inversion(scan, config, phase, local)
+            sums = measure_map_sums(
+                measured.lesions, scan, maps.chi_ppm, response=inversion.of_sources, mask=inversion.mask
+            )
     regions = find_regions(scan, phase.mask, None)
-    lesions = describe_lesions(measured, scan, phase.mask, regions=regions)
+    lesions = describe_lesions(
+        measured, scan, phase.mask, regions=regions, map_sums=sums,
+        limit_ppm_mm3=maps.limit_ppm_mm3 if maps else None,
+    )  # fmt: skip
     warnings = (*scan.warnings, *phase.warnings, *find_lesion_faults(lesions, scan))
     warnings = (*warnings, *find_region_faults(lesions, regions, phase.mask))
     table = MicrobleedTable(lesions, measured.labels, provenance, warnings, measured.evidence)
-    return table, measured.fitted
+    return MeasuredPoints(table, measured.fitted, sums, scan)
 
 
 def _positions(points_mm: FloatArray | Sequence[Sequence[float]]) -> FloatArray:

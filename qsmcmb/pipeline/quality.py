@@ -5,11 +5,15 @@ Nothing is refused or corrected here: the numbers are those that the stages leav
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from qsmcmb.core.morphology import erode
 from qsmcmb.core.noise import MAD_OF_NORMAL, noise_from_magnitude
 from qsmcmb.io.quality_records import MeasureRecord, QualityRecord, StageRecord
+from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.flags import Flag
 from qsmcmb.pipeline.checks import dark_fraction
 from qsmcmb.pipeline.quality_limits import LIMITS, Limit
@@ -17,7 +21,7 @@ from qsmcmb.pipeline.scan_result import ScanResult
 from qsmcmb.typing import BoolArray, FloatArray
 from qsmcmb.units import hz_to_ppm
 
-__all__ = ["quality_of"]
+__all__ = ["quality_of", "with_lesions"]
 
 ORDER: tuple[str, ...] = ("n/a", "good", "look", "bad")
 """Verdicts from the one that says least to the worst."""
@@ -60,12 +64,46 @@ def quality_of(result: ScanResult) -> QualityRecord:
         stage["Measures"].append(_measure(name, values.get(name)))
     for name, stage in stages.items():
         stage["FallBacks"] = instead.get(name, [])
-        stage["Verdict"] = _worst([measure["Verdict"] for measure in stage["Measures"]])
-        if stage["FallBacks"] and stage["Verdict"] in ("n/a", "good"):
-            stage["Verdict"] = "look"
+        stage["Verdict"] = _verdict_of(stage)
     residuals = list(result.checks.phase.echo_residual_rad) if result.checks else []
     verdict = _worst([stage["Verdict"] for stage in stages.values()])
     return QualityRecord(Verdict=verdict, Stages=stages, SNR=snr, EchoResidual=residuals)
+
+
+def with_lesions(record: Mapping[str, Any], lesions: Sequence[Microbleed]) -> dict[str, Any]:
+    """Return the quality of a scan with the number that its lesions decide.
+
+    Parameters
+    ----------
+    record : mapping
+        Quality record; other keys stay.
+    lesions : sequence of Microbleed
+        Rows of the lesion table, say after verdicts of readers.
+
+    Returns
+    -------
+    dict
+        The record with the fraction of poor fits, and the verdicts that follow.
+
+    Examples
+    --------
+    >>> stage = {"Verdict": "n/a", "Measures": [{"Name": "poor_fit_fraction"}], "FallBacks": []}
+    >>> with_lesions({"Verdict": "n/a", "Stages": {"quantify": stage}}, [])["Verdict"]
+    'n/a'
+    """
+    now = _measure("poor_fit_fraction", _poor_fit_fraction(lesions))
+    stages = {}
+    for name, stage in record["Stages"].items():
+        measures = [now if m["Name"] == now["Name"] else m for m in stage["Measures"]]
+        changed = {**stage, "Measures": measures}
+        stages[name] = {**changed, "Verdict": _verdict_of(changed)} if now in measures else stage
+    return {**record, "Verdict": _worst([s["Verdict"] for s in stages.values()]), "Stages": stages}
+
+
+def _verdict_of(stage: Mapping[str, Any]) -> str:
+    """Return the verdict of a stage: that of its worst number, or "look" where something was done instead."""
+    verdict = _worst([measure["Verdict"] for measure in stage["Measures"]])
+    return "look" if stage["FallBacks"] and verdict in ("n/a", "good") else verdict
 
 
 def _measure(name: str, value: float | None) -> MeasureRecord:
@@ -152,15 +190,20 @@ def _of_map(result: ScanResult) -> dict[str, float | None]:
 def _of_lesions(result: ScanResult) -> dict[str, float | None]:
     """Return the numbers of quantify and anatomy."""
     limit, mask = result.maps.detection_limit_ppm_mm3, result.masks.chi
-    measured = [set(m.flags) for m in result.lesions if m.total_chi_ppm_mm3 and m.certainty != "rejected"]
-    faulty = {Flag.NOT_CONVERGED.value, Flag.POOR_FIT.value}
     regions = result.regions
     return {
         "detection_limit_ppm_mm3": _median(limit, mask & np.isfinite(limit)),
-        "poor_fit_fraction": sum(bool(f & faulty) for f in measured) / len(measured) if measured else None,
+        "poor_fit_fraction": _poor_fit_fraction(result.lesions),
         "registration_dice": regions.dice if regions else None,
         "registration_correlation": regions.correlation if regions else None,
     }
+
+
+def _poor_fit_fraction(lesions: Sequence[Microbleed]) -> float | None:
+    """Return the fraction of the measured lesions whose fit is poor or did not converge; None without any."""
+    measured = [set(m.flags) for m in lesions if m.total_chi_ppm_mm3 and m.certainty != "rejected"]
+    faulty = {Flag.NOT_CONVERGED.value, Flag.POOR_FIT.value}
+    return sum(bool(f & faulty) for f in measured) / len(measured) if measured else None
 
 
 def _median(values: FloatArray, where: BoolArray) -> float:

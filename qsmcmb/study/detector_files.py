@@ -26,7 +26,7 @@ __all__ = ["Candidate", "DetectorFiles", "distance_mm", "rebased"]
 ENDINGS = (
     "desc-cmb_lesions.tsv", "desc-cmb_lesions.json", "desc-cmb_burden.json", "desc-cmb_evidence.tsv",
     "desc-cmb_explain.json", "desc-cmb_dseg.nii.gz", "desc-mars_form.tsv", "desc-mars_form.json", "desc-bombs_form.tsv",
-    "desc-bombs_form.json",
+    "desc-bombs_form.json", "desc-cmb_pictures.npz", "desc-quality.json", "desc-regions_stats.tsv",
 )  # fmt: skip
 """Results that hold verdicts once they are applied."""
 SAME_LESION_MM = 2.0
@@ -124,7 +124,8 @@ class DetectorFiles:
         """
         paths = {ending: self._scan.place.path(ending) for ending in ENDINGS}
         named = {ending: path.relative_to(self._out).as_posix() for ending, path in paths.items()}
-        return {ending: name for ending, name in named.items() if name in self.manifest.results}
+        there = self.manifest.detector if self.is_reviewed else self.manifest.results
+        return {ending: name for ending, name in named.items() if name in there}
 
     def path(self, ending: str) -> Path:
         """Return the detector's own file, its checksum proven.
@@ -209,6 +210,20 @@ class DetectorFiles:
         results = {**self.manifest.results, **self.manifest.detector}
         self._write(replace(self.manifest, results=results, detector={}))
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def restore(self, ending: str) -> None:
+        """Make the detector's own file the result again: no verdict changes it now, and an earlier one may have.
+
+        Parameters
+        ----------
+        ending : str
+            End of the name.
+
+        Examples
+        --------
+        >>> files.restore("desc-cmb_dseg.nii.gz")  # doctest: +SKIP
+        """
+        atomic_write(self._scan.place.path(ending), _content(self.path(ending)))
 
     def record(self, endings: Iterable[str]) -> None:
         """Write down the checksums of results that were replaced.

@@ -1,4 +1,5 @@
-"""The tables of a scan with readers' verdicts in them: lesions, burden, forms, label image, explanations.
+"""The results of a scan with readers' verdicts in them: lesions, burden, forms, explanations, quality, and what
+`reviewed_images` writes.
 
 They are always made from the detector's own files and the decisions, so that a verdict that is taken back leaves
 nothing behind. Rows with a verdict have the reader's name in the last column, `reader`.
@@ -18,19 +19,21 @@ from qsmcmb.anatomy.rating_forms import bombs_form, form_columns, mars_form
 from qsmcmb.anatomy.regions import MARS_TERRITORY, STRUCTURES
 from qsmcmb.core.methods import call_method
 from qsmcmb.io.lesion_table import Cell, column_sidecar, lesion_from_row
-from qsmcmb.io.nifti import read_volume, save_volume
 from qsmcmb.io.reading import read_regular
 from qsmcmb.io.results import SessionResults
 from qsmcmb.io.tables import read_tsv, write_json, write_tsv
 from qsmcmb.lesion import LESION_COLUMNS, READER_COLUMNS
 from qsmcmb.microbleeds.conventional.recorded_source import recorded_sources
 from qsmcmb.microbleeds.results.burden import rated_microbleeds
+from qsmcmb.microbleeds.results.lesion_pictures import LesionPicture
 from qsmcmb.microbleeds.results.references import BURDEN_METHODS
+from qsmcmb.pipeline.quality import with_lesions
 from qsmcmb.study.detector_files import SAME_LESION_MM, DetectorFiles, distance_mm
 from qsmcmb.study.judgement import Judgement
 from qsmcmb.study.reader_log import images_id
 from qsmcmb.study.reader_points import MeasuredPoint, measure_reader_points
 from qsmcmb.study.review_decisions import Decision, Review, read_review
+from qsmcmb.study.reviewed_images import write_labels, write_lesion_pictures, write_region_table
 from qsmcmb.typing import Triple
 
 __all__ = ["apply_review", "reapply"]
@@ -46,6 +49,7 @@ class _Tables:
     evidence: list[Row]
     explanations: list[dict[str, Any]]
     voxels: dict[int, list[list[int]]] = field(default_factory=dict)
+    pictures: dict[int, LesionPicture | None] = field(default_factory=dict)
     gone: list[int] = field(default_factory=list)
 
 
@@ -101,8 +105,7 @@ def apply_review(out: Path, scan: SessionResults, review: Review | None) -> list
             assert match.label is not None
             label = match.label
         _enter_verdict(tables, label, match.decision)
-    written = _write(files, scan, tables, review)
-    files.record(written)
+    files.record(_write(out, files, scan, tables, review))
     return warnings
 
 
@@ -213,7 +216,7 @@ def _enter_measured(tables: _Tables, match: _Match, measured: MeasuredPoint) -> 
     ):  # fmt: skip
         if rows or found is measured.lesion:
             _replace_row(rows, label, {**found, "label": label})
-    tables.voxels[label] = measured.voxels
+    tables.voxels[label], tables.pictures[label] = measured.voxels, measured.picture
     return label
 
 
@@ -256,7 +259,9 @@ def _cells(row: Mapping[str, Cell], judgement: Judgement) -> Row:
     return cells
 
 
-def _write(files: DetectorFiles, scan: SessionResults, tables: _Tables, review: Review) -> list[str]:
+def _write(
+    out: Path, files: DetectorFiles, scan: SessionResults, tables: _Tables, review: Review
+) -> list[str]:
     """Write the tables; return the ends of the names that were written. The burden's record comes last."""
     there, place = files.names(), scan.place
     columns = [*LESION_COLUMNS, *READER_COLUMNS]
@@ -281,9 +286,15 @@ def _write(files: DetectorFiles, scan: SessionResults, tables: _Tables, review: 
         written.append("desc-cmb_explain.json")
     lesions = [lesion_from_row(row) for row in tables.lesions]
     written += _write_forms(files, scan, rated_microbleeds(lesions))
-    if tables.voxels and "desc-cmb_dseg.nii.gz" in there:
-        _write_labels(files, scan, tables)
-        written.append("desc-cmb_dseg.nii.gz")
+    written += write_labels(files, scan, tables.gone, tables.voxels)
+    written += write_lesion_pictures(files, scan, tables.pictures)
+    before = [lesion_from_row(row) for row in read_tsv(files.path("desc-cmb_lesions.tsv"))]
+    written += write_region_table(out, files, scan, before, lesions)
+    if "desc-quality.json" in there:
+        write_json(
+            place.path("desc-quality.json"), with_lesions(_record(files, "desc-quality.json"), lesions)
+        )
+        written.append("desc-quality.json")
     record = _record(files, "desc-cmb_burden.json")
     write_json(
         place.path("desc-cmb_burden.json"), {**record, **_burden(files, tables, record), "Review": said}
@@ -303,18 +314,6 @@ def _write_forms(files: DetectorFiles, scan: SessionResults, rated: Any) -> list
             write_json(scan.place.path(beside), {**record, **notes})
             written += [table, beside]
     return written
-
-
-def _write_labels(files: DetectorFiles, scan: SessionResults, tables: _Tables) -> None:
-    """Write the label image with the lesions at readers' points; a candidate that was moved leaves its old voxels."""
-    volume = read_volume(files.path("desc-cmb_dseg.nii.gz"))
-    labels = np.rint(volume.values()).astype(np.int32)
-    labels[np.isin(labels, tables.gone)] = 0
-    for label, voxels in tables.voxels.items():
-        for voxel in voxels:
-            if labels[tuple(voxel)] == 0:
-                labels[tuple(voxel)] = label
-    save_volume(scan.place.path("desc-cmb_dseg.nii.gz"), labels, volume.affine)
 
 
 def _burden(files: DetectorFiles, tables: _Tables, before: Mapping[str, Any]) -> dict[str, Any]:

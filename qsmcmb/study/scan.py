@@ -34,7 +34,7 @@ from qsmcmb.study.superseded import result_files
 from qsmcmb.study.user_input import check_common_points, find_labels, find_mask, find_reference
 from qsmcmb.typing import Report
 
-__all__ = ["run_job"]
+__all__ = ["run_job", "segmentation_of"]
 
 SCANNER_FIELDS = (
     "Manufacturer", "ManufacturersModelName", "DeviceSerialNumber", "SoftwareVersions", "ProtocolName",
@@ -92,7 +92,7 @@ def _run(job: ScanJob, report: Report | None) -> Outcome:
         scan, points=points, point_list=options.points, mask=mask,
         reference=reference if isinstance(reference, Membership) else None,
     )  # fmt: skip
-    segmentation = _segmentation_of(session, options, scan.grid)
+    segmentation = segmentation_of(session, options, scan.grid)
     scan = with_segmentation(scan, segmentation)
     result = run_scan(
         scan, options.config, mask=mask.inside if mask else None, points_mm=points.points_mm if points else None,
@@ -139,8 +139,32 @@ def _reference_of(session: SessionFiles, options: StudyOptions, grid: Grid) -> s
     return read_mask(find_reference(options.reference, session), grid, min_volume_mm3=0)
 
 
-def _segmentation_of(session: SessionFiles, options: StudyOptions, grid: Grid) -> Segmentation | None:
-    """Return the user's segmentation of a scan's head."""
+def segmentation_of(session: SessionFiles, options: StudyOptions, grid: Grid) -> Segmentation | None:
+    """Return the user's segmentation of a scan's head.
+
+    Parameters
+    ----------
+    session : SessionFiles
+        Images of the scan.
+    options : StudyOptions
+        Options of the run.
+    grid : Grid
+        Grid of the scan.
+
+    Returns
+    -------
+    Segmentation or None
+        None where the run has none.
+
+    Raises
+    ------
+    InvalidInputError
+        Every gate of `read_segmentation`.
+
+    Examples
+    --------
+    >>> segmentation_of(session, StudyOptions(), grid)  # doctest: +SKIP
+    """
     if options.segmentation_root is None:
         return None
     return read_segmentation(segmentation_file(session, options.segmentation_root), grid)

@@ -46,8 +46,8 @@ def golden_scan() -> tuple[GreScan, BoolArray]:
 def make() -> dict[str, Any]:
     """Return the rows of the table, the fits behind them and the voxels of each label."""
     scan, mask = golden_scan()
-    table, fitted = measure_points(scan, POINTS_MM, mask=mask)
-    return recorded(table, fitted)
+    measured = measure_points(scan, POINTS_MM, mask=mask)
+    return recorded(measured.table, measured.fits)
 
 
 def recorded(table: MicrobleedTable, fitted: tuple[FittedLesion | None, ...]) -> dict[str, Any]:

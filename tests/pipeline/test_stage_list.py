@@ -128,7 +128,7 @@ def test_pages_report_what_progress_expects(spheres: Path, tmp_path: Path) -> No
 def test_points_report_what_progress_expects(spheres: Path) -> None:
     scan = qc.load_scan(spheres / "bids", participant="sphere")
     ear = Ear()
-    table, _ = measure_points(scan, np.zeros((0, 3)), report=ear)
+    table = measure_points(scan, np.zeros((0, 3)), report=ear).table
     assert ear.begun == ear.done == list(POINT_STAGES)
     recorded = [s.name for s in SCAN_STAGES if s.at_points and s.default]
     assert [name for name, _ in table.provenance.steps] == recorded

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from qsmcmb.cli.main import run_command
 from qsmcmb.io.results import SessionResults
+from qsmcmb.microbleeds.results.lesion_pictures import read_pictures
 from qsmcmb.study.detector_files import DetectorFiles
 from qsmcmb.study.judgement import Judgement
 from qsmcmb.study.status import study_status
@@ -116,12 +118,13 @@ def test_verdicts_that_a_killed_run_had_not_yet_entered_are_entered_by_the_next(
 
 def test_a_verdict_that_is_taken_back_leaves_nothing_behind(study: Study) -> None:
     judge(study, "A", 2, REJECT)
-    log = log_of(study, "A")
     judge(study, "A", 5, ACCEPT)
+    judge(study, "A", 6, Judgement("accept", moved_to_mm=(11.0, 12.0, 12.0)))
     before = study.results()
     assert apply(study) == 0
     assert rows(study)["5"]["territory"] == "deep"
-    for number in (1, 2):
+    assert rows(study)["6"]["x_mm"] != "n/a"
+    for number in (1, 2, 3):
         log = log_of(study, "A")
         event = log.events[number - 1]
         log.append("undo", event.candidate, event.position_mm, label=event.label, undoes=number, seen=number)
@@ -164,12 +167,53 @@ def test_a_lesion_that_is_added_is_measured_once(study: Study, monkeypatch: pyte
         "reader",
         "A",
     )
-    table = first(study).place.path(TABLE).read_bytes()
+    scan = first(study)
+    limit, grid = scan.image("desc-detectionlimit_map")
+    voxel = np.rint(grid.to_voxel(np.array([float(added[f"{axis}_mm"]) for axis in "xyz"]))).astype(int)
+    stated, at_point = added["detection_limit_ppm_mm3"], float(limit[tuple(voxel)])
+    assert (stated == "n/a") == (not at_point > 0)
+    assert stated == "n/a" or float(stated) == pytest.approx(at_point, rel=1e-4)
+    assert added["total_chi_sum_raw_ppm_mm3"] != "n/a" or added["total_chi_ppm_mm3"] == "n/a"
+    pictures = read_pictures(scan.place.path("desc-cmb_pictures.npz"))
+    assert pictures[13].magnitude.max() > 0
+    explained = next(r for r in scan.record("desc-cmb_explain")["Lesions"] if r["label"] == 13)
+    assert (pictures[13].slices is None) == ("fit" not in explained)
+    table = scan.place.path(TABLE).read_bytes()
     from qsmcmb.pipeline import points
 
     monkeypatch.setattr(points, "measure_points", lambda *_, **__: pytest.fail("measured again"))
     assert apply(study) == 0
     assert first(study).place.path(TABLE).read_bytes() == table
+
+
+def test_an_added_lesion_that_is_taken_back_leaves_images_though_other_verdicts_stay(study: Study) -> None:
+    place = first(study).place
+    endings = ("desc-cmb_dseg.nii.gz", "desc-cmb_pictures.npz")
+    before = [place.path(ending).read_bytes() for ending in endings]
+    judge(study, "A", 2, REJECT)
+    event = log_of(study, "A").append("add", "0a", (11.0, 12.0, 12.0), judgement=Judgement("accept"))
+    assert apply(study) == 0
+    assert place.path("desc-cmb_pictures.npz").read_bytes() != before[1]
+    log_of(study, "A").append("undo", "0a", event.position_mm, undoes=event.number, seen=event.number)
+    assert apply(study) == 0
+    assert [place.path(ending).read_bytes() for ending in endings] == before
+    assert rows(study)["2"]["certainty"] == "rejected"
+
+
+def test_the_quality_counts_the_lesions_that_readers_leave(study: Study) -> None:
+    faulty = [candidate(1, flags=("poor-fit",)), candidate(2), candidate(3)]
+    write_candidates(study, first(study), faulty)
+
+    def fraction() -> float:
+        stages = first(study).record("desc-quality")["Stages"]
+        return next(m["Value"] for m in stages["quantify"]["Measures"] if m["Name"] == "poor_fit_fraction")
+
+    judge(study, "A", 2, Judgement("unsure"))
+    assert apply(study) == 0
+    assert fraction() == pytest.approx(1 / 3)
+    judge(study, "A", 3, REJECT)
+    assert apply(study) == 0
+    assert fraction() == pytest.approx(1 / 2)
 
 
 def test_readers_who_differ_need_a_third(study: Study, capsys: pytest.CaptureFixture[str]) -> None:

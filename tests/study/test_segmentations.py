@@ -12,8 +12,10 @@ import pytest
 from qsmcmb.cli.main import run_command
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.nifti import save_volume
+from qsmcmb.study.judgement import Judgement
 from qsmcmb.study.segmentations import find_segmentation
 from tests.scenes.bids_scans import TE_S
+from tests.scenes.reviews import judge, scans_of
 from tests.scenes.studies import Study, make_study
 
 SHAPE = (44, 46, 48)
@@ -204,3 +206,26 @@ def test_one_image_for_several_scans_is_refused(
     # A segmentation of the participant serves every session: a folder says that it is meant so.
     assert run_command(["regions", str(tmp_path / "out"), "--labels", str(root)]) == 0
     assert "ses-2" in capsys.readouterr().out
+
+
+def test_a_readers_verdict_is_in_the_region_table_and_leaves_it(study: Study, tmp_path: Path) -> None:
+    copy = study.copy(tmp_path)
+    scan = scans_of(copy)[0]
+    table = scan.place.path("desc-regions_stats.tsv")
+    labels, grid = scan.image("desc-cmb_dseg")
+    n_voxels = int((labels == 1).sum())
+    assert n_voxels
+
+    def volume_mm3() -> float:
+        return sum(float(r["volume_mm3"]) for r in rows(copy, "desc-regions_stats"))
+
+    def after(judgement: Judgement) -> float:
+        judge(copy, "A", 1, judgement)
+        assert run_command(["review", str(copy.out), "--apply"]) == 0
+        return volume_mm3()
+
+    before, volume = table.read_bytes(), volume_mm3()
+    # A vein is a part of the structure that it lies in.
+    assert after(Judgement("reject", kind="vein")) == pytest.approx(volume + n_voxels * grid.voxel_volume_mm3)
+    after(Judgement("unsure"))
+    assert table.read_bytes() == before

@@ -1,4 +1,4 @@
-"""What follows from the voxels of lesions once readers' verdicts are in: label image, pictures and region table."""
+"""Label image, pictures and region table of a scan with the verdicts of its readers."""
 
 from __future__ import annotations
 

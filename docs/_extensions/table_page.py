@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from _extensions.documented import constants, fields_of, table
+from qsmcmb.change.flags import CHANGE_FLAGS
 from qsmcmb.change.records import STATUSES
 from qsmcmb.lesion import Column
 from qsmcmb.microbleeds.results.burden import BurdenRecord, DetectionLimitRecord, GroupBurden
@@ -68,12 +69,14 @@ def render_columns() -> str:
 def render_flags() -> str:
     """Return the page of the flags and of the statuses of a change."""
     flags = table(("flag", "meaning"), ((f"`{flag}`", flag.meaning) for flag in Flag))
+    of_change = table(("flag", "meaning"), ((f"`{k}`", v) for k, v in CHANGE_FLAGS.items()))
     statuses = table(("status", "meaning"), ((f"`{k}`", v) for k, v in STATUSES.items()))
     return "\n".join(
         [
             "# Flags and statuses\n",
             "A flag warns the reader of a row. `qsmcmb explain FLAG` prints its meaning.\n",
             f"## Flags of the lesion table\n\n{flags}",
+            f"## Flags of the longitudinal table\n\n{of_change}",
             f"## Statuses of the longitudinal table\n\n{statuses}",
         ]
     )

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from qsmcmb.change.course import count_distribution, count_interval
-from qsmcmb.change.records import NOT_AT_BASELINE, Change
+from qsmcmb.change.flags import NOT_AT_BASELINE
+from qsmcmb.change.records import Change
 
 __all__ = ("CLASSES", "NOTICE", "ariah_record")
 

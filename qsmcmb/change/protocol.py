@@ -72,10 +72,24 @@ def protocol_differences(before: Mapping[str, Any], after: Mapping[str, Any]) ->
     """
     one, two = _fields(before), _fields(after)
     return [
-        ProtocolDifference(field, one[field], two[field], flag)
+        ProtocolDifference(field, *_unlike(one[field], two[field]), flag)
         for field, flag in FIELDS.items()
         if one.get(field) is not None and two.get(field) is not None and _differ(one[field], two[field])
     ]
+
+
+def _unlike(one: Any, two: Any) -> tuple[Any, Any]:
+    """Return two values; of tables only the entries that differ.
+
+    Examples
+    --------
+    >>> _unlike({"mask": "combined", "r2star": "weighted"}, {"mask": "combined"})
+    ({'r2star': 'weighted'}, {'r2star': None})
+    """
+    if not (isinstance(one, Mapping) and isinstance(two, Mapping)):
+        return one, two
+    names = [name for name in {**one, **two} if one.get(name) != two.get(name)]
+    return {name: one.get(name) for name in names}, {name: two.get(name) for name in names}
 
 
 def _fields(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,24 +8,17 @@ from typing import Annotated, TypedDict, get_type_hints
 
 from scipy.special import erfc
 
+from qsmcmb.change.flags import NOT_AT_BASELINE, ORDER_UNKNOWN
 from qsmcmb.io.records import ColumnDescription
 from qsmcmb.model import Estimate
 from qsmcmb.units import PPM_MM3
 
 __all__ = (
-    "COLUMNS", "NORMAL_QUANTILE", "NOT_AT_BASELINE", "NOT_AT_FOLLOWUP", "SPLIT", "Change", "ChangeRow", "without_order",
+    "COLUMNS", "NORMAL_QUANTILE", "Change", "ChangeRow", "without_order",
 )  # fmt: skip
 
 NORMAL_QUANTILE = 1.96
 """Quantile of the normal distribution that leaves 2.5 % above it: limits of change hold in 95 % of stable lesions."""
-ORDER_UNKNOWN = "session-order-unknown"
-"""Flag of a change between sessions without dates, which are taken in the order of their labels."""
-NOT_AT_BASELINE = "not-detected-in-baseline"
-"""Flag of a change whose baseline is the measurement at the place, the session's list holding no lesion there."""
-NOT_AT_FOLLOWUP = "not-detected-in-followup"
-"""The same for the follow-up."""
-SPLIT = "parts-summed"
-"""Flag of a lesion that one session shows as two or more, whose sum is compared."""
 STATUSES = {
     "stable": "change within its detection limit",
     "incident": "new: not in the baseline, which could have shown it and has nothing at its place",
@@ -178,7 +171,7 @@ class Change:
 
 
 def without_order(change: Change) -> Change:
-    """Return a change between sessions of unknown order: whether a lesion came or went is not known.
+    """Return a change between sessions of unknown order: whether a lesion came or went, grew or shrank is not known.
 
     Parameters
     ----------
@@ -188,7 +181,7 @@ def without_order(change: Change) -> Change:
     Returns
     -------
     Change
-        Flag `session-order-unknown`; `incident` and `resolved` become `not_evaluable`.
+        Flag `session-order-unknown`; every status but `stable` becomes `not_evaluable`.
 
     Examples
     --------
@@ -197,6 +190,6 @@ def without_order(change: Change) -> Change:
     ('not_evaluable', None, ('session-order-unknown',))
     """
     flags = (*change.flags, ORDER_UNKNOWN)
-    if change.status not in ("incident", "resolved"):
+    if change.status == "stable":
         return replace(change, new_probability=None, flags=flags)
     return replace(change, status="not_evaluable", probability=None, new_probability=None, flags=flags)

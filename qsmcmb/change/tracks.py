@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from qsmcmb.change.errors import ChangeErrors
+from qsmcmb.change.flags import NOT_AT_BASELINE, NOT_AT_FOLLOWUP, SPLIT
 from qsmcmb.change.judgement import Sight, judge_change
 from qsmcmb.change.linking import LocatedLesion, link_lesions, position_sd_mm
 from qsmcmb.change.parts import Body, join_parts
-from qsmcmb.change.records import NOT_AT_BASELINE, NOT_AT_FOLLOWUP, SPLIT, Change
+from qsmcmb.change.records import Change
 from qsmcmb.lesion import Microbleed
 from qsmcmb.model import Estimate
 from qsmcmb.typing import FloatArray

@@ -13,6 +13,8 @@ from qsmcmb.stages import SCAN_STAGES, SHARES
 
 __all__ = ("Progress", "print_table", "progress", "say", "say_lines", "say_warnings", "show")
 
+MAX_WARNINGS = 3
+"""Most warnings of a scan that are written unless all are asked for."""
 _WITHIN_A_SCAN = frozenset(stage.name for stage in SCAN_STAGES)
 """Stages whose start plain lines leave out: one follows the other. Of all others the start is a line of its own."""
 
@@ -157,7 +159,7 @@ def show(text: str) -> None:
 
 
 def say_warnings(warnings: Sequence[str], *, name: str = "", verbose: bool) -> None:
-    """Write the warnings of a scan to stderr, or how many there are.
+    """Write the warnings of a scan to stderr; of many the first, and how many there are.
 
     Parameters
     ----------
@@ -166,19 +168,18 @@ def say_warnings(warnings: Sequence[str], *, name: str = "", verbose: bool) -> N
     name : str, optional
         Name of the scan, for the start of each line.
     verbose : bool
-        Whether each has a line of its own.
+        Whether all have a line of their own, however many.
 
     Examples
     --------
     >>> say_warnings(["one echo"], name="sub-01", verbose=False)
     """
     start = f"{name}: " if name else ""
-    if verbose:
-        for warning in warnings:
-            say(f"WARNING {start}{warning}")
-    elif warnings:
-        count = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
-        say(f"{start}{count}, in the log; -v prints each")
+    shown = warnings if verbose else warnings[:MAX_WARNINGS]
+    for warning in shown:
+        say(f"WARNING {start}{warning}")
+    if len(shown) < len(warnings):
+        say(f"{start}{len(warnings)} warnings, all of them in the log; -v prints each")
 
 
 def print_table(

@@ -1,7 +1,8 @@
-"""`qsmcmb explain`: what an error code or a flag of the lesion table means, and what to do."""
+"""`qsmcmb explain`: what an error code or a flag of a table means, and what to do."""
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated
 
 import typer
@@ -19,11 +20,12 @@ def add(app: typer.Typer) -> None:
         code: Annotated[
             str,
             typer.Argument(
-                metavar="CODE", help="Code of an error, or flag of the lesion table; all codes by default."
+                metavar="CODE", help="Code of an error, or flag of a table; all codes by default."
             ),
         ] = "",
     ) -> None:
-        """Explain an error code, or a flag of the lesion table."""
+        """Explain an error code, or a flag of the tables of lesions and of change."""
+        from qsmcmb.change.flags import CHANGE_FLAGS
         from qsmcmb.error_codes import ERROR_CODES
         from qsmcmb.errors import ConfigError
         from qsmcmb.microbleeds.results.flags import Flag
@@ -34,7 +36,15 @@ def add(app: typer.Typer) -> None:
         if entry := ERROR_CODES.get(code.upper()):
             print(f"{code.upper()}: {entry.title}.\n\n{entry.meaning}\n\nFix: {entry.cure}")
             return
-        flags = {str(flag): flag.meaning for flag in Flag}
-        if code.lower() not in flags:
-            raise ConfigError(f"code {code!r}; expected one of: {', '.join([*ERROR_CODES, *flags])}")
-        print(f"{code.lower()} (flag of the lesion table)\n\n{flags[code.lower()]}")
+        tables = {"lesion table": {str(flag): flag.meaning for flag in Flag}, "table of change": CHANGE_FLAGS}
+        for table, flags in tables.items():
+            if code.lower() in flags:
+                print(f"{code.lower()} (flag of the {table})\n\n{flags[code.lower()]}")
+                return
+        known = [word.lower() for word in (*ERROR_CODES, *(f for flags in tables.values() for f in flags))]
+        near = difflib.get_close_matches(code.lower(), known)
+        raise ConfigError(
+            f"code {code!r}; expected a code or flag as printed"
+            + (f", such as {', '.join(near)}" if near else "")
+            + "; `qsmcmb explain` lists the codes, docs/reference the flags"
+        )

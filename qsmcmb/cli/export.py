@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from qsmcmb.cli.arguments import FOLDER, Participants
+from qsmcmb.cli.arguments import FOLDER, Participants, Sessions
 from qsmcmb.cli.command import command
 from qsmcmb.cli.files import Reads, Writes
 
@@ -40,6 +40,7 @@ def add(app: typer.Typer) -> None:
             Reads("folder"),
         ] = None,
         participant_label: Participants = None,
+        session_label: Sessions = None,
         unit: Annotated[
             Unit,
             typer.Option(
@@ -53,14 +54,8 @@ def add(app: typer.Typer) -> None:
         """
         from qsmcmb.cli.console import say
         from qsmcmb.dicom.export import export_scans
-        from qsmcmb.io.place import Place
-        from qsmcmb.io.results import SessionResults, list_results
-        from qsmcmb.study.selection import participants_of
+        from qsmcmb.study.point_explanation import sessions_of
 
-        single = SessionResults(Place(out), "", "")
-        if single.has("Chimap"):
-            scans = [single]
-        else:
-            scans = [s for p in participants_of(out, participant_label) for s in list_results(out, p)]
+        scans = sessions_of(out, participant_label, session_label)
         for done in export_scans(scans, dicom, source=source, unit=unit.value):
             say(f"{done.folder}: map and lesions, {done.n_slices} slices each, {done.n_lesions} microbleeds")

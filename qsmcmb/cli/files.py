@@ -177,13 +177,13 @@ def paths_in_use(command: Any, values: Mapping[str, Any]) -> Iterator[None]:
     check_overwriting(uses[Reads], uses[Writes])
     adopt = bool(values.get(ADOPT))
     folders = [
-        (path, mark.made_by) for _, mark, paths in given if isinstance(mark, Writes) and mark.made_by
+        (path, mark.made_by, mark.updates) for _, mark, paths in given if isinstance(mark, Writes) and mark.made_by
         for path in paths if path.is_dir() or not mark.updates
     ]  # fmt: skip
-    for path, made_by in folders:
-        check_ours(path, made_by, adopt=adopt)
+    for path, made_by, updates in folders:
+        check_ours(path, made_by, adopt=adopt, updates=updates)
     with contextlib.ExitStack() as stack:
-        for path, made_by in [] if values.get(DRY_RUN) else folders:
+        for path, made_by, _ in [] if values.get(DRY_RUN) else folders:
             stack.enter_context(hold_folder(path, made_by, adopt=adopt, say=say))
         yield
 

@@ -39,9 +39,14 @@ def add(app: typer.Typer) -> None:
             typer.Option("--session-label", metavar="LABEL", help="Label; numbered by date by default."),
         ] = None,
         dates: Annotated[
-            bool,
-            typer.Option("--dates", help="Write the time of each scan, too; it may tell who was scanned."),
-        ] = False,
+            bool | None,
+            typer.Option(
+                "--dates/--no-dates",
+                help="Write the true time of each scan, which may tell who was scanned, or none. By default dates "
+                "are shifted for each participant: order and intervals stay.",
+                show_default=False,
+            ),
+        ] = None,
     ) -> None:
         """Bring gradient echoes with phase from DICOM into BIDS.
 
@@ -55,11 +60,12 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.dicom.write_bids import write_import
 
         with tempfile.TemporaryDirectory(prefix="qsmcmb-import-") as work:
-            plan = plan_import(dicom, bids, Path(work), participant=participant, session=session)
+            plan = plan_import(dicom, bids, Path(work), participant=participant, session=session, dates=dates)
             left_out = [f"left out: {line}" for line in plan.left_out]
-            print_table(f"into {bids}", HEADER, [file.row for file in plan.files], notes=left_out)
+            rows = [file.row for file in plan.files]
+            print_table(f"into {bids}", HEADER, rows, notes=[*left_out, *plan.notes])
             if not yes and not (sys.stdin.isatty() and typer.confirm("Write these files?", err=True)):
                 say("nothing was written; --yes writes without asking")
                 return
-            write_import(plan, dates=dates)
+            write_import(plan)
         say(f"{len(plan.files)} images in {bids}; next: qsmcmb run {bids} OUT participant")

@@ -278,6 +278,8 @@ def _run(
                 only_stale=True, force=resources.force, detail=detail,
                 repeatability=options.repeatability,
             )  # fmt: skip
+    for line in _quality_lines(out, outcomes):
+        say(line)
     code = exit_code(outcomes)
     good = sum(not o.exit_code for o in outcomes)
     unchanged = sum(o.unchanged for o in outcomes)
@@ -285,6 +287,22 @@ def _run(
     say(f"{good} of {len(outcomes)} sessions done{before}; results in {out}")
     log.write("end", exit_code=code or int(failed_pages))
     return code or int(failed_pages)
+
+
+def _quality_lines(out: Path, outcomes: list[Outcome]) -> list[str]:
+    """Return a line for each session of bad quality, with the numbers that are bad."""
+    from qsmcmb.io.quality_records import bad_numbers
+    from qsmcmb.io.records import QUALITY
+    from qsmcmb.io.results import list_results
+
+    done = {o.name for o in outcomes if not o.exit_code}
+    scans = [s for p in dict.fromkeys(o.participant for o in outcomes) for s in list_results(out, p)]
+    bad = {
+        s.path_name: bad_numbers(s.record(QUALITY))
+        for s in scans
+        if s.path_name in done and s.place.path(f"{QUALITY}.json").exists()
+    }
+    return [f"{name}: quality bad: {'; '.join(numbers)}" for name, numbers in bad.items() if numbers]
 
 
 def _failures(outcomes: list[Outcome]) -> dict[str, dict[str, str]]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from qsmcmb.dicom.images import DicomImage
 from qsmcmb.dicom.overlay import Mark, draw_marks, to_grey
 from qsmcmb.dicom.packages import require
 from qsmcmb.dicom.series import Filing, Series, round_step, write_series
@@ -84,7 +85,7 @@ def export_scans(
     OutputError
         OUT: the folder cannot be written, or a scan's folder is there already.
     InvalidInputError
-        SOURCE: no study of the source has a scan's voxels, or several have.
+        SOURCE: no study of the source has a scan's voxels and time, or several have.
     ConfigError
         The files would lie among those of the source.
 
@@ -108,7 +109,7 @@ def export_scans(
                 fix="choose another folder, or remove this one",
             )  # fmt: skip
         chi_ppm, grid = scan.image("Chimap")
-        of_study = source_of(images, grid, source) if source else None
+        of_study = _source_of(scan, scans, images, grid, source) if source else None
         staged = Path(tempfile.mkdtemp(dir=make_folder(target), prefix=".qsmcmb-export-"))
         try:
             done = _write_scan(
@@ -120,6 +121,15 @@ def export_scans(
             shutil.rmtree(staged, ignore_errors=True)
         made.append(done._replace(folder=folder))
     return made
+
+
+def _source_of(
+    scan: SessionResults, scans: list[SessionResults], images: list[DicomImage], grid: Grid, where: Path
+) -> Source:
+    """Return the series that a scan was made from."""
+    visits = {other.session for other in scans if other.participant == scan.participant}
+    acquired = scan.record("desc-cmb_burden").get("AcquisitionTime")
+    return source_of(images, grid, where, acquired=acquired, alone=len(visits) == 1)
 
 
 def _write_scan(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qsmcmb.dicom.convert import Converted, convert_image
+from qsmcmb.dicom.dates import date_time_of, shift_dates
 from qsmcmb.dicom.headers import read_folder
 from qsmcmb.dicom.images import DicomImage, sort_into_images
 from qsmcmb.dicom.labels import (
@@ -87,7 +87,9 @@ class ImportPlan:
     left_out : tuple of str
         One line for each series, or kind of file, that is not imported.
     acquired : dict
-        Stem to the time of acquisition.
+        Stem to the time of acquisition as it is to be written; empty where none is.
+    notes : tuple of str, optional
+        What the user is to know before the files are written.
 
     Examples
     --------
@@ -99,10 +101,17 @@ class ImportPlan:
     files: tuple[PlannedFile, ...]
     left_out: tuple[str, ...]
     acquired: Mapping[str, str] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
 
 def plan_import(
-    folder: Path, root: Path, work: Path, *, participant: str | None = None, session: str | None = None
+    folder: Path,
+    root: Path,
+    work: Path,
+    *,
+    participant: str | None = None,
+    session: str | None = None,
+    dates: bool | None = None,
 ) -> ImportPlan:
     """Read and convert the scans of a DICOM folder; write nothing but in `work`.
 
@@ -118,6 +127,9 @@ def plan_import(
         Label without `sub-`; the next free number by default.
     session : str, optional
         Label without `ses-`; numbered by date by default.
+    dates : bool, optional
+        Whether the true time of each scan is written. By default it is shifted by days that are drawn for each new
+        participant: order and intervals stay.
 
     Returns
     -------
@@ -164,7 +176,7 @@ def plan_import(
                 left_out += [LeftOut(image, f"{error.field} = {error.found}") for image in scan.images]
                 continue
             files += planned
-            acquired |= {p.stem: _date_time(scan.values) for p in planned}
+            acquired |= {p.stem: date_time_of(scan.values) for p in planned}
     lines = _lines(left_out) + [f"{n} files: {reason}" for reason, n in found.left_out.items()]
     if not files:
         raise NothingMatchedError(
@@ -173,7 +185,37 @@ def plan_import(
             fix="export magnitude and phase of the gradient echo from the scanner or archive",
         )  # fmt: skip
     _refuse_existing(root, files)
-    return ImportPlan(root, tuple(files), tuple(lines), acquired)
+    there = {p.name for p in root.glob("sub-*")}
+    written = acquired if dates else _shifted(acquired, there) if dates is None else {}
+    return ImportPlan(root, tuple(files), tuple(lines), written, _notes(files, there, written))
+
+
+def _shifted(acquired: Mapping[str, str], there: set[str]) -> dict[str, str]:
+    """Return shifted times of the participants that are new: those of the others have a shift that is not known."""
+    return shift_dates({stem: when for stem, when in acquired.items() if stem.partition("/")[0] not in there})
+
+
+def _notes(files: Sequence[PlannedFile], there: set[str], dated: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what may surprise: a person who may be there under another label, and visits without dates."""
+    participants = sorted({f.stem.partition("/")[0] for f in files})
+    new = [p for p in participants if p not in there]
+    notes = []
+    if there and new:
+        notes.append(
+            f"the data set holds {len(there)} already; new: {', '.join(new)}. A later visit of one of "
+            "them: --participant-label and --session-label"
+        )
+    for name in participants:
+        visits = {f.stem.split("/")[1] for f in files if f.stem.startswith(f"{name}/")}
+        without = {
+            f.stem.split("/")[1] for f in files if f.stem.startswith(f"{name}/") and not dated.get(f.stem)
+        }
+        if without and (len(visits) > 1 or name in there):
+            notes.append(
+                f"{name}: {', '.join(sorted(without))} without a date, so that nothing can be called new or gone. "
+                f"Import all visits at once, or write {name}/{name}_sessions.tsv (session_id, acq_time)"
+            )
+    return tuple(notes)
 
 
 def _plan_scan(scan: DicomScan, prefix: str, work: Path) -> list[PlannedFile]:
@@ -234,16 +276,6 @@ def _lines(left_out: Sequence[LeftOut]) -> list[str]:
     return [
         f"{name}: {reason}" + (f" ({n} images)" if n > 1 else "") for (name, reason), n in reasons.items()
     ]
-
-
-def _date_time(values: Mapping[str, Any]) -> str:
-    """Return when a scan was acquired, ISO 8601; empty where it is not stated."""
-    stamp = str(values.get("AcquisitionDateTime") or "")
-    if not stamp:
-        date = values.get("AcquisitionDate") or values.get("StudyDate") or ""
-        stamp = f"{date}{values.get('AcquisitionTime') or values.get('StudyTime') or ''}"
-    digits = re.match(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)", stamp)
-    return "{}-{}-{}T{}:{}:{}".format(*digits.groups()) if digits else ""
 
 
 def _refuse_existing(root: Path, files: Sequence[PlannedFile]) -> None:

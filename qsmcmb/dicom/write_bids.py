@@ -19,15 +19,13 @@ from qsmcmb.io.tables import write_json, write_tsv
 __all__ = ("write_import",)
 
 
-def write_import(plan: ImportPlan, *, dates: bool = False) -> list[Path]:
+def write_import(plan: ImportPlan) -> list[Path]:
     """Write the images of a plan with their sidecars.
 
     Parameters
     ----------
     plan : ImportPlan
-        From `plan_import`.
-    dates : bool, optional
-        Also write when each scan was acquired (`*_scans.tsv`), which orders sessions and may tell who was scanned.
+        From `plan_import`. Its times of acquisition go to `*_scans.tsv`.
 
     Returns
     -------
@@ -51,7 +49,7 @@ def write_import(plan: ImportPlan, *, dates: bool = False) -> list[Path]:
         write_raw_dataset(root, "Imported from DICOM by qsmcmb")
     staged = Path(tempfile.mkdtemp(dir=root, prefix=".qsmcmb-import-"))
     try:
-        names = _stage(plan, staged, dates=dates)
+        names = _stage(plan, staged)
         _move(staged, root, names)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
@@ -60,7 +58,7 @@ def write_import(plan: ImportPlan, *, dates: bool = False) -> list[Path]:
     return [root / f"{planned.stem}.nii.gz" for planned in plan.files]
 
 
-def _stage(plan: ImportPlan, staged: Path, *, dates: bool) -> list[str]:
+def _stage(plan: ImportPlan, staged: Path) -> list[str]:
     """Write everything in a folder beside its place; return the names, images before sidecars."""
     images, others = [], []
     for planned in plan.files:
@@ -68,11 +66,22 @@ def _stage(plan: ImportPlan, staged: Path, *, dates: bool) -> list[str]:
         path = staged / f"{planned.stem}.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
         content = stored_image_bytes(volume.data, volume.affine, slope=planned.slope, inter=planned.inter)
+        _refuse_twin(plan.root, content, planned.stem)
         atomic_write(path, content)
         write_json(staged / f"{planned.stem}.json", planned.sidecar)
         images.append(f"{planned.stem}.nii.gz")
         others.append(f"{planned.stem}.json")
-    return images + others + (_stage_dates(plan, staged) if dates else [])
+    return images + others + _stage_dates(plan, staged)
+
+
+def _refuse_twin(root: Path, content: bytes, stem: str) -> None:
+    """Raise where the data set holds an image's bytes under another name: they would count as another person's."""
+    for path in root.glob("sub-*/**/*.nii.gz"):
+        if path.stat().st_size == len(content) and read_regular(path) == content:
+            raise OutputError(
+                "OUT", path, field="image", found=f"the same image as {stem}", expected="scans that are not there yet",
+                fix="leave these DICOM files out, or remove what was imported before",
+            )  # fmt: skip
 
 
 def _stage_dates(plan: ImportPlan, staged: Path) -> list[str]:
@@ -87,7 +96,7 @@ def _stage_dates(plan: ImportPlan, staged: Path) -> list[str]:
         if (plan.root / name).exists():
             raise OutputError(
                 "OUT", plan.root / name, field="file", found="there already", expected="a session without dates",
-                fix="leave --dates out and add the rows by hand",
+                fix="pass --no-dates and add the rows by hand",
             )  # fmt: skip
         write_tsv(staged / name, rows, ["filename", "acq_time"])
         names.append(name)

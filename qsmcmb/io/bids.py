@@ -34,6 +34,8 @@ __all__ = ("Combine", "acquisition_times", "load_session", "select_session")
 
 Combine = Callable[[Sequence[GreScan]], GreScan]
 """Function that makes one scan of those of its receive channels."""
+LAST_SHIFTED_YEAR = 1925
+"""Year up to which a date is shifted for privacy: between it and a true one lies no interval."""
 SCANNER = ("Manufacturer", "ManufacturersModelName", "DeviceSerialNumber")
 """Keys of a sidecar that tell scanners apart: results state them, so that a study can be parted by scanner."""
 

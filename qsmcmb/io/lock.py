@@ -215,5 +215,6 @@ def _locked(path: Path, record: dict[str, Any] | None) -> LockedError:
     return LockedError(
         "LOCKED", path, field="held", found=f"by a run {_describe(record or {})}",
         expected="one run at a time on an output folder",
-        fix="wait until it has ended and run the same command again, or choose another output folder",
+        fix="wait until it has ended (end a page of `qsmcmb review` with Ctrl-C) and run the same command again, or "
+        "choose another output folder",
     )  # fmt: skip

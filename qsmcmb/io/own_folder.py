@@ -106,8 +106,8 @@ def hold_folder(
                 folder.rmdir()
 
 
-def check_ours(out: Path, made_by: str, *, adopt: bool = False) -> bool:
-    """Raise unless a folder is missing, empty, or a command's own.
+def check_ours(out: Path, made_by: str, *, adopt: bool = False, updates: bool = False) -> bool:
+    """Raise unless a folder is missing, empty, or a command's own; `updates`: it has to be there already.
 
     Returns
     -------
@@ -126,10 +126,15 @@ def check_ours(out: Path, made_by: str, *, adopt: bool = False) -> bool:
     names = sorted(p.name for p in _entries(out) if p.name not in NO_CONTENT)
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     adoption = ", or take this one over with --adopt-output" if made_by in ("run", "recon") else ""
+    fix = (
+        f"name the folder that `qsmcmb {made_by}` has written"
+        if updates
+        else f"choose another folder{adoption}"
+    )
     raise OverwriteError(
         "OUT-FOREIGN", out, field="folder", found=f"{_whose(out)}, with {', '.join(names[:3])}{more}",
         expected=f"an empty folder, or one that `qsmcmb {made_by}` has written",
-        fix=f"choose another folder{adoption}",
+        fix=fix,
     )  # fmt: skip
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 from qsmcmb.io.records import ProvenanceRecord
 
-__all__ = ("MeasureRecord", "QualityFile", "QualityRecord", "StageRecord")
+__all__ = ("MeasureRecord", "QualityFile", "QualityRecord", "StageRecord", "bad_numbers")
 
 
 class MeasureRecord(TypedDict):
@@ -111,3 +112,36 @@ class QualityFile(QualityRecord, ProvenanceRecord):
     """
 
     Warnings: list[str]
+
+
+def bad_numbers(record: Mapping[str, Any]) -> list[str]:
+    """Return the numbers of a scan's quality that are bad, each with its limits, in words.
+
+    Parameters
+    ----------
+    record : mapping
+        The quality record of a scan, as read from its JSON.
+
+    Returns
+    -------
+    list of str
+        One for each; empty where none is bad.
+
+    Examples
+    --------
+    >>> number = {"Name": "mask_ml", "Value": 3200.0, "Unit": "ml", "Usable": [1, 3000], "Verdict": "bad"}
+    >>> bad_numbers({"Stages": {"mask": {"Measures": [number]}}})
+    ['mask_ml 3200 ml (at least 1, at most 3000)']
+    """
+    measures = [m for stage in record.get("Stages", {}).values() for m in stage["Measures"]]
+    return [
+        f"{m['Name']} {m['Value']:.4g}{' ' if m['Unit'] else ''}{m['Unit']} ({_limits(m['Usable'])})"
+        for m in measures
+        if m["Verdict"] == "bad"
+    ]
+
+
+def _limits(usable: list[float | None]) -> str:
+    """Return least and largest usable value in words."""
+    ends = zip(("at least", "at most"), usable, strict=True)
+    return ", ".join(f"{word} {value:g}" for word, value in ends if value is not None)

@@ -64,6 +64,13 @@ class SessionResults:
         )
 
     @property
+    def path_name(self) -> str:
+        """Name in messages of a run: `sub-01/ses-1`, with the scan's entities where it has any."""
+        scan = "_".join(f"{name}-{value}" for name, value in self.entities.items())
+        session = f"ses-{self.session}" if self.session else ""
+        return "/".join(part for part in (f"sub-{self.participant}", session, scan) if part)
+
+    @property
     def heading(self) -> str:
         """Name on pages: that of tables, with the scan's entities: `ses-1, acq-qsm, run-1`."""
         return ", ".join([self.name, *(f"{name}-{value}" for name, value in self.entities.items())])

@@ -143,7 +143,10 @@ def read_tsv(path: Path) -> list[dict[str, str | None]]:
     try:
         text = read_regular(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError("TSV", path, field="file", found=error, expected=expected, fix=fix) from error
+        found: object = error
+        if isinstance(error, FileNotFoundError):
+            found, fix = "there is none", "correct its name"
+        raise InvalidInputError("TSV", path, field="file", found=found, expected=expected, fix=fix) from error
     lines = [line for line in csv.reader(io.StringIO(text), delimiter="\t") if line]
     if not lines:
         raise InvalidInputError("TSV", path, field="file", found="no line", expected=expected, fix=fix)

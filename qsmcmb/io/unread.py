@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from qsmcmb.errors import NothingMatchedError
+from qsmcmb.errors import InvalidInputError, NothingMatchedError
 from qsmcmb.io.entities import entity_values, natural_key
+from qsmcmb.io.reading import open_regular
 
 __all__ = ("describe_unread",)
 
 READ = "MEGRE or T2starw images with phase (part-phase, or part-real and part-imag) in sub-*/[ses-*/]anat"
 """Images that are read."""
+DICOM_PREAMBLE, DICOM_MARK = 128, b"DICM"
+"""Bytes before the mark of a DICOM file, and the mark."""
+MAX_LOOKED_AT = 20
+"""Files that are looked at for the mark."""
 
 
 class _Found(NamedTuple):
@@ -50,7 +57,9 @@ def describe_unread(root: Path) -> NothingMatchedError:
     kinds = sorted({image.datatype for image in images})
     shown = [_kind(kind, [i for i in images if i.datatype == kind]) for kind in kinds]
     found = f"none; there is {'; '.join(shown)}" if shown else "none, and no other image in sub-*/[ses-*/]*/"
-    return NothingMatchedError("NO-MATCH", root, field="scans", found=found, expected=READ, fix=_fix(images))
+    return NothingMatchedError(
+        "NO-MATCH", root, field="scans", found=found, expected=READ, fix=_fix(images, root)
+    )
 
 
 def _images(root: Path) -> list[_Found]:
@@ -74,7 +83,7 @@ def _kind(datatype: str, images: Sequence[_Found]) -> str:
     return f"{datatype}/ ({count}: {'; '.join(parts)}){unread}"
 
 
-def _fix(images: Sequence[_Found]) -> str:
+def _fix(images: Sequence[_Found], root: Path) -> str:
     """Return how the first candidates are made a scan that is read."""
     maps = {i.entities.get("suffix", ""): i for i in reversed(images) if i.datatype == "fmap"}
     magnitude = "magnitude2" if "magnitude2" in maps else "magnitude1"
@@ -93,7 +102,24 @@ def _fix(images: Sequence[_Found]) -> str:
             "to measure them, copy every part of each echo, 3D, with its JSON file into anat/ under the suffix MEGRE: "
             f"{phases[0].path.name} as {name}"
         )
+    if _holds_dicom(root):
+        return f"bring the DICOM files into BIDS first: qsmcmb import {root} BIDS"
     return "name each echo's images sub-01_echo-1_part-mag_MEGRE.nii.gz and sub-01_echo-1_part-phase_MEGRE.nii.gz"
+
+
+def _holds_dicom(root: Path) -> bool:
+    """Say whether one of the first files of a folder, at any depth, starts as DICOM files do."""
+    files = (Path(folder) / name for folder, _, names in os.walk(root) for name in sorted(names))
+    return any(_is_dicom(path) for path in itertools.islice(files, MAX_LOOKED_AT))
+
+
+def _is_dicom(path: Path) -> bool:
+    """Say whether a file has the mark of DICOM behind its preamble."""
+    try:
+        with open_regular(path) as stream:
+            return stream.read(DICOM_PREAMBLE + len(DICOM_MARK))[DICOM_PREAMBLE:] == DICOM_MARK
+    except (OSError, InvalidInputError):
+        return False
 
 
 def _name(image: _Found, end: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qsmcmb.change.errors import DEFAULT_ERRORS, ChangeErrors
+from qsmcmb.change.flags import OTHER_HEAD
 from qsmcmb.change.protocol import ProtocolDifference, protocol_differences
 from qsmcmb.change.records import COLUMNS, Change, ChangeRow, without_order
 from qsmcmb.change.tracks import find_tracks, judge_track, measure_track
@@ -28,8 +29,6 @@ __all__ = ["RESULTS", "Comparison", "comparable_scans", "compare_scans", "descri
 
 RESULTS = ("desc-cmb_longitudinal", "desc-cmb_course", "desc-cmb_trend", "desc-cmb_ariah")
 """Ends of the names of a comparison's results, without extension."""
-OTHER_HEAD = "another-head"
-"""Flag of a change with a session that shows another head."""
 
 
 class Comparison(NamedTuple):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.bids import LAST_SHIFTED_YEAR
 from qsmcmb.io.entities import natural_key
 from qsmcmb.io.results import SessionResults
 
@@ -76,9 +77,17 @@ def order_sessions(sessions: Sequence[SessionResults]) -> OrderedSessions:
             f"{subject}: acq_time states a time zone in some sessions and none in others; intervals may be off by "
             "up to 26 hours. Write all with a zone, or all without",
         )
+    half_shifted = len({time.year <= LAST_SHIFTED_YEAR for time in clock.values()}) > 1
+    if half_shifted:
+        warnings += (
+            f"{subject}: acq_time is shifted (up to {LAST_SHIFTED_YEAR}) in some sessions and true in others. Write "
+            "all shifted by the same days, or all true",
+        )
     gaps = [late - early for early, late in itertools.pairwise(sorted(clock.values()))]
-    certain = len(clock) == len(sessions) and all(
-        gap > (ZONES_APART if mixed else timedelta(0)) for gap in gaps
+    certain = (
+        len(clock) == len(sessions)
+        and not half_shifted
+        and all(gap > (ZONES_APART if mixed else timedelta(0)) for gap in gaps)
     )
     if certain:
         ordered = sorted(sessions, key=lambda s: clock[s.session])
@@ -87,7 +96,8 @@ def order_sessions(sessions: Sequence[SessionResults]) -> OrderedSessions:
         return OrderedSessions(ordered, years, warnings)
     warnings += (
         f"{subject}: no acq_time of its own for every session in sessions.tsv or scans.tsv; sessions are in the order "
-        "of their labels, no lesion is called new or resolved, and no change a year is given",
+        "of their labels, nothing is called new, gone, grown or shrunk, and no change a year is given. Write the times "
+        f"into {subject}_sessions.tsv of the data set (session_id, acq_time), and run again",
     )
     return OrderedSessions(sorted(sessions, key=lambda s: natural_key(s.session)), None, warnings)
 

@@ -9,8 +9,9 @@ import pytest
 
 from qsmcmb.change.ariah import CLASSES, ariah_record
 from qsmcmb.change.course import annual_change, count_distribution, count_interval
+from qsmcmb.change.flags import NOT_AT_BASELINE
 from qsmcmb.change.protocol import protocol_differences
-from qsmcmb.change.records import COLUMNS, NOT_AT_BASELINE, Change, without_order
+from qsmcmb.change.records import COLUMNS, Change, without_order
 from qsmcmb.model import Estimate
 
 CHANGE = Change(1, "stable", (0.0, 0.0, 0.0), Estimate(4.0, 0.3, ""), Estimate(6.0, 0.4, ""), 0.5, 0.9, 0.0)

@@ -221,6 +221,49 @@ def test_study_of_the_source_is_taken_over(tmp_path: Path, rng: np.random.Genera
     assert "2 studies" in capfd.readouterr().err
 
 
+def test_each_visit_is_filed_with_its_own_study(tmp_path: Path, rng: np.random.Generator, capfd: Any) -> None:
+    """Both visits have the same voxels; the dates of the results are shifted by 120 years and some days."""
+    from qsmcmb.dicom.headers import read_folder
+    from qsmcmb.dicom.images import sort_into_images
+
+    visits = {
+        "1": ("20250110", "101600", "1905-01-03T10:16:00"),
+        "2": ("20260312", "143005", "1906-03-05T14:30:05"),
+    }
+    for session, (date, time, _) in visits.items():
+        write_volume(
+            tmp_path / "source" / session, rng.integers(0, 900, (22, 26, 24)), name=session,
+            StudyInstanceUID=ROOT + session, StudyDate=date, AcquisitionDate=date, AcquisitionTime=time,
+        )  # fmt: skip
+    affine = np.diag([-1.5, -1.5, 2.0, 1.0])
+    affine[:3, 3] = sort_into_images(read_folder(tmp_path / "source").frames)[0].corners_mm()[0]
+    for session, (_, _, shifted) in visits.items():
+        place = tmp_path / f"out/sub-01/ses-{session}/anat"
+        make_results(place, affine[:3, :3], rng, prefix=f"sub-01_ses-{session}")
+        save_volume(place / f"sub-01_ses-{session}_Chimap.nii.gz", rng.normal(0, 0.1, SHAPE), affine)
+        write_json(place / f"sub-01_ses-{session}_desc-cmb_burden.json", {"AcquisitionTime": shifted})
+    command = ["export", str(tmp_path / "out"), str(tmp_path / "dicom"), "--source", str(tmp_path / "source")]
+    assert run_command(command) == 0
+    for session, (date, _, _) in visits.items():
+        ds = read_series(tmp_path / f"dicom/sub-01_ses-{session}/map")[0]
+        assert (ds.StudyInstanceUID, ds.StudyDate) == (ROOT + session, date)
+    of_first = [*command[:2], str(tmp_path / "first"), "--source", str(tmp_path / "source/1")]
+    assert run_command(of_first) == 65
+    assert "its time, 1906-03-05T14:30:05" in capfd.readouterr().err
+    assert (
+        run_command([*of_first, "--session-label", "1"]) == 73
+    )  # What was written before the other was refused.
+    assert run_command([*of_first[:2], str(tmp_path / "again"), *of_first[3:], "--session-label", "1"]) == 0
+    assert [p.name for p in (tmp_path / "again").iterdir()] == ["sub-01_ses-1"]
+    for session in visits:
+        place = tmp_path / f"out/sub-01/ses-{session}/anat"
+        write_json(place / f"sub-01_ses-{session}_desc-cmb_burden.json", {})
+    of_first[2] = str(tmp_path / "undated")
+    assert run_command(of_first) == 65
+    assert "several visits" in capfd.readouterr().err
+    assert run_command([*of_first, "--session-label", "1"]) == 0
+
+
 def test_scans_of_a_data_set_and_nothing_overwritten(
     tmp_path: Path, rng: np.random.Generator, capfd: Any
 ) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import stat
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from qsmcmb.dicom.convert import convert_image
 from qsmcmb.dicom.headers import read_folder
 from qsmcmb.dicom.images import sort_into_images
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.bids import acquisition_times
 from tests.scenes.dicom_files import AXIAL, ROOT, slice_position, write_enhanced, write_volume
 
 PHASE = ["ORIGINAL", "PRIMARY", "P", "ND"]
@@ -130,9 +132,9 @@ def test_files_that_are_there_stay(tmp_path: Path, stored: np.ndarray, capfd: An
     assert run_command([*command, "--participant-label", "01"]) == 73
     assert "there already" in capfd.readouterr().err
     assert {p: p.read_bytes() for p in (tmp_path / "bids").rglob("*") if p.is_file()} == before
-    assert run_command([*command, "--participant-label", "01", "--session-label", "2"]) == 0
-    assert run_command(command) == 0
-    assert (tmp_path / "bids/sub-02/ses-1/anat").is_dir()
+    siemens(tmp_path / "later", stored[:, ::-1], te_ms=(5.0,))
+    later = ["import", str(tmp_path / "later"), str(tmp_path / "bids"), "--yes"]
+    assert run_command([*later, "--participant-label", "01", "--session-label", "2"]) == 0
     assert {p: p.read_bytes() for p in before} == before
 
 
@@ -325,7 +327,11 @@ def test_studies_of_blanked_patients_are_not_one_person(
 ) -> None:
     for n in (1, 2):
         siemens(
-            tmp_path / f"in/{n}", stored, te_ms=(5.0,), PatientID=number, StudyInstanceUID=f"{ROOT}60.{n}"
+            tmp_path / f"in/{n}",
+            stored[:, :: 3 - 2 * n],
+            te_ms=(5.0,),
+            PatientID=number,
+            StudyInstanceUID=f"{ROOT}60.{n}",
         )
         for path in (tmp_path / f"in/{n}").rglob("*.dcm"):
             _set(path, SOPInstanceUID=f"{ROOT}61.{n}.{abs(hash(path)) % 10**9}")
@@ -511,3 +517,61 @@ def test_siemens_field_map_of_a_head(tmp_path: Path, shared_data: Path) -> None:
     record = sidecar(fmap / "sub-01_ses-1_phasediff.nii.gz")
     assert record["EchoTime2"] - record["EchoTime1"] == pytest.approx(2.46e-3)
     assert record["Units"] == "rad"
+
+
+def two_visits(folder: Path, stored: np.ndarray) -> None:
+    """Write two visits of one patient, six years apart, a minute apart in their time of day."""
+    siemens(folder / "a", stored, te_ms=(5.0,))
+    siemens(
+        folder / "b", stored[:, ::-1], te_ms=(5.0,), StudyInstanceUID=ROOT + "77", StudyDate="20200101",
+        AcquisitionDate="20200101", AcquisitionTime="101700",
+    )  # fmt: skip
+    for n, path in enumerate(sorted(folder.rglob("*.dcm"))):
+        _set(path, SOPInstanceUID=f"{ROOT}6.{n}")
+
+
+def times_of(bids: Path, participant: str = "01") -> dict[str, datetime]:
+    return acquisition_times(bids, participant)
+
+
+def test_dates_are_shifted_and_the_interval_stays(tmp_path: Path, stored: np.ndarray) -> None:
+    two_visits(tmp_path / "in", stored)
+    assert run_command(["import", str(tmp_path / "in"), str(tmp_path / "bids"), "--yes"]) == 0
+    times = times_of(tmp_path / "bids")
+    assert all(time.year <= 1925 for time in times.values())
+    assert times["2"] - times["1"] == datetime(2026, 1, 5, 10, 16) - datetime(2020, 1, 1, 10, 17)
+
+
+def test_no_dates(tmp_path: Path, stored: np.ndarray, capfd: Any) -> None:
+    two_visits(tmp_path / "in", stored)
+    assert run_command(["import", str(tmp_path / "in"), str(tmp_path / "bids"), "--yes", "--no-dates"]) == 0
+    assert not times_of(tmp_path / "bids")
+    assert "sub-01: ses-1, ses-2 without a date" in capfd.readouterr().err
+
+
+def test_a_later_visit_is_not_taken_for_another_person_without_a_word(
+    tmp_path: Path, stored: np.ndarray, capfd: Any
+) -> None:
+    two_visits(tmp_path / "in", stored)
+    bids = str(tmp_path / "bids")
+    assert run_command(["import", str(tmp_path / "in/b"), bids, "--yes"]) == 0
+    assert run_command(["import", str(tmp_path / "in/a"), bids]) == 0
+    said = capfd.readouterr().err
+    assert "the data set holds 1 already; new: sub-02" in said
+    assert "--session-label" in said
+    labels = ["--participant-label", "01", "--session-label", "2"]
+    assert run_command(["import", str(tmp_path / "in/a"), bids, "--yes", *labels]) == 0
+    # Its shift would be another one, so it gets no date.
+    assert set(times_of(tmp_path / "bids")) == {"1"}
+    assert "sub-01: ses-2 without a date" in capfd.readouterr().err
+
+
+def test_what_is_there_is_not_imported_as_another_person(
+    tmp_path: Path, stored: np.ndarray, capfd: Any
+) -> None:
+    siemens(tmp_path / "in", stored, te_ms=(5.0,))
+    command = ["import", str(tmp_path / "in"), str(tmp_path / "bids"), "--yes"]
+    assert run_command(command) == 0
+    assert run_command(command) == 73
+    assert "found the same image as sub-02" in capfd.readouterr().err.replace("\n", " ")
+    assert not (tmp_path / "bids/sub-02").exists()

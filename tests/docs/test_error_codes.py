@@ -70,5 +70,7 @@ def test_explain_prints_a_code_a_flag_or_the_list(capsys: pytest.CaptureFixture[
     assert "too large for the patch" in capsys.readouterr().out
     assert run_command(["explain"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(ERROR_CODES)
-    assert run_command(["explain", "NONESUCH"]) == 2
-    assert "TE-EQUAL" in capsys.readouterr().err
+    assert run_command(["explain", "session-order-unknown"]) == 0
+    assert "flag of the table of change" in capsys.readouterr().out
+    assert run_command(["explain", "TE-EQUALS"]) == 2
+    assert "such as te-equal" in capsys.readouterr().err

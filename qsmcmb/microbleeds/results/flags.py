@@ -86,8 +86,8 @@ class Flag(StrEnum):
     )
     UNLIKELY = (
         "unlikely",
-        "Turned away before the whole fit: by the evidence its probability of being a lesion is below 1 %. The number "
-        "is that of one ball.",
+        "Turned away before the whole fit: by the evidence its probability of being a lesion is so low that no fit "
+        "would make it a microbleed. The number is that of one ball.",
     )
     TERRITORY_BORDER = (
         "territory-border",

@@ -1,0 +1,31 @@
+"""Flags of the table of change, each with its meaning."""
+
+from __future__ import annotations
+
+__all__ = ("CHANGE_FLAGS", "NOT_AT_BASELINE", "NOT_AT_FOLLOWUP", "ORDER_UNKNOWN", "OTHER_HEAD", "SPLIT")
+
+ORDER_UNKNOWN = "session-order-unknown"
+NOT_AT_BASELINE = "not-detected-in-baseline"
+NOT_AT_FOLLOWUP = "not-detected-in-followup"
+SPLIT = "parts-summed"
+OTHER_HEAD = "another-head"
+_DIFFER = "The two scans differ in {}: the limit of change is that of different scans."
+CHANGE_FLAGS = {
+    ORDER_UNKNOWN: "No acq_time says which session came first: nothing is called new, gone, grown or shrunk. Write the "
+    "times into sub-*_sessions.tsv (session_id, acq_time) and run again.",
+    NOT_AT_BASELINE: "The baseline's list holds no lesion here. Its number is what the fit measures at this place.",
+    NOT_AT_FOLLOWUP: "The follow-up's list holds no lesion here. Its number is what the fit measures at this place.",
+    SPLIT: "One session shows the lesion as two or more; their sum is compared.",
+    OTHER_HEAD: "The scans do not fit each other after registration, as those of two people: nothing is compared.",
+    "field-strength-differs": _DIFFER.format("field strength"),
+    "echo-times-differ": _DIFFER.format("echo times"),
+    "voxel-size-differs": _DIFFER.format("voxel size"),
+    "scanner-differs": _DIFFER.format("manufacturer, model or serial number"),
+    "scanner-software-differs": _DIFFER.format("the scanner's software"),
+    "protocol-differs": _DIFFER.format("protocol (name, repetition time, flip angle or coil)"),
+    "qsmcmb-version-differs": _DIFFER.format("the version of qsmcmb that computed them; run both again"),
+    "phase-filter-differs": _DIFFER.format("the filter of the phase"),
+    "methods-differ": _DIFFER.format("the methods that computed them; a step may have been left out in one, as R2* is "
+    "where the magnitude does not decay"),
+}  # fmt: skip
+"""Meaning of each flag of the table of change (`*_desc-cmb_longitudinal.tsv`)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
+from qsmcmb.phantoms.siderosis import SiderosisArea
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ("Anatomy", "Tissue")
@@ -137,3 +138,20 @@ class Anatomy(ABC):
         >>> make_anatomy(read_recipe("sphere")).veins()[1].shape
         (0,)
         """
+
+    def siderosis(self) -> tuple[SiderosisArea, ...]:
+        """Return the areas of superficial siderosis.
+
+        Returns
+        -------
+        tuple of SiderosisArea
+            Areas; none but in heads with structure in their tissue.
+
+        Examples
+        --------
+        >>> from qsmcmb.phantoms.anatomies import make_anatomy
+        >>> from qsmcmb.phantoms.recipe import read_recipe
+        >>> make_anatomy(read_recipe("sphere")).siderosis()
+        ()
+        """
+        return ()

@@ -15,7 +15,7 @@ from qsmcmb.phantoms.lesions import PhantomLesion
 from qsmcmb.phantoms.recipe import Recipe
 from qsmcmb.phantoms.scanner import pose_of
 from qsmcmb.phantoms.tissue_scan import TissueScan
-from qsmcmb.phantoms.truth import PhantomSession, TruthMaps, truth_rows
+from qsmcmb.phantoms.truth import PhantomSession, TruthMaps, siderosis_rows, truth_rows
 from qsmcmb.typing import Report
 
 __all__ = (
@@ -144,7 +144,8 @@ def checksum_of(recipe: Recipe) -> str:
     >>> checksum_of(recipe) == recipe.checksum
     True
     """
-    lesions = lesions_of(recipe)
+    anatomy = make_anatomy(recipe)
+    lesions = lesions_of(recipe, anatomy)
     digest = hashlib.sha256()
     for tube in recipe.tubes:
         digest.update(repr(tube).encode())
@@ -152,6 +153,8 @@ def checksum_of(recipe: Recipe) -> str:
         for row in truth_rows(lesions, pose_of(recipe, protocol)):
             # The column that was added last follows from the bodies.
             digest.update(_line(row[:-1]))
+        for area in siderosis_rows(anatomy.siderosis(), pose_of(recipe, protocol)):
+            digest.update(_line(area))
     for ball in (b for lesion in lesions if lesion.form for b in lesion.balls):
         digest.update(_line((*ball.centre_mm, *ball[1:3], *ball[5:])))
     return digest.hexdigest()

@@ -72,6 +72,10 @@ SINUSES = (
     ((-52.0, -22.0, -42.0), (7.0, 9.0, 6.0)),
 )
 """Centre and radii, mm, of ellipsoids filled with air: frontal and sphenoid sinus, mastoid cells on both sides."""
+UNWARPINGS = 12
+"""Repetitions that undo the warp: each leaves about a fifth of the error."""
+LOBAR, DEEP, INFRATENTORIAL = 1, 2, 3
+"""Numbers of the territories."""
 DEEP_MM = ((0.0, -8.0, 8.0), (36.0, 34.0, 20.0))
 """Centre and radii, mm, of the ellipsoid of the template that is called deep."""
 TENTORIUM_MM, TENTORIUM_BACK_MM, TENTORIUM_END_MM, TENTORIUM_RISE = -20.0, -8.0, -60.0, 0.25
@@ -114,6 +118,13 @@ class HeadAnatomy(Anatomy):
         to_template(flat, self._scale, self._warp, np.array([-WARP_EDGE_MM, WARP_GRID_MM], np.float32), out)
         return out.reshape(head_mm.shape)
 
+    def _from_template(self, template_mm: FloatArray) -> FloatArray:
+        """Return head points (n, 3) of template points (n, 3): the warp is undone by repetition, it is mild."""
+        head_mm = self._to_head(template_mm)
+        for _ in range(UNWARPINGS):
+            head_mm = head_mm - self._size * (self._template(head_mm.T).T - template_mm)
+        return head_mm
+
     def _sample(self, number: int, template_mm: FloatArray) -> FloatArray:
         """Return one map of the template at its coordinates, linear between voxels."""
         origin, spacing = self._map_axes[:, :, None]
@@ -139,12 +150,16 @@ class HeadAnatomy(Anatomy):
 
     def territory(self, head_mm: FloatArray) -> IntArray:
         """Return 1 lobar, 2 deep, 3 infratentorial at points (3, ...), by the template's own landmarks."""
-        x, y, z = self._template(head_mm)
+        return self._territory(self._template(head_mm))
+
+    def _territory(self, template_mm: FloatArray) -> IntArray:
+        """Return the territory at points (3, ...) of the template."""
+        x, y, z = template_mm
         # The tentorium rises towards the front; in front of the brainstem lie the temporal lobes.
         low = (y < TENTORIUM_BACK_MM) & (z < TENTORIUM_MM + TENTORIUM_RISE * (y - TENTORIUM_END_MM))
         low &= (np.abs(x) < 50) | (y < -45)
         deep = sum(((v - c) / r) ** 2 for v, c, r in zip((x, y, z), *DEEP_MM, strict=True)) <= 1
-        return np.where(low, 3, np.where(deep, 2, 1)).astype(np.int32)
+        return np.where(low, INFRATENTORIAL, np.where(deep, DEEP, LOBAR)).astype(np.int32)
 
     def lesion_positions(self) -> FloatArray:
         """Return points of grey and white matter at least 5 mm below the surface, head mm."""

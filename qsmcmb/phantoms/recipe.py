@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from qsmcmb.errors import ConfigError
+from qsmcmb.phantoms.siderosis import NO_SIDEROSIS, SiderosisRecipe
 from qsmcmb.typing import Triple
 
 __all__ = (
@@ -269,6 +270,8 @@ class Recipe:
         SD of the tissue's random susceptibility, ppm: smooth, of one length; on top of what structured tissue has.
     checksum : str, optional
         Checksum, sha256, of the truth tables; empty where not fixed yet.
+    siderosis : SiderosisRecipe, optional
+        Superficial siderosis; in structured heads alone.
 
     Examples
     --------
@@ -290,6 +293,7 @@ class Recipe:
     tissue: str = "structured"
     heterogeneity_ppm: float = 0.0
     checksum: str = ""
+    siderosis: SiderosisRecipe = NO_SIDEROSIS
 
     @property
     def is_structured(self) -> bool:
@@ -372,7 +376,10 @@ def _build(name: str, tables: dict[str, Any]) -> Recipe:
     lesions = LesionRecipe(**_tuples(tables.pop("lesions", {})))
     sessions = tuple(Protocol(**_tuples(s)) for s in tables.pop("sessions"))
     tubes = tuple(Tube(**_tuples(t)) for t in tables.pop("tubes", []))
-    recipe = Recipe(name=name, lesions=lesions, sessions=sessions, tubes=tubes, **_tuples(tables))
+    siderosis = SiderosisRecipe(**_tuples(tables.pop("siderosis", {})))
+    recipe = Recipe(
+        name=name, lesions=lesions, sessions=sessions, tubes=tubes, siderosis=siderosis, **_tuples(tables)
+    )
     _check_word(name, "kind", recipe.kind, KINDS)
     _check_word(name, "tissue", recipe.tissue, TISSUES)
     _check_word(name, "lesions.distribution", lesions.distribution, DISTRIBUTIONS)
@@ -383,6 +390,8 @@ def _build(name: str, tables: dict[str, Any]) -> Recipe:
             f"{name}: lesions.irregular = {lesions.irregular:g} of {len(lesions.irregular_shapes)} shapes; "
             "expected 0 to 1 of at least one"
         )
+    if siderosis.areas and not recipe.is_structured:
+        raise ConfigError(f"{name}: siderosis.areas = {siderosis.areas}; expected 0, but in structured heads")
     for session in sessions:
         _check_word(name, "sessions.window", session.window, FILTERS)
     return recipe

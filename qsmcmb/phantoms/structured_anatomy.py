@@ -11,6 +11,7 @@ from qsmcmb.phantoms._structure_loops import paint_tissue
 from qsmcmb.phantoms.head_anatomy import (
     DEEP_MM,
     HEAD_CENTRE_MM,
+    LOBAR,
     NUCLEI,
     TENTORIUM_BACK_MM,
     TENTORIUM_END_MM,
@@ -20,7 +21,8 @@ from qsmcmb.phantoms.head_anatomy import (
     HeadAnatomy,
 )
 from qsmcmb.phantoms.recipe import Recipe
-from qsmcmb.phantoms.structure import make_structure
+from qsmcmb.phantoms.siderosis import MIDLINE_MM, Cortex, SiderosisArea, draw_areas, paint_areas
+from qsmcmb.phantoms.structure import SPACING_MM, make_structure
 from qsmcmb.typing import FloatArray, IntArray
 
 __all__: tuple[str, ...] = ()
@@ -74,6 +76,22 @@ class StructuredAnatomy(HeadAnatomy):
         self._tissue_maps = np.ascontiguousarray(np.moveaxis(self._maps, 0, -1))
         self._axes = np.concatenate([self._map_axes, self._structure.axes])
         self._vein_rng_seed = [recipe.seed, 7]
+        self._siderosis = self._draw_siderosis(recipe) if recipe.siderosis.areas else []
+
+    def _draw_siderosis(self, recipe: Recipe) -> list[SiderosisArea]:
+        """Return the areas of siderosis, their points in head mm."""
+        origin, spacing = self._structure.axes
+        pial = self._structure.maps[..., 0]
+        template = origin + spacing * np.moveaxis(np.indices(pial.shape, dtype=np.float32), 0, -1)
+        where = np.moveaxis(template, -1, 0)
+        convex = (self._territory(where) == LOBAR) & (self._size * np.abs(where[0]) > MIDLINE_MM)
+        cortex = Cortex(pial, self._size * self._sample(2, where), convex, SPACING_MM)
+        areas = draw_areas(recipe.siderosis, cortex, np.random.default_rng([recipe.seed, 8]))
+        return [a._replace(head_mm=self._from_template(origin + spacing * a.head_mm)) for a in areas]
+
+    def siderosis(self) -> tuple[SiderosisArea, ...]:
+        """Return the areas of superficial siderosis."""
+        return tuple(self._siderosis)
 
     def _paint(self, where: FloatArray) -> FloatArray:
         """Return susceptibility, signal, R2* and brain (4, n) at template points (3, n)."""
@@ -88,6 +106,9 @@ class StructuredAnatomy(HeadAnatomy):
             where, self._tissue_maps, self._structure.maps, self._axes, np.array(nuclei, np.float32),
             np.array(limits, np.float32), np.array(constants, np.float32), out,
         )  # fmt: skip
+        if self._siderosis:
+            origin, spacing = self._structure.axes[:, :, None]
+            paint_areas(self._siderosis, (where - origin) / spacing, self._structure.maps[..., 0], out)
         return out
 
     def lesion_positions(self) -> FloatArray:

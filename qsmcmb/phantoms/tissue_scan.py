@@ -36,7 +36,7 @@ from qsmcmb.phantoms.scanner import (
     receiver,
     sample_mask,
 )
-from qsmcmb.phantoms.truth import PhantomSession, TruthMaps, truth_rows
+from qsmcmb.phantoms.truth import PhantomSession, TruthMaps, siderosis_rows, truth_rows
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
 from qsmcmb.units import GAMMA_MHZ_PER_T
 
@@ -173,7 +173,8 @@ class TissueScan:
             name=name,
         )  # fmt: skip
         brain = sample_mask(self._volumes.brain, self.grid)
-        return PhantomSession(protocol.label, out, truth_rows(lesions, self.pose), brain)
+        siderosis = siderosis_rows(self._anatomy.siderosis(), self.pose)
+        return PhantomSession(protocol.label, out, truth_rows(lesions, self.pose), brain, siderosis)
 
     def truth_maps(self, lesions: Sequence[PhantomLesion] = ()) -> TruthMaps:
         """Return the truth on the scan's grid.

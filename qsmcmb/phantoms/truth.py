@@ -10,6 +10,7 @@ import numpy as np
 from qsmcmb.model import GreScan
 from qsmcmb.phantoms.lesions import PhantomLesion
 from qsmcmb.phantoms.scanner import Pose
+from qsmcmb.phantoms.siderosis import SiderosisArea, SiderosisRow
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ("PhantomSession", "TruthMaps", "TruthRow")
@@ -79,6 +80,8 @@ class PhantomSession(NamedTuple):
         Truth, one row for each lesion.
     brain : ndarray of shape scan.grid.shape, bool
         True brain mask.
+    siderosis : tuple of SiderosisRow, optional
+        Truth of superficial siderosis, one row for each area.
 
     Examples
     --------
@@ -94,6 +97,7 @@ class PhantomSession(NamedTuple):
     scan: GreScan
     lesions: tuple[TruthRow, ...]
     brain: BoolArray
+    siderosis: tuple[SiderosisRow, ...] = ()
 
 
 class TruthMaps(NamedTuple):
@@ -137,3 +141,13 @@ def truth_rows(lesions: Sequence[PhantomLesion], pose: Pose) -> tuple[TruthRow, 
         )
         for i, (m, p) in enumerate(zip(lesions, where, strict=True))
     )  # fmt: skip
+
+
+def siderosis_rows(areas: Sequence[SiderosisArea], pose: Pose) -> tuple[SiderosisRow, ...]:
+    """Return the truth table of a session's superficial siderosis."""
+    rows = []
+    for number, area in enumerate(areas, 1):
+        x, y, z = (float(v) for v in pose.to_world(area.head_mm).mean(axis=0))
+        side = "left" if area.head_mm[:, 0].mean() < 0 else "right"
+        rows.append(SiderosisRow(number, *area[:5], side, x, y, z))
+    return tuple(rows)

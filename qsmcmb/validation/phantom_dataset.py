@@ -12,6 +12,7 @@ from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.tables import write_json, write_tsv
 from qsmcmb.phantoms.build import build_sessions, checksum_of
 from qsmcmb.phantoms.recipe import Recipe
+from qsmcmb.phantoms.siderosis import SiderosisRow
 from qsmcmb.phantoms.truth import PhantomSession, TruthMaps, TruthRow
 
 __all__ = (
@@ -122,7 +123,7 @@ def write_phantom(
 
 
 def _write_truth(truth: Path, subject: str, session: PhantomSession, maps: TruthMaps) -> None:
-    """Write one session's truth: brain, susceptibility, field of the brain's sources, territories, lesions."""
+    """Write one session's truth: maps, brain, territories, lesions, and areas of siderosis where there are any."""
     stem = f"sub-{subject}_ses-{session.label}"
     folder = truth / f"sub-{subject}" / f"ses-{session.label}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,3 +133,6 @@ def _write_truth(truth: Path, subject: str, session: PhantomSession, maps: Truth
     save_volume(folder / f"{stem}_desc-local_fieldmap.nii.gz", maps.local_field_ppm, affine)
     save_volume(folder / f"{stem}_desc-territory_dseg.nii.gz", maps.territory, affine)
     write_tsv(folder / f"{stem}_lesions.tsv", [r._asdict() for r in session.lesions], TruthRow._fields)
+    if session.siderosis:
+        rows = [r._asdict() for r in session.siderosis]
+        write_tsv(folder / f"{stem}_siderosis.tsv", rows, SiderosisRow._fields)

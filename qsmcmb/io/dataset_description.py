@@ -21,6 +21,7 @@ IGNORED = (
     "*_desc-mars_*",
     "*_desc-bombs_*",
     "*_desc-regions_*",
+    "*_desc-siderosis_*",
     "*_desc-detectionlimit_*",
     "*_desc-quality.*",
     "*.html",

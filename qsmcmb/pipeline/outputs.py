@@ -24,6 +24,7 @@ from qsmcmb.microbleeds.detection.limit_map import LIMIT_SD
 from qsmcmb.microbleeds.results.burden import BurdenRecord, rated_microbleeds
 from qsmcmb.microbleeds.results.evidence_table import EVIDENCE_TABLE_COLUMNS
 from qsmcmb.microbleeds.results.lesion_pictures import PICTURES, write_pictures
+from qsmcmb.microbleeds.siderosis.table import NOTICE, SIDEROSIS_COLUMNS, SIDEROSIS_TABLE, siderosis_rows
 from qsmcmb.pipeline.quality import quality_of
 from qsmcmb.pipeline.scan_result import ScanResult
 from qsmcmb.typing import AnyArray, FloatArray
@@ -135,6 +136,7 @@ def write_scan(
         tables.append(written)
     tables += _write_examined(place, result)
     tables += _write_regions(place, result)
+    tables += _write_siderosis(place, result)
     explained = place.path("desc-cmb_explain.json")
     write_json(explained, {"Lesions": list(result.explanations)})
     pictures = write_pictures(place.path(f"{PICTURES}.npz"), result.pictures)
@@ -183,6 +185,22 @@ def _write_regions(place: Place, result: ScanResult) -> list[Path]:
         place, "desc-regions_stats",
         measure_regions(result.regions, result.maps.chi_ppm, result.maps.r2star_hz, tissue),
         columns=column_sidecar(REGION_COLUMNS), provenance=result.table.provenance,
+    )  # fmt: skip
+    return [table]
+
+
+def _write_siderosis(place: Place, result: ScanResult) -> list[Path]:
+    """Write the areas of siderosis; none of an earlier run stays where the scan cannot show them.
+
+    The table is returned, or nothing.
+    """
+    if result.siderosis is None:
+        for extension in ("json", "tsv"):
+            place.path(f"{SIDEROSIS_TABLE}.{extension}").unlink(missing_ok=True)
+        return []
+    table = write_table(
+        place, SIDEROSIS_TABLE, siderosis_rows(result.siderosis), columns=column_sidecar(SIDEROSIS_COLUMNS),
+        provenance=result.table.provenance, warnings=(NOTICE,),
     )  # fmt: skip
     return [table]
 

@@ -12,6 +12,7 @@ from qsmcmb.microbleeds.results.burden import BurdenRecord
 from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.microbleeds.results.lesion_pictures import LesionPicture
 from qsmcmb.microbleeds.results.table import MicrobleedTable
+from qsmcmb.microbleeds.siderosis.areas import SiderosisArea
 from qsmcmb.model import GreScan
 from qsmcmb.pipeline.reference import MapReference
 from qsmcmb.pipeline.scan_checks import ScanChecks
@@ -142,6 +143,8 @@ class ScanResult:
         Magnitude and fit around each lesion, by label, as the pages show them.
     checks : ScanChecks or None
         Numbers that the stages find out about their own work.
+    siderosis : tuple of SiderosisArea or None
+        Areas that may be superficial siderosis; None where the scan cannot show them.
 
     Examples
     --------
@@ -170,6 +173,7 @@ class ScanResult:
     regions: HeadRegions | None = None
     pictures: dict[int, LesionPicture] = field(default_factory=dict)
     checks: ScanChecks | None = None
+    siderosis: tuple[SiderosisArea, ...] | None = None
 
     @property
     def chi_ppm(self) -> FloatArray:

@@ -46,6 +46,7 @@ from qsmcmb.pipeline.reference import refer_map, reference_voxels
 from qsmcmb.pipeline.regions import cerebellum_depths, find_region_faults, find_regions
 from qsmcmb.pipeline.scan_checks import PhaseChecks, ScanChecks, check_phase, check_sign
 from qsmcmb.pipeline.scan_result import FieldMaps, Masks, ScanMaps, ScanResult
+from qsmcmb.pipeline.siderosis import find_siderosis
 from qsmcmb.relaxometry.r2star import map_r2star
 from qsmcmb.susceptibility_weighting import METHODS as SWI
 from qsmcmb.susceptibility_weighting.swi import project_minimum
@@ -169,6 +170,9 @@ def run_scan(
         )
         rows = zip(lesions, measured.fitted, sums, measured.evidence, strict=True)
         explained = [explain_lesion(m, fitted, total, evidence=known) for m, fitted, total, known in rows]
+        siderosis = find_siderosis(
+            scan, chi_ppm, r2star_hz, inversion.mask, regions=regions, labels=measured.labels, lesions=lesions
+        )
     with job.clock.stage("burden"):
         chosen = config["burden"]
         depths = cerebellum_depths(lesions, regions)
@@ -214,6 +218,7 @@ def run_scan(
         seconds=job.clock.seconds,
         regions=regions,
         checks=ScanChecks(phase.checks, sign),
+        siderosis=siderosis,
     )
 
 

@@ -9,10 +9,12 @@ import numpy as np
 
 from qsmcmb.io.records import QUALITY
 from qsmcmb.io.results import SessionResults, canonical_axes
+from qsmcmb.io.tables import read_tsv
 from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.detection.examined import EXAMINED_TABLE, read_examined
 from qsmcmb.microbleeds.results.explanation_records import LesionRecord
 from qsmcmb.microbleeds.results.lesion_pictures import PICTURES, LesionPicture, read_pictures
+from qsmcmb.microbleeds.siderosis.table import SIDEROSIS_TABLE, describe_area
 from qsmcmb.reporting.budget import Budget
 from qsmcmb.reporting.figures import CHI_WINDOW_PPM, Panel, overview, percentile_window
 from qsmcmb.reporting.lesion_cards import lesion_cards, total_words
@@ -140,6 +142,7 @@ def session_words(scan: Scan, budget: Budget) -> dict[str, Any]:
         "cards": cards,
         "hidden": sum(card["image"] is None for card in cards),
         "missed": _missed(session),
+        "siderosis": _siderosis(session),
         "methods": describe_methods(record, explanations),
         "inputs": _inputs(record),
         "scan_facts": _scan_facts(record),
@@ -212,6 +215,12 @@ def _missed(session: SessionResults) -> list[str]:
         return []
     failed = [p for p in read_examined(path) if p.label is None and p.kind == "microbleed"]
     return [point.description for point in failed[:MAX_MISSED]]
+
+
+def _siderosis(session: SessionResults) -> list[str]:
+    """Return the areas that may be superficial siderosis; none where the scan or an older version has no table."""
+    path = session.place.path(f"{SIDEROSIS_TABLE}.tsv")
+    return [describe_area(row) for row in read_tsv(path)] if path.exists() else []
 
 
 def _explanations(session: SessionResults) -> list[LesionRecord]:

@@ -84,10 +84,11 @@ SCAN_STEPS = (
     ),
     Step(
         name="anatomy", after=("quantify",), tables=("burden",),
-        modules=("pipeline.lesions", "pipeline.regions", "microbleeds.results.explanation",
+        modules=("pipeline.lesions", "pipeline.regions", "pipeline.siderosis", "microbleeds.results.explanation",
                  "microbleeds.results.lesion_pictures", "pipeline.outputs"),
         makes=("desc-cmb_lesions", "desc-cmb_burden", "desc-cmb_evidence", "desc-cmb_candidates", "desc-mars_form",
-               "desc-bombs_form", "desc-regions_stats", "desc-cmb_pictures", "desc-quality"),
+               "desc-bombs_form", "desc-regions_stats", "desc-cmb_pictures", "desc-quality",
+               "desc-siderosis_areas"),
     ),
 )  # fmt: skip
 """Steps of one scan, in the order in which they run."""

@@ -25,6 +25,7 @@ from qsmcmb.io.tables import read_tsv, write_json
 from qsmcmb.model import Estimate, Provenance
 from qsmcmb.study.repeatability import RepeatabilityFile
 from qsmcmb.study.session_views import AlignedSessions
+from qsmcmb.study.siderosis_course import new_areas
 from qsmcmb.units import PPM_MM3
 
 __all__ = ("COURSE_COLUMNS", "REGION_SD_PPM", "Course", "write_course")
@@ -262,7 +263,8 @@ def _ariah(course: Course) -> dict[str, Any]:
         for (i, j), changes in course.changes.items()
         if i == 0
     ]  # fmt: skip
-    return {"microhaemorrhages": found, "superficial_siderosis": None, "notice": NOTICE}
+    siderosis = new_areas(course.sessions, course.aligned.views)
+    return {"microhaemorrhages": found, "superficial_siderosis": siderosis, "notice": NOTICE}
 
 
 def _regions(course: Course, pair: tuple[int, int]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ their place, false positives per head, share of the total susceptibility found, 
 heads without a definite microbleed. The limit is that of the scan without its lesions' own fields: no lesion that is
 missed hides itself. Seeds from 81001 are for development, from 82001 for scoring.
 
-Heads (`detection_heads.py`) and the maps of `--stage candidates` lie in benchmark-data/detection, tables of finished
+Heads (`detection_heads.py`) and their maps lie in benchmark-data/detection, tables of finished
 heads in OUT: a stopped run goes on where it was. OUT/scores.json holds the FROC points, OUT/froc.png the curves.
 """
 
@@ -19,6 +19,7 @@ import hashlib
 import inspect
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,12 @@ from detection_scores import summarise, worst
 
 import qsmcmb
 from qsmcmb.microbleeds.detection.candidates import find_candidates
+from qsmcmb.microbleeds.detection.examined import nearest_points
 from qsmcmb.microbleeds.detection.limit_map import map_detection_limit
+from qsmcmb.pipeline.intermediates import HELD_STEPS
 from qsmcmb.pipeline.scan_result import ScanResult
 from qsmcmb.pipeline.subject import run_scan
+from qsmcmb.study.intermediates import IntermediateFiles
 from qsmcmb.typing import FloatArray
 from qsmcmb.units import hz_to_ppm
 
@@ -40,6 +44,8 @@ MAP_STAGES = (
     "susceptibility_weighting",
 )  # fmt: skip
 """Packages whose code the maps depend on."""
+PUBLISHED = (("AI on SWI of patients (AAIC 2025)", 1.06, 146 / 158),)
+"""Published detectors on other data: name, false positives per scan, fraction of the lesions found."""
 COLUMNS = (
     "condition", "heads", ">= 2 ppm mm3", "above limit", "false/head", "burden", "calcif. called", "no definite",
     "rows/head", "detect s", "quantify s",
@@ -92,15 +98,20 @@ def _record(condition: str, seed: int, stage: str, out: Path) -> dict[str, Any]:
 
 def _table(head: Head) -> dict[str, Any]:
     """Run the whole pipeline."""
-    result = run_scan(head.scan)
+    result = run_scan(head.scan, intermediates=_steps_of(head))
     rows = [
         {
             "kind": m.kind, "certainty": m.certainty, "score": m.score, "position_mm": m.position_mm,
             "total_ppm_mm3": m.total_chi_ppm_mm3.value if m.total_chi_ppm_mm3 else None, "flags": ";".join(m.flags),
+            "evidence": known and asdict(known),
         }
-        for m in result.lesions
+        for m, known in zip(result.lesions, result.table.evidence, strict=True)
     ]  # fmt: skip
-    return {"lesions": _lesions(head, _limit(head, result)), "rows": rows, "seconds": result.seconds}
+    lesions = _lesions(head, _limit(head, result))
+    for lesion in lesions:
+        nearest = nearest_points(result.examined or (), np.array(lesion["position_mm"]), 1)
+        lesion["verdict"] = "; ".join(f"{point.verdict}, {away_mm:.1f} mm off" for away_mm, point in nearest)
+    return {"lesions": lesions, "rows": rows, "seconds": result.seconds}
 
 
 def _candidates(head: Head) -> dict[str, Any]:
@@ -130,7 +141,7 @@ def read_maps(head: Head) -> dict[str, Any]:
     path = FOLDER / "maps" / f"{head.name}_{_code_key()}.npz"
     if not path.exists():
         scan = head.scan
-        result = run_scan(scan, points_mm=np.zeros((0, 3)))
+        result = run_scan(scan, points_mm=np.zeros((0, 3)), intermediates=_steps_of(head))
         fields = result.fields
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{np.random.default_rng().integers(10**9)}.npz")
@@ -142,6 +153,11 @@ def read_maps(head: Head) -> dict[str, Any]:
         part.replace(path)
     with np.load(path) as kept:
         return {k: kept[k] for k in kept.files}
+
+
+def _steps_of(head: Head) -> IntermediateFiles:
+    """Return the store of a head's maps: a run of other weights starts from those that this code made."""
+    return IntermediateFiles(FOLDER / "steps" / head.name, dict.fromkeys(HELD_STEPS, _code_key()))
 
 
 def _code_key() -> str:
@@ -209,9 +225,11 @@ def draw(summaries: dict[str, Any], path: Path) -> None:
                     label=condition,
                 )
         axis.set(xlabel="false positives per head", title=title, ylim=(0, 1.02))
+        for name, false_per_scan, found in PUBLISHED if key == "sensitivity" else ():
+            axis.plot(false_per_scan, found, "k*", label=f"{name}, other data")
         axis.grid(alpha=0.3)
+        axis.legend(loc="lower right", fontsize=7)
     axes[0].set_ylabel("fraction found")
-    axes[1].legend(loc="lower right")
     figure.savefig(path, dpi=80, bbox_inches="tight")
 
 

@@ -136,7 +136,9 @@ def _line(record: dict[str, Any], what: dict[str, Any], kind: str) -> str:
     where = np.array([o["position_mm"] for o in others]).reshape(-1, 3)
     away = np.linalg.norm(where - what["position_mm"], axis=1)
     beside = "nothing"
-    if len(away):
+    if what.get("verdict"):
+        beside = what["verdict"]
+    elif len(away):
         nearest = others[int(away.argmin())]
         told = " ".join(str(nearest[k]) for k in ("kind", "certainty", "flags", "shape") if nearest.get(k))
         beside = f"{told} at {away.min():.1f} mm"

@@ -1,8 +1,8 @@
 """Measure lesions at given points: calibrate the scan, then fit each lesion beside its neighbours.
 
 1. A patch is cut around each point. All are screened by signal and field map (`fit.screening`), which is evidence of
-   what they are. Candidates of the detector that are turned away keep the number of one ball and are fitted no
-   further; a reader's point never is.
+   what they are. Candidates of the detector that are turned away, by their probability or without one by screening,
+   keep the number of one ball and are fitted no further; a reader's point never is.
 2. `calibrate` finds the scan's properties and an initial fit of each lesion.
 3. `joint_fit` refines all lesions, each beside its neighbours, and compares them with veins.
 4. Void, signal loss and SD complete each fit; points without a number carry the flag that says why.
@@ -33,7 +33,7 @@ from qsmcmb.microbleeds.results.measurement import (
     describe_screened,
     measure_fitted,
 )
-from qsmcmb.microbleeds.results.naming import MIN_SIGNIFICANCE, is_unlikely, min_named_significance
+from qsmcmb.microbleeds.results.naming import MIN_SIGNIFICANCE, may_be_lesion, min_named_significance
 from qsmcmb.microbleeds.results.point_evidence import describe_points, screen_points
 from qsmcmb.microbleeds.signal.acquisition import Acquisition
 from qsmcmb.microbleeds.signal.patch import PATCH_RADIUS_MM, Patch, ScanFields, cut_patch
@@ -228,9 +228,13 @@ def gather_all_evidence(
 
 def _reason_to_turn_away(screening: Screening | None, evidence: Evidence | None) -> Flag | None:
     """Return the flag that says why a candidate of the detector is not fitted; None where it is."""
+    chance = may_be_lesion(evidence)
+    if chance:
+        # All figures together know more than the two of the screening, which are wide in thick slices.
+        return None
     if screening is not None and screening.turned_away is not None:
         return REASONS[screening.turned_away]
-    return Flag.UNLIKELY if is_unlikely(evidence) else None
+    return None if chance is None else Flag.UNLIKELY
 
 
 def _screened(

@@ -539,6 +539,18 @@ def test_points_of_a_reader_are_never_turned_away(plain: tuple[GreScan, FloatArr
     assert of_reader.evidence.detector_score is None
 
 
+def test_a_candidate_that_may_be_a_lesion_is_fitted_whatever_screening_says(
+    plain: tuple[GreScan, FloatArray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan, field_hz = plain
+    candidate = Targets(np.array([[-9.0, -8.0, 7.0]]), [None], [0.9], 0)
+    for chance, reason in ((True, None), (False, Flag.NO_DIPOLE), (None, Flag.NO_DIPOLE)):
+        monkeypatch.setattr(module, "may_be_lesion", lambda _, chance=chance: chance)
+        (found,) = with_candidates(scan, field_hz, candidate).lesions
+        assert (found.fitted is not None) == (reason is None)
+        assert found.reason == reason
+
+
 def test_evidence_without_fits_is_that_before_the_fit(plain: tuple[GreScan, FloatArray]) -> None:
     scan, field_hz = plain
     fields = ScanFields(field_hz, np.zeros(SHAPE, np.float32), np.ones(SHAPE, bool))

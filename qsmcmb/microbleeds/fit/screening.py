@@ -14,7 +14,8 @@ Both take a hundredth of a whole fit's time and give a total susceptibility M wi
 
 A candidate stays where |M_s| >= 3 SD_s. It stays, too, where |M_f| >= 5 SD_f and M_s is that dipole, of the same sign
 and within a factor of MAX_RATIO: a lesion beside an edge, or one that no ball describes. Others are turned away.
-Veins, edges and sinuses either have no dipole's field, or one that the signal around the point contradicts.
+Veins, edges and sinuses either have no dipole's field, or one that the signal around the point contradicts. A candidate
+that fails both is fitted all the same where all of its evidence leaves it a chance (`naming.may_be_lesion`).
 """
 
 from __future__ import annotations

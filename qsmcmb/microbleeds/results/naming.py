@@ -26,7 +26,7 @@ __all__ = [
     "FitFacts",
     "Naming",
     "is_significant",
-    "is_unlikely",
+    "may_be_lesion",
     "min_named_significance",
     "name_lesion",
     "name_screened",
@@ -101,8 +101,8 @@ def is_significant(total: Estimate) -> bool:
     return abs(total.value) > MIN_SIGNIFICANCE * total.sd
 
 
-def is_unlikely(evidence: Evidence | None) -> bool:
-    """Return whether the evidence before the fit leaves a candidate no chance of being a lesion.
+def may_be_lesion(evidence: Evidence | None) -> bool | None:
+    """Return whether the evidence before the fit leaves a candidate a chance of being a lesion.
 
     Parameters
     ----------
@@ -111,16 +111,16 @@ def is_unlikely(evidence: Evidence | None) -> bool:
 
     Returns
     -------
-    bool
-        False where there is no probability.
+    bool or None
+        None where there is no probability.
 
     Examples
     --------
-    >>> is_unlikely(None)
-    False
+    >>> may_be_lesion(None) is None
+    True
     """
     found = _probabilities(evidence)
-    return found is not None and sum(found.by_kind[k] for k in LESION_KINDS) < MIN_FIT_PROBABILITY
+    return None if found is None else sum(found.by_kind[k] for k in LESION_KINDS) >= MIN_FIT_PROBABILITY
 
 
 def min_named_significance(evidence: Evidence | None) -> float:

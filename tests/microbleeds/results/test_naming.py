@@ -10,7 +10,7 @@ from qsmcmb.microbleeds.results.mimics import MIMIC_KINDS, KindProbabilities
 from qsmcmb.microbleeds.results.naming import (
     FitFacts,
     is_significant,
-    is_unlikely,
+    may_be_lesion,
     min_named_significance,
     name_lesion,
     name_screened,
@@ -105,17 +105,17 @@ def test_a_screened_candidate_is_rejected_as_the_likeliest_mimic(probable: objec
     assert name_screened(EVIDENCE, stated_kind=None)[:2] == ("vein", "rejected")
 
 
-def test_unlikely_is_what_is_no_lesion_by_the_evidence_before_the_fit(probable: object) -> None:
+def test_what_may_be_a_lesion_by_the_evidence_before_the_fit(probable: object) -> None:
     probable("vein", 0.99)  # type: ignore[operator]
-    assert is_unlikely(EVIDENCE)
+    assert may_be_lesion(EVIDENCE) is False
     # Microbleed and calcification together have two fifths of the rest.
     probable("vein", 0.38)  # type: ignore[operator]
-    assert is_unlikely(EVIDENCE)
+    assert may_be_lesion(EVIDENCE) is False
     probable("vein", 0.37)  # type: ignore[operator]
-    assert not is_unlikely(EVIDENCE)
+    assert may_be_lesion(EVIDENCE)
     probable("calcification", 0.26)  # type: ignore[operator]
-    assert not is_unlikely(EVIDENCE)
-    assert not is_unlikely(None)
+    assert may_be_lesion(EVIDENCE)
+    assert may_be_lesion(None) is None
 
 
 @pytest.mark.parametrize(

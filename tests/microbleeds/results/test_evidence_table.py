@@ -65,5 +65,5 @@ def test_the_explanation_shows_the_evidence() -> None:
     record = explain_lesion(LESION, None, evidence=EVIDENCE).record
     assert record["evidence"] == evidence_records(EVIDENCE)
     lines = dict(evidence_lines(record))
-    assert lines["Total susceptibility of one dark ball in the signal within 6 mm"] == "4 ppm mm3"
+    assert lines["Total susceptibility of one dark ball in the signal within 6 mm"] == "4 ppm mm³"
     assert "n/a" not in lines.values()

@@ -57,6 +57,8 @@ MIN_LENGTH_MM = 10.0
 """Least length of an area, mm."""
 MAX_VOXEL_MM = 2.0
 """Largest edge of a voxel, mm, with which sheets and tubes are told apart."""
+MIN_VOLUME_MM3 = 40.0
+"""Least volume of an area, mm3: of the least length and width, 1 mm thick."""
 
 
 class SiderosisArea(NamedTuple):
@@ -202,7 +204,8 @@ def find_areas(
         length_mm = longest_way_mm(ways) + float(np.mean(grid.voxel_size_mm))
         own = number == label
         core = own & is_sheet
-        if length_mm >= MIN_LENGTH_MM and core.any():
+        is_large = own.sum() * grid.voxel_volume_mm3 >= MIN_VOLUME_MM3
+        if length_mm >= MIN_LENGTH_MM and is_large and core.any():
             areas.append(_measured(length_mm, form.of(own), form.of(core), maps, (box, grid)))
     return sorted(areas, key=lambda a: -a.length_mm)
 

@@ -2,22 +2,30 @@
 
 Var(M_2 - M_1) = (k s_1)^2 + (k s_2)^2 + (w M_1)^2 + (w M_2)^2 + (r M_1)^2 + (r M_2)^2
 
-with the SDs s of the two fits and a factor k on them, a lesion's own relative error w, and r, the relative error that
-all lesions of one scan share: blur, field strength, direction of B0. The errors of the lesions of two scans have the
+with a lesion's own relative error w, and r, the relative error that all lesions of one scan share: blur, field
+strength, direction of B0. s is the part of a fit's SD that the other fit has not in common with it:
+
+    s_i^2 = n_i^2 + (c_i - c)^2,     c_i^2 = SD_i^2 - n_i^2,     c the least of the c_i
+
+with n for noise and clutter, c_i for all that comes from the lesion itself: a shape that the model does not describe,
+the tissue that it hides. Both fits are wrong by it alike. k is below 1 as clutter, too, is that of one tissue. Where
+one session holds no lesion, its place is measured in another way and errs in another way: then s is the whole SD, and
+k at least 1. The errors of the lesions of two scans have the
 covariance r^2 (M_i1 M_j1 + M_i2 M_j2) for lesions i and j, so that r does not average out in a sum.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from qsmcmb.model import Estimate
 from qsmcmb.typing import FloatArray
 
-__all__ = ("DEFAULT_ERRORS", "ChangeErrors", "change_covariance")
+__all__ = ("DEFAULT_ERRORS", "ChangeErrors", "change_covariance", "without_common_errors")
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class ChangeErrors:
     Parameters
     ----------
     sd_factor : float
-        Factor on the SD of each fit.
+        Factor k on s in a change between two fits.
     own_relative_sd : float
         Relative error of each lesion in each scan, independent of all others.
     shared_relative_sd : float
@@ -41,7 +49,7 @@ class ChangeErrors:
     --------
     >>> sd = DEFAULT_ERRORS.change_sd(Estimate(10.0, 0.2, "ppm mm3"), Estimate(10.0, 0.2, "ppm mm3"), same=True)
     >>> round(sd, 3)
-    0.316
+    0.173
     """
 
     sd_factor: float
@@ -66,19 +74,44 @@ class ChangeErrors:
         Examples
         --------
         >>> DEFAULT_ERRORS.shared(same=False)
-        0.02
+        0.01
         """
         return self.shared_relative_sd if same else self.shared_relative_sd_other
 
-    def scan_sd(self, total: Estimate, *, same: bool) -> float:
-        """Return the SD of a lesion's total in one scan, all errors together.
+    def own_sd(self, total: Estimate, *, by_fits: bool = True) -> float:
+        """Return the part of a lesion's SD in one scan that counts in a change and that no other lesion shares.
 
         Parameters
         ----------
         total : Estimate
-            Total susceptibility by the fit, ppm mm3.
+            Total susceptibility, ppm mm3.
+        by_fits : bool, optional
+            Whether all compared numbers are those of fits; else one is measured at a place without a lesion.
+
+        Returns
+        -------
+        float
+            SD, ppm mm3.
+
+        Examples
+        --------
+        >>> ChangeErrors(0.5, 0.0, 0.01, 0.02, "example").own_sd(Estimate(10.0, 0.2, "ppm mm3"))
+        0.1
+        """
+        factor = self.sd_factor if by_fits else max(1.0, self.sd_factor)
+        return math.hypot(factor * total.sd, self.own_relative_sd * total.value)
+
+    def scan_sd(self, total: Estimate, *, same: bool, by_fits: bool = True) -> float:
+        """Return the part of a lesion's SD in one scan that counts in a change, all errors together.
+
+        Parameters
+        ----------
+        total : Estimate
+            Total susceptibility, ppm mm3.
         same : bool
             Whether the two scans agree in protocol, scanner and software.
+        by_fits : bool, optional
+            Whether all compared numbers are those of fits; else one is measured at a place without a lesion.
 
         Returns
         -------
@@ -88,12 +121,11 @@ class ChangeErrors:
         Examples
         --------
         >>> round(DEFAULT_ERRORS.scan_sd(Estimate(10.0, 0.0, "ppm mm3"), same=False), 3)
-        0.2
+        0.112
         """
-        relative = math.hypot(self.own_relative_sd, self.shared(same=same))
-        return math.hypot(self.sd_factor * total.sd, relative * total.value)
+        return math.hypot(self.own_sd(total, by_fits=by_fits), self.shared(same=same) * total.value)
 
-    def change_sd(self, before: Estimate, after: Estimate, *, same: bool) -> float:
+    def change_sd(self, before: Estimate, after: Estimate, *, same: bool, by_fits: bool = True) -> float:
         """Return the SD of the change of a lesion that has not changed.
 
         Parameters
@@ -102,6 +134,8 @@ class ChangeErrors:
             Total susceptibilities, ppm mm3.
         same : bool
             Whether the two scans agree in protocol, scanner and software.
+        by_fits : bool, optional
+            Whether both are those of fits.
 
         Returns
         -------
@@ -111,20 +145,52 @@ class ChangeErrors:
         Examples
         --------
         >>> before, after = Estimate(0.0, 0.3, "ppm mm3"), Estimate(0.0, 0.4, "ppm mm3")
-        >>> DEFAULT_ERRORS.change_sd(before, after, same=True)
+        >>> DEFAULT_ERRORS.change_sd(before, after, same=True, by_fits=False)
         0.5
         """
-        return math.hypot(self.scan_sd(before, same=same), self.scan_sd(after, same=same))
+        return math.hypot(*(self.scan_sd(t, same=same, by_fits=by_fits) for t in (before, after)))
 
 
 DEFAULT_ERRORS = ChangeErrors(
-    sd_factor=1.0,
-    own_relative_sd=0.0,
-    shared_relative_sd=0.01,
-    shared_relative_sd_other=0.02,
+    sd_factor=0.5,
+    own_relative_sd=0.005,
+    shared_relative_sd=0.005,
+    shared_relative_sd_other=0.01,
     source="default",
 )
-"""Used without a repeatability file: 1 % of each scan between scans of one protocol, 2 % (that of the burden) else."""
+"""Used without a repeatability file: measured on simulated heads alone (docs/notes/2026-11-30-change-measured.md)."""
+
+
+def without_common_errors(
+    totals: Sequence[Estimate], noise_sds_ppm_mm3: Sequence[float | None]
+) -> list[Estimate]:
+    """Return the fits of one lesion in several scans with the part of their SDs that the scans do not have in common.
+
+    Parameters
+    ----------
+    totals : sequence of Estimate
+        Total susceptibility in each scan, ppm mm3.
+    noise_sds_ppm_mm3 : sequence of float or None
+        SD of noise and clutter in each scan, ppm mm3; None where unknown: then nothing is taken as common.
+
+    Returns
+    -------
+    list of Estimate
+        The same values with smaller SDs.
+
+    Examples
+    --------
+    >>> fits = [Estimate(10.0, 2.0, "ppm mm3"), Estimate(10.5, 2.0, "ppm mm3")]
+    >>> [round(fit.sd, 3) for fit in without_common_errors(fits, [0.4, 0.4])]
+    [0.4, 0.4]
+    """
+    noise = [t.sd if n is None else min(n, t.sd) for t, n in zip(totals, noise_sds_ppm_mm3, strict=True)]
+    own = [math.sqrt(max(t.sd**2 - n**2, 0.0)) for t, n in zip(totals, noise, strict=True)]
+    least = min(own, default=0.0)
+    return [
+        replace(t, sd=math.hypot(n, c - least), interval=None)
+        for t, n, c in zip(totals, noise, own, strict=True)
+    ]
 
 
 def change_covariance(
@@ -150,7 +216,7 @@ def change_covariance(
     --------
     >>> totals = np.array([[10.0, 0.0], [5.0, 0.0]])
     >>> change_covariance(totals, totals, errors=DEFAULT_ERRORS, same=True).round(3).tolist()
-    [[0.02, 0.01], [0.01, 0.005]]
+    [[0.01, 0.002], [0.002, 0.003]]
     """
     matrix = np.zeros((len(before), len(before)))
     for totals in (np.asarray(before, dtype=float), np.asarray(after, dtype=float)):

@@ -1,8 +1,14 @@
 """Status of a lesion between two sessions, and the probability that the status is right.
 
 The status is a test at the 95 % level: a lesion has changed where |M_2 - M_1| exceeds 1.96 SD. A lesion that one
-session does not hold is measured at its place there, m +- s, and is new or gone only where that session could have
-shown it (its detection limit there is below the lesion), where the change exceeds 1.96 SD, and where m is no lesion.
+session does not hold is measured at its place there, m +- s. It is new or gone only where that session could have
+shown it (it is above the detection limit there), where the change exceeds 1.96 SD, and where absence has a probability
+of 0.7. Above
+
+    (1.96 + 2.05) s
+
+the change of a lesion that is absent exceeds 1.96 SD in 98 % of all cases. Below, the probability must be 0.9, and some
+lesions stay without a status.
 
 The probability is that of Bayes' rule over three states: unchanged; changed, with ln(M_2 / M_1) normal; absent in one
 session. With the ratio q = M_2 / M_1, and M_1 anywhere,
@@ -25,17 +31,22 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from qsmcmb.change.errors import ChangeErrors
+from qsmcmb.change.errors import ChangeErrors, without_common_errors
 from qsmcmb.change.records import NORMAL_QUANTILE
 from qsmcmb.model import Estimate
 from qsmcmb.typing import FloatArray
 
-__all__ = ("PRIOR", "Judgement", "Prior", "Sight", "detection_probability", "judge_change")
+__all__ = ("PRIOR", "SHOWN_SD", "Judgement", "Prior", "Sight", "detection_probability", "judge_change")
 
 LIMIT_SD = 5.0
 """SDs of noise and clutter at the detection limit."""
 MAX_FOUND = 0.95
 """Probability that the detector finds a lesion far above the limit."""
+SHOWN_SD = NORMAL_QUANTILE + 2.054
+"""SDs at a place above which a lesion's absence there is a change in 98 % of all cases: Phi(2.054) = 0.98."""
+MIN_ABSENT, MIN_ABSENT_BELOW = 0.7, 0.9
+"""Least probability of absence of a lesion that is called new or gone, above that and below: of 500 that are not
+new one at most is called so. Chosen on simulated lesions (docs/notes/2026-11-30-change-measured.md)."""
 SPREAD_LN = 0.4
 """SD of ln(M_2 / M_1) of a lesion that has changed."""
 N_GRID = 241
@@ -83,6 +94,8 @@ class Sight(NamedTuple):
         Whether the session's list holds the lesion.
     limit_ppm_mm3 : float or None, optional
         Detection limit at the place, ppm mm3; None where unknown.
+    noise_sd_ppm_mm3 : float or None, optional
+        SD of the fit by noise and clutter alone, ppm mm3; None where unknown.
 
     Examples
     --------
@@ -93,6 +106,7 @@ class Sight(NamedTuple):
     total: Estimate | None
     is_found: bool
     limit_ppm_mm3: float | None = None
+    noise_sd_ppm_mm3: float | None = None
 
     def could_show(self, total_ppm_mm3: float) -> bool:
         """Say whether the session could have shown a lesion here.
@@ -198,7 +212,14 @@ def judge_change(
     """
     if before.total is None or after.total is None:
         return Judgement("not_evaluable", None, None, "place-not-shown", None)
-    sd = errors.change_sd(before.total, after.total, same=same_protocol)
+    by_fits = before.is_found and after.is_found
+    if by_fits:
+        pair, noise = (before.total, after.total), (before.noise_sd_ppm_mm3, after.noise_sd_ppm_mm3)
+        one, two = without_common_errors(pair, noise)
+        before, after = before._replace(total=one), after._replace(total=two)
+    assert before.total is not None
+    assert after.total is not None
+    sd = errors.change_sd(before.total, after.total, same=same_protocol, by_fits=by_fits)
     if not math.isfinite(sd):
         return Judgement("not_evaluable", None, None, "no-interval", None)
     difference = after.total.value - before.total.value
@@ -207,26 +228,26 @@ def judge_change(
     if is_changed:
         # A calcification that grows has a total that falls.
         status = "increased" if difference > 0 else "decreased"
-    if not (before.is_found and after.is_found):
-        status, reason = _one_sided(before, after, status)
+    chances = _posterior(before, after, errors, same_protocol, prior)
+    if not by_fits:
+        status, reason = _one_sided(before, after, status, chances)
     if status == "not_evaluable":
         return Judgement(status, None, sd, reason, None)
-    chances = _posterior(before, after, errors, same_protocol, prior)
     return Judgement(status, chances[status], sd, "", chances["incident"])
 
 
-def _one_sided(before: Sight, after: Sight, status: str) -> tuple[str, str]:
+def _one_sided(before: Sight, after: Sight, status: str, chances: dict[str, float]) -> tuple[str, str]:
     """Return the status of a lesion that one session's list lacks, and why it has none."""
     held, lacking, gone = (before, after, "resolved") if before.is_found else (after, before, "incident")
     assert held.total is not None
     assert lacking.total is not None
-    place = lacking.total
     if not lacking.could_show(held.total.value):
         return "not_evaluable", "below-detection-limit"
-    is_there = place.value * np.sign(held.total.value) > NORMAL_QUANTILE * place.sd
-    if is_there:
+    if chances[gone] < 0.5:
         return status, ""
-    return (gone, "") if status != "stable" else ("not_evaluable", "place-uncertain")
+    is_shown = abs(held.total.value) > SHOWN_SD * lacking.total.sd
+    is_gone = status != "stable" and chances[gone] >= (MIN_ABSENT if is_shown else MIN_ABSENT_BELOW)
+    return (gone, "") if is_gone else ("not_evaluable", "place-uncertain")
 
 
 def _posterior(
@@ -236,7 +257,8 @@ def _posterior(
     assert before.total is not None
     assert after.total is not None
     m1, m2 = before.total.value, after.total.value
-    s1, s2 = (max(errors.scan_sd(t, same=same), 1e-12) for t in (before.total, after.total))
+    by_fits = before.is_found and after.is_found
+    s1, s2 = (max(errors.scan_sd(t, same=same, by_fits=by_fits), 1e-12) for t in (before.total, after.total))
     # The last ratio is that of an unchanged lesion.
     logs = np.append(np.linspace(-4 * SPREAD_LN, 4 * SPREAD_LN, N_GRID), 0.0)
     ratio = np.exp(logs)

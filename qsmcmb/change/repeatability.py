@@ -26,8 +26,6 @@ PRIOR_LN_SD = 1.0
 """SD of the logarithm of each error before the data."""
 MAX_LN = 5.0
 """Largest distance of a logarithm from its default: further off a covariance is singular in all but name."""
-OWN_RELATIVE_SD = 0.01
-"""Median of a lesion's own relative error before the data."""
 LEAST_LESIONS = 5
 """Least number of lesions, over all pairs, for a fit."""
 JITTER = 1e-12
@@ -40,7 +38,8 @@ def fit_errors(pairs: Sequence[tuple[FloatArray, FloatArray]], *, source: str) -
     Parameters
     ----------
     pairs : sequence of (ndarray, ndarray)
-        For each pair of scans total susceptibility and SD of its lesions, ppm mm3, each of shape (n, 2).
+        For each pair of scans total susceptibility and SD (without what both scans have in common) of its lesions, ppm
+        mm3, each of shape (n, 2).
     source : str
         Where they come from.
 
@@ -77,7 +76,8 @@ def fit_errors(pairs: Sequence[tuple[FloatArray, FloatArray]], *, source: str) -
             fix="add pairs of subjects with microbleeds",
         )  # fmt: skip
     of_means = [(*_with_means(a, b), b[:, 0] - a[:, 0]) for a, b in known]
-    start = np.log([DEFAULT_ERRORS.sd_factor, OWN_RELATIVE_SD, DEFAULT_ERRORS.shared_relative_sd])
+    default = DEFAULT_ERRORS
+    start = np.log([default.sd_factor, default.own_relative_sd, default.shared_relative_sd])
 
     def minus_log(logs: FloatArray) -> float:
         errors = _errors(logs, source)

@@ -14,6 +14,7 @@ from qsmcmb.change.linking import LocatedLesion, link_lesions, position_sd_mm
 from qsmcmb.change.parts import Body, join_parts
 from qsmcmb.change.records import Change
 from qsmcmb.lesion import Microbleed
+from qsmcmb.microbleeds.results.measurement import CLEAR_SIGNIFICANCE
 from qsmcmb.model import Estimate
 from qsmcmb.typing import FloatArray
 
@@ -160,7 +161,7 @@ def measure_track(track: Track, views: Sequence[SessionView]) -> list[Sight]:
         parts = track.parts.get(k, ())
         if parts:
             limits = [m.detection_limit_ppm_mm3 for m in parts if m.detection_limit_ppm_mm3 is not None]
-            sights.append(Sight(_sum(parts), True, max(limits) if limits else None))
+            sights.append(Sight(_sum(parts), True, max(limits) if limits else None, _noise_sd(parts)))
         else:
             place = view.look(view.from_mid(track.position_mm)[0])
             sights.append(Sight(place.total, False, place.limit_ppm_mm3))
@@ -264,6 +265,12 @@ def _centre(bodies: Sequence[Body]) -> FloatArray:
     weight = np.array([body.located.total_ppm_mm3 for body in bodies])
     centres = np.array([body.located.position_mm for body in bodies])
     return np.asarray(weight @ centres / weight.sum() if weight.sum() != 0 else centres.mean(axis=0))
+
+
+def _noise_sd(parts: Sequence[Microbleed]) -> float | None:
+    """Return the SD of a sum of parts by noise and clutter alone, ppm mm3; None where a part's is unknown."""
+    limits = [m.fit_noise_limit_ppm_mm3 for m in parts]
+    return float(np.hypot.reduce([x / CLEAR_SIGNIFICANCE for x in limits if x])) if all(limits) else None
 
 
 def _sum(parts: Sequence[Microbleed]) -> Estimate:

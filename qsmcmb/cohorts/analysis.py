@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from qsmcmb.change.course import count_interval
 from qsmcmb.cohorts.agreement import describe_differences, intraclass_correlation, weighted_kappa
 from qsmcmb.cohorts.harmonisation import compare_protocols
 from qsmcmb.cohorts.mixed_model import fit_mixed_model
@@ -119,8 +120,26 @@ def _of_group(subjects: Sequence[Row], followed: Sequence[Row], group: str) -> l
     rows = describe_proportion(with_any, len(subjects), quantity="prevalence of microbleeds", group=group)
     with_new = sum(s["n_incident"] > 0 for s in followed)
     rows += describe_proportion(with_new, len(followed), quantity=f"proportion with {NEW}", group=group)
+    rows += _expected_new(followed, group)
     events, years = sum(s["n_incident"] for s in followed), sum(s["years"] for s in followed)
     return [*rows, describe_rate(events, years, group=group, n=len(followed))]
+
+
+def _expected_new(followed: Sequence[Row], group: str) -> list[Statistic]:
+    """Return the proportion with new microbleeds by the lesions' probabilities of being new."""
+    chances = [float(s["p_any_new"]) for s in followed if s.get("p_any_new") is not None]
+    if not chances:
+        return []
+    n, found = len(chances), count_interval(chances)
+    said = ["the interval holds what is uncertain of the lesions, not of the sample"]
+    if n < len(followed):
+        said.append(f"{len(followed) - n} subjects without such probabilities are left out")
+    return [
+        Statistic(
+            f"expected proportion with {NEW} since the first session", group, found.expected / n, found.low / n,
+            found.high / n, n=n, events=found.expected, model="Poisson-binomial", warnings=tuple(said),
+        )
+    ]  # fmt: skip
 
 
 def _of_arms(subjects: Sequence[Row], arm: str, adjust: Sequence[str]) -> list[Statistic]:

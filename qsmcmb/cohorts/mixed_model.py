@@ -24,6 +24,8 @@ LOG_RANGE = (-14.0, 9.0)
 """Logarithms of the variances between which the fit looks, against the variance of all values."""
 STEP = 1e-3
 """Step of the numerical second derivative, in the logarithm of a variance."""
+MAX_LOG_WIDTH = 5.0
+"""Logarithm of the ratio of an interval's end to the estimate above which nothing is known of an SD."""
 EFFECTS = ("subject", "lesion", "scan")
 
 
@@ -205,8 +207,10 @@ class _Fit:
             return (0.0, 0.0, math.nan), ("on the boundary: the data show no such variance; no interval",)
         covariance = np.linalg.pinv(self._hessian() / 2)
         se = math.sqrt(max(covariance[self.used.index(name), self.used.index(name)], 0.0)) / 2
-        sd, factor = math.sqrt(v[name]), math.exp(NORMAL_QUANTILE * se)
-        return (sd, sd / factor, sd * factor), ()
+        sd, width = math.sqrt(v[name]), NORMAL_QUANTILE * se
+        if width > MAX_LOG_WIDTH:
+            return (sd, math.nan, math.nan), ("the data do not bound this SD: no interval",)
+        return (sd, sd / math.exp(width), sd * math.exp(width)), ()
 
     def _hessian(self) -> FloatArray:
         """Return the second derivatives of the objective by the logarithms of the variances."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from qsmcmb.change.times import YEAR_DAYS, ZONES_APART, comparable_times, have_mixed_zones
 from qsmcmb.cohorts.scan_rows import SCAN_COLUMNS, flatten_burden, named_scan
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.results import SessionResults, list_participants, list_results
 from qsmcmb.io.tables import read_tsv
 
@@ -38,9 +41,13 @@ SUBJECT_COLUMNS = {
     "n_incident": "New microbleeds, each session against the one before",
     "n_resolved": "Microbleeds that are gone, in the same way",
     "n_not_evaluable": "Lesions of which one session shows nothing",
+    "n_new_expected": "Expected number of new microbleeds of the last session against the first, by the lesions' "
+    "probabilities of being new",
+    "n_new_low": "Lower end of its 95 % interval: what is uncertain of the lesions",
+    "n_new_high": "Upper end of it",
+    "p_any_new": "Probability that one at least is new",
 }
 """Columns of the table of subjects; those of the participants' table follow."""
-YEAR_S = 365.25 * 86400
 LONGITUDINAL = "*desc-cmb_longitudinal.tsv"
 SCANNER = ("Manufacturer", "ManufacturersModelName", "DeviceSerialNumber")
 
@@ -101,7 +108,7 @@ def read_study(out: Path) -> Study:
         if not scans:
             continue
         rows = [row for row, _ in scans]
-        _add_years(rows)
+        _add_years(rows, study)
         for row, lesions in scans:
             protocol = {name: row[name] for name in PROTOCOL_COLUMNS}
             names = {name: row[name] for name in SCAN_COLUMNS}
@@ -110,7 +117,8 @@ def read_study(out: Path) -> Study:
         folder = out / f"sub-{participant}"
         changes = list(_read_changes(folder, rows, study))
         study.changes.extend(changes)
-        study.subjects.append(_subject(rows, changes, compared=any(folder.glob(LONGITUDINAL))))
+        subject = _subject(rows, changes, compared=any(folder.glob(LONGITUDINAL)))
+        study.subjects.append({**subject, **_expected_new(folder, study)})
     return study
 
 
@@ -140,20 +148,47 @@ def _protocol(record: Mapping[str, Any]) -> dict[str, Any]:
         "longest_te_s": max(record.get("EchoTime") or [], default=None),
         "voxel_mm3": prod(voxel) if voxel else None,
         "scanner": " ".join(named) or None,
-        "years": record.get("AcquisitionTime"),
+        "years": datetime.fromisoformat(time) if (time := record.get("AcquisitionTime")) else None,
     }
 
 
-def _add_years(scans: Sequence[dict[str, Any]]) -> None:
-    """Replace the time of each scan by the years since the first; n/a where a time is missing."""
-    stated = [row["years"] for row in scans]
-    times = [datetime.fromisoformat(t).replace(tzinfo=None) for t in stated if t]
-    for row in scans:
-        if len(times) < len(scans) or not row["years"]:
-            row["years"] = None
-        else:
-            own = datetime.fromisoformat(row["years"]).replace(tzinfo=None)
-            row["years"] = (own - min(times)).total_seconds() / YEAR_S
+def _add_years(scans: Sequence[dict[str, Any]], study: Study) -> None:
+    """Replace the time of each scan by the years since the first; n/a where a time is missing or none can be told."""
+    times = {str(n): row["years"] for n, row in enumerate(scans) if row["years"]}
+    clock = comparable_times(times)
+    if have_mixed_zones(times):
+        gaps = [late - early for early, late in itertools.pairwise(sorted(set(clock.values())))]
+        is_ordered = all(gap > ZONES_APART for gap in gaps)
+        so = "years may be off by 26 hours" if is_ordered else "their order is not known, no years are given"
+        study.messages.append(
+            f"{scans[0]['participant_id']}: acq_time states a time zone in some scans and none in others; {so}"
+        )
+        clock = clock if is_ordered else {}
+    years = {n: (time - min(clock.values())) / timedelta(days=YEAR_DAYS) for n, time in clock.items()}
+    for n, row in enumerate(scans):
+        row["years"] = years.get(str(n)) if len(years) == len(scans) else None
+
+
+def _expected_new(folder: Path, study: Study) -> dict[str, Any]:
+    """Return what the lesions' probabilities say of new microbleeds of the last session against the first."""
+    nothing = dict.fromkeys(("n_new_expected", "n_new_low", "n_new_high", "p_any_new"))
+    tables = sorted(folder.glob(LONGITUDINAL))
+    path = tables[0].with_name(tables[0].name.replace("longitudinal.tsv", "ariah.json")) if tables else None
+    if path is None or not path.exists():
+        return nothing
+    try:
+        last = read_sidecar(path)["microhaemorrhages"][-1]
+        chances = last.get("class_probability")
+        if not chances:
+            return nothing
+        found = {name: last[name] for name in ("n_new_expected", "n_new_low", "n_new_high")}
+        found["p_any_new"] = 1.0 - float(chances["none"])
+    except Exception as error:
+        # Old results may be damaged in any way.
+        study.messages.append(f"{path.name} is left out: {error}")
+        return nothing
+    study.sources.append(path)
+    return found
 
 
 def _read_changes(folder: Path, scans: Sequence[Mapping[str, Any]], study: Study) -> Iterator[dict[str, Any]]:

@@ -327,7 +327,8 @@ def list_results(out: Path, participant: str) -> list[SessionResults]:
     for anat in (subject / "anat", *sessions):
         session = anat.parent.name.removeprefix("ses-") if anat.parent != subject else ""
         whole = Place.of_session(out, participant, session or None)
-        burdens = anat.glob(f"{whole.prefix}_*desc-cmb_burden.json")
+        # One pattern for all scans: a pattern of each scan's own would be compiled anew.
+        burdens = (p for p in anat.glob("*desc-cmb_burden.json") if p.name.startswith(f"{whole.prefix}_"))
         for path in sorted(burdens, key=lambda p: natural_key(p.name)):
             prefix = path.name.removesuffix("_desc-cmb_burden.json")
             pairs = [token.partition("-") for token in prefix.split("_")]

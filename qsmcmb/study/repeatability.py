@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qsmcmb.change.errors import ChangeErrors
+from qsmcmb.change.errors import ChangeErrors, without_common_errors
 from qsmcmb.change.repeatability import fit_errors
 from qsmcmb.change.tracks import find_tracks, measure_track
 from qsmcmb.core.software import software_versions
@@ -90,12 +90,16 @@ def measure_repeatability(out: Path, pairs: Path, target: Path) -> dict[str, Any
                 found=", ".join(s.name for s in scans), expected="two sessions of one head",
                 fix="leave the pair out, or correct its labels",
             )  # fmt: skip
-        found = [
-            [s.total for s in measure_track(track, aligned.views)]
+        sights = [
+            measure_track(track, aligned.views)
             for track in find_tracks(aligned.views)
             if len(track.parts) == 2
         ]
-        both = np.array([[[t.value, t.sd] for t in row if t] for row in found]).reshape(-1, 2, 2)
+        found = [
+            without_common_errors([s.total for s in pair if s.total], [s.noise_sd_ppm_mm3 for s in pair])
+            for pair in sights
+        ]
+        both = np.array([[[t.value, t.sd] for t in row] for row in found]).reshape(-1, 2, 2)
         both = both[np.isfinite(both).all(axis=(1, 2))]
         totals.append((both[:, 0], both[:, 1]))
         for structure, difference in _region_differences(scans):

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from qsmcmb.change.times import YEAR_DAYS, ZONES_APART, comparable_times, have_mixed_zones
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.bids import LAST_SHIFTED_YEAR
 from qsmcmb.io.entities import natural_key
 from qsmcmb.io.results import SessionResults
 
-__all__ = ("OrderedSessions", "comparable_times", "order_sessions")
-
-YEAR_DAYS = 365.25
-"""Mean length of a year, days."""
-ZONES_APART = timedelta(hours=26)
-"""Largest difference of two clocks on earth (UTC-12 and UTC+14)."""
+__all__ = ("OrderedSessions", "order_sessions")
 
 
 class OrderedSessions(NamedTuple):
@@ -69,7 +65,7 @@ def order_sessions(sessions: Sequence[SessionResults]) -> OrderedSessions:
     subject = f"sub-{sessions[0].participant}" if sessions else ""
     stated = {s.session: _time_of(s) for s in sessions}
     times = {name: time for name, time in stated.items() if time is not None}
-    mixed = len({time.tzinfo is None for time in times.values()}) > 1
+    mixed = have_mixed_zones(times)
     clock = comparable_times(times)
     warnings: tuple[str, ...] = ()
     if mixed:
@@ -114,27 +110,3 @@ def _time_of(session: SessionResults) -> datetime | None:
             "RESULT", session.place.path("desc-cmb_burden.json"), field="AcquisitionTime", found=repr(stated),
             expected="date and time as 2020-05-04T10:00:00", fix="run the session again",
         ) from error  # fmt: skip
-
-
-def comparable_times(times: dict[str, datetime]) -> dict[str, datetime]:
-    """Return times that can be compared: in UTC where each states its zone, else as the clocks on the wall showed them.
-
-    Parameters
-    ----------
-    times : dict of str to datetime
-        Time by session, each with a zone or without.
-
-    Returns
-    -------
-    dict of str to datetime
-        The same without zones.
-
-    Examples
-    --------
-    >>> early, late = datetime(2021, 1, 1, 10), datetime(2021, 1, 2, 9, tzinfo=UTC)
-    >>> [time.isoformat() for time in comparable_times({"1": early, "2": late}).values()]
-    ['2021-01-01T10:00:00', '2021-01-02T09:00:00']
-    """
-    if all(time.tzinfo for time in times.values()):
-        times = {session: time.astimezone(UTC) for session, time in times.items()}
-    return {session: time.replace(tzinfo=None) for session, time in times.items()}

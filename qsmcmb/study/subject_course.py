@@ -12,7 +12,7 @@ import numpy as np
 
 from qsmcmb.change.ariah import NOTICE, ariah_record
 from qsmcmb.change.course import annual_change, interval_record
-from qsmcmb.change.errors import ChangeErrors
+from qsmcmb.change.errors import ChangeErrors, without_common_errors
 from qsmcmb.change.judgement import PRIOR, Sight
 from qsmcmb.change.protocol import ProtocolDifference
 from qsmcmb.change.records import NORMAL_QUANTILE, Change
@@ -147,11 +147,7 @@ def _course_rows(course: Course) -> list[dict[str, Any]]:
     """Return one row per lesion and session."""
     rows = []
     for track, sights in zip(course.tracks, course.sights, strict=True):
-        slope = (
-            annual_change(course.years, [_with_shared(s.total, course) for s in sights])
-            if course.years
-            else None
-        )
+        slope = annual_change(course.years, _in_change(sights, course)) if course.years else None
         for k, sight in enumerate(sights):
             parts = track.parts.get(k, ())
             rows.append({
@@ -173,10 +169,12 @@ def _trend(course: Course) -> dict[str, Any]:
     """Return what the subject's JSON says of sessions, burden, new lesions and regions."""
     members = [k for k, pose in enumerate(course.aligned.mid.poses) if pose is not None]
     whole = [s for s in course.sights if all(s[k].total is not None for k in members)]
-    burdens = {k: _burden(whole, k, course) for k in members}
+    burdens = {k: _burden(whole, k, course, in_change=False) for k in members}
     slope = None
     if course.years:
-        slope = annual_change([course.years[k] for k in members], [burdens[k] for k in members])
+        slope = annual_change(
+            [course.years[k] for k in members], [_burden(whole, k, course, in_change=True) for k in members]
+        )
     first = {pair: changes for pair, changes in course.changes.items() if pair[0] == 0}
     return {
         "sessions": [_session(course, k) for k in range(len(course.sessions))],
@@ -226,23 +224,37 @@ def _session(course: Course, k: int) -> dict[str, Any]:
     }
 
 
-def _burden(sights: Sequence[Sequence[Sight]], k: int, course: Course) -> Estimate:
-    """Return the sum over the lesions in one session, with what they share as one error."""
-    totals = [s[k].total for s in sights]
-    known = [t for t in totals if t is not None]
-    same = not any(course.differences.values())
-    errors = course.errors
-    value = float(sum(t.value for t in known))
-    own = sum((errors.sd_factor * t.sd) ** 2 + (errors.own_relative_sd * t.value) ** 2 for t in known)
-    return Estimate(value, float(np.hypot(np.sqrt(own), errors.shared(same=same) * value)), PPM_MM3)
+def _burden(sights: Sequence[Sequence[Sight]], k: int, course: Course, *, in_change: bool) -> Estimate:
+    """Return the sum over the lesions in one session, with what they share as one error.
+
+    In a change the errors that all sessions have in common do not count; in the number of one session they do.
+    """
+    same, errors = not any(course.differences.values()), course.errors
+    members = [j for j, pose in enumerate(course.aligned.mid.poses) if pose is not None]
+    variance, value = 0.0, 0.0
+    for own in sights:
+        chosen, by_fits = [own[j] for j in members], in_change and all(own[j].is_found for j in members)
+        totals = _distinct(chosen) if by_fits else [s.total for s in chosen]
+        total = totals[members.index(k)]
+        assert total is not None
+        value += total.value
+        variance += errors.own_sd(total, by_fits=by_fits) ** 2
+    return Estimate(value, float(np.hypot(variance**0.5, errors.shared(same=same) * value)), PPM_MM3)
 
 
-def _with_shared(total: Estimate | None, course: Course) -> Estimate | None:
-    """Return a lesion's total with the SD that holds all errors of its scan."""
-    if total is None:
-        return None
-    same = not any(course.differences.values())
-    return Estimate(total.value, course.errors.scan_sd(total, same=same), total.unit)
+def _in_change(sights: Sequence[Sight], course: Course) -> list[Estimate | None]:
+    """Return a lesion's totals with the SDs that count in a change."""
+    same, by_fits = not any(course.differences.values()), all(s.is_found for s in sights)
+    totals = _distinct(sights) if by_fits else [s.total for s in sights]
+    return [
+        Estimate(t.value, course.errors.scan_sd(t, same=same, by_fits=by_fits), t.unit) if t else None
+        for t in totals
+    ]
+
+
+def _distinct(sights: Sequence[Sight]) -> list[Estimate]:
+    """Return a lesion's fits with what they do not have in common."""
+    return without_common_errors([s.total for s in sights if s.total], [s.noise_sd_ppm_mm3 for s in sights])
 
 
 def _counts(changes: Sequence[Change]) -> dict[str, Any]:

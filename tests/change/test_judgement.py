@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,12 +37,25 @@ def test_a_change_counts_beyond_its_own_limit(change: float, status: str) -> Non
 
 
 def test_what_the_scan_shares_widens_the_limit() -> None:
-    assert judge(fit(20.0), fit(20.8)).status == "increased"
-    assert judge(fit(20.0), fit(20.6), DEFAULT_ERRORS).status == "stable"
+    shared = replace(FIT_ALONE, shared_relative_sd=0.01)
+    assert judge(fit(20.0), fit(20.6)).status == "increased"
+    assert judge(fit(20.0), fit(20.6), shared).status == "stable"
     same = DEFAULT_ERRORS.change_sd(Estimate(20.0, 0.2, ""), Estimate(20.0, 0.2, ""), same=True)
     other = DEFAULT_ERRORS.change_sd(Estimate(20.0, 0.2, ""), Estimate(20.0, 0.2, ""), same=False)
-    assert same == pytest.approx((2 * 0.2**2 + 2 * 0.2**2) ** 0.5)
-    assert other == pytest.approx((2 * 0.2**2 + 2 * 0.4**2) ** 0.5)
+    assert same == pytest.approx((2 * (0.5 * 0.2) ** 2 + 4 * 0.1**2) ** 0.5)
+    assert other == pytest.approx((2 * (0.5 * 0.2) ** 2 + 2 * 0.1**2 + 2 * 0.2**2) ** 0.5)
+
+
+def test_what_both_fits_have_in_common_hides_no_change() -> None:
+    """A shape that neither fit describes makes both as wrong; a place, or another shape, does not."""
+    wide = [Sight(Estimate(m, 2.0, "ppm mm3"), True, 1.0, 0.2) for m in (10.0, 11.0)]
+    assert judge(*wide).status == "increased"
+    assert judge(*(s._replace(noise_sd_ppm_mm3=None) for s in wide)).status == "stable"
+    assert judge(wide[0]._replace(total=Estimate(10.0, 0.2, "")), wide[1]).status == "stable"
+    halved = ChangeErrors(0.5, 0.0, 0.0, 0.0, "test")
+    assert judge(fit(2.0), fit(2.4), halved).status == "increased"
+    for errors in (FIT_ALONE, halved):
+        assert judge(place(0.0), fit(4.0), errors).change_sd_ppm_mm3 == pytest.approx(np.hypot(0.3, 0.2))
 
 
 @pytest.mark.parametrize(
@@ -49,6 +64,8 @@ def test_what_the_scan_shares_widens_the_limit() -> None:
         (place(0.1), "incident", ""),
         (place(0.1, limit=5.0), "not_evaluable", "below-detection-limit"),
         (place(0.1, limit=None), "not_evaluable", "below-detection-limit"),
+        (place(0.65), "incident", ""),
+        (place(1.2, sd=1.0), "not_evaluable", "place-uncertain"),
         (place(1.2), "increased", ""),
         (place(3.0), "stable", ""),
         (place(0.5, sd=3.0), "not_evaluable", "place-uncertain"),
@@ -93,14 +110,17 @@ def simulate(rng: np.random.Generator, n: int) -> list[tuple[str, Judgement]]:
         ratio = float(np.exp(rng.normal(0, SPREAD_LN))) if state == "changed" else 1.0
         totals = (0.0 if state == "incident" else true, 0.0 if state == "resolved" else true * ratio)
         sights = []
+        # What both fits have in common has the share 1 - k^2 of their variances.
+        common, k = rng.standard_normal(), DEFAULT_ERRORS.sd_factor
         for total in totals:
             limit = rng.uniform(0.8, 2.0)
             seen = total > 0 and rng.random() < detection_probability(total, limit)
             sd = float(np.hypot(0.08, 0.015 * total) if seen else rng.uniform(0.2, 0.9))
-            shared = 1 + rng.normal(0, DEFAULT_ERRORS.shared_relative_sd)
-            sights.append(
-                Sight(Estimate(total * shared + rng.normal(0, sd), sd, "ppm mm3"), bool(seen), limit)
-            )
+            own = rng.standard_normal()
+            error = sd * ((1 - k**2) ** 0.5 * common + k * own if seen else own)
+            relative = rng.normal(0, DEFAULT_ERRORS.shared_relative_sd)
+            relative += rng.normal(0, DEFAULT_ERRORS.own_relative_sd)
+            sights.append(Sight(Estimate(total * (1 + relative) + error, sd, "ppm mm3"), bool(seen), limit))
         if state == "changed":
             state = "increased" if ratio > 1 else "decreased"
         if sights[0].is_found or sights[1].is_found:
@@ -147,4 +167,4 @@ def test_errors_of_a_study_are_found_again(rng: np.random.Generator) -> None:
 def test_what_is_shared_does_not_average_out() -> None:
     totals = np.column_stack([np.full(50, 4.0), np.full(50, 0.01)])
     covariance = change_covariance(totals, totals, errors=DEFAULT_ERRORS, same=True)
-    assert covariance.sum() ** 0.5 == pytest.approx(2**0.5 * 0.01 * 200, rel=0.01)
+    assert covariance.sum() ** 0.5 == pytest.approx(2**0.5 * 0.005 * 200, rel=0.02)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from qsmcmb.change.ariah import ariah_record
+from qsmcmb.change.records import NOT_AT_BASELINE, Change
 from qsmcmb.cli.main import run_command
 from qsmcmb.io.tables import read_tsv, write_tsv
+from qsmcmb.study.cohort import write_cohort
 from tests.scenes.cohorts import write_cohort_study, write_scan_results
 
 
@@ -113,6 +117,46 @@ def test_one_scan_of_one_subject(tmp_path: Path) -> None:
     assert run_command(["cohort", str(tmp_path / "out"), "-o", str(tmp_path / "c")]) == 0
     rows = read_tsv(tmp_path / "c" / "cohort_statistics.tsv")
     assert any("no person-time" in str(r["warnings"]) for r in rows)
+
+
+def test_times_with_and_without_a_zone_and_without_any(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_cohort_study(out, subjects=3, sessions=2, lesions=3.0)
+    stamps = {"0001": "2021-03-01T10:00:00+09:00", "0002": "2020-03-02T09:00:00+00:00", "0003": None}
+    for label, stamp in stamps.items():
+        path = out / f"sub-{label}" / "ses-2" / "anat" / f"sub-{label}_ses-2_desc-cmb_burden.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "AcquisitionTime": stamp}))
+    result = write_cohort(out, tmp_path / "c")
+    far, near, none = read_tsv(tmp_path / "c" / "cohort_subjects.tsv")
+    assert float(str(far["years"])) == pytest.approx(1.0, abs=0.01)
+    assert (near["years"], near["followed"]) == (None, "0")
+    assert (none["years"], none["followed"]) == (None, "0")
+    said = "acq_time states a time zone in some scans and none in others"
+    assert f"sub-0001: {said}; years may be off by 26 hours" in result.messages
+    assert f"sub-0002: {said}; their order is not known, no years are given" in result.messages
+
+
+def test_probabilities_of_new_lesions_reach_subjects_and_statistics(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_cohort_study(out, subjects=4, sessions=2)
+    for label, chance in (("0001", 0.9), ("0002", 0.3)):
+        new = Change(
+            1, "incident", (0.0, 0.0, 0.0), None, None, new_probability=chance, flags=(NOT_AT_BASELINE,)
+        )
+        path = out / f"sub-{label}" / f"sub-{label}_desc-cmb_ariah.json"
+        path.write_text(json.dumps({"microhaemorrhages": [ariah_record([new, new])]}))
+    (out / "sub-0003" / "sub-0003_desc-cmb_ariah.json").write_text("{")
+    result = write_cohort(out, tmp_path / "c")
+    subjects = read_tsv(tmp_path / "c" / "cohort_subjects.tsv")
+    assert [s["n_new_expected"] for s in subjects] == ["1.8", "0.6", None, None]
+    assert [s["n_new_high"] for s in subjects[:2]] == ["2", "2"]
+    assert any("sub-0003_desc-cmb_ariah.json is left out" in message for message in result.messages)
+    row = statistics(tmp_path / "c")[
+        "expected proportion with new microbleeds since the first session", "all", "Poisson-binomial"
+    ]
+    assert float(str(row["estimate"])) == pytest.approx((0.99 + 0.51) / 2)
+    assert (row["low"], row["high"], row["n"]) == ("0.5", "1", "2")
+    assert "2 subjects without such probabilities are left out" in str(row["warnings"])
 
 
 def test_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import qsmcmb as qc
+from qsmcmb.change.times import comparable_times
 from qsmcmb.errors import InvalidInputError, NothingMatchedError
 from qsmcmb.io import bids_index
 from qsmcmb.io.bids import acquisition_times, load_session, select_session
@@ -18,7 +19,6 @@ from qsmcmb.io.bids_index import list_sessions
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.plain import load_files
 from qsmcmb.io.tables import read_filter
-from qsmcmb.study.session_order import comparable_times
 from tests.scenes.bids_scans import SHAPE, TE_S, write_scan
 
 

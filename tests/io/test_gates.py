@@ -15,6 +15,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from qsmcmb.change.times import comparable_times
 from qsmcmb.cli.main import run_command
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.bids import acquisition_times
@@ -25,7 +26,6 @@ from qsmcmb.io.point_list import read_point_list
 from qsmcmb.io.reading import MAX_TEXT_BYTES
 from qsmcmb.io.tables import read_filter, read_tsv, write_tsv
 from qsmcmb.pipeline.config import read_config
-from qsmcmb.study.session_order import comparable_times
 
 SOURCE = Path(__file__).parents[2] / "qsmcmb"
 READERS: dict[str, Callable[[Path], object]] = {

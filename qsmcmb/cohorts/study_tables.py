@@ -153,7 +153,7 @@ def _protocol(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _add_years(scans: Sequence[dict[str, Any]], study: Study) -> None:
-    """Replace the time of each scan by the years since the first; n/a where a time is missing or none can be told."""
+    """Replace the time of each scan by the years since the first; n/a where a time is missing or the order unknown."""
     times = {str(n): row["years"] for n, row in enumerate(scans) if row["years"]}
     clock = comparable_times(times)
     if have_mixed_zones(times):

@@ -29,6 +29,7 @@ from qsmcmb.change.tracks import find_tracks, judge_track, measure_track
 from qsmcmb.io.place import Place
 from qsmcmb.io.results import SessionResults
 from qsmcmb.lesion import Microbleed
+from qsmcmb.microbleeds.results.measurement import CLEAR_SIGNIFICANCE
 from qsmcmb.phantoms.draw import draw_lesions
 from qsmcmb.phantoms.lesions import PhantomLesion
 from qsmcmb.phantoms.recipe import Protocol
@@ -145,7 +146,15 @@ def measure_given(seed: int) -> list[dict[str, Any]]:
     for later in (1, 2):
         for number, (truth_row, lesion) in seen[later].items():
             pair = (seen[0][number][1], lesion)
-            sights = [Sight(m.total_chi_ppm_mm3, True) for m in pair]
+            sights = [
+                Sight(
+                    m.total_chi_ppm_mm3,
+                    True,
+                    None,
+                    (m.fit_noise_limit_ppm_mm3 or 0.0) / CLEAR_SIGNIFICANCE or None,
+                )
+                for m in pair
+            ]
             judged = judge_change(sights[0], sights[1], DEFAULT_ERRORS, same_protocol=later == 1)
             rows.append({
                 "seed": seed, "later": "abc"[later], "lesion": number, "kind": truth_row.kind,

@@ -24,7 +24,10 @@ def add(app: typer.Typer) -> None:
             ),
         ] = "",
     ) -> None:
-        """Explain an error code, or a flag of the tables of lesions and of change."""
+        """Explain an error code, or a flag of a table.
+
+        Tables of lesions and of change have flags.
+        """
         from qsmcmb.change.flags import CHANGE_FLAGS
         from qsmcmb.error_codes import ERROR_CODES
         from qsmcmb.errors import ConfigError

@@ -128,7 +128,7 @@ def test_shell_lines_name_what_there_is(block: Block, line: str) -> None:
     elif program == "make":
         assert words[0] in TARGETS
     else:
-        assert program in ("#", "pip", "git", "cd")
+        assert program in ("#", "pip", "git", "cd", "source", "python3")
 
 
 @pytest.mark.parametrize(("page", "command"), INLINE, ids=[command for _, command in INLINE])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import multiprocessing
+import os
 import threading
 from collections.abc import Callable
 from functools import lru_cache
@@ -36,6 +37,8 @@ class _Children:
         self._timer: threading.Timer | None = None
         # Dask's nanny starts its workers as daemons, and Python lets these have no children.
         multiprocessing.current_process().daemon = False
+        # It also makes them give memory back at once. A child that computes would fetch it anew all the time.
+        os.environ.pop("MALLOC_TRIM_THRESHOLD_", None)
 
     def take(self, threads: int) -> Worker:
         """Return a child that has no task."""

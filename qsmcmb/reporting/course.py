@@ -35,6 +35,8 @@ class Course:
         Position by session, scanner RAS+ mm of each.
     totals : dict of str to str, optional
         Total susceptibility with its SD by session, as text.
+    labels : dict of str to str, optional
+        Label of the lesion in the session's own table by session, as text; empty beside tables of an earlier version.
     changes : list of str, optional
         Each change with its minimum detectable change, as text.
 
@@ -47,6 +49,7 @@ class Course:
     number: str
     points_mm: dict[str, Any] = field(default_factory=dict)
     totals: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
 
 
@@ -89,10 +92,7 @@ def read_courses(table: Path, entities: str, lesions: Mapping[str, Sequence[Micr
             if row.get(f"{end}_ppm_mm3") is not None:
                 total, sd = (_number(row.get(f"{end}{part}_ppm_mm3")) for part in ("", "_sd"))
                 course.totals[name] = f"{total} ± {sd}"
-        course.changes.append(
-            f"{before} to {after}: {row.get('status')}, change {_number(row.get('change_ppm_mm3'))}, minimum "
-            f"detectable change {_number(row.get('mdc_ppm_mm3'))} ppm mm³"
-        )
+        course.changes.append(_change(row, before, after))
         position = [row.get(f"{axis}_mm") for axis in "xyz"]
         if None in position:
             continue
@@ -107,6 +107,10 @@ def read_courses(table: Path, entities: str, lesions: Mapping[str, Sequence[Micr
             same = [m for m in rows if stated is not None and _has_total(m, float(stated))]
             found = _nearest(carried, same, MATCH_MM) if same else _nearest(carried, rows, SNAP_MM)
             course.points_mm.setdefault(names[1], found)
+    path = table.with_name(table.name.replace("_desc-cmb_longitudinal", "_desc-cmb_course"))
+    for row in read_tsv(path) if path.exists() else []:
+        if str(row["lesion"]) in courses:
+            courses[str(row["lesion"])].labels[str(row["session_id"])] = _label(row["labels"])
     return list(courses.values())
 
 
@@ -154,6 +158,22 @@ def _nearest(at: Any, lesions: Sequence[Microbleed], max_mm: float) -> Any:
     positions = np.array([m.position_mm for m in lesions]).reshape(-1, 3)
     distances = np.linalg.norm(positions - at, axis=1)
     return positions[distances.argmin()] if distances.size and distances.min() < max_mm else at
+
+
+def _change(row: Mapping[str, str | None], before: str, after: str) -> str:
+    """Return a change with its unit, percent, limit and the probability of its status."""
+    percent, probability = (_number(row.get(name)) for name in ("change_percent", "status_probability"))
+    share = "" if percent == "n/a" else f" ({percent} %)"
+    return (
+        f"{before} to {after}: {row.get('status')} (probability {probability}), change "
+        f"{_number(row.get('change_ppm_mm3'))} ppm mm³{share}, minimum detectable change "
+        f"{_number(row.get('mdc_ppm_mm3'))} ppm mm³"
+    )
+
+
+def _label(labels: str | None) -> str:
+    """Return the rows of a session's lesion table that are a lesion, in words."""
+    return "no lesion of its table" if labels is None else f"label {labels}"
 
 
 def _number(value: str | None) -> str:

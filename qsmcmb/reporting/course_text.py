@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from qsmcmb.io.metadata import read_sidecar
+from qsmcmb.io.tables import read_tsv
 from qsmcmb.reporting.page import show
 
 __all__ = ("describe_course",)
 
-TREND, ARIAH = "desc-cmb_trend.json", "desc-cmb_ariah.json"
+TREND, ARIAH, COURSE = "desc-cmb_trend.json", "desc-cmb_ariah.json", "desc-cmb_course.tsv"
 NOTHING: dict[str, Any] = {"lines": [], "sessions": [], "differences": [], "regions": [], "ariah": []}
 
 
@@ -40,7 +41,12 @@ def describe_course(table: Path) -> dict[str, Any]:
     trend, ariah = (read_sidecar(path) for path in paths)
     burden = {row["session_id"]: row for row in trend["burden"]}
     return {
-        "lines": [_rate(trend), trend["notice"], _errors(trend)],
+        "lines": [
+            _rate(trend),
+            trend["notice"],
+            _errors(trend),
+            *_unlike(table.with_name(f"{prefix}{COURSE}")),
+        ],
         "sessions": [_session(row, burden.get(row["session_id"], {})) for row in trend["sessions"]],
         "differences": [
             [_pair(d), d["field"], _value(d["baseline"]), _value(d["followup"])] for d in trend["differences"]
@@ -65,6 +71,18 @@ def _rate(trend: dict[str, Any]) -> str:
         f"Burden of the {trend['n_lesions']} lesions measured in every session: change a year {show(value)} ppm mm³ "
         f"(95 %: {show(low)} to {show(high)})."
     )
+
+
+def _unlike(path: Path) -> list[str]:
+    """Return why the burden of some sessions differs from that of their own tables; none where it does not."""
+    rows = read_tsv(path) if path.exists() else []
+    names = dict.fromkeys(str(row["session_id"]) for row in rows if row["origin"] == "place")
+    if not names:
+        return []
+    return [
+        f"In {', '.join(names)} the burden below includes what was measured at the place of a lesion that the session "
+        "does not show; the session's own burden leaves it out."
+    ]
 
 
 def _errors(trend: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from qsmcmb.reporting.explain_page import evidence_lines, lines_of
 from qsmcmb.reporting.figures import Panel
 from qsmcmb.reporting.lesion_pictures import draw_lesion
 from qsmcmb.reporting.page import show
+from qsmcmb.reporting.reader_words import read_reader_words
 
 __all__ = ["lesion_cards", "total_words"]
 
@@ -84,6 +85,7 @@ def lesion_cards(
     >>> lesion_cards(session, [], [], panels=[], pictures={}, budget=budget)  # doctest: +SKIP
     """
     records = {record["label"]: record for record in explanations}
+    words = read_reader_words(session, lesions)
     te_s = session.record("desc-cmb_burden").get("EchoTime", [])
     drawn: dict[int, dict[str, str | None]] = {}
     for lesion in sorted(lesions, key=lambda m: (m.certainty != "definite", m.label)):
@@ -95,7 +97,12 @@ def lesion_cards(
             numbers = budget.draw(lambda r=record: draw_estimators(r))  # type: ignore[misc]
         drawn[lesion.label] = {"image": image, "numbers": numbers}
     return [
-        {**_card(session, lesion, records.get(lesion.label)), **drawn[lesion.label]} for lesion in lesions
+        {
+            **_card(session, lesion, records.get(lesion.label)),
+            **drawn[lesion.label],
+            "reader": words.get(lesion.label, ""),
+        }
+        for lesion in lesions
     ]
 
 

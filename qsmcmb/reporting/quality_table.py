@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qsmcmb.reporting.page import show, unit_words
 
-__all__ = ["QualityRow", "quality_rows"]
+__all__ = ["QualityRow", "quality_line", "quality_rows"]
 
 
 class QualityRow(NamedTuple):
@@ -71,6 +71,34 @@ def quality_rows(record: Mapping[str, Any]) -> list[QualityRow]:
                 )
         rows += [QualityRow(stage, text, "", "", "look") for text in found["FallBacks"]]
     return rows
+
+
+def quality_line(rows: Sequence[QualityRow]) -> str:
+    """Return what is not good about a scan, the bad first.
+
+    Parameters
+    ----------
+    rows : sequence of QualityRow
+        Rows of the table.
+
+    Returns
+    -------
+    str
+        Numbers with their limits, and what was done instead; empty where all is good.
+
+    Examples
+    --------
+    >>> row = QualityRow("load", "SNR", "9", "at least 15", "look")
+    >>> quality_line([row, QualityRow("load", "one magnitude", "", "", "look")])
+    'SNR 9 (good: at least 15), look; one magnitude, look'
+    """
+    found = sorted((row for row in rows if row.verdict in ("bad", "look")), key=lambda row: row.verdict)
+    return "; ".join(
+        f"{row.what} {row.value} (good: {row.limits}), {row.verdict}"
+        if row.value
+        else f"{row.what}, {row.verdict}"
+        for row in found
+    )
 
 
 def _words(limits: list[float | None]) -> str:

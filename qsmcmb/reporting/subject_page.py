@@ -29,6 +29,7 @@ from qsmcmb.reporting.methods_text import describe_comparison
 from qsmcmb.reporting.niivue import niivue_source
 from qsmcmb.reporting.page import show, write_page
 from qsmcmb.reporting.subject_session import Scan, read_scan, session_words
+from qsmcmb.reporting.summary_text import CourseLine, course_line, summary_lines
 from qsmcmb.reporting.viewer_data import ViewerSession, choose_volumes, viewer_session, viewer_words
 
 __all__ = ["write_scan_page", "write_subject_page"]
@@ -105,17 +106,20 @@ def write_subject_page(
         printable = write_forms_page(out / f"sub-{participant}_forms.html", results, title=title, back=page)
     budget = _budget(detail)
     shown = _read_sessions(results, budget, failed, say)
-    comparisons, courses = [], []
+    comparisons, courses, changes = [], [], []
     for table in sorted(tables, key=lambda p: natural_key(p.name)):
         with _or_failure(failed, table.name, say):
-            comparison = _comparison(table, participant)
+            rows = read_tsv(table)
+            comparison = _comparison(table, participant, rows)
             found = read_courses(table, comparison["name"], shown.lesions)
             comparison["courses"] = [_course_words(course, shown.maps, budget) for course in found]
+            changes.append(course_line(shown.sessions, rows, comparison["name"]))
             comparisons.append(comparison)
             courses += found
     return _write(
         out / page, shown, budget, title=title, notes=notes, failures=failed, forms=printable and printable.name,
         comparisons=comparisons, courses=courses,
+        changes=[line for line in changes if line],
     )  # fmt: skip
 
 
@@ -151,7 +155,7 @@ def write_scan_page(out: Path, *, detail: Detail = "full") -> Path:
     _read_session(session, budget, shown)
     return _write(
         out / "report.html", shown, budget, title=title, notes=(), failures={}, forms=forms and forms.name,
-        comparisons=[], courses=[],
+        comparisons=[], courses=[], changes=[],
     )  # fmt: skip
 
 
@@ -195,6 +199,7 @@ def _write(
     budget: Budget,
     *,
     courses: Sequence[Course],
+    changes: Sequence[CourseLine],
     **values: Any,
 ) -> Path:
     """Write the page with the images that it has room for."""
@@ -211,6 +216,7 @@ def _write(
     return write_page(
         path, "subject.html", scripts=[niivue_source(), own] if has_viewer else [], sessions=shown.sessions,
         viewer=viewer if has_viewer else [], viewer_data=data, is_light=budget.is_light,
+        summary=summary_lines(shown.sessions, changes),
         change_header=[c.replace("_", " ").replace("ppm mm3", "(ppm mm³)") for c in CHANGE_COLUMNS], **values,
     )  # fmt: skip
 
@@ -238,14 +244,14 @@ def _coded(error: Exception, name: str) -> QsmcmbError:
     )  # fmt: skip
 
 
-def _comparison(table: Path, participant: str) -> dict[str, Any]:
+def _comparison(table: Path, participant: str, rows: Sequence[Mapping[str, str | None]]) -> dict[str, Any]:
     """Return the changes of one longitudinal table, and which scans it compares."""
     entities = table.name.removeprefix(f"sub-{participant}_").removesuffix("desc-cmb_longitudinal.tsv")
     beside = table.with_suffix(".json")
     return {
         "name": entities.rstrip("_").replace("_", ", "),
         "course": describe_course(table),
-        "rows": [[_change_cell(row.get(c)) for c in CHANGE_COLUMNS] for row in read_tsv(table)],
+        "rows": [[_change_cell(row.get(c)) for c in CHANGE_COLUMNS] for row in rows],
         "methods": describe_comparison(read_sidecar(beside) if beside.exists() else {}),
     }
 
@@ -257,7 +263,10 @@ def _course_words(course: Course, maps: Mapping[str, Panel], budget: Budget) -> 
     points = [np.asarray(course.points_mm[name]) for name in names]
     picture = budget.draw(lambda: draw_course([maps[n] for n in names], points, labels)) if names else None
     first = names[0] if names else None
-    return {"number": course.number, "picture": picture, "changes": course.changes, "session": first}
+    return {
+        "number": course.number, "picture": picture, "changes": course.changes, "session": first,
+        "labels": ", ".join(f"{label} in {name}" for name, label in course.labels.items()),
+    }  # fmt: skip
 
 
 def _change_cell(value: str | None) -> str:

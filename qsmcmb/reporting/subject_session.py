@@ -20,7 +20,7 @@ from qsmcmb.reporting.figures import CHI_WINDOW_PPM, Panel, overview, percentile
 from qsmcmb.reporting.lesion_cards import lesion_cards, total_words
 from qsmcmb.reporting.methods_text import describe_methods
 from qsmcmb.reporting.page import show
-from qsmcmb.reporting.quality_table import quality_rows
+from qsmcmb.reporting.quality_table import quality_line, quality_rows
 
 __all__ = ["COLUMNS", "Scan", "read_scan", "session_words"]
 
@@ -139,7 +139,8 @@ def session_words(scan: Scan, budget: Budget) -> dict[str, Any]:
         "header": list(COLUMNS.values()),
         "text": [i for i, name in enumerate(COLUMNS) if name in TEXT],
         "rows": [[_cell(lesion, name) for name in COLUMNS] for lesion in lesions],
-        "cards": cards,
+        "cards": [card for card in cards if card["certainty"] != "rejected"],
+        "rejected": [card for card in cards if card["certainty"] == "rejected"],
         "hidden": sum(card["image"] is None for card in cards),
         "missed": _missed(session),
         "siderosis": _siderosis(session),
@@ -180,7 +181,8 @@ def _quality(session: SessionResults) -> dict[str, Any] | None:
     if not session.place.path(f"{QUALITY}.json").exists():
         return None
     record = session.record(QUALITY)
-    return {"verdict": record["Verdict"], "rows": quality_rows(record)}
+    rows = quality_rows(record)
+    return {"verdict": record["Verdict"], "rows": rows, "line": quality_line(rows)}
 
 
 def _pattern(record: dict[str, Any]) -> str:

@@ -58,7 +58,7 @@ class ViewerSession(NamedTuple):
     volumes : tuple of Volume
         Images, the most important first.
     overlay : str
-        Label image of the lesions, base64; empty for none.
+        Accepted lesions (2) and rejected candidates (1), base64; empty for none.
     lesions : tuple of dict
         Label and position of each lesion.
 
@@ -111,7 +111,8 @@ def viewer_session(
     overlay = ""
     if session.has("desc-cmb_dseg"):
         labels, grid = session.canonical("desc-cmb_dseg")
-        overlay = embed_volume(labels, grid, box, step=1.0)
+        accepted = [m.label for m in lesions if m.certainty != "rejected"]
+        overlay = embed_volume(np.where(np.isin(labels, accepted), 2.0, labels > 0), grid, box, step=1.0)
     found = tuple({"label": m.label, "mm": [round(float(v), 3) for v in m.position_mm]} for m in lesions)
     return ViewerSession(session.heading, tuple(volumes), overlay, found)
 

@@ -182,3 +182,17 @@ def test_a_light_page_has_pictures_alone(out: Path, chromium: Any) -> None:
         assert found.page.locator(".card img").count() == 3 * len(POINTS_MM)
         assert found.errors == []
         assert found.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_viewer_hides_no_heading_and_no_more_than_a_third(opened: OpenPage) -> None:
+    opened.page.set_viewport_size({"width": 1280, "height": 800})
+    box, top = opened.page.evaluate(
+        """(() => {
+          document.querySelector("h2:last-of-type").scrollIntoView();
+          const viewer = document.getElementById("viewer").getBoundingClientRect();
+          return [viewer.height, document.querySelector("h2:last-of-type").getBoundingClientRect().top - viewer.bottom];
+        })()"""
+    )
+    assert box < 800 / 3
+    assert top >= 0
+    assert opened.page.evaluate("document.getElementById('viewer').getBoundingClientRect().top") == 0

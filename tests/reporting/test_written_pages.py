@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -237,6 +238,75 @@ def test_a_session_without_lesions_says_so(
     page = parse(write_subject_page(tmp_path, "01").read_text())
     assert "No candidate was found." in page.text
     assert list(COLUMNS.values()) not in page.rows
+
+
+def test_rejected_candidates_are_counted_and_closed(
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
+) -> None:
+    session = session_of(5, tmp_path)
+    found = [replace(m, certainty="rejected") if m.label > 2 else m for m in lesions_of(5)]
+    session.lesions = lambda: found
+    with_sessions(session)
+    html = write_subject_page(tmp_path, "01", detail="light").read_text()
+    accepted, _, rest = html.partition('<details class="rejected">')
+    rejected = rest[: rest.index("Table of all candidates")]
+    assert [part.count("<article") for part in (accepted, rejected)] == [2, 3]
+    assert "Rejected candidates: 3" in rejected
+    assert "1 visit: 3 definite and 2 possible microbleeds; burden 12.3 (10 to 15) ppm mm³ (95 %)" in accepted
+
+
+def test_a_readers_verdict_and_comment_stand_on_the_card(
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
+) -> None:
+    session = session_of(2, tmp_path)
+    (tmp_path / "desc-cmb_review.json").touch()
+    judgement = {"verdict": "accept", "comment": EVIL, "moved_to_mm": None}
+    read = {"position_mm": [2.2, -2.25, 3.0], "label": 2, "reader": "JD", "judgement": judgement}
+    records = session.record
+    session.record = lambda name: {"Decisions": [read]} if name == "desc-cmb_review" else records(name)
+    with_sessions(session)
+    text = parse(write_subject_page(tmp_path, "01", detail="light").read_text()).text
+    assert text.count(f"Read by JD, accept: {EVIL}.") == 1
+    assert text.index("2: microbleed") < text.index("Read by JD")
+
+
+def test_what_has_changed_stands_before_the_sessions(
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
+) -> None:
+    sessions = [session_of(1, tmp_path) for _ in "12"]
+    for n, session in enumerate(sessions, start=1):
+        session.heading = f"ses-{n}"
+    with_sessions(*sessions)
+    folder = tmp_path / "sub-01"
+    folder.mkdir()
+    row = {
+        "lesion": 1, "status": "increased", "baseline_session": "ses-1", "followup_session": "ses-2",
+        "interval_years": 1.5, "change_ppm_mm3": 6.7, "change_percent": 87.1, "mdc_ppm_mm3": 1.8,
+        "status_probability": 0.99,
+    }  # fmt: skip
+    new = {**row, "lesion": 2, "status": "incident", "change_percent": None}
+    write_tsv(folder / "sub-01_desc-cmb_longitudinal.tsv", [row, new], CHANGE_COLUMNS)
+    labels = [
+        {"lesion": lesion, "session_id": f"ses-{n}", "labels": label}
+        for lesion, n, label in ((1, 1, "4"), (1, 2, "1+3"), (2, 1, None), (2, 2, "2"))
+    ]
+    write_tsv(folder / "sub-01_desc-cmb_course.tsv", labels, list(labels[0]))
+    text = parse(
+        write_subject_page(tmp_path, "01", failures={"ses-3": EVIL}, detail="light").read_text()
+    ).text
+    order = [
+        "ses-3: no results",
+        "2 visits, 1.5 years: 1 new, 1 grown; burden 12.3 (10 to 15) to 12.3 (10 to 15) ppm mm³ (95 %)",
+        "Change over time",
+        "Lesion 1: label 4 in ses-1, label 1+3 in ses-2",
+        "increased (probability 0.99), change 6.7 ppm mm³ (87.1 %), minimum detectable change 1.8 ppm mm³",
+        "Lesion 2: no lesion of its table in ses-1, label 2 in ses-2",
+        "incident (probability 0.99), change 6.7 ppm mm³, minimum",
+        "Burden 12.3 (10 to 15)",
+        "Inputs and methods of ses-1",
+    ]
+    at = [text.index(words) for words in order]
+    assert at == sorted(at)
 
 
 def test_changes_have_one_row_each_with_units(

@@ -74,13 +74,15 @@
     const volume = session.volumes[state.image];
     const [low, high] = windowOf(volume);
     const image = await volumeOf(volume.id, { cal_min: low, cal_max: high, colormap: "gray" });
-    const overlay = session.overlay
-      ? await volumeOf(session.overlay, { cal_min: 0.5, cal_max: 1, colormap: "red", opacity: 0.35 })
-      : null;
+    const overlay = session.overlay ? await volumeOf(session.overlay, { colormap: "candidates", opacity: 0.35 }) : null;
     if (turn !== state.turn) return;
     image.cal_min = low;
     image.cal_max = high;
-    if (overlay) overlay.opacity = element("viewer-overlay").checked ? 0.35 : 0;
+    if (overlay) {
+      overlay.opacity = element("viewer-overlay").checked ? 0.35 : 0;
+      overlay.cal_min = element("viewer-rejected").checked ? 0.5 : 1.5;
+      overlay.cal_max = 2;
+    }
     nv.volumes = overlay ? [image, overlay] : [image];
     nv.setVolume(image, 0);
     const mm = target();
@@ -166,18 +168,22 @@
     });
     nv.onLocationChange = readout;
     await nv.attachToCanvas(element("viewer-canvas"));
+    // Accepted lesions are 2, red; rejected candidates 1, blue; nothing is 0.
+    nv.addColormap("candidates", { R: [0, 60, 60, 255], G: [0, 140, 140, 0], B: [0, 255, 255, 0], A: [0, 255, 255, 255], I: [0, 1, 160, 255] });
     nv.setSliceType(nv.sliceTypeMultiplanar);
     viewer.nv = nv;
     choices("viewer-sessions", data.sessions.map((s) => s.name), showSession);
     offerImages();
-    element("viewer-overlay").addEventListener("change", () => { draw().catch(fail); });
-    element("viewer-window").addEventListener("change", () => { draw().catch(fail); });
+    for (const id of ["viewer-overlay", "viewer-rejected", "viewer-window"]) {
+      element(id).addEventListener("change", () => { draw().catch(fail); });
+    }
     document.querySelectorAll("button.show").forEach((button) => {
       const { session, label, number: lesion } = button.dataset;
       button.hidden = !data.sessions.some((s) => s.name === session && s.volumes.length);
       button.addEventListener("click", () => {
         document.querySelectorAll(".card.chosen").forEach((c) => { c.classList.remove("chosen"); });
         button.closest(".card").classList.add("chosen");
+        if (element("viewer").getBoundingClientRect().top < 0) element("viewer").scrollIntoView();
         show(session, label === undefined ? null : Number(label), lesion).catch(fail);
       });
     });

@@ -139,6 +139,7 @@ class StudyReview:
         }  # fmt: skip
         return {
             "id": candidate.id,
+            "label": candidate.label or None,
             "scan": f"sub-{scan.participant}, {scan.heading}",
             "position_mm": candidate.position_mm,
             "added": item.is_added,

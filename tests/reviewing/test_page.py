@@ -139,6 +139,31 @@ def test_ten_candidates_by_keyboard_alone_and_a_reload_keeps_all(
     assert not (study.out / ".qsmcmb/lock").exists()
 
 
+def test_a_kind_right_after_a_rejection_amends_it_and_the_end_of_the_list_says_so(
+    study: Study, start: Any, browser: Any
+) -> None:
+    write_candidates(study, scans_of(study)[0], [candidate(n) for n in (4, 5, 6, 7)])
+    page = open_page(browser, start("--order", "subject").address)
+    assert page.inner_text("#title").startswith("1 of 4: lesion 4, sub-01, ses-")
+    press(page, "r", "c")
+    assert page.inner_text("#message") == "lesion 4: rejected as calcification"
+    assert page.inner_text("#title").startswith("2 of 4: lesion 5")
+    # Kinds chosen first, and one that is chosen once something else was done, are of the candidate on the page.
+    press(page, "v", "r", "i", "r", "2", "f", "b")
+    assert page.inner_text("#end") == ""
+    press(page, "n")
+    assert "qsmcmb review OUT --apply" in page.inner_text("#end")
+    press(page, "r", "c", "o")
+    assert page.inner_text("#end").startswith("All candidates have a verdict")
+    page.reload()
+    page.wait_for_selector("body[data-ready='1']")
+    stands = "state.study.items.map(i => i.verdict && i.verdict.kind)"
+    assert page.evaluate(stands) == ["calcification", "vein", "iron", "calcification"]
+    assert [e["undoes"] for e in events(study) if e["action"] == "undo"] == [1, 6]
+    press(page, "z")
+    assert page.evaluate(stands) == [None, "vein", "iron", "calcification"]
+
+
 def test_a_killed_server_loses_no_verdict_that_was_acknowledged(
     study: Study, start: Any, browser: Any
 ) -> None:

@@ -7,7 +7,7 @@ const MIMIC_KEYS = { calcification: "c", vein: "v", iron: "i", artefact: "f", ot
 const KEYS = [
   ["A  R  U", "accept as a microbleed, reject, unsure: saved, next candidate"],
   ["D  P", "an accepted one is definite or possible"],
-  ["V  C  I  F  O", "a rejected one is a vein, calcification, iron, artefact, other"],
+  ["V  C  I  F  O", "a rejected one is a vein, calcification, iron, artefact, other: before R, or right after it"],
   ["G  T", "region, comment; Enter or Esc goes back to the images"],
   ["1  2  3  4", "map, magnitude, SWI, field"],
   ["+  -  0", "brighter, darker, as at the start"],
@@ -23,6 +23,8 @@ const KEYS = [
 const state = {
   secret: "", study: null, at: 0, contrast: 0, brightness: 0, zoom: 0, certainty: "definite", kind: null, moved: null,
   cross: [0, 0, 0], patch: null, done: [], busy: false, timings: [],
+  // Whether the reader has chosen the kind; the rejection that a key of a kind still amends.
+  kindChosen: false, rejected: null,
 };
 const patches = new Map();
 const byId = (id) => document.getElementById(id);
@@ -226,7 +228,7 @@ function drawPanel() {
   byId("list").replaceChildren(...items().map(entry));
   byId("list").querySelector(".here")?.scrollIntoView({ block: "nearest" });
   if (!item) return;
-  byId("title").textContent = `${state.at + 1}: ${item.scan}${item.added ? ", added" : ""}`;
+  byId("title").textContent = `${state.at + 1} of ${items().length}: ${nameOf(item)}, ${item.scan}`;
   const given = item.verdict, standing = byId("standing");
   standing.className = given ? given.verdict : "";
   standing.textContent = given ? `${GLYPHS[given.verdict]} ${describe(given)}` : "not read yet";
@@ -245,6 +247,18 @@ function drawPanel() {
     return [term, value];
   }));
   drawForm();
+  byId("end").textContent = endOfList(items().length - read);
+}
+
+const nameOf = (item) => (item.added ? "added lesion" : `lesion ${item.label}`);
+
+// What the reader may know at the last candidate, and once all are read.
+function endOfList(left) {
+  const apply = "qsmcmb review OUT --apply writes the verdicts into the tables.";
+  if (!left) return `All candidates have a verdict. End the server with Ctrl-C; ${apply}`;
+  if (state.at + 1 < items().length) return "";
+  if (!here().verdict) return `The last candidate of the list. Afterwards ${apply}`;
+  return `The list has ended; ${left} without a verdict (E: go there). Or end the server with Ctrl-C; ${apply}`;
 }
 
 function describe(v) {
@@ -283,6 +297,7 @@ async function go(n) {
     return;
   }
   state.at = Math.max(0, Math.min(items().length - 1, n));
+  state.kindChosen = false;
   const item = here(), given = item.verdict;
   state.certainty = given ? given.certainty : "definite";
   state.kind = given && given.verdict === "reject" ? given.kind : state.study.mimics.includes(item.detector.kind) ? item.detector.kind : "other";
@@ -315,21 +330,49 @@ function judgement(verdict) {
   };
 }
 
-async function give(verdict) {
-  const item = here(), given = judgement(verdict), began = performance.now();
+async function send(item, given) {
   const done = await (await ask("/api/verdict", { candidate: item.id, seen: item.seen, ...given })).json();
   item.verdict = given;
   item.event = item.seen = done.number;
+  return done;
+}
+
+async function give(verdict) {
+  const item = here(), given = judgement(verdict), began = performance.now(), amendable = verdict === "reject" && !state.kindChosen;
+  const done = await send(item, given);
   state.done.push({ id: item.id, number: done.number });
-  say(done.conflicts_with ? `candidate ${state.at + 1}: verdict ${done.conflicts_with}, given elsewhere since this page was loaded, is kept; this one counts now` : "");
-  const next = state.at + 1 < items().length ? state.at + 1 : state.at;
+  say("");
+  const at = state.at, next = at + 1 < items().length ? at + 1 : at;
   await go(next);
+  state.rejected = amendable ? item : null;
+  const seen = byId("message").textContent;
+  const tell = (text) => say([text, seen].filter(Boolean).join("; "));
+  if (done.conflicts_with) tell(`candidate ${at + 1}: verdict ${done.conflicts_with}, given elsewhere since this page was loaded, is kept; this one counts now`);
+  else if (amendable) tell(`${nameOf(item)}: rejected as ${given.kind} (V C I F O now: as another kind)`);
   requestAnimationFrame(() => setTimeout(() => {
     state.timings.push(performance.now() - began);
     document.body.dataset.drawn = String(state.timings.length);
   }));
-  const left = items().filter((i) => !i.verdict).length;
-  if (!left) say("All candidates have a verdict. End the server with Ctrl-C, then: qsmcmb review OUT --apply");
+}
+
+// A new verdict with another kind in place of the last rejection, which is taken back.
+async function amend(item, kind) {
+  if (kind !== item.verdict.kind) {
+    const last = state.done[state.done.length - 1], replaced = last.number;
+    last.number = (await send(item, { ...item.verdict, kind })).number;
+    item.seen = (await (await ask("/api/undo", { candidate: item.id, undoes: replaced })).json()).number;
+  }
+  state.rejected = null;
+  if (here() === item) state.kind = kind;
+  drawPanel();
+  say(`${nameOf(item)}: rejected as ${kind}`);
+}
+
+function chooseKind(kind) {
+  if (state.rejected) return amend(state.rejected, kind);
+  state.kind = kind;
+  state.kindChosen = true;
+  return drawForm();
 }
 
 async function undo() {
@@ -380,13 +423,15 @@ const ACTIONS = {
   z: undo, "?": () => byId("help").showModal(),
 };
 for (const n of [0, 1, 2, 3]) ACTIONS[n + 1] = redraw(() => { if (n < state.patch.contrasts.length) state.contrast = n; });
-for (const [kind, key] of Object.entries(MIMIC_KEYS)) ACTIONS[key] = choose("kind", kind);
+for (const [kind, key] of Object.entries(MIMIC_KEYS)) ACTIONS[key] = () => chooseKind(kind);
 const WITHOUT_CANDIDATE = new Set(["?"]);
+const LEAVES_REJECTION = new Set(["?", ...Object.values(MIMIC_KEYS)]);
 
 async function act(key) {
   const name = key.length === 1 ? key.toLowerCase() : key, action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : null;
   if (!action || !state.study || (!state.patch && !WITHOUT_CANDIDATE.has(name))) return false;
   if (state.busy) return true;
+  if (!LEAVES_REJECTION.has(name)) state.rejected = null;
   state.busy = true;
   document.body.dataset.busy = "1";
   try { await action(); } catch (error) { say(error.message); } finally {
@@ -400,6 +445,7 @@ function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
   const field = event.target.closest("textarea, select");
   if (field) {
+    state.rejected = null;
     if (event.key === "Escape" || (event.key === "Enter" && !event.shiftKey)) { field.blur(); event.preventDefault(); }
     return;
   }
@@ -410,6 +456,7 @@ function onKey(event) {
 
 function onClick(event) {
   const button = event.target.closest("button");
+  if (!button || button.dataset.at !== undefined) state.rejected = null;
   if (!button) return;
   if (button.id === "help-button") byId("help").showModal();
   else if (button.dataset.at !== undefined) go(Number(button.dataset.at));

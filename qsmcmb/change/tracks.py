@@ -226,7 +226,7 @@ def judge_track(
     new = judged.absent_before
     if new is not None and after.is_found:
         # What is no microbleed is no new one.
-        new *= max((m.score if m.score is not None else 1.0) for m in parts[1])
+        new *= max(map(_microbleed_probability, parts[1]))
     return Change(
         track.number, judged.status, (x, y, z), before.total, after.total, judged.change_sd_ppm_mm3,
         judged.probability, new, tuple(dict.fromkeys(flags)),
@@ -241,6 +241,13 @@ def _is_matched(lesion: Microbleed) -> bool:
 def _is_certain(lesion: Microbleed) -> bool:
     """Say whether a lesion is a definite microbleed or a reader's."""
     return lesion.kind == "microbleed" and (lesion.certainty == "definite" or lesion.source == "reader")
+
+
+def _microbleed_probability(lesion: Microbleed) -> float:
+    """Return the probability of being a microbleed: a reader who is sure decides, else the score."""
+    if lesion.source == "reader" and lesion.certainty == "definite":
+        return 1.0 if lesion.kind == "microbleed" else 0.0
+    return lesion.score if lesion.score is not None else 1.0
 
 
 def _size(lesion: Microbleed) -> float:

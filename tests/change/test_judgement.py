@@ -7,10 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from qsmcmb.change.ariah import ariah_record
 from qsmcmb.change.errors import DEFAULT_ERRORS, ChangeErrors, change_covariance
 from qsmcmb.change.judgement import PRIOR, SPREAD_LN, Judgement, Sight, detection_probability, judge_change
 from qsmcmb.change.repeatability import fit_errors
+from qsmcmb.change.tracks import Place, SessionView, Track, judge_track
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.lesion import Microbleed
 from qsmcmb.model import Estimate
 
 FIT_ALONE = ChangeErrors(1.0, 0.0, 0.0, 0.0, "test")
@@ -79,6 +82,33 @@ def test_new_only_where_the_earlier_scan_could_have_shown_it(before: Sight, stat
     mirrored = judge(fit(3.0), before)
     other = {"incident": "resolved", "increased": "decreased"}.get(status, status)
     assert (mirrored.status, mirrored.reason) == (other, reason)
+
+
+@pytest.mark.parametrize(
+    ("certainty", "source", "kind", "share"),
+    [
+        ("definite", "reader", "microbleed", 1.0), ("possible", "reader", "microbleed", 0.787),
+        ("definite", "detector", "microbleed", 0.787), ("definite", "reader", "calcification", 0.0),
+    ],
+)  # fmt: skip
+def test_a_reader_who_is_sure_decides_what_counts_as_new(
+    certainty: str, source: str, kind: str, share: float
+) -> None:
+    found = Microbleed(
+        1, (0.0, 0.0, 0.0), kind=kind, certainty=certainty, source=source, score=0.787,
+        total_chi_ppm_mm3=fit(4.0).total,
+    )  # fmt: skip
+    views = [
+        SessionView(name, lesions, np.atleast_2d, np.atleast_2d, 0.2, lambda _: Place(None, None))
+        for name, lesions in (("1", []), ("2", [found]))
+    ]
+    sights = [place(0.0), fit(4.0)]
+    change = judge_track(
+        Track(1, np.zeros(3), {1: (found,)}), views, sights, (0, 1), errors=FIT_ALONE, same_protocol=True
+    )
+    assert change is not None
+    assert change.new_probability == pytest.approx(share * judge(*sights).absent_before)
+    assert ariah_record([change])["n_new_expected"] == pytest.approx(change.new_probability)
 
 
 def test_a_lesion_without_an_interval_is_not_evaluable() -> None:

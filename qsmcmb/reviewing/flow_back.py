@@ -66,6 +66,8 @@ def apply_verdicts(out: Path, scans: Sequence[ReviewedScan], *, say: Callable[[s
         if (out / "group_desc-cmb_burden.tsv").exists():
             write_group(out)
             say("tables over all sessions are written again")
+    elif not any_failed:
+        say(f"no verdicts yet: qsmcmb review {out}")
     return any_failed
 
 

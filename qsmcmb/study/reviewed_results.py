@@ -232,7 +232,7 @@ def _replace_row(rows: list[dict[str, Any]], label: int, row: dict[str, Any]) ->
 def _enter_verdict(tables: _Tables, label: int, decision: Decision) -> None:
     """Enter a verdict into the row of a candidate, and into its explanation."""
     row = next(r for r in tables.lesions if int(float(str(r["label"]))) == label)
-    row.update(_cells(row, decision.judgement), source="reader", reader=decision.reader)
+    row.update(_cells(row, decision.judgement), reader=decision.reader)
     for record in tables.explanations:
         if record["label"] == label:
             record.update(kind=row["kind"], certainty=row["certainty"])
@@ -245,10 +245,15 @@ def _cells(row: Mapping[str, Cell], judgement: Judgement) -> Row:
         definite = judgement.certainty == "definite"
         cells = {
             "kind": "microbleed", "certainty": judgement.certainty,
-            "bombs_certainty": "certain" if definite else "uncertain",
+            "bombs_certainty": "certain" if definite else "uncertain", "source": "reader",
         }  # fmt: skip
     elif judgement.verdict == "reject":
-        cells = {"kind": judgement.kind, "certainty": "rejected", "bombs_certainty": "uncertain"}
+        # A calcification is a lesion, too, as the detector's own: no count of microbleeds holds it.
+        is_lesion = judgement.kind == "calcification"
+        cells = {
+            "kind": judgement.kind, "certainty": "definite" if is_lesion else "rejected",
+            "bombs_certainty": "certain" if is_lesion else "uncertain", "source": "reader",
+        }  # fmt: skip
     if judgement.region is not None and judgement.region != row.get("mars_region"):
         of_bombs = {s.bombs for s in STRUCTURES.values() if s.mars == judgement.region}
         before = row.get("bombs_region")

@@ -81,6 +81,31 @@ def test_verdicts_are_in_table_burden_forms_and_group(study: Study) -> None:
     assert states(study) <= {"done"}
 
 
+def test_a_calcification_that_a_reader_confirms_stays_one_and_counts_as_no_microbleed(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert apply(study) == 0
+    assert f"no verdicts yet: qsmcmb review {study.out}" in capsys.readouterr().err
+    own = [candidate(1, kind="calcification", certainty="definite"), candidate(2), candidate(3)]
+    write_candidates(study, first(study), own)
+    for label in (1, 2):
+        judge(study, "A", label, Judgement("reject", kind="calcification"))
+    judge(study, "A", 3, Judgement("unsure"))
+    assert apply(study) == 0
+    now = rows(study)
+    assert {(now[n]["kind"], now[n]["certainty"], now[n]["source"]) for n in "12"} == {
+        ("calcification", "definite", "reader")
+    }
+    # Who is unsure leaves the row the detector's.
+    assert (now["3"]["source"], now["3"]["reader"]) == ("detector", "A")
+    record = first(study).record("desc-cmb_burden")
+    assert (record["n_definite"], record["n_possible"]) == (0, 1)
+    assert record["burden_ppm_mm3"] == pytest.approx(float(now["3"]["total_chi_ppm_mm3"]))
+    for scale in ("mars", "bombs"):
+        form = rows_of(first(study).place.path(f"desc-{scale}_form.tsv"))
+        assert max(int(row["total"]) for row in form if row["total"] != "n/a") == 1
+
+
 def test_a_rerun_finds_nothing_to_do(study: Study) -> None:
     judge(study, "A", 1, REJECT)
     assert apply(study) == 0

@@ -36,6 +36,7 @@ def apply_verdicts(out: Path, scans: Sequence[ReviewedScan], *, say: Callable[[s
     Examples
     --------
     >>> apply_verdicts(Path("derivatives/qsmcmb"), [], say=print)
+    no verdicts yet: qsmcmb review derivatives/qsmcmb
     False
     """
     any_failed = False

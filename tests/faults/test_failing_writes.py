@@ -1,7 +1,8 @@
 """Each call of Python that writes results fails once, or is the last of a killed process; the next run mends it.
 
 Unlike the system calls of `test_injection`, these fail in Python, and the scan is computed once for all. Each run is
-that of a child of a process that computes nothing: the threads of OpenMP do not survive a fork.
+that of a child of a process that computes nothing, which no worker of the tests is: the threads of OpenMP do not
+survive a fork.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import shutil
 import signal
 import stat
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,10 +122,16 @@ def in_child(action: Callable[[], Any], answer: Path) -> Any:
     return pickle.loads(answer.read_bytes())
 
 
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def in_new_process(task: Callable[[Path], None], folder: Path) -> None:
+    """Run a task in a process that has computed nothing."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        pool.submit(task, folder).result()
+
+
+@contextlib.contextmanager
+def made_scene(folder: Path) -> Iterator[Scene]:
     """Return a study of one session that has run."""
-    study = make_study(tmp_path_factory.mktemp("study"))
+    study = make_study(folder)
     shutil.rmtree(study.bids / "sub-01/ses-2")
     study.points.write_text("x_mm\ty_mm\tz_mm\n")
     disk, answer = Disk(study.out), study.bids.parent / "answer"
@@ -202,24 +211,36 @@ def some(n_calls: int) -> range:
     return range(n_calls // (2 * N_SHORT), n_calls, n_calls // N_SHORT)
 
 
-def test_some_calls_fail(scene: Scene) -> None:
-    assert scene.n_calls > 150
-    for number in some(scene.n_calls):
-        check(scene, number)
+def some_calls(folder: Path) -> None:
+    with made_scene(folder) as scene:
+        assert scene.n_calls > 150
+        for number in some(scene.n_calls):
+            check(scene, number)
+        for number in some(scene.n_calls):
+            check_kill(scene, number)
 
 
-def test_some_calls_are_the_last(scene: Scene) -> None:
-    for number in some(scene.n_calls):
-        check_kill(scene, number)
+def each_call(folder: Path) -> None:
+    with made_scene(folder) as scene:
+        for number in range(1, scene.n_calls + 1):
+            check(scene, number)
+
+
+def fifty_calls(folder: Path) -> None:
+    with made_scene(folder) as scene:
+        for number in random.Random(87001).sample(range(1, scene.n_calls + 1), 50):
+            check_kill(scene, number)
+
+
+def test_some_calls_fail_or_are_the_last(tmp_path: Path) -> None:
+    in_new_process(some_calls, tmp_path)
 
 
 @pytest.mark.soak
-def test_each_call_fails(scene: Scene) -> None:
-    for number in range(1, scene.n_calls + 1):
-        check(scene, number)
+def test_each_call_fails(tmp_path: Path) -> None:
+    in_new_process(each_call, tmp_path)
 
 
 @pytest.mark.soak
-def test_fifty_calls_are_the_last(scene: Scene) -> None:
-    for number in random.Random(87001).sample(range(1, scene.n_calls + 1), 50):
-        check_kill(scene, number)
+def test_fifty_calls_are_the_last(tmp_path: Path) -> None:
+    in_new_process(fifty_calls, tmp_path)

@@ -13,10 +13,18 @@ _DIFFER = "The two scans differ in {}: the limit of change is that of different 
 CHANGE_FLAGS = {
     ORDER_UNKNOWN: "No acq_time says which session came first: nothing is called new, gone, grown or shrunk. Write the "
     "times into sub-*_sessions.tsv (session_id, acq_time) and run again.",
-    NOT_AT_BASELINE: "The baseline's list holds no lesion here. Its number is what the fit measures at this place.",
-    NOT_AT_FOLLOWUP: "The follow-up's list holds no lesion here. Its number is what the fit measures at this place.",
+    NOT_AT_BASELINE: "The baseline's list holds no lesion here, or a reader has rejected it. Its number is what the "
+    "fit measures at this place.",
+    NOT_AT_FOLLOWUP: "The follow-up's list holds no lesion here, or a reader has rejected it. Its number is what the "
+    "fit measures at this place.",
     SPLIT: "One session shows the lesion as two or more; their sum is compared.",
     OTHER_HEAD: "The scans do not fit each other after registration, as those of two people: nothing is compared.",
+    "place-not-shown": "One scan does not show the place of the lesion, or nothing could be measured there.",
+    "no-interval": "One number has no finite interval, so that no change can be judged.",
+    "below-detection-limit": "The lesion is below the detection limit of the scan that does not hold it, which could "
+    "not have shown it.",
+    "place-uncertain": "The scan that does not hold the lesion could have shown it, but what is measured at its place "
+    "does not say whether it is there.",
     "field-strength-differs": _DIFFER.format("field strength"),
     "echo-times-differ": _DIFFER.format("echo times"),
     "voxel-size-differs": _DIFFER.format("voxel size"),

@@ -16,11 +16,11 @@ from qsmcmb.dicom.overlay import Mark, draw_marks, to_grey
 from qsmcmb.dicom.packages import require
 from qsmcmb.dicom.series import Filing, Series, round_step, write_series
 from qsmcmb.dicom.slices import SliceOrder, slice_order
-from qsmcmb.dicom.source import Source, read_source_images, source_of
+from qsmcmb.dicom.source import Source, Visit, read_source_images, source_of
 from qsmcmb.errors import ConfigError, OutputError
 from qsmcmb.io.atomic import make_folder
 from qsmcmb.io.nifti import sha256_of
-from qsmcmb.io.results import SessionResults
+from qsmcmb.io.results import SessionResults, list_results
 from qsmcmb.lesion import Microbleed
 from qsmcmb.model import Grid
 
@@ -127,9 +127,16 @@ def _source_of(
     scan: SessionResults, scans: list[SessionResults], images: list[DicomImage], grid: Grid, where: Path
 ) -> Source:
     """Return the series that a scan was made from."""
-    visits = {other.session for other in scans if other.participant == scan.participant}
-    acquired = scan.record("desc-cmb_burden").get("AcquisitionTime")
-    return source_of(images, grid, where, acquired=acquired, alone=len(visits) == 1)
+    folder = scan.place.folder.parents[1] if scan.session else scan.place.folder
+    all_visits = list_results(folder.parent, scan.participant) if scan.session else [scan]
+    others = tuple({s.session: _acquired(s) for s in all_visits if s.session != scan.session}.values())
+    chosen = {s.session for s in scans if s.participant == scan.participant}
+    return source_of(images, grid, where, Visit(_acquired(scan), others, is_chosen=len(chosen) == 1))
+
+
+def _acquired(scan: SessionResults) -> str:
+    """Return when a scan was acquired; empty where its record does not say."""
+    return str(scan.record("desc-cmb_burden").get("AcquisitionTime") or "")
 
 
 def _write_scan(

@@ -43,13 +43,20 @@ def read_source_images(folder: Path) -> list[DicomImage]:
     return [i for i in images if not i.reason and needed <= set(i.values)]
 
 
-def source_of(
-    images: list[DicomImage], grid: Grid, where: Path, *, acquired: str | None, alone: bool
-) -> Source:
+class Visit(NamedTuple):
+    """When a scan was acquired by its results, and the participant's other visits: ISO 8601, empty where unknown."""
+
+    acquired: str
+    others: tuple[str, ...]
+    is_chosen: bool
+    """Whether the user chose this visit alone."""
+
+
+def source_of(images: list[DicomImage], grid: Grid, where: Path, visit: Visit) -> Source:
     """Return the series that has the voxels of a grid, and was acquired when the scan was.
 
     Visits of one protocol share voxels, so that the time must tell them apart. Imported dates may be shifted by whole
-    days: the time of day decides. `alone` says that the results hold no other visit of the participant.
+    days, the same for all visits of a participant: the time of day decides, then the intervals.
 
     Raises
     ------
@@ -57,21 +64,25 @@ def source_of(
         SOURCE: none has them, or those of several patients or studies have, or nothing tells the visit.
     """
     matching = [i for i in images if _same_grid(i, grid)]
-    expected = "the DICOM files that the map was made from"
+    found, expected = "no series has its voxels", "the DICOM files that the map was made from"
     fix = "name the folder of this visit's study, and choose the scan with --participant-label and --session-label"
-    found = "no series has its voxels"
-    if acquired:
-        found += f" and its time, {acquired} (of a shifted date the time of day)"
-        time = datetime.fromisoformat(acquired)
-        of_time = {i.values.get("StudyInstanceUID") for i in images if _same_time(i, time)}
+    is_proven = visit.is_chosen
+    if visit.acquired:
+        found += f" and its time, {visit.acquired} (of a shifted date the time of day)"
+        of_time, is_proven = _studies_of(images, visit)
         matching = [i for i in matching if i.values.get("StudyInstanceUID") in of_time]
     studies = {(str(i.values.get("PatientID")), str(i.values.get("StudyInstanceUID"))) for i in matching}
     if len(studies) > 1:
-        found = f"series of {len(studies)} studies have its voxels"
-    elif studies and not acquired and not alone:
-        found = "the results hold several visits, and no time says which this study is"
-        expected, fix = "one visit, or results with times", "choose it with --session-label"
-        studies = set()
+        dates = sorted({date_time_of(i.values) for i in matching})
+        found = f"series of {len(studies)} studies have its voxels: {', '.join(dates)}"
+    elif studies and not is_proven:
+        found = "the results hold several visits, and their times do not say which this study is"
+        expected, studies = "one visit, or times that tell visits apart", set()
+        fix = (
+            "name a folder that holds all visits"
+            if visit.acquired
+            else "choose the visit with --session-label"
+        )
     if len(studies) != 1:
         raise InvalidInputError("SOURCE", where, field="--source", found=found, expected=expected, fix=fix)
     first = matching[0]
@@ -90,12 +101,30 @@ def _same_grid(image: DicomImage, grid: Grid) -> bool:
     return bool(distance < SAME_CORNERS_MM)
 
 
-def _same_time(image: DicomImage, acquired: datetime) -> bool:
-    """Say whether a series was acquired at a time; where its day is shifted, at that time of day."""
-    stated = date_time_of(image.values)
-    if not stated:
-        return False
-    apart = datetime.fromisoformat(stated) - acquired.replace(tzinfo=None)
-    if is_shifted(acquired):
-        apart = (apart + SAME_TIME) % timedelta(days=1) - SAME_TIME
-    return abs(apart) <= SAME_TIME
+def _studies_of(images: list[DicomImage], visit: Visit) -> tuple[set[str], bool]:
+    """Return the studies that were acquired when a scan was, and whether no other visit can be meant.
+
+    Of the shifts by whole days that bring the scan to a study, the right one brings most other visits to theirs.
+    """
+    stated = [(str(i.values.get("StudyInstanceUID")), date_time_of(i.values)) for i in images]
+    times = {(study, datetime.fromisoformat(time)) for study, time in stated if time}
+    acquired, *others = (
+        datetime.fromisoformat(t).replace(tzinfo=None) for t in (visit.acquired, *visit.others) if t
+    )
+    if not is_shifted(acquired):
+        return {study for study, time in times if abs(time - acquired) <= SAME_TIME}, True
+    agreeing: dict[str, int] = {}
+    for study, time in times:
+        shift = _whole_days(time - acquired)
+        if shift is not None:
+            hits = sum(any(abs(t - other - shift) <= SAME_TIME for _, t in times) for other in others)
+            agreeing[study] = max(hits, agreeing.get(study, 0))
+    most = max(agreeing.values(), default=0)
+    alike = sum(_whole_days(other - acquired) is not None for other in others)
+    return {study for study, hits in agreeing.items() if hits == most}, most >= alike
+
+
+def _whole_days(interval: timedelta) -> timedelta | None:
+    """Return an interval as whole days; None where it is not of whole days."""
+    days = timedelta(days=round(interval / timedelta(days=1)))
+    return days if abs(interval - days) <= SAME_TIME else None

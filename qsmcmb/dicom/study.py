@@ -187,7 +187,7 @@ def plan_import(
     _refuse_existing(root, files)
     there = {p.name for p in root.glob("sub-*")}
     written = acquired if dates else _shifted(acquired, there) if dates is None else {}
-    return ImportPlan(root, tuple(files), tuple(lines), written, _notes(files, there, written))
+    return ImportPlan(root, tuple(files), tuple(lines), written, _notes(files, there, written, acquired))
 
 
 def _shifted(acquired: Mapping[str, str], there: set[str]) -> dict[str, str]:
@@ -195,11 +195,15 @@ def _shifted(acquired: Mapping[str, str], there: set[str]) -> dict[str, str]:
     return shift_dates({stem: when for stem, when in acquired.items() if stem.partition("/")[0] not in there})
 
 
-def _notes(files: Sequence[PlannedFile], there: set[str], dated: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what may surprise: a person who may be there under another label, and visits without dates."""
+def _notes(
+    files: Sequence[PlannedFile], there: set[str], dated: Mapping[str, str], acquired: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return when each visit was acquired, and what may surprise: a person under two labels, visits without dates."""
     participants = sorted({f.stem.partition("/")[0] for f in files})
+    # The first scan of a visit is entered last.
+    true = {stem.rsplit("/", 2)[0]: acquired[stem] for stem in reversed(list(acquired))}
     new = [p for p in participants if p not in there]
-    notes = []
+    notes = [f"{visit}: acquired {when}" for visit, when in sorted(true.items()) if when]
     if there and new:
         notes.append(
             f"the data set holds {len(there)} already; new: {', '.join(new)}. A later visit of one of "

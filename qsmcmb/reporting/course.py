@@ -21,6 +21,8 @@ SNAP_MM = 3.0
 """Distance up to which a position that was carried over from another session is taken for a lesion's own, mm."""
 MATCH_MM = 10.0
 """The same for a lesion with the total susceptibility of the longitudinal table: a registration may be mm off."""
+CHANGED = ("incident", "resolved", "increased", "decreased")
+"""Statuses of a lesion that has changed."""
 
 
 @dataclass
@@ -50,6 +52,12 @@ class Course:
     points_mm: dict[str, Any] = field(default_factory=dict)
     totals: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether it is new, gone, grown or shrunk between any two sessions."""
+        return any(f": {status}" in change for change in self.changes for status in CHANGED)
+
     changes: list[str] = field(default_factory=list)
 
 

@@ -112,6 +112,8 @@ def write_subject_page(
             rows = read_tsv(table)
             comparison = _comparison(table, participant, rows)
             found = read_courses(table, comparison["name"], shown.lesions)
+            # What has changed comes first.
+            found = sorted(found, key=lambda course: not course.has_changed)
             comparison["courses"] = [_course_words(course, shown.maps, budget) for course in found]
             changes.append(course_line(shown.sessions, rows, comparison["name"]))
             comparisons.append(comparison)
@@ -262,7 +264,9 @@ def _course_words(course: Course, maps: Mapping[str, Panel], budget: Budget) -> 
     labels = [f"{name}\n{course.totals.get(name, 'n/a')}" for name in names]
     points = [np.asarray(course.points_mm[name]) for name in names]
     picture = budget.draw(lambda: draw_course([maps[n] for n in names], points, labels)) if names else None
-    first = names[0] if names else None
+    # The viewer opens where there is something to see.
+    holding = [name for name in names if course.labels.get(name, "").startswith("label")]
+    first = next(iter(holding or names), None)
     return {
         "number": course.number, "picture": picture, "changes": course.changes, "session": first,
         "labels": ", ".join(f"{label} in {name}" for name, label in course.labels.items()),

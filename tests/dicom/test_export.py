@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nibabel
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from qsmcmb.cli.main import run_command
+from qsmcmb.dicom.images import DicomImage
 from qsmcmb.dicom.overlay import FONT, WHITE
+from qsmcmb.dicom.source import Visit, _studies_of
 from qsmcmb.io.nifti import save_volume
 from qsmcmb.io.tables import write_json, write_tsv
 from qsmcmb.lesion import LESION_COLUMNS
@@ -262,6 +265,21 @@ def test_each_visit_is_filed_with_its_own_study(tmp_path: Path, rng: np.random.G
     assert run_command(of_first) == 65
     assert "several visits" in capfd.readouterr().err
     assert run_command([*of_first, "--session-label", "1"]) == 0
+
+
+def test_visits_at_one_time_of_day_are_told_apart_by_their_interval() -> None:
+    def series(study: str, date: str) -> DicomImage:
+        values = {"StudyInstanceUID": study, "AcquisitionDate": date, "AcquisitionTime": "101600"}
+        return SimpleNamespace(values=values)  # type: ignore[return-value]
+
+    old, new = series("old", "20250110"), series("new", "20260312")
+    first, second = "1905-01-10T10:16:00", "1906-03-12T10:16:00"
+    assert _studies_of([old, new], Visit(first, (second,), True)) == ({"old"}, True)
+    assert _studies_of([old, new], Visit(second, (first,), True)) == ({"new"}, True)
+    # One study alone may be of either visit.
+    assert _studies_of([new], Visit(first, (second,), True)) == ({"new"}, False)
+    assert _studies_of([new], Visit("2026-03-12T10:16:00", (second,), True)) == ({"new"}, True)
+    assert _studies_of([new], Visit("2025-01-10T10:16:00", (), True)) == (set(), True)
 
 
 def test_scans_of_a_data_set_and_nothing_overwritten(

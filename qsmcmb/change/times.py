@@ -1,11 +1,13 @@
-"""Times of scans that were written with time zones, without, or with both."""
+"""Times of scans that were written with time zones or without, true or shifted for privacy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-__all__ = ("YEAR_DAYS", "ZONES_APART", "comparable_times", "have_mixed_zones")
+from qsmcmb.io.bids import is_shifted
+
+__all__ = ("YEAR_DAYS", "ZONES_APART", "are_half_shifted", "comparable_times", "have_mixed_zones")
 
 YEAR_DAYS = 365.25
 """Mean length of a year, days."""
@@ -32,6 +34,27 @@ def have_mixed_zones(times: Mapping[str, datetime]) -> bool:
     True
     """
     return len({time.tzinfo is None for time in times.values()}) > 1
+
+
+def are_half_shifted(times: Mapping[str, datetime]) -> bool:
+    """Say whether some times are shifted and others true: then no interval of them means anything.
+
+    Parameters
+    ----------
+    times : mapping of str to datetime
+        Time by scan.
+
+    Returns
+    -------
+    bool
+        Whether both kinds are there.
+
+    Examples
+    --------
+    >>> are_half_shifted({"1": datetime(1905, 1, 10), "2": datetime(2021, 1, 1)})
+    True
+    """
+    return len({is_shifted(time) for time in times.values()}) > 1
 
 
 def comparable_times(times: Mapping[str, datetime]) -> dict[str, datetime]:

@@ -43,7 +43,7 @@ def add(app: typer.Typer) -> None:
         import numpy as np
 
         from qsmcmb.study.point_explanation import explain_point as explain
-        from qsmcmb.study.point_explanation import sessions_of
+        from qsmcmb.study.selection import sessions_of
 
         where = np.array([x_mm, y_mm, z_mm])
         lines = [

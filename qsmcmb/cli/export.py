@@ -54,7 +54,7 @@ def add(app: typer.Typer) -> None:
         """
         from qsmcmb.cli.console import say
         from qsmcmb.dicom.export import export_scans
-        from qsmcmb.study.point_explanation import sessions_of
+        from qsmcmb.study.selection import sessions_of
 
         scans = sessions_of(out, participant_label, session_label)
         for done in export_scans(scans, dicom, source=source, unit=unit.value):

@@ -53,8 +53,8 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.io.place import Place
         from qsmcmb.io.tables import tsv_text
         from qsmcmb.model import Provenance
-        from qsmcmb.study.point_explanation import sessions_of
         from qsmcmb.study.region_tables import measure_scan_regions, region_columns
+        from qsmcmb.study.selection import sessions_of
 
         if table is not None and table.suffix != ".tsv":
             raise ConfigError(f"-o {table}; expected a name ending in .tsv")

@@ -73,8 +73,8 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.cli.console import say
         from qsmcmb.reviewing.flow_back import apply_verdicts
         from qsmcmb.reviewing.reviewed_scan import read_scan
-        from qsmcmb.study.point_explanation import sessions_of
         from qsmcmb.study.reader_log import check_reader
+        from qsmcmb.study.selection import sessions_of
 
         check_reader(reader)
         readers = () if apply or agreement else (reader,)

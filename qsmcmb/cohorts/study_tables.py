@@ -9,7 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qsmcmb.change.times import YEAR_DAYS, ZONES_APART, comparable_times, have_mixed_zones
+from qsmcmb.change.times import YEAR_DAYS, ZONES_APART, are_half_shifted, comparable_times, have_mixed_zones
 from qsmcmb.cohorts.scan_rows import SCAN_COLUMNS, flatten_burden, named_scan
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.metadata import read_sidecar
@@ -164,6 +164,11 @@ def _add_years(scans: Sequence[dict[str, Any]], study: Study) -> None:
             f"{scans[0]['participant_id']}: acq_time states a time zone in some scans and none in others; {so}"
         )
         clock = clock if is_ordered else {}
+    if are_half_shifted(times):
+        study.messages.append(
+            f"{scans[0]['participant_id']}: acq_time is shifted in some scans and true in others; no years are given"
+        )
+        clock = {}
     years = {n: (time - min(clock.values())) / timedelta(days=YEAR_DAYS) for n, time in clock.items()}
     for n, row in enumerate(scans):
         row["years"] = years.get(str(n)) if len(years) == len(scans) else None

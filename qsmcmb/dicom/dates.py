@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from qsmcmb.io.bids import LAST_SHIFTED_YEAR
-
 __all__: tuple[str, ...] = ()
 
 LEAST_SHIFT_DAYS = 43_830
@@ -19,18 +17,19 @@ RANDOM_DAYS = 7_305
 
 
 def date_time_of(values: Mapping[str, Any]) -> str:
-    """Return when a scan was acquired by its header, ISO 8601; empty where it is not stated."""
+    """Return when a scan was acquired by its header, ISO 8601; empty where it is not stated, or is no date."""
     stamp = str(values.get("AcquisitionDateTime") or "")
     if not stamp:
         date = values.get("AcquisitionDate") or values.get("StudyDate") or ""
         stamp = f"{date}{values.get('AcquisitionTime') or values.get('StudyTime') or ''}"
     digits = re.match(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)", stamp)
-    return "{}-{}-{}T{}:{}:{}".format(*digits.groups()) if digits else ""
-
-
-def is_shifted(when: datetime) -> bool:
-    """Say whether a date is shifted for privacy, by its year."""
-    return when.year <= LAST_SHIFTED_YEAR
+    try:
+        return (
+            datetime.fromisoformat("{}-{}-{}T{}:{}:{}".format(*digits.groups())).isoformat() if digits else ""
+        )
+    except ValueError:
+        # What is left of a date that was blanked.
+        return ""
 
 
 def shift_dates(acquired: Mapping[str, str]) -> dict[str, str]:

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qsmcmb.dicom.dates import date_time_of, is_shifted
+from qsmcmb.dicom.dates import date_time_of
 from qsmcmb.dicom.headers import read_dataset, read_folder
 from qsmcmb.dicom.images import DicomImage, sort_into_images
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.bids import is_shifted
 from qsmcmb.model import Grid
 
 __all__: tuple[str, ...] = ()

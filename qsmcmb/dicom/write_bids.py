@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from qsmcmb.dicom.study import ImportPlan
@@ -61,12 +62,13 @@ def write_import(plan: ImportPlan) -> list[Path]:
 def _stage(plan: ImportPlan, staged: Path) -> list[str]:
     """Write everything in a folder beside its place; return the names, images before sidecars."""
     images, others = [], []
+    there = _images_by_size(plan.root)
     for planned in plan.files:
         volume = planned.converted.volume
         path = staged / f"{planned.stem}.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
         content = stored_image_bytes(volume.data, volume.affine, slope=planned.slope, inter=planned.inter)
-        _refuse_twin(plan.root, content, planned.stem)
+        _refuse_twin(there.get(len(content), ()), content, planned.stem)
         atomic_write(path, content)
         write_json(staged / f"{planned.stem}.json", planned.sidecar)
         images.append(f"{planned.stem}.nii.gz")
@@ -74,10 +76,18 @@ def _stage(plan: ImportPlan, staged: Path) -> list[str]:
     return images + others + _stage_dates(plan, staged)
 
 
-def _refuse_twin(root: Path, content: bytes, stem: str) -> None:
-    """Raise where the data set holds an image's bytes under another name: they would count as another person's."""
+def _images_by_size(root: Path) -> dict[int, list[Path]]:
+    """Return the images of the data set by their size in bytes: only those of one size can be the same."""
+    images: dict[int, list[Path]] = {}
     for path in root.glob("sub-*/**/*.nii.gz"):
-        if path.stat().st_size == len(content) and read_regular(path) == content:
+        images.setdefault(path.stat().st_size, []).append(path)
+    return images
+
+
+def _refuse_twin(alike: Iterable[Path], content: bytes, stem: str) -> None:
+    """Raise where the data set holds an image's bytes under another name: they would count as another person's."""
+    for path in alike:
+        if read_regular(path) == content:
             raise OutputError(
                 "OUT", path, field="image", found=f"the same image as {stem}", expected="scans that are not there yet",
                 fix="leave these DICOM files out, or remove what was imported before",

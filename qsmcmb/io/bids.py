@@ -30,12 +30,19 @@ from qsmcmb.io.tables import read_tsv
 from qsmcmb.io.volume_series import refuse_series
 from qsmcmb.model import GreScan
 
-__all__ = ("Combine", "acquisition_times", "load_session", "select_session")
+__all__ = (
+    "LAST_SHIFTED_YEAR",
+    "Combine",
+    "acquisition_times",
+    "is_shifted",
+    "load_session",
+    "select_session",
+)
 
 Combine = Callable[[Sequence[GreScan]], GreScan]
 """Function that makes one scan of those of its receive channels."""
 LAST_SHIFTED_YEAR = 1925
-"""Year up to which a date is shifted for privacy: between it and a true one lies no interval."""
+"""Year up to which BIDS takes a date as shifted: between it and a true one lies no interval."""
 SCANNER = ("Manufacturer", "ManufacturersModelName", "DeviceSerialNumber")
 """Keys of a sidecar that tell scanners apart: results state them, so that a study can be parted by scanner."""
 
@@ -204,6 +211,27 @@ def _read(echoes: Sequence[dict[str, Image]]) -> tuple[list[Volume], list[Volume
             magnitude.append(m)
             phase.append(p)
     return magnitude, phase
+
+
+def is_shifted(time: datetime) -> bool:
+    """Say whether a date is shifted for privacy, by its year.
+
+    Parameters
+    ----------
+    time : datetime
+        Time of a scan.
+
+    Returns
+    -------
+    bool
+        Whether it is `LAST_SHIFTED_YEAR` or earlier.
+
+    Examples
+    --------
+    >>> is_shifted(datetime(1905, 1, 10)), is_shifted(datetime(2021, 1, 1))
+    (True, False)
+    """
+    return time.year <= LAST_SHIFTED_YEAR
 
 
 def acquisition_times(root: Path, participant: str) -> dict[str, datetime]:

@@ -21,6 +21,7 @@ from qsmcmb.io.entities import (
     output_entities,
     same_value,
     scan_key,
+    scan_name,
 )
 from qsmcmb.io.unread import describe_unread
 
@@ -125,9 +126,7 @@ class SessionFiles:
     @property
     def name(self) -> str:
         """Name in messages: `sub-01/ses-1`, with the scan's entities where it has any: `sub-01/ses-1/acq-qsm`."""
-        parts = [f"sub-{self.participant}"] + ([self.label] if self.label else [])
-        scan = "_".join(f"{name}-{value}" for name, value in self.entities.items())
-        return "/".join([*parts, scan] if scan else parts)
+        return scan_name(self.participant, self.session, self.entities)
 
     @property
     def label(self) -> str:

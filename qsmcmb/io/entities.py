@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-__all__ = ("agreement", "entity_values", "matches", "natural_key", "output_entities", "same_value")
+__all__ = (
+    "agreement",
+    "entity_values",
+    "matches",
+    "natural_key",
+    "output_entities",
+    "same_value",
+    "scan_name",
+)
 
 INDICES = ("run", "echo", "flip", "inv", "split", "chunk")
 """Entities whose values are numbers: run-01 is run-1."""
@@ -20,6 +28,34 @@ OUTPUT = ("task", "acq", "ce", "rec", "run", "chunk")
 """Entities that a map's name may hold, in BIDS' order."""
 OF_IMAGE = ("sub", "ses", "echo", "part", "suffix", "ext", "datatype")
 """What is in a name without telling one scan of a session from another."""
+
+
+def scan_name(participant: str, session: str | None, entities: Mapping[str, str]) -> str:
+    """Return the name of a scan in messages.
+
+    Parameters
+    ----------
+    participant : str
+        Label without `sub-`.
+    session : str or None
+        Label without `ses-`; None or empty without sessions.
+    entities : mapping of str to str
+        What tells it from other scans of the session.
+
+    Returns
+    -------
+    str
+        Participant, session and entities, as far as there are any.
+
+    Examples
+    --------
+    >>> scan_name("01", "1", {"acq": "qsm"}), scan_name("01", None, {})
+    ('sub-01/ses-1/acq-qsm', 'sub-01')
+    """
+    scan = "_".join(f"{name}-{value}" for name, value in entities.items())
+    return "/".join(
+        part for part in (f"sub-{participant}", f"ses-{session}" if session else "", scan) if part
+    )
 
 
 def natural_key(label: str) -> tuple[tuple[int, str], ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.io.entities import natural_key
+from qsmcmb.io.entities import natural_key, scan_name
 from qsmcmb.io.lesion_table import read_lesions
 from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.nifti import read_volume, read_volume_header
@@ -66,9 +66,7 @@ class SessionResults:
     @property
     def path_name(self) -> str:
         """Name in messages of a run: `sub-01/ses-1`, with the scan's entities where it has any."""
-        scan = "_".join(f"{name}-{value}" for name, value in self.entities.items())
-        session = f"ses-{self.session}" if self.session else ""
-        return "/".join(part for part in (f"sub-{self.participant}", session, scan) if part)
+        return scan_name(self.participant, self.session, self.entities)
 
     @property
     def heading(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
@@ -19,6 +19,7 @@ from qsmcmb.io.quality_records import QualityFile
 from qsmcmb.io.records import QUALITY, B0Record, ProvenanceRecord
 from qsmcmb.io.result_records import b0_record, provenance_record
 from qsmcmb.io.tables import write_json
+from qsmcmb.lesion import Column
 from qsmcmb.microbleeds.detection.examined import EXAMINED_COLUMNS, EXAMINED_TABLE
 from qsmcmb.microbleeds.detection.limit_map import LIMIT_SD
 from qsmcmb.microbleeds.results.burden import BurdenRecord, rated_microbleeds
@@ -156,53 +157,40 @@ def write_scan(
 
 
 def _write_examined(place: Place, result: ScanResult) -> list[Path]:
-    """Write the points that the detector looked at; none of an earlier run stays where it did not run.
-
-    The table is returned, or nothing.
-    """
-    if result.examined is None:
-        for extension in ("json", "tsv"):
-            place.path(f"{EXAMINED_TABLE}.{extension}").unlink(missing_ok=True)
-        return []
-    table = write_table(
-        place, EXAMINED_TABLE, [point.row() for point in result.examined],
-        columns=column_sidecar(EXAMINED_COLUMNS), provenance=result.table.provenance,
-    )  # fmt: skip
-    return [table]
+    """Write the points that the detector looked at, where it ran."""
+    rows = None if result.examined is None else [point.row() for point in result.examined]
+    return _write_or_remove(place, EXAMINED_TABLE, rows, result, EXAMINED_COLUMNS)
 
 
 def _write_regions(place: Place, result: ScanResult) -> list[Path]:
-    """Write the region table; none of an earlier run stays where the scan does not fit the template.
-
-    The table is returned, or nothing.
-    """
-    if result.regions is None:
-        for extension in ("json", "tsv"):
-            place.path(f"desc-regions_stats.{extension}").unlink(missing_ok=True)
-        return []
-    tissue = without_lesions(result.masks.chi, result.table.labels, result.lesions)
-    table = write_table(
-        place, "desc-regions_stats",
-        measure_regions(result.regions, result.maps.chi_ppm, result.maps.r2star_hz, tissue),
-        columns=column_sidecar(REGION_COLUMNS), provenance=result.table.provenance,
-    )  # fmt: skip
-    return [table]
+    """Write the region table, where the scan fits the template."""
+    rows = None
+    if result.regions is not None:
+        tissue = without_lesions(result.masks.chi, result.table.labels, result.lesions)
+        rows = measure_regions(result.regions, result.maps.chi_ppm, result.maps.r2star_hz, tissue)
+    return _write_or_remove(place, "desc-regions_stats", rows, result, REGION_COLUMNS)
 
 
 def _write_siderosis(place: Place, result: ScanResult) -> list[Path]:
-    """Write the areas of siderosis; none of an earlier run stays where the scan cannot show them.
+    """Write the areas of siderosis, where the scan can show them."""
+    rows = None if result.siderosis is None else siderosis_rows(result.siderosis)
+    return _write_or_remove(place, SIDEROSIS_TABLE, rows, result, SIDEROSIS_COLUMNS, warnings=(NOTICE,))
 
-    The table is returned, or nothing.
-    """
-    if result.siderosis is None:
+
+def _write_or_remove(
+    place: Place, name: str, rows: Sequence[Mapping[str, Any]] | None, result: ScanResult,
+    columns: Mapping[str, Column], *, warnings: tuple[str, ...] = (),
+) -> list[Path]:  # fmt: skip
+    """Write a table and return it; without rows none of an earlier run stays, and nothing is returned."""
+    if rows is None:
         for extension in ("json", "tsv"):
-            place.path(f"{SIDEROSIS_TABLE}.{extension}").unlink(missing_ok=True)
+            place.path(f"{name}.{extension}").unlink(missing_ok=True)
         return []
-    table = write_table(
-        place, SIDEROSIS_TABLE, siderosis_rows(result.siderosis), columns=column_sidecar(SIDEROSIS_COLUMNS),
-        provenance=result.table.provenance, warnings=(NOTICE,),
-    )  # fmt: skip
-    return [table]
+    return [
+        write_table(
+            place, name, rows, columns=column_sidecar(columns), provenance=result.table.provenance, warnings=warnings
+        )
+    ]  # fmt: skip
 
 
 def _burden_record(

@@ -2,71 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 
-from qsmcmb.errors import InvalidInputError, NothingMatchedError
+from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.frame import describe_image_box
-from qsmcmb.io.place import Place
-from qsmcmb.io.results import SessionResults, list_results
+from qsmcmb.io.results import SessionResults
 from qsmcmb.microbleeds.detection.examined import EXAMINED_TABLE, ExaminedPoint, nearest_points, read_examined
-from qsmcmb.study.selection import participants_of
 from qsmcmb.typing import FloatArray
 
-__all__ = ("explain_point", "sessions_of")
+__all__ = ("explain_point",)
 
 SHOWN = 6
 """Points that are shown around one: those of a lesion and its neighbours."""
-
-
-def sessions_of(
-    out: Path, participants: Sequence[str] | None, sessions: Sequence[str] | None
-) -> list[SessionResults]:
-    """Return the finished scans of a folder of `run`, or the one of `recon`.
-
-    Parameters
-    ----------
-    out : Path
-        Folder of results.
-    participants : sequence of str or None
-        Labels, with or without `sub-`; all by default.
-    sessions : sequence of str or None
-        Labels, with or without `ses-`; all by default.
-
-    Returns
-    -------
-    list of SessionResults
-        At least one.
-
-    Raises
-    ------
-    NothingMatchedError
-        NO-MATCH, with the labels there are.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     (Path(folder) / "desc-cmb_burden.json").touch()
-    ...     sessions_of(Path(folder), None, None)[0].name
-    'scan'
-    """
-    single = SessionResults(Place(out), "", "")
-    if single.place.path("desc-cmb_burden.json").exists() and not (participants or sessions):
-        return [single]
-    found = [s for p in participants_of(out, participants) for s in list_results(out, p)]
-    wanted = [s.removeprefix("ses-") for s in sessions or ()]
-    chosen = [s for s in found if not wanted or s.session in wanted]
-    if not chosen or set(wanted) - {s.session for s in chosen}:
-        there = sorted({s.session for s in found if s.session})
-        raise NothingMatchedError(
-            "NO-MATCH", out, field="sessions", found=", ".join(wanted),
-            expected=f"finished sessions: {', '.join(there) or 'there are none with a label'}",
-            fix="correct the labels, or run `qsmcmb run` first",
-        )  # fmt: skip
-    return chosen
 
 
 def _examined_points(session: SessionResults) -> list[ExaminedPoint]:
@@ -103,6 +50,8 @@ def explain_point(session: SessionResults, where_mm: FloatArray) -> list[str]:
 
     Examples
     --------
+    >>> from pathlib import Path
+    >>> from qsmcmb.io.place import Place
     >>> explain_point(SessionResults(Place(Path("nowhere")), "", ""), np.zeros(3))
     Traceback (most recent call last):
     qsmcmb.errors.InvalidInputError: ...

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from qsmcmb.change.times import YEAR_DAYS, ZONES_APART, comparable_times, have_mixed_zones
+from qsmcmb.change.times import (
+    YEAR_DAYS,
+    ZONES_APART,
+    are_half_shifted,
+    comparable_times,
+    have_mixed_zones,
+)
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.bids import LAST_SHIFTED_YEAR
 from qsmcmb.io.entities import natural_key
@@ -73,7 +79,7 @@ def order_sessions(sessions: Sequence[SessionResults]) -> OrderedSessions:
             f"{subject}: acq_time states a time zone in some sessions and none in others; intervals may be off by "
             "up to 26 hours. Write all with a zone, or all without",
         )
-    half_shifted = len({time.year <= LAST_SHIFTED_YEAR for time in clock.values()}) > 1
+    half_shifted = are_half_shifted(times)
     if half_shifted:
         warnings += (
             f"{subject}: acq_time is shifted (up to {LAST_SHIFTED_YEAR}) in some sessions and true in others. Write "

@@ -28,7 +28,9 @@ class _Areas(NamedTuple):
     lengths: FloatArray
 
 
-def new_areas(sessions: Sequence[SessionResults], views: Sequence[SessionView]) -> list[dict[str, Any]]:
+def new_areas(
+    sessions: Sequence[SessionResults], views: Sequence[SessionView], *, has_order: bool
+) -> list[dict[str, Any]]:
     """Return for each session since the first how many areas no earlier session shows.
 
     Parameters
@@ -37,16 +39,18 @@ def new_areas(sessions: Sequence[SessionResults], views: Sequence[SessionView]) 
         Sessions, in order.
     views : sequence of SessionView
         The same in their mid-space.
+    has_order : bool
+        Whether their times say which came first.
 
     Returns
     -------
     list of dict
         Session, `n_areas` and `n_new_areas`; both None, with the status not_evaluable, where this session or no
-        earlier one could show areas.
+        earlier one could show areas, or where nobody knows which is earlier.
 
     Examples
     --------
-    >>> new_areas([], [])
+    >>> new_areas([], [], has_order=True)
     []
     """
     shown = [_areas(session, view) for session, view in zip(sessions, views, strict=True)]
@@ -57,7 +61,7 @@ def new_areas(sessions: Sequence[SessionResults], views: Sequence[SessionView]) 
             "status": "not_evaluable",
         }  # fmt: skip
         now, before = shown[number], [areas for areas in shown[:number] if areas is not None]
-        if now is not None and before:
+        if has_order and now is not None and before:
             n_new = sum(not any(_is_in(areas, now, i) for areas in before) for i in range(len(now.lengths)))
             record |= {"n_areas": len(now.lengths), "n_new_areas": n_new, "status": "possible"}
         records.append(record)

@@ -275,7 +275,7 @@ def _ariah(course: Course) -> dict[str, Any]:
         for (i, j), changes in course.changes.items()
         if i == 0
     ]  # fmt: skip
-    siderosis = new_areas(course.sessions, course.aligned.views)
+    siderosis = new_areas(course.sessions, course.aligned.views, has_order=bool(course.years))
     return {"microhaemorrhages": found, "superficial_siderosis": siderosis, "notice": NOTICE}
 
 

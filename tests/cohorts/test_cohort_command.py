@@ -136,6 +136,20 @@ def test_times_with_and_without_a_zone_and_without_any(tmp_path: Path) -> None:
     assert f"sub-0002: {said}; their order is not known, no years are given" in result.messages
 
 
+def test_between_a_shifted_and_a_true_date_lie_no_years(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_cohort_study(out, subjects=1, sessions=2, lesions=3.0)
+    path = out / "sub-0001" / "ses-2" / "anat" / "sub-0001_ses-2_desc-cmb_burden.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "AcquisitionTime": "1905-03-01T10:00:00"}))
+    result = write_cohort(out, tmp_path / "c")
+    (subject,) = read_tsv(tmp_path / "c" / "cohort_subjects.tsv")
+    assert (subject["years"], subject["followed"]) == (None, "0")
+    assert (
+        "sub-0001: acq_time is shifted in some scans and true in others; no years are given"
+        in result.messages
+    )
+
+
 def test_probabilities_of_new_lesions_reach_subjects_and_statistics(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_cohort_study(out, subjects=4, sessions=2)

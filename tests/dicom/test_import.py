@@ -542,6 +542,12 @@ def test_dates_are_shifted_and_the_interval_stays(tmp_path: Path, stored: np.nda
     assert times["2"] - times["1"] == datetime(2026, 1, 5, 10, 16) - datetime(2020, 1, 1, 10, 17)
 
 
+def test_a_date_that_is_none_is_no_date(tmp_path: Path, stored: np.ndarray) -> None:
+    siemens(tmp_path / "in", stored, te_ms=(5.0,), AcquisitionDate="20261301", StudyDate="00000000")
+    assert run_command(["import", str(tmp_path / "in"), str(tmp_path / "bids"), "--yes"]) == 0
+    assert not times_of(tmp_path / "bids")
+
+
 def test_no_dates(tmp_path: Path, stored: np.ndarray, capfd: Any) -> None:
     two_visits(tmp_path / "in", stored)
     assert run_command(["import", str(tmp_path / "in"), str(tmp_path / "bids"), "--yes", "--no-dates"]) == 0

@@ -45,6 +45,12 @@ def test_order(
     assert bool(found.warnings) == bool(said)
 
 
+def test_between_a_shifted_and_a_true_date_lies_no_interval(tmp_path: Path) -> None:
+    found = order_sessions(sessions(tmp_path, {"1": "1905-03-01T10:00:00", "2": "2021-03-01T10:00:00"}))
+    assert found.years is None
+    assert "is shifted (up to 1925) in some sessions and true in others" in found.warnings[0]
+
+
 def test_a_time_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="AcquisitionTime = 'yesterday'"):
         order_sessions(sessions(tmp_path, {"1": "yesterday"}))

@@ -42,11 +42,17 @@ def test_areas_are_new_where_no_earlier_session_shows_them(tmp_path: Path) -> No
         session(tmp_path, "ses-3", []),
         session(tmp_path, "ses-4", [area(0, 20), area(50, 20)]),
     ]
-    found = new_areas(sessions, [view(0), view(-30), view(0), view(0)])
+    found = new_areas(sessions, [view(0), view(-30), view(0), view(0)], has_order=True)
     assert [(r["followup_session"], r["n_areas"], r["n_new_areas"]) for r in found] == [
         ("ses-2", 2, 1), ("ses-3", 0, 0), ("ses-4", 2, 0),
     ]  # fmt: skip
     assert {r["status"] for r in found} == {"possible"}
+
+
+def test_without_an_order_no_area_is_new(tmp_path: Path) -> None:
+    sessions = [session(tmp_path, "ses-1", []), session(tmp_path, "ses-2", [area(42, 20)])]
+    (found,) = new_areas(sessions, [view(0), view(0)], has_order=False)
+    assert (found["n_areas"], found["n_new_areas"], found["status"]) == (None, None, "not_evaluable")
 
 
 def test_sessions_that_could_show_none_are_not_evaluable(tmp_path: Path) -> None:
@@ -56,6 +62,6 @@ def test_sessions_that_could_show_none_are_not_evaluable(tmp_path: Path) -> None
         session(tmp_path, "ses-3", [area(0, 20)]),
         session(tmp_path, "ses-4", [area(0, 20)]),
     ]
-    found = new_areas(sessions, [view(0), view(0), view(0, error_mm=float("nan")), view(0)])
+    found = new_areas(sessions, [view(0), view(0), view(0, error_mm=float("nan")), view(0)], has_order=True)
     assert [r["status"] for r in found] == ["not_evaluable", "not_evaluable", "possible"]
     assert [r["n_new_areas"] for r in found] == [None, None, 0]

@@ -19,6 +19,7 @@ from scipy import ndimage
 
 from qsmcmb.core.boxes import Box, bounding_box
 from qsmcmb.core.morphology import capped_distance_inside_mm, close_gaps, dilate
+from qsmcmb.core.noise import MAD_OF_NORMAL
 from qsmcmb.core.robust import deviation_inside, median_inside
 from qsmcmb.core.voxel_graph import join_voxels, longest_way_mm
 from qsmcmb.microbleeds.siderosis._moment_loops import local_moments
@@ -33,8 +34,6 @@ STRONG_PPM, STRONG_HZ = 0.2, 40.0
 """The same of its strong voxels, of which an area has MIN_STRONG_MM3 or more."""
 WEAK_SD, STRONG_SD = (3.0, 2.5), (6.0, 6.0)
 """The same in robust SDs of susceptibility and R2* over the brain: in scans of much noise these are more."""
-NORMAL_DEVIATION = 0.6745
-"""Median absolute deviation of normal values of SD 1."""
 MIN_STRONG_MM3 = 5.0
 """Least volume of an area's strong voxels, mm3."""
 DEPTH_MM = (2.0, 20.0)
@@ -259,9 +258,8 @@ def _measured(
 def _excess(values: FloatArray, inside: BoolArray) -> tuple[FloatArray, float]:
     """Return values above their median within a mask, and their robust SD there."""
     values = np.ascontiguousarray(values, dtype=np.float32)
-    return values - np.float32(median_inside(values, inside)), deviation_inside(
-        values, inside
-    ) / NORMAL_DEVIATION
+    excess = values - np.float32(median_inside(values, inside))
+    return excess, deviation_inside(values, inside) / MAD_OF_NORMAL
 
 
 def _above_own_level(weak: BoolArray, iron: FloatArray) -> BoolArray:

@@ -291,14 +291,14 @@ def _run(
 
 def _quality_lines(out: Path, outcomes: list[Outcome]) -> list[str]:
     """Return a line for each session of bad quality, with the numbers that are bad."""
-    from qsmcmb.io.quality_records import bad_numbers
+    from qsmcmb.io.quality_records import quality_findings
     from qsmcmb.io.records import QUALITY
     from qsmcmb.io.results import list_results
 
     done = {o.name for o in outcomes if not o.exit_code}
     scans = [s for p in dict.fromkeys(o.participant for o in outcomes) for s in list_results(out, p)]
     bad = {
-        s.path_name: bad_numbers(s.record(QUALITY))
+        s.path_name: [f.text for f in quality_findings(s.record(QUALITY)) if f.verdict == "bad"]
         for s in scans
         if s.path_name in done and s.place.path(f"{QUALITY}.json").exists()
     }

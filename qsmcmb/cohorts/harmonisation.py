@@ -178,4 +178,5 @@ def _fit(
     inverse = np.linalg.inv(information)
     n_clusters = len(np.unique(clusters))
     robust = inverse @ (of_clusters.T @ of_clusters) @ inverse * n_clusters / max(n_clusters - 1, 1)
-    return b, np.sqrt(np.diag(robust))
+    # Scores that cancel leave a variance of rounding errors, which may be below 0.
+    return b, np.sqrt(np.maximum(np.diag(robust), 0.0))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qsmcmb.change.times import YEAR_DAYS, ZONES_APART, are_half_shifted, comparable_times, have_mixed_zones
 from qsmcmb.cohorts.scan_rows import SCAN_COLUMNS, flatten_burden, named_scan
+from qsmcmb.cohorts.scan_times import acquisition_time, add_years
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.results import SessionResults, list_participants, list_results
@@ -108,7 +106,7 @@ def read_study(out: Path) -> Study:
         if not scans:
             continue
         rows = [row for row, _ in scans]
-        _add_years(rows, study)
+        study.messages.extend(add_years(rows))
         for row, lesions in scans:
             protocol = {name: row[name] for name in PROTOCOL_COLUMNS}
             names = {name: row[name] for name in SCAN_COLUMNS}
@@ -148,30 +146,8 @@ def _protocol(record: Mapping[str, Any]) -> dict[str, Any]:
         "longest_te_s": max(record.get("EchoTime") or [], default=None),
         "voxel_mm3": prod(voxel) if voxel else None,
         "scanner": " ".join(named) or None,
-        "years": datetime.fromisoformat(time) if (time := record.get("AcquisitionTime")) else None,
+        "years": acquisition_time(record),
     }
-
-
-def _add_years(scans: Sequence[dict[str, Any]], study: Study) -> None:
-    """Replace the time of each scan by the years since the first; n/a where a time is missing or the order unknown."""
-    times = {str(n): row["years"] for n, row in enumerate(scans) if row["years"]}
-    clock = comparable_times(times)
-    if have_mixed_zones(times):
-        gaps = [late - early for early, late in itertools.pairwise(sorted(set(clock.values())))]
-        is_ordered = all(gap > ZONES_APART for gap in gaps)
-        so = "years may be off by 26 hours" if is_ordered else "their order is not known, no years are given"
-        study.messages.append(
-            f"{scans[0]['participant_id']}: acq_time states a time zone in some scans and none in others; {so}"
-        )
-        clock = clock if is_ordered else {}
-    if are_half_shifted(times):
-        study.messages.append(
-            f"{scans[0]['participant_id']}: acq_time is shifted in some scans and true in others; no years are given"
-        )
-        clock = {}
-    years = {n: (time - min(clock.values())) / timedelta(days=YEAR_DAYS) for n, time in clock.items()}
-    for n, row in enumerate(scans):
-        row["years"] = years.get(str(n)) if len(years) == len(scans) else None
 
 
 def _expected_new(folder: Path, study: Study) -> dict[str, Any]:

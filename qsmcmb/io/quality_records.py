@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypedDict
 
 from qsmcmb.io.records import ProvenanceRecord
 
-__all__ = ("MeasureRecord", "QualityFile", "QualityRecord", "StageRecord", "bad_numbers")
+__all__ = (
+    "Finding", "MeasureRecord", "QualityFile", "QualityRecord", "StageRecord", "limit_words", "number_words",
+    "quality_findings",
+)  # fmt: skip
 
 
 class MeasureRecord(TypedDict):
@@ -114,8 +117,28 @@ class QualityFile(QualityRecord, ProvenanceRecord):
     Warnings: list[str]
 
 
-def bad_numbers(record: Mapping[str, Any]) -> list[str]:
-    """Return the numbers of a scan's quality that are bad, each with its limits, in words.
+class Finding(NamedTuple):
+    """Something about a scan that is not good.
+
+    Parameters
+    ----------
+    verdict : str
+        ``"bad"`` or ``"look"``.
+    text : str
+        The number with its limits, or what was done instead, in words.
+
+    Examples
+    --------
+    >>> Finding("look", "one magnitude for all echoes").verdict
+    'look'
+    """
+
+    verdict: str
+    text: str
+
+
+def quality_findings(record: Mapping[str, Any]) -> list[Finding]:
+    """Return what is not good about a scan, the bad first: the one wording of pages and messages.
 
     Parameters
     ----------
@@ -124,24 +147,69 @@ def bad_numbers(record: Mapping[str, Any]) -> list[str]:
 
     Returns
     -------
-    list of str
-        One for each; empty where none is bad.
+    list of Finding
+        Numbers with the limits within which they are good, and what was done instead; empty where all is good.
 
     Examples
     --------
-    >>> number = {"Name": "mask_ml", "Value": 3200.0, "Unit": "ml", "Usable": [1, 3000], "Verdict": "bad"}
-    >>> bad_numbers({"Stages": {"mask": {"Measures": [number]}}})
-    ['mask_ml 3200 ml (at least 1, at most 3000)']
+    >>> number = {"Description": "Volume of the brain mask", "Value": 3200.0, "Unit": "ml", "Good": [150, 2100]}
+    >>> stage = {"Measures": [{**number, "Verdict": "bad"}], "FallBacks": ["one magnitude"]}
+    >>> [f"{found.text}: {found.verdict}" for found in quality_findings({"Stages": {"mask": stage}})]
+    ['Volume of the brain mask 3200 ml (good: 150 to 2100): bad', 'one magnitude: look']
     """
-    measures = [m for stage in record.get("Stages", {}).values() for m in stage["Measures"]]
-    return [
-        f"{m['Name']} {m['Value']:.4g}{' ' if m['Unit'] else ''}{m['Unit']} ({_limits(m['Usable'])})"
-        for m in measures
-        if m["Verdict"] == "bad"
-    ]
+    found: list[Finding] = []
+    for stage in record.get("Stages", {}).values():
+        found += [
+            Finding(m["Verdict"], f"{m['Description']} {number_words(m)} (good: {limit_words(m['Good'])})")
+            for m in stage["Measures"]
+            if m["Verdict"] in ("bad", "look")
+        ]
+        found += [Finding("look", text) for text in stage["FallBacks"]]
+    return sorted(found, key=lambda finding: finding.verdict)
 
 
-def _limits(usable: list[float | None]) -> str:
-    """Return least and largest usable value in words."""
-    ends = zip(("at least", "at most"), usable, strict=True)
-    return ", ".join(f"{word} {value:g}" for word, value in ends if value is not None)
+def number_words(measure: Mapping[str, Any]) -> str:
+    """Return a number of a stage with its unit.
+
+    Parameters
+    ----------
+    measure : mapping
+        Record of the number; its value is known.
+
+    Returns
+    -------
+    str
+        Three significant digits, whole numbers with all of theirs.
+
+    Examples
+    --------
+    >>> number_words({"Value": 0.12345, "Unit": ""}), number_words({"Value": 1312.4, "Unit": "ml"})
+    ('0.123', '1312 ml')
+    """
+    value = measure["Value"]
+    shown = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{shown} {measure['Unit']}".strip()
+
+
+def limit_words(limits: Sequence[float | None]) -> str:
+    """Return two limits in words.
+
+    Parameters
+    ----------
+    limits : sequence of float or None
+        Least and largest value; None for no limit.
+
+    Returns
+    -------
+    str
+        Empty where there is none.
+
+    Examples
+    --------
+    >>> limit_words([None, 0.2]), limit_words([15, None]), limit_words([5.0, 80.0])
+    ('at most 0.2', 'at least 15', '5 to 80')
+    """
+    low, high = limits
+    if low is None:
+        return "" if high is None else f"at most {high:g}"
+    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"

@@ -1,4 +1,4 @@
-"""Figures of a cohort: burden by field strength, ratios with their intervals, sample sizes."""
+"""Figures of a group: burden by field strength and over time, ratios with their intervals, sample sizes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from qsmcmb.cohorts.statistic import Statistic
+from qsmcmb.reporting.burden_axis import BurdenAxis, field_name, field_style
 from qsmcmb.reporting.figures import DPI, to_png
+from qsmcmb.reporting.forest_table import burden_of
 
-__all__ = ["burden_plot", "forest_plot", "power_plot"]
+__all__ = ["burden_plot", "course_plot", "forest_plot", "power_plot"]
 
 SPREAD = 0.12
 """Half width over which points of one column are spread."""
@@ -20,19 +22,21 @@ MAX_TICKS = 10
 """Numbers of subjects that the axis of the power plot names."""
 MAX_RATIOS = 24
 """Rows of a forest plot: what a page of usual height shows."""
-TICKS_PPM_MM3 = (0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-"""Burdens that the axis of the burden plot names; it is linear below 1 and logarithmic above."""
+MAX_NAMED = 12
+"""Subjects whose names stand behind their lines; more have no room."""
+NAME_HEIGHT, MAX_NAME = 0.06, 24
+"""Height of a name as a fraction of the figure, and its longest text."""
 AXIS_RATIO = (1 / 64, 64)
 """Ratios between which a forest plot shows intervals; wider ones run out of the picture."""
 
 
 def burden_plot(scans: Sequence[Mapping[str, Any]]) -> str:
-    """Draw the burden of each scan by field strength, and their median.
+    """Draw the burden of each scan by field strength, and their median; a subject's fields are joined by a line.
 
     Parameters
     ----------
     scans : sequence of mapping
-        Rows with `b0_tesla` and `burden_ppm_mm3`.
+        Rows with `participant_id`, `b0_tesla` and `burden_ppm_mm3`.
 
     Returns
     -------
@@ -41,35 +45,121 @@ def burden_plot(scans: Sequence[Mapping[str, Any]]) -> str:
 
     Examples
     --------
-    >>> burden_plot([{"b0_tesla": 3.0, "burden_ppm_mm3": 4.0}])[:5]
+    >>> burden_plot([{"participant_id": "sub-1", "b0_tesla": 3.0, "burden_ppm_mm3": 4.0}])[:5]
     'iVBOR'
     """
-    by_field: dict[str, list[float]] = {}
+    by_field: dict[str, list[tuple[float, str]]] = {}
     for scan in sorted(scans, key=lambda s: s["b0_tesla"] or 0):
-        name = f"{scan['b0_tesla']:.3g} T" if scan["b0_tesla"] else "unknown"
-        by_field.setdefault(name, []).append(float(scan["burden_ppm_mm3"] or 0))
-    figure = Figure(figsize=(1.5 + 1.3 * max(len(by_field), 2), 3.4), dpi=DPI, layout="constrained")
+        name = field_name(scan["b0_tesla"])
+        by_field.setdefault(name, []).append((burden_of(scan), str(scan["participant_id"])))
+    figure = Figure(figsize=(1.9 + 1.4 * max(len(by_field), 2), 3.4), dpi=DPI, layout="constrained")
     axes = figure.subplots()
-    for n, values in enumerate(by_field.values()):
+    BurdenAxis.of(burden for values in by_field.values() for burden, _ in values).apply(axes)
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for n, (name, values) in enumerate(by_field.items()):
         # Spread in the order of the values: the same study gives the same picture.
         x = n + SPREAD * np.sin(2.4 * np.arange(len(values)))
+        burdens, subjects = zip(*sorted(values), strict=True)
+        style = field_style(name)
         # Scans without a lesion lie on the axis and are drawn whole.
         axes.plot(
-            x, sorted(values), "o", color="#2a6f97", markersize=3.5, alpha=0.5, markeredgewidth=0,
+            x, burdens, style.marker, color=style.colour, markersize=4.5, alpha=0.8, markeredgewidth=0,
             clip_on=False, zorder=3,
         )  # fmt: skip
-        axes.hlines(float(np.median(values)), n - 0.25, n + 0.25, color="#b23a48", linewidth=2)
-    names = [f"{name}\n{len(values)} scans" for name, values in by_field.items()]
+        if len(burdens) > 1:
+            axes.hlines(float(np.median(burdens)), n - 0.3, n + 0.3, color="black", linewidth=1.5, zorder=4)
+        for subject in dict.fromkeys(subjects):
+            own = [k for k, other in enumerate(subjects) if other == subject]
+            lines.setdefault(subject, []).append(
+                (float(np.mean(x[own])), float(np.median([burdens[k] for k in own])))
+            )
+    for points in lines.values():
+        axes.plot(*zip(*points, strict=True), color="#777777", linewidth=0.7, alpha=0.6, zorder=2)
+    names = [f"{name}\n{_count(len(values), 'scan')}" for name, values in by_field.items()]
     axes.set_xticks(range(len(names)), names)
-    axes.set_yscale("symlog", linthresh=1.0)
-    top = max(1.0, 1.5 * max((max(values) for values in by_field.values()), default=0.0))
-    axes.set_yticks([tick for tick in TICKS_PPM_MM3 if tick <= top])
-    axes.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
-    axes.minorticks_off()
-    axes.set_ylim(0, top)
-    axes.set_ylabel("burden (ppm mm$^3$)")
+    axes.set_xlim(-0.5, max(len(names), 2) - 0.5)
     axes.spines[["top", "right"]].set_visible(False)
     return to_png(figure)
+
+
+def course_plot(scans: Sequence[Mapping[str, Any]]) -> str:
+    """Draw the burden of each subject over the time since its first scan.
+
+    Parameters
+    ----------
+    scans : sequence of mapping
+        Rows with `participant_id`, `b0_tesla`, `burden_ppm_mm3` and `years`.
+
+    Returns
+    -------
+    str
+        PNG, base64; empty where no subject has scans at two known times.
+
+    Examples
+    --------
+    >>> row = {"participant_id": "sub-1", "b0_tesla": 3.0, "burden_ppm_mm3": 4.0}
+    >>> course_plot([{**row, "years": 0.0}, {**row, "years": 1.5}])[:5]
+    'iVBOR'
+    >>> course_plot([{**row, "years": None}])
+    ''
+    """
+    subjects: dict[str, list[Mapping[str, Any]]] = {}
+    for scan in scans:
+        if scan.get("years") is not None:
+            subjects.setdefault(str(scan["participant_id"]), []).append(scan)
+    followed = {
+        name: sorted(own, key=lambda scan: scan["years"])
+        for name, own in subjects.items()
+        if len({scan["years"] for scan in own}) > 1
+    }
+    if not followed:
+        return ""
+    drawn = [scan for own in followed.values() for scan in own]
+    figure = Figure(figsize=(9.0, 4.2), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    BurdenAxis.of(burden_of(scan) for scan in drawn).apply(axes)
+    last_year = max(scan["years"] for scan in drawn)
+    for own in followed.values():
+        years, burdens = [scan["years"] for scan in own], [burden_of(scan) for scan in own]
+        axes.plot(years, burdens, color="#777777", linewidth=1.0, alpha=0.7, zorder=2)
+    if len(followed) <= MAX_NAMED:
+        _name_ends(axes, followed)
+    by_field: dict[str, list[Mapping[str, Any]]] = {}
+    for scan in sorted(drawn, key=lambda s: s["b0_tesla"] or 0):
+        by_field.setdefault(field_name(scan["b0_tesla"]), []).append(scan)
+    for name, own in by_field.items():
+        style = field_style(name)
+        axes.plot(
+            [scan["years"] for scan in own], [burden_of(scan) for scan in own], style.marker, color=style.colour,
+            markersize=5, alpha=0.8, markeredgewidth=0, clip_on=False, zorder=3, label=name,
+        )  # fmt: skip
+    axes.set_xlim(-0.02 * last_year, 1.02 * last_year)
+    axes.set_xlabel("time since the subject's first scan (years)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(by_field))
+    return to_png(figure)
+
+
+def _name_ends(axes: Any, followed: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Write the subjects' names behind the ends of their lines, none over another."""
+    ends = sorted((burden_of(own[-1]), name) for name, own in followed.items())
+    low, high = (axes.transData.transform((0, end))[1] for end in axes.get_ylim())
+    heights = [(axes.transData.transform((0, burden))[1] - low) / (high - low) for burden, _ in ends]
+    for n in range(1, len(heights)):
+        heights[n] = max(heights[n], heights[n - 1] + NAME_HEIGHT)
+    room = 1.0
+    for n in reversed(range(len(heights))):
+        heights[n] = min(heights[n], room)
+        room = heights[n] - NAME_HEIGHT
+    for height, (_, name) in zip(heights, ends, strict=True):
+        axes.text(
+            1.02, height, name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…", fontsize=8,
+            va="center", parse_math=False, transform=axes.transAxes,
+        )  # fmt: skip
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def forest_plot(statistics: Sequence[Statistic]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from qsmcmb.reporting.page import show, unit_words
+from qsmcmb.io.quality_records import limit_words, number_words
+from qsmcmb.reporting.page import unit_words
 
-__all__ = ["QualityRow", "quality_line", "quality_rows"]
+__all__ = ["QualityRow", "quality_rows"]
 
 
 class QualityRow(NamedTuple):
@@ -63,53 +64,7 @@ def quality_rows(record: Mapping[str, Any]) -> list[QualityRow]:
     for stage, found in record["Stages"].items():
         for measure in found["Measures"]:
             if measure["Value"] is not None:
-                value = f"{show(measure['Value'])} {unit_words(measure['Unit'])}".strip()
-                rows.append(
-                    QualityRow(
-                        stage, measure["Description"], value, _words(measure["Good"]), measure["Verdict"]
-                    )
-                )
+                value, limits = unit_words(number_words(measure)), limit_words(measure["Good"])
+                rows.append(QualityRow(stage, measure["Description"], value, limits, measure["Verdict"]))
         rows += [QualityRow(stage, text, "", "", "look") for text in found["FallBacks"]]
     return rows
-
-
-def quality_line(rows: Sequence[QualityRow]) -> str:
-    """Return what is not good about a scan, the bad first.
-
-    Parameters
-    ----------
-    rows : sequence of QualityRow
-        Rows of the table.
-
-    Returns
-    -------
-    str
-        Numbers with their limits, and what was done instead; empty where all is good.
-
-    Examples
-    --------
-    >>> row = QualityRow("load", "SNR", "9", "at least 15", "look")
-    >>> quality_line([row, QualityRow("load", "one magnitude", "", "", "look")])
-    'SNR 9 (good: at least 15), look; one magnitude, look'
-    """
-    found = sorted((row for row in rows if row.verdict in ("bad", "look")), key=lambda row: row.verdict)
-    return "; ".join(
-        f"{row.what} {row.value} (good: {row.limits}), {row.verdict}"
-        if row.value
-        else f"{row.what}, {row.verdict}"
-        for row in found
-    )
-
-
-def _words(limits: list[float | None]) -> str:
-    """Return two limits in words.
-
-    Examples
-    --------
-    >>> _words([None, 0.2]), _words([5.0, 80.0])
-    ('at most 0.2', '5 to 80')
-    """
-    low, high = limits
-    if low is None:
-        return "" if high is None else f"at most {high:g}"
-    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"

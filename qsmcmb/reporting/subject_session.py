@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from qsmcmb.io.quality_records import quality_findings
 from qsmcmb.io.records import QUALITY
 from qsmcmb.io.results import SessionResults, canonical_axes
 from qsmcmb.io.tables import read_tsv
@@ -19,8 +20,8 @@ from qsmcmb.reporting.budget import Budget
 from qsmcmb.reporting.figures import CHI_WINDOW_PPM, Panel, overview, percentile_window
 from qsmcmb.reporting.lesion_cards import lesion_cards, total_words
 from qsmcmb.reporting.methods_text import describe_methods
-from qsmcmb.reporting.page import show
-from qsmcmb.reporting.quality_table import quality_line, quality_rows
+from qsmcmb.reporting.page import show, unit_words
+from qsmcmb.reporting.quality_table import quality_rows
 
 __all__ = ["COLUMNS", "Scan", "read_scan", "session_words"]
 
@@ -181,8 +182,8 @@ def _quality(session: SessionResults) -> dict[str, Any] | None:
     if not session.place.path(f"{QUALITY}.json").exists():
         return None
     record = session.record(QUALITY)
-    rows = quality_rows(record)
-    return {"verdict": record["Verdict"], "rows": rows, "line": quality_line(rows)}
+    findings = [found._replace(text=unit_words(found.text)) for found in quality_findings(record)]
+    return {"verdict": record["Verdict"], "rows": quality_rows(record), "findings": findings}
 
 
 def _pattern(record: dict[str, Any]) -> str:

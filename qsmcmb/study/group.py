@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qsmcmb.cohorts.scan_rows import ENTITIES, SCAN_COLUMNS, flatten_burden, named_scan
+from qsmcmb.cohorts.scan_times import acquisition_time, add_years
+from qsmcmb.cohorts.study_tables import PROTOCOL_COLUMNS
 from qsmcmb.core.software import software_versions
 from qsmcmb.io.derivatives import write_table
 from qsmcmb.io.lesion_table import column_sidecar
 from qsmcmb.io.nifti import sha256_of
 from qsmcmb.io.place import Place
+from qsmcmb.io.quality_records import Finding, quality_findings
 from qsmcmb.io.records import QUALITY
 from qsmcmb.io.results import SessionResults, list_participants, list_results
 from qsmcmb.io.tables import read_tsv
@@ -26,6 +29,8 @@ WARNING_COLUMNS = {
     "kind": "error: the session has no results; damaged: they cannot be read; warning: they must be read with it",
     "text": "Message",
 }
+NUMBERS = ("b0_tesla", "burden_ppm_mm3", "burden_low_ppm_mm3", "burden_high_ppm_mm3")
+"""Values of a burden that the page draws: a record in which one is no number is damaged."""
 
 
 class GroupResult(NamedTuple):
@@ -57,6 +62,7 @@ class _Rows(NamedTuple):
     lesions: list[dict[str, Any]]
     burdens: list[dict[str, Any]]
     qualities: list[dict[str, Any]]
+    findings: list[list[Finding]]
     messages: list[dict[str, Any]]
     sources: list[Path]
 
@@ -83,7 +89,7 @@ def write_group(out: Path) -> GroupResult:
     --------
     >>> write_group(Path("derivatives/qsmcmb"))  # doctest: +SKIP
     """
-    from qsmcmb.reporting.group_page import write_group_page
+    from qsmcmb.reporting.group_page import GroupRows, write_group_page
 
     rows = _collect(out)
     provenance = Provenance(
@@ -107,7 +113,8 @@ def write_group(out: Path) -> GroupResult:
         write_table(place, ending, found, columns={**scan, **columns}, provenance=provenance)
         for ending, (found, columns) in tables.items()
     ]
-    files.append(write_group_page(out / "group.html", burdens=rows.burdens, messages=rows.messages))
+    shown = GroupRows(rows.burdens, rows.qualities, rows.findings, rows.messages)
+    files.append(write_group_page(out / "group.html", shown, quality_columns=quality_columns()))
     problems = [f"{row['kind']}: {row['text']}" for row in rows.messages if row["kind"] != "warning"]
     return GroupResult(tuple(files), len(rows.burdens), tuple(problems))
 
@@ -115,33 +122,45 @@ def write_group(out: Path) -> GroupResult:
 def _described(key: str) -> dict[str, str]:
     """Return the description of a column of the table of burdens."""
     unit = next((unit for end, unit in (("_ppm_mm3", "ppm mm3"), ("_mm3", "mm3")) if key.endswith(end)), "")
+    if key == "years":
+        return {"Description": PROTOCOL_COLUMNS[key], "Units": "year"}
     described = {"Description": f"As the key of desc-cmb_burden.json: {key.replace('.', ', ')}"}
     return {**described, "Units": unit} if unit else described
 
 
 def _collect(out: Path) -> _Rows:
     """Return the rows of all scans, of the ones that failed the messages alone."""
-    rows = _Rows([], [], [], [], [])
+    rows = _Rows([], [], [], [], [], [])
     for participant in list_participants(out):
+        own = len(rows.burdens)
         for scan in list_results(out, participant):
             named = named_scan(scan)
             try:
                 record = scan.record("desc-cmb_burden")
                 table = scan.place.path("desc-cmb_lesions.tsv")
                 lesions = read_tsv(table)
+                burden = {**named, "years": acquisition_time(record), **flatten_burden(record)}
+                for name in NUMBERS:
+                    float(burden.get(name) or 0)
                 quality = _quality(scan)
+                flat, findings = flat_quality(quality), quality_findings(quality)
             except Exception as error:
                 # Old results may be damaged in any way.
                 rows.messages.append({**named, "kind": "damaged", "text": f"{scan.place.prefix}: {error}"})
                 continue
             rows.lesions.extend({**named, **lesion} for lesion in lesions)
-            rows.burdens.append({**named, **flatten_burden(record)})
-            rows.qualities.append({**named, **flat_quality(quality)})
+            rows.burdens.append(burden)
+            rows.qualities.append({**named, **flat})
+            rows.findings.append(findings)
             rows.messages.extend(
                 {**named, "kind": "warning", "text": str(w)} for w in record.get("Warnings", [])
             )
             beside = [scan.place.path(f"{QUALITY}.json")] if quality else []
             rows.sources.extend((scan.place.path("desc-cmb_burden.json"), table, *beside))
+        times = add_years(rows.burdens[own:])
+        rows.messages.extend(
+            {"participant_id": f"sub-{participant}", "kind": "warning", "text": text} for text in times
+        )
     rows.messages.extend(_failed(out))
     return rows
 

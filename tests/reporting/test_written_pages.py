@@ -445,3 +445,21 @@ def test_lesions_of_the_main_experiments_are_drawn_or_else_all(
     write_validation_page(tmp_path)
     assert len(given[0]) == drawn
     assert all(r["kind"] == "microbleed" for r in given[0])
+
+
+def test_the_reason_of_a_verdict_stands_beside_it(
+    tmp_path: Path, with_sessions: Callable[..., None], parse: Parse
+) -> None:
+    session = session_of(1, tmp_path)
+    (tmp_path / "desc-quality.json").touch()
+    measures = [
+        {"Description": name, "Value": value, "Unit": "ppm mm3", "Good": [None, 3], "Verdict": verdict}
+        for name, value, verdict in (("Noise", 4.0, "look"), ("Limit", 48.0, "bad"))
+    ]
+    quality = {"Verdict": "bad", "Stages": {"quantify": {"Measures": measures, "FallBacks": []}}}
+    records = session.record
+    session.record = lambda name: quality if name == "desc-quality" else records(name)
+    with_sessions(session)
+    page = parse(write_subject_page(tmp_path, "01", detail="light").read_text())
+    assert page.rows[1][-1] == "bad: Limit 48 ppm mm³ (good: at most 3); and 1 more"
+    assert "Limit 48 ppm mm³ (good: at most 3), bad; Noise 4 ppm mm³ (good: at most 3), look" in page.text

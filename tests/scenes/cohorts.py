@@ -11,6 +11,7 @@ import numpy as np
 from qsmcmb.change.records import COLUMNS
 from qsmcmb.io.tables import write_tsv
 from qsmcmb.lesion import LESION_COLUMNS
+from qsmcmb.pipeline.quality_limits import LIMITS
 
 FIELDS = (1.5, 3.0, 7.0)
 BLOOMING_MM3 = 3.0
@@ -30,7 +31,7 @@ def write_cohort_study(
 
     Totals are the same at all field strengths but for an error of 5 %; visible volumes follow the field strength.
     """
-    rng = np.random.default_rng(seed)
+    rng, noise = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     rows = []
     for number in range(subjects):
         label, treated = f"{number + 1:04d}", bool(number % 2)
@@ -45,7 +46,8 @@ def write_cohort_study(
                 )
             own = [m * float(np.exp(rng.normal(0, 0.05))) for m in totals]
             measured.append(own)
-            write_scan_results(out, label, session, own, b0_tesla=FIELDS[rng.integers(3)])
+            b0_tesla, snr = FIELDS[rng.integers(3)], float(np.round(45 * np.exp(noise.normal(0, 0.3)), 1))
+            write_scan_results(out, label, session, own, b0_tesla=b0_tesla, snr=snr)
         if sessions > 1:
             changes = [
                 change for n in range(1, sessions) for change in compare(measured[n - 1], measured[n], n)
@@ -74,8 +76,10 @@ def compare(before: list[float], after: list[float], session: int) -> list[dict[
     ]  # fmt: skip
 
 
-def write_scan_results(out: Path, label: str, session: int, totals: list[float], *, b0_tesla: float) -> None:
-    """Write the burden record and the lesion table of one scan."""
+def write_scan_results(
+    out: Path, label: str, session: int, totals: list[float], *, b0_tesla: float, snr: float = 40.0
+) -> None:
+    """Write the burden record, the lesion table and the quality of one scan, which its SNR decides."""
     prefix = f"sub-{label}_ses-{session + 1}"
     anat = out / f"sub-{label}" / f"ses-{session + 1}" / "anat"
     anat.mkdir(parents=True)
@@ -87,9 +91,22 @@ def write_scan_results(out: Path, label: str, session: int, totals: list[float],
     write_tsv(anat / f"{prefix}_desc-cmb_lesions.tsv", rows, list(LESION_COLUMNS))
     record = {
         "n_definite": len(totals), "n_possible": 0, "volume_mm3": BLOOMING_MM3 * b0_tesla / 3 * sum(totals),
-        "burden_ppm_mm3": sum(totals), "burden_sd_ppm_mm3": 0.05 * sum(totals), "EchoTime": [0.01, 0.02],
+        "burden_ppm_mm3": sum(totals), "burden_sd_ppm_mm3": 0.05 * sum(totals),
+        "burden_low_ppm_mm3": 0.9 * sum(totals), "burden_high_ppm_mm3": 1.1 * sum(totals), "EchoTime": [0.01, 0.02],
+        "pattern": "strictly lobar" if totals else "none", "detection_limit_median_ppm_mm3": 3.0 / b0_tesla,
         "by_territory": {}, "VoxelSize": [1.0, 1.0, 1.0], "MagneticFieldStrength": b0_tesla,
         "AcquisitionTime": f"{2020 + session}-03-01T10:00:00", "Warnings": [],
         "Input": {"Scanner": {"Manufacturer": f"maker {b0_tesla:g}"}},
     }  # fmt: skip
     (anat / f"{prefix}_desc-cmb_burden.json").write_text(json.dumps(record), encoding="utf-8")
+    limit = LIMITS["snr_first_echo"]
+    verdict = limit.verdict(snr)
+    measure = {
+        "Name": "snr_first_echo", "Description": limit.description, "Value": snr, "Unit": limit.unit,
+        "Good": limit.good, "Usable": limit.usable, "Verdict": verdict,
+    }  # fmt: skip
+    quality = {
+        "Verdict": verdict,
+        "Stages": {"load": {"Verdict": verdict, "Measures": [measure], "FallBacks": []}},
+    }
+    (anat / f"{prefix}_desc-quality.json").write_text(json.dumps(quality), encoding="utf-8")

@@ -63,7 +63,10 @@ def test_tables_hold_every_row_of_every_session(study: Study) -> None:
     # Nothing of a tiny scan fits the template.
     assert qualities[0]["verdict_anatomy"] == "look"
     page = (study.out / "group.html").read_text()
-    assert "2 scans with results" in page
+    assert "1 subject, 2 sessions; none failed." in page
+    # Nobody states when the scans were taken.
+    assert {row["years"] for row in burdens} == {None}
+    assert "Not drawn: 1 subject without a date of every scan." in page
     assert 'href="sub-01.html"' in page
 
 

@@ -1,7 +1,8 @@
 """The check that phase has the sign which makes paramagnetic tissue positive.
 
-Iron raises both R2* and susceptibility. One echo has no R2*: there veins, nuclei and bleeds are what is dark and narrow
-in the magnitude.
+Iron raises susceptibility, darkens a late echo and raises R2*. Veins, nuclei and bleeds are dark and narrow in a late
+magnitude; where that says nothing, R2* is asked. R2* is also high beside air, which a contrast over wide regions meets
+and one of narrow structures does not.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ TOP_PERCENT = 3.0
 """Fraction of the voxels with the highest R2* that are looked at, percent: nuclei, veins and bleeds. Set by trial."""
 MIN_TOP_VOXELS = 50
 """Voxels below which nothing is said, a count: a median of fewer is chance."""
-MIN_DIFFERENCE_PPM = 0.01
-"""Difference of medians from which on the sign counts as inverted, ppm: a tenth of the globus pallidus'."""
+MIN_DIFFERENCE_PPM = 0.02
+"""Difference of medians beyond which it says something of the sign, ppm: air pulls it to -0.013."""
 
 WIDTH_MM = 1.2
 """Width of the Gaussian at whose scale narrow structures are looked for, mm: that of veins and bleeds."""
@@ -41,7 +42,7 @@ MIN_BLOCKS = 6
 MAX_CONTRAST = 3.0
 """Contrast, in the map's own scatter, beyond which a voxel counts no more: one bleed must not decide."""
 MIN_SIGN_SD = 3.0
-"""SDs by which the contrast must be below 0 for the sign to count as inverted, and above for it to count as right."""
+"""SDs beyond which the contrast of the dark says something of the sign."""
 MIN_WEIGHTING_T_S = 0.025
 """Least field strength times echo time, T s: below it the magnitude shows water and T1, not iron."""
 
@@ -56,22 +57,17 @@ class DarkContrast(NamedTuple):
 
     Examples
     --------
-    >>> DarkContrast(mean=-0.8, sd=0.1).is_inverted
-    True
+    >>> DarkContrast(mean=-0.8, sd=0.1).in_sd
+    -8.0
     """
 
     mean: float
     sd: float
 
     @property
-    def is_inverted(self) -> bool:
-        """Whether veins, nuclei and bleeds are diamagnetic on the map."""
-        return self.mean < -MIN_SIGN_SD * self.sd
-
-    @property
-    def is_undecided(self) -> bool:
-        """Whether they are neither paramagnetic nor diamagnetic beyond chance."""
-        return abs(self.mean) <= MIN_SIGN_SD * self.sd
+    def in_sd(self) -> float:
+        """The mean in units of its SD."""
+        return self.mean / self.sd
 
 
 def contrast_of_the_dark(
@@ -104,9 +100,9 @@ def contrast_of_the_dark(
     >>> grid = Grid.isotropic((48, 48, 48), 1.0)
     >>> magnitude = np.random.default_rng(0).normal(1, 0.02, grid.shape)
     >>> magnitude[12:36:6, 12:36:6] = 0.5
-    >>> contrast_of_the_dark(1 - magnitude, magnitude, magnitude > 0, grid).is_inverted
-    False
-    >>> contrast_of_the_dark(magnitude - 1, magnitude, magnitude > 0, grid).is_inverted
+    >>> contrast_of_the_dark(1 - magnitude, magnitude, magnitude > 0, grid).in_sd > MIN_SIGN_SD
+    True
+    >>> contrast_of_the_dark(magnitude - 1, magnitude, magnitude > 0, grid).in_sd < -MIN_SIGN_SD
     True
     """
     box = bounding_box(mask)
@@ -117,10 +113,13 @@ def contrast_of_the_dark(
     level = float(np.median(magnitude[box][inside]))
     dark = np.log(np.maximum(magnitude[box] / level, DARKEST))
     middle = np.linalg.eigvalsh(_hessian(np.where(inside, dark, 0), inner, grid))[:, 1]
+    least = float(np.percentile(middle, 100 - DARK_PERCENT))
+    if least <= 0:
+        return None
     contrast = -np.trace(_hessian(np.where(inside, chi_ppm[box], 0), inner, grid), axis1=1, axis2=2)
     contrast -= np.median(contrast)
     scatter = float(np.median(np.abs(contrast))) / MAD_OF_NORMAL
-    top = middle >= np.percentile(middle, 100 - DARK_PERCENT)
+    top = middle >= least
     values = np.clip(contrast[top] / max(scatter, 1e-12), -MAX_CONTRAST, MAX_CONTRAST)
     blocks = (np.argwhere(inner)[top] * np.array(grid.voxel_size_mm) // BLOCK_MM).astype(int)
     _, block = np.unique(blocks, axis=0, return_inverse=True)
@@ -161,8 +160,7 @@ def contrast_of_iron(chi_ppm: FloatArray, r2star_hz: FloatArray, mask: BoolArray
     Returns
     -------
     float or None
-        Median of the map at the 3 % of highest R2* less that of the brain, ppm: the sign is inverted where it is below
-        -0.01 ppm. None where there is too little to say.
+        Median of the map at the 3 % of highest R2* less that of the brain, ppm. None where there is too little to say.
 
     Examples
     --------

@@ -134,23 +134,26 @@ def find_map_faults(scan: GreScan, found: SignContrast, mask: BoolArray) -> tupl
     >>> grid = Grid.isotropic((8, 8, 8), 1.0)
     >>> ones = np.ones(grid.shape, np.float32)
     >>> scan = GreScan(phase_rad=0 * ones[None], magnitude=ones[None], te_s=(0.02,), b0_tesla=3.0, grid=grid)
-    >>> len(find_map_faults(scan, SignContrast(None, "SD", 3.0), ones > 0))
+    >>> len(find_map_faults(scan, SignContrast(), ones > 0))
     1
     """
-    if scan.n_echoes > 1:
-        if not found.is_inverted:
+    more = _litres(mask, scan) > MAX_BRAIN_LITRES
+    if found.verdict == "right":
+        if not more:
             return ()
-        return (f"where R2* is highest the tissue is diamagnetic: {_sign_advice(scan, mask)}",)
-    if found.is_undecided or found.value is None:
         return (
-            "one echo: nothing in the magnitude shows whether the phase sign is right; look at veins on the map",
+            "the mask holds more than a brain, and skull shows iron's contrast with the other sign: nothing shows "
+            "whether the phase sign is right. Give a mask of the brain",
         )
-    if not found.is_inverted:
-        return ()
-    return (
-        f"one echo: where the magnitude is dark and narrow (veins, bleeds) the tissue is diamagnetic, by "
-        f"{-found.value:.0f} SDs: {_sign_advice(scan, mask)}",
-    )
+    if found.verdict == "undecided":
+        magnitude = "the magnitude" if scan.n_echoes == 1 else "magnitude and R2*"
+        return (f"nothing in {magnitude} shows whether the phase sign is right; look at veins on the map",)
+    (name,) = found.deciding
+    where = "R2* is highest" if name == "iron_ppm" else "the last echo is dark and narrow (veins, bleeds)"
+    advice = _other_sign(scan)
+    if more:
+        advice = f"skull in the mask looks so, too. Give a mask of the brain; if it stays, {advice}"
+    return (f"where {where} the tissue is diamagnetic: {advice}",)
 
 
 def find_lesion_faults(lesions: Sequence[Microbleed], scan: GreScan) -> tuple[str, ...]:
@@ -190,14 +193,6 @@ def find_lesion_faults(lesions: Sequence[Microbleed], scan: GreScan) -> tuple[st
         return ()
     n_wrong = len(agree) - sum(agree)
     return (f"{n_wrong} of {len(agree)} lesions have the sign opposite to their kind: {_other_sign(scan)}",)
-
-
-def _sign_advice(scan: GreScan, mask: BoolArray) -> str:
-    """Return what to do where the map looks inverted: with skull in the mask, first to leave that out."""
-    advice = _other_sign(scan)
-    if _litres(mask, scan) <= MAX_BRAIN_LITRES:
-        return advice
-    return f"the mask holds more than a brain, and skull looks so, too. Give a mask of the brain; if it stays, {advice}"
 
 
 def _litres(mask: BoolArray, scan: GreScan) -> float:

@@ -176,12 +176,12 @@ def _of_map(result: ScanResult) -> dict[str, float | None]:
     """Return the numbers of invert and r2star."""
     maps, mask = result.maps, result.masks.chi
     middle = _median(maps.chi_ppm, mask)
-    sign = result.checks.sign if result.checks else None
-    of_sign = {"iron_contrast_ppm": "ppm", "dark_contrast_sd": "SD"}
+    sign = result.checks.sign.deciding if result.checks else {}
     voxel_ml = result.scan.grid.voxel_volume_mm3 / 1e3
     return {
         "map_spread_ppm": _median(np.abs(maps.chi_ppm - np.float32(middle)), mask) / MAD_OF_NORMAL,
-        **{name: sign.value if sign and sign.unit == unit else None for name, unit in of_sign.items()},
+        "dark_contrast_sd": sign.get("dark_sd"),
+        "iron_contrast_ppm": sign.get("iron_ppm"),
         "reference_ml": maps.reference.n_voxels * voxel_ml,
         "r2star_median_hz": None if maps.r2star_hz is None else _median(maps.r2star_hz, mask),
     }

@@ -106,11 +106,11 @@ LIMITS = {
         (0.008, 0.06),
         (None, 0.12),
     ),
-    "iron_contrast_ppm": Limit(
-        "invert", "Map where R2* is highest, less the brain's median", "ppm", (-0.01, None), (-0.02, None)
-    ),
     "dark_contrast_sd": Limit(
-        "invert", "Contrast of the map where the one echo is dark and narrow", "SD", (3, None), (-3, None)
+        "invert", "Contrast of the map where the last echo is dark and narrow", "SD", (3, None), (-3, None)
+    ),
+    "iron_contrast_ppm": Limit(
+        "invert", "Map where R2* is highest, less the brain's median", "ppm", (0.02, None), (-0.02, None)
     ),
     "reference_ml": Limit("invert", "Volume of the region whose mean is 0", "ml", (1, None)),
     "r2star_median_hz": Limit("r2star", "Median R2* of the brain", "1/s", (5, 80)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -51,42 +51,43 @@ class PhaseChecks(NamedTuple):
 
 
 class SignContrast(NamedTuple):
-    """Contrast of the map where there is iron: negative where the sign of the phase is inverted.
+    """Contrasts of the map where there is iron: negative where the sign of the phase is inverted.
 
     Parameters
     ----------
-    value : float or None
-        The contrast; None where the scan says nothing of it.
-    unit : str
-        Unit: ppm where R2* shows the iron; SD where one echo's magnitude does.
-    limit : float
-        Size from which on it is more than chance, in the same unit.
     dark_sd : float or None, optional
-        The contrast where the magnitude is dark and narrow, SD. It is asked where R2* alone says that the sign is
-        inverted: R2* is also high beside air.
+        Where the last magnitude is dark and narrow, SDs of the contrast; None where the scan says nothing of it. It
+        decides where it is beyond 3 SDs.
+    iron_ppm : float or None, optional
+        Where R2* is highest, ppm; None where that is not known. It decides where the dark does not, beyond 0.02 ppm.
 
     Examples
     --------
-    >>> SignContrast(-0.03, "ppm", 0.01).is_inverted, SignContrast(-0.012, "ppm", 0.01, dark_sd=12.0).is_inverted
-    (True, False)
+    >>> SignContrast(12.0, -0.03).verdict, SignContrast(1.5, -0.03).verdict, SignContrast(1.5, -0.012).verdict
+    ('right', 'inverted', 'undecided')
     """
 
-    value: float | None
-    unit: str
-    limit: float
     dark_sd: float | None = None
+    iron_ppm: float | None = None
 
     @property
-    def is_inverted(self) -> bool:
-        """Whether iron is diamagnetic on the map."""
-        if self.value is None or self.value >= -self.limit:
-            return False
-        return self.dark_sd is None or self.dark_sd <= MIN_SIGN_SD
+    def deciding(self) -> dict[str, float]:
+        """The contrasts that the verdict rests on, by their names: one that decides, or all that do not."""
+        known = {name: value for name, value in self._asdict().items() if value is not None}
+        clear = [name for name, value in known.items() if abs(value) > MIN_CONTRAST[name]]
+        return {clear[0]: known[clear[0]]} if clear else known
 
     @property
-    def is_undecided(self) -> bool:
-        """Whether iron is neither paramagnetic nor diamagnetic beyond chance."""
-        return self.value is None or abs(self.value) <= self.limit
+    def verdict(self) -> Literal["right", "inverted", "undecided"]:
+        """Whether iron is paramagnetic on the map."""
+        for name, value in self.deciding.items():
+            if abs(value) > MIN_CONTRAST[name]:
+                return "right" if value > 0 else "inverted"
+        return "undecided"
+
+
+MIN_CONTRAST = {"dark_sd": MIN_SIGN_SD, "iron_ppm": MIN_DIFFERENCE_PPM}
+"""Size beyond which a contrast says something of the sign."""
 
 
 class ScanChecks(NamedTuple):
@@ -97,12 +98,12 @@ class ScanChecks(NamedTuple):
     phase : PhaseChecks
         What unwrapping and echo fit leave.
     sign : SignContrast
-        Contrast of the map where there is iron.
+        Contrasts of the map where there is iron.
 
     Examples
     --------
-    >>> ScanChecks(PhaseChecks(), SignContrast(None, "ppm", 0.01)).sign.is_undecided
-    True
+    >>> ScanChecks(PhaseChecks(), SignContrast()).sign.verdict
+    'undecided'
     """
 
     phase: PhaseChecks
@@ -161,7 +162,7 @@ def check_phase(
 def check_sign(
     scan: GreScan, chi_ppm: FloatArray, r2star_hz: FloatArray | None, mask: BoolArray
 ) -> SignContrast:
-    """Return the contrast of the map where there is iron: high R2* or, in one echo, what is dark and narrow.
+    """Return the contrasts of the map where there is iron: what is dark and narrow in the last echo, and high R2*.
 
     Parameters
     ----------
@@ -177,7 +178,7 @@ def check_sign(
     Returns
     -------
     SignContrast
-        The contrast with its limit.
+        The contrasts; none where no echo is late enough for iron to be dark.
 
     Examples
     --------
@@ -186,20 +187,12 @@ def check_sign(
     >>> rate = np.random.default_rng(0).uniform(10, 50, grid.shape).astype(np.float32)
     >>> echoes = np.ones((2, *grid.shape), np.float32)
     >>> scan = GreScan(0 * echoes, echoes, te_s=(0.01, 0.02), b0_tesla=3.0, grid=grid)
-    >>> check_sign(scan, -0.01 * rate, rate, rate > 0).is_inverted
-    True
+    >>> check_sign(scan, -0.01 * rate, rate, rate > 0).verdict
+    'inverted'
     """
-    if scan.n_echoes == 1:
-        return SignContrast(_dark_sd(scan, chi_ppm, mask), "SD", MIN_SIGN_SD)
-    contrast = None if r2star_hz is None else contrast_of_iron(chi_ppm, r2star_hz, mask, scan.grid)
-    found = SignContrast(contrast, "ppm", MIN_DIFFERENCE_PPM)
-    return found._replace(dark_sd=_dark_sd(scan, chi_ppm, mask)) if found.is_inverted else found
-
-
-def _dark_sd(scan: GreScan, chi_ppm: FloatArray, mask: BoolArray) -> float | None:
-    """Return the contrast where the last magnitude is dark and narrow, SD; None where that shows no iron."""
     last = int(np.argmax(scan.te_s))
     if scan.b0_tesla * scan.te_s[last] < MIN_WEIGHTING_T_S:
-        return None
-    found = contrast_of_the_dark(chi_ppm, scan.magnitude[last], mask, scan.grid)
-    return found.mean / found.sd if found else None
+        return SignContrast()
+    dark = contrast_of_the_dark(chi_ppm, scan.magnitude[last], mask, scan.grid)
+    iron = None if r2star_hz is None else contrast_of_iron(chi_ppm, r2star_hz, mask, scan.grid)
+    return SignContrast(dark.in_sd if dark else None, iron)

@@ -59,9 +59,9 @@ def test_a_sound_head_is_good_at_every_stage(sound: ScanResult) -> None:
     record = quality_of(sound)
     assert record["Verdict"] == "good"
     assert {stage["Verdict"] for stage in record["Stages"].values()} == {"good"}
-    # It has more than one echo, and no lesion.
+    # The dark decides about the sign, so that R2* is not asked; it has no lesion.
     without = {name for name, verdict in verdicts(record).items() if verdict == "n/a"}
-    assert without == {"dark_contrast_sd", "poor_fit_fraction"}
+    assert without == {"iron_contrast_ppm", "poor_fit_fraction"}
     assert set(verdicts(record)) == set(LIMITS)
     assert len(record["SNR"]) == len(record["EchoResidual"]) == sound.scan.n_echoes
 
@@ -110,7 +110,7 @@ SPOILED = {
     "one echo with another phase": Spoiled(
         one_echo_turned, "fieldmap", {"echo_residual_rad": "bad", "field_sd_ppb": "bad"}
     ),
-    "inverted sign": Spoiled(inverted, "invert", {"iron_contrast_ppm": "look"}),
+    "inverted sign": Spoiled(inverted, "invert", {"dark_contrast_sd": "bad"}),
     "one echo alone": Spoiled(one_echo, "load", {"n_echoes": "look"}),
 }
 """Each fault; with nothing changed, a coarse scan shows its detection limit alone."""

@@ -22,10 +22,15 @@ _WITHIN_A_SCAN = frozenset(stage.name for stage in SCAN_STAGES)
 class Progress:
     """Stage, elapsed and remaining time.
 
+    Of one scan the time left is forecast from its own stages. Of several it is from those that are finished: the
+    first stages take far longer than their share where loops are compiled.
+
     Parameters
     ----------
     planned : sequence of str
         Stages that will run, from `qsmcmb.stages`, one entry per scan and stage.
+    n_scans : int, optional
+        Scans that will run.
 
     Examples
     --------
@@ -33,9 +38,12 @@ class Progress:
     ...     bar.report("scan", "mask", 0.2)
     """
 
-    def __init__(self, planned: Sequence[str]) -> None:
+    def __init__(self, planned: Sequence[str], n_scans: int = 1) -> None:
         self._all = sum(SHARES[stage] for stage in planned)
         self._done = 0.0
+        self._n_scans = n_scans
+        self._spent: dict[str, list[tuple[float, float]]] = {}
+        self._slowness: list[float] = []
         self._start = time.perf_counter()
         self._bar: Any = None
         self._task: Any = None
@@ -81,10 +89,30 @@ class Progress:
                 say(f"{scan}: {stage}")
             return
         self._done += SHARES.get(stage, 0.0)
+        self._spent.setdefault(scan, []).append((seconds, SHARES.get(stage, 0.0)))
         if self._bar:
             self._bar.update(self._task, completed=self._done, left=self._left())
         else:
             say(f"{scan}: {stage} {seconds:.1f} s{self._left(', ')}")
+
+    def finish(self, scan: str) -> None:
+        """Take a scan whose stages have all been reported as an example of how long one takes.
+
+        Parameters
+        ----------
+        scan : str
+            Name of the scan.
+
+        Examples
+        --------
+        >>> bar = Progress(["mask"] * 2, 2)
+        >>> bar.report("first", "mask", 0.2)
+        >>> bar.finish("first")
+        """
+        spent = self._spent.get(scan, [])
+        shares = sum(share for _, share in spent)
+        if shares > 0:
+            self._slowness.append(sum(seconds for seconds, _ in spent) / shares)
 
     def drop(self, stages: Sequence[str]) -> None:
         """Take stages off the plan that will not run after all.
@@ -103,11 +131,18 @@ class Progress:
             self._bar.update(self._task, total=self._all, left=self._left())
 
     def _left(self, before: str = "") -> str:
-        elapsed = time.perf_counter() - self._start
         remaining = self._all - self._done
         if self._done <= 0 or remaining < 1e-6:
             return ""
-        return f"{before}about {elapsed * remaining / self._done:.0f} s left"
+        elapsed = time.perf_counter() - self._start
+        if self._n_scans == 1:
+            return f"{before}about {elapsed * remaining / self._done:.0f} s left"
+        if not self._slowness:
+            return f"{before}time left not known yet"
+        at_once = sum(seconds for stages in self._spent.values() for seconds, _ in stages) / elapsed
+        # Of the lower half: the first ones may have compiled.
+        slowness = sorted(self._slowness)[(len(self._slowness) - 1) // 2]
+        return f"{before}about {slowness * remaining / at_once:.0f} s left"
 
 
 def say(text: str) -> None:
@@ -230,13 +265,15 @@ def _plain(text: str) -> str:
 
 
 @contextlib.contextmanager
-def progress(stages: Sequence[str]) -> Iterator[Progress]:
+def progress(stages: Sequence[str], n_scans: int = 1) -> Iterator[Progress]:
     """Show progress over these stages.
 
     Parameters
     ----------
     stages : sequence of str
         Stages that will run, from `qsmcmb.stages`, one entry per scan and stage.
+    n_scans : int, optional
+        Scans that will run.
 
     Yields
     ------
@@ -248,5 +285,5 @@ def progress(stages: Sequence[str]) -> Iterator[Progress]:
     >>> with progress(["mask"]) as bar:
     ...     bar.report("scan", "mask", 0.2)
     """
-    with Progress(stages) as bar:
+    with Progress(stages, n_scans) as bar:
         yield bar

@@ -260,11 +260,12 @@ def _run(
         say_warnings(outcome.warnings, name=outcome.name, verbose=verbose)
         if not outcome.exit_code:
             bar.drop([stage for stage in of_scan if stage not in outcome.seconds])
+            bar.finish(outcome.name)
 
     participants = list(dict.fromkeys(s.participant for s in sessions))
     of_scan = options.config.scan_stages(detect=options.detect)
     of_subjects = [stage.name for stage in SUBJECT_STAGES] * len(participants)
-    with interruptible(), progress([*of_scan * len(sessions), *of_subjects]) as bar:
+    with interruptible(), progress([*of_scan * len(sessions), *of_subjects], len(sessions)) as bar:
         outcomes = run_study(bids, out, options, resources, report=bar.report, say=say, finished=finished)
         failures = _failures(outcomes)
         if resources.cluster:

@@ -179,3 +179,37 @@ def test_documentation_lists_the_stages_and_their_defaults() -> None:
     assert list(table)[2:] == [s.name for s in SCAN_STAGES]
     for stage in SCAN_STAGES:
         assert table[stage.name] == (stage.default if stage.methods else "")
+
+
+def test_time_left_of_several_scans_is_forecast_from_those_that_are_finished(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first scan takes 100 s, for its loops are compiled, each later one 10 s."""
+    now = 0.0
+    monkeypatch.setattr("qsmcmb.cli.console.time.perf_counter", lambda: now)
+    said = []
+    with Progress(["mask", "invert"] * 6, 6) as bar:
+        for scan, seconds in enumerate((100.0, 10.0, 10.0, 10.0)):
+            for stage in ("mask", "invert"):
+                now += seconds / 2
+                bar.report(str(scan), stage, seconds / 2)
+            said.append(capsys.readouterr().err.splitlines())
+            bar.finish(str(scan))
+    assert said[0][0] == "0: mask 50.0 s, time left not known yet"
+    assert said[1][0].endswith("s left")
+    # Two of six scans are left.
+    assert said[3][1] == "3: invert 5.0 s, about 20 s left"
+
+
+def test_scans_at_the_same_time_take_less(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("qsmcmb.cli.console.time.perf_counter", lambda: now)
+    with Progress(["mask"] * 8, 8) as bar:
+        for pair in range(2):
+            now += 10.0
+            for scan in (f"{pair}a", f"{pair}b"):
+                bar.report(scan, "mask", 10.0)
+                bar.finish(scan)
+    assert capsys.readouterr().err.splitlines()[-1] == "1b: mask 10.0 s, about 20 s left"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from qsmcmb.change.course import count_distribution, count_interval
-from qsmcmb.change.flags import NOT_AT_BASELINE
+from qsmcmb.change.flags import NOT_AT_BASELINE, REJECTED_AT_BASELINE
 from qsmcmb.change.records import Change
 
 __all__ = ("CLASSES", "NOTICE", "ariah_record")
@@ -50,7 +50,8 @@ def ariah_record(changes: Sequence[Change]) -> dict[str, Any]:
     >>> ariah_record([])["class"]
     'none'
     """
-    unknown = [c for c in changes if NOT_AT_BASELINE in c.flags and c.new_probability is None]
+    lacking = {NOT_AT_BASELINE, REJECTED_AT_BASELINE}
+    unknown = [c for c in changes if lacking & set(c.flags) and c.new_probability is None]
     chances = [c.new_probability for c in changes if c.new_probability is not None]
     record: dict[str, Any] = {
         "n_called_new": sum(c.status == "incident" for c in changes),

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-__all__ = ("CHANGE_FLAGS", "NOT_AT_BASELINE", "NOT_AT_FOLLOWUP", "ORDER_UNKNOWN", "OTHER_HEAD", "SPLIT")
+__all__ = (
+    "CHANGE_FLAGS", "NOT_AT_BASELINE", "NOT_AT_FOLLOWUP", "ORDER_UNKNOWN", "OTHER_HEAD", "REJECTED_AT_BASELINE",
+    "REJECTED_AT_FOLLOWUP", "SPLIT",
+)  # fmt: skip
 
 ORDER_UNKNOWN = "session-order-unknown"
 NOT_AT_BASELINE = "not-detected-in-baseline"
 NOT_AT_FOLLOWUP = "not-detected-in-followup"
+REJECTED_AT_BASELINE = "rejected-in-baseline"
+REJECTED_AT_FOLLOWUP = "rejected-in-followup"
 SPLIT = "parts-summed"
 OTHER_HEAD = "another-head"
 _DIFFER = "The two scans differ in {}: the limit of change is that of different scans."
+_ONE_VERDICT = (
+    "A verdict makes no lesion {}: as long as something is measured in both, the verdicts contradict each other and "
+    "the lesion has no status. Give it one verdict at all visits (`qsmcmb review`, Shift with the key)."
+)
 CHANGE_FLAGS = {
     ORDER_UNKNOWN: "No acq_time says which session came first: nothing is called new, gone, grown or shrunk. Write the "
     "times into sub-*_sessions.tsv (session_id, acq_time) and run again.",
-    NOT_AT_BASELINE: "The baseline's list holds no lesion here, or a reader has rejected it. Its number is what the "
-    "fit measures at this place.",
-    NOT_AT_FOLLOWUP: "The follow-up's list holds no lesion here, or a reader has rejected it. Its number is what the "
-    "fit measures at this place.",
+    NOT_AT_BASELINE: "The baseline's list holds no lesion here. Its number is what the fit measures at this place.",
+    NOT_AT_FOLLOWUP: "The follow-up's list holds no lesion here. Its number is what the fit measures at this place.",
+    REJECTED_AT_BASELINE: "A reader has rejected this lesion in the baseline; the follow-up holds it. The number is "
+    "that of the rejected candidate. " + _ONE_VERDICT.format("new"),
+    REJECTED_AT_FOLLOWUP: "A reader has rejected this lesion in the follow-up; the baseline holds it. The number is "
+    "that of the rejected candidate. " + _ONE_VERDICT.format("gone"),
     SPLIT: "One session shows the lesion as two or more; their sum is compared.",
     OTHER_HEAD: "The scans do not fit each other after registration, as those of two people: nothing is compared.",
     "place-not-shown": "One scan does not show the place of the lesion, or nothing could be measured there.",

@@ -142,6 +142,48 @@ def link_lesions(lesions: Sequence[LocatedLesion], *, gate_sd: float = GATE_SD) 
     return [[i for i in range(n) if group[i] == g] for g in sorted(set(group))]
 
 
+def attach_lesions(
+    groups: Sequence[Sequence[LocatedLesion]], lesions: Sequence[LocatedLesion], *, gate_sd: float = GATE_SD
+) -> dict[int, int]:
+    """Find the group that each of some further lesions belongs to; the groups stay as they are.
+
+    Parameters
+    ----------
+    groups : sequence of sequence of LocatedLesion
+        Lesions of each group.
+    lesions : sequence of LocatedLesion
+        Further lesions.
+    gate_sd : float, optional
+        Distance, in SDs, from which two lesions are rather different ones.
+
+    Returns
+    -------
+    dict of int to int
+        Number of the group by number of the lesion, nearest pairs first: a group takes at most one lesion of a session
+        that it lacks.
+
+    Examples
+    --------
+    >>> group = [LocatedLesion(0, np.zeros(3), 4.0, 0.4)]
+    >>> attach_lesions([group], [LocatedLesion(1, np.array([x, 0.0, 0.0]), 4.0, 0.4) for x in (0.8, 0.2, 9.0)])
+    {1: 0}
+    """
+    members = [m for group in groups for m in group]
+    of_group = [g for g, group in enumerate(groups) for _ in group]
+    pairs, costs = _pairs([*members, *lesions], gate_sd)
+    holds = [{m.session for m in group} for group in groups]
+    found: dict[int, int] = {}
+    for k in np.argsort(costs, kind="stable"):
+        i, j = pairs[k][0], pairs[k][1] - len(members)
+        if costs[k] >= 0 or i >= len(members) or j < 0 or j in found:
+            continue
+        session, group = lesions[j].session, of_group[i]
+        if session not in holds[group]:
+            found[j] = group
+            holds[group].add(session)
+    return found
+
+
 def _pairs(lesions: Sequence[LocatedLesion], gate_sd: float) -> tuple[list[tuple[int, int]], FloatArray]:
     """Return the pairs that may belong together, and the cost of each."""
     if len(lesions) < 2:

@@ -8,7 +8,7 @@ from typing import Annotated, TypedDict, get_type_hints
 
 from scipy.special import erfc
 
-from qsmcmb.change.flags import NOT_AT_BASELINE, ORDER_UNKNOWN
+from qsmcmb.change.flags import NOT_AT_BASELINE, ORDER_UNKNOWN, REJECTED_AT_BASELINE, REJECTED_AT_FOLLOWUP
 from qsmcmb.io.records import ColumnDescription
 from qsmcmb.model import Estimate
 from qsmcmb.units import PPM_MM3
@@ -26,7 +26,7 @@ STATUSES = {
     "increased": "change above its detection limit",
     "decreased": "change below the negative of its detection limit; iron or its chemistry, as the magnet cannot tell",
     "not_evaluable": "one session does not show the position or could not have shown the lesion, shows another head, "
-    "or nobody knows which session came first",
+    "a reader has rejected the lesion in one session alone, or nobody knows which session came first",
 }
 """Statuses of a lesion, with what each means."""
 
@@ -128,6 +128,12 @@ class Change:
     probability: float | None = None
     new_probability: float | None = None
     flags: tuple[str, ...] = ()
+
+    @property
+    def has_unlike_verdicts(self) -> bool:
+        """Whether a reader has rejected the lesion in one session, and both show it: then it has no status."""
+        rejected = {REJECTED_AT_BASELINE, REJECTED_AT_FOLLOWUP} & set(self.flags)
+        return bool(rejected) and self.status == "not_evaluable"
 
     def row(self) -> ChangeRow:
         """Return the row of the longitudinal table, without the sessions.

@@ -1,24 +1,36 @@
-"""Every lesion over all sessions of a subject: its parts in each, or what is at its place."""
+"""Every lesion over all sessions of a subject: its parts in each, or what is at its place.
+
+A candidate that a reader has rejected is no part of a lesion. Where it lies at the place of a lesion of another
+session, its fit is what is measured there, unless it measures nothing. The verdict alone makes that lesion neither new
+nor gone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
 from qsmcmb.change.errors import ChangeErrors
-from qsmcmb.change.flags import NOT_AT_BASELINE, NOT_AT_FOLLOWUP, SPLIT
-from qsmcmb.change.judgement import Sight, judge_change
-from qsmcmb.change.linking import LocatedLesion, link_lesions, position_sd_mm
+from qsmcmb.change.flags import (
+    NOT_AT_BASELINE,
+    NOT_AT_FOLLOWUP,
+    REJECTED_AT_BASELINE,
+    REJECTED_AT_FOLLOWUP,
+    SPLIT,
+)
+from qsmcmb.change.judgement import Judgement, Sight, judge_change
+from qsmcmb.change.linking import LocatedLesion, attach_lesions, link_lesions, position_sd_mm
 from qsmcmb.change.parts import Body, join_parts
-from qsmcmb.change.records import Change
+from qsmcmb.change.records import NORMAL_QUANTILE, Change
 from qsmcmb.lesion import Microbleed
 from qsmcmb.microbleeds.results.measurement import CLEAR_SIGNIFICANCE
 from qsmcmb.model import Estimate
 from qsmcmb.typing import FloatArray
 
-__all__ = ("Place", "SessionView", "Track", "find_tracks", "judge_track", "measure_track")
+__all__ = ("Place", "SessionView", "Track", "find_tracks", "judge_track", "link_candidates", "measure_track")
 
 KINDS = ("microbleed", "calcification")
 """Kinds that are matched; a calcification may be the part of a microbleed that a fit has split."""
@@ -88,6 +100,8 @@ class Track(NamedTuple):
         Mean position in mid-space, mm.
     parts : dict of int to tuple of Microbleed
         Rows of the lesion table by number of the session; more than one where the session shows parts.
+    rejected : dict of int to tuple of Microbleed, optional
+        Rows at its place that a reader has rejected, by number of a session without parts.
 
     Examples
     --------
@@ -98,6 +112,7 @@ class Track(NamedTuple):
     number: int
     position_mm: FloatArray
     parts: Mapping[int, tuple[Microbleed, ...]]
+    rejected: Mapping[int, tuple[Microbleed, ...]] = MappingProxyType({})
 
 
 def find_tracks(views: Sequence[SessionView]) -> list[Track]:
@@ -120,23 +135,65 @@ def find_tracks(views: Sequence[SessionView]) -> list[Track]:
     >>> [sorted(track.parts) for track in find_tracks(views)]
     [[0, 1]]
     """
-    rows = [(k, m) for k, view in enumerate(views) for m in view.lesions if _is_matched(m)]
+    rows = _rows(views, _is_matched)
     bodies = [_body(views[k], k, m) for k, m in rows]
     groups = join_parts(bodies, link_lesions([body.located for body in bodies]))
+    found = [group for group in groups if any(_is_certain(rows[i][1]) for i in group)]
+    refused = _rows(views, lambda m: _is_rejected(m) and _is_measured(m))
+    of_group = attach_lesions(
+        [[bodies[i].located for i in group] for group in found],
+        [_body(views[k], k, m).located for k, m in refused],
+    )
     tracks: list[Track] = []
-    for group in groups:
-        if not any(_is_certain(rows[i][1]) for i in group):
-            continue
-        parts: dict[int, tuple[Microbleed, ...]] = {}
-        for i in group:
-            parts[rows[i][0]] = (*parts.get(rows[i][0], ()), rows[i][1])
+    for g, group in enumerate(found):
+        parts = _by_session(rows[i] for i in group)
         centres = [_centre([bodies[i] for i in group if rows[i][0] == k]) for k in parts]
-        tracks.append(Track(len(tracks) + 1, np.mean(centres, axis=0), parts))
-    return tracks
+        rejected = _by_session(refused[j] for j, of in of_group.items() if of == g)
+        tracks.append(Track(0, np.mean(centres, axis=0), parts, rejected))
+    # A verdict changes no lesion's place among the others.
+    tracks.sort(key=lambda track: _first_row(track, views))
+    return [track._replace(number=n) for n, track in enumerate(tracks, start=1)]
+
+
+def link_candidates(views: Sequence[SessionView]) -> list[list[tuple[int, Microbleed]]]:
+    """Find which candidates of a subject's sessions are one, whatever they are called.
+
+    Parameters
+    ----------
+    views : sequence of SessionView
+        Sessions, as for `find_tracks`.
+
+    Returns
+    -------
+    list of list of (int, Microbleed)
+        Groups of candidates, each with the number of its session. Lesions are matched as for `find_tracks`; rejected
+        candidates and mimics then join a lesion that lacks their session, or one another.
+
+    Examples
+    --------
+    >>> def at(x, certainty):
+    ...     total = Estimate(4.0, 0.2, "ppm mm3")
+    ...     return Microbleed(1, (x, 0.0, 0.0), certainty=certainty, total_chi_ppm_mm3=total)
+    >>> lesions = [[at(0.0, "definite")], [at(0.1, "rejected")]]
+    >>> views = [SessionView("1", own, lambda p: p, lambda p: p, 0.2, lambda p: Place(None, None)) for own in lesions]
+    >>> [[session for session, _ in group] for group in link_candidates(views)]
+    [[0, 1]]
+    """
+    rows = _rows(views, _is_matched)
+    bodies = [_body(views[k], k, m) for k, m in rows]
+    groups = join_parts(bodies, link_lesions([body.located for body in bodies]))
+    others = _rows(views, lambda m: m.total_chi_ppm_mm3 is not None and not _is_matched(m))
+    located = [_body(views[k], k, m).located for k, m in others]
+    of_group = attach_lesions([[bodies[i].located for i in group] for group in groups], located)
+    found = [[rows[i] for i in group] for group in groups]
+    for j, g in of_group.items():
+        found[g].append(others[j])
+    alone = [j for j in range(len(others)) if j not in of_group]
+    return found + [[others[alone[i]] for i in group] for group in link_lesions([located[j] for j in alone])]
 
 
 def measure_track(track: Track, views: Sequence[SessionView]) -> list[Sight]:
-    """Measure a lesion in every session: by its rows where it has some, else at its place.
+    """Measure a lesion in every session: by its rows where it has some, else by a rejected row or at its place.
 
     Parameters
     ----------
@@ -162,6 +219,10 @@ def measure_track(track: Track, views: Sequence[SessionView]) -> list[Sight]:
         if parts:
             limits = [m.detection_limit_ppm_mm3 for m in parts if m.detection_limit_ppm_mm3 is not None]
             sights.append(Sight(_sum(parts), True, max(limits) if limits else None, _noise_sd(parts)))
+        elif k in track.rejected:
+            rejected = track.rejected[k]
+            limit = rejected[0].detection_limit_ppm_mm3
+            sights.append(Sight(_sum(rejected), False, limit))
         else:
             place = view.look(view.from_mid(track.position_mm)[0])
             sights.append(Sight(place.total, False, place.limit_ppm_mm3))
@@ -215,12 +276,18 @@ def judge_track(
     before, after = (sights[k] for k in pair)
     judged = judge_change(before, after, errors, same_protocol=same_protocol)
     flags = [flag for m in (*parts[0], *parts[1]) for flag in m.flags]
-    flags += [] if parts[0] else [NOT_AT_BASELINE]
-    flags += [] if parts[1] else [NOT_AT_FOLLOWUP]
+    rejected = [not own and k in track.rejected for own, k in zip(parts, pair, strict=True)]
+    if any(rejected) and judged.status not in ("incident", "resolved"):
+        # Something is measured in both: only the verdicts differ.
+        judged = Judgement("not_evaluable", None, judged.change_sd_ppm_mm3, judged.reason, None)
+    if not parts[0]:
+        flags.append(REJECTED_AT_BASELINE if rejected[0] else NOT_AT_BASELINE)
+    if not parts[1]:
+        flags.append(REJECTED_AT_FOLLOWUP if rejected[1] else NOT_AT_FOLLOWUP)
     flags += [SPLIT] if max(map(len, parts)) > 1 else []
     flags += [judged.reason] if judged.reason else []
-    if parts[0]:
-        x, y, z = max(parts[0], key=_size).position_mm
+    if parts[0] or rejected[0]:
+        x, y, z = max(parts[0] or track.rejected[pair[0]], key=_size).position_mm
     else:
         x, y, z = (float(v) for v in views[pair[0]].from_mid(track.position_mm)[0])
     new = judged.absent_before
@@ -233,9 +300,41 @@ def judge_track(
     )  # fmt: skip
 
 
+def _rows(views: Sequence[SessionView], chosen: Callable[[Microbleed], bool]) -> list[tuple[int, Microbleed]]:
+    """Return chosen rows of all sessions, each with the number of its session."""
+    return [(k, m) for k, view in enumerate(views) for m in view.lesions if chosen(m)]
+
+
+def _by_session(rows: Iterable[tuple[int, Microbleed]]) -> dict[int, tuple[Microbleed, ...]]:
+    """Return rows by the number of their session."""
+    found: dict[int, tuple[Microbleed, ...]] = {}
+    for k, lesion in rows:
+        found[k] = (*found.get(k, ()), lesion)
+    return found
+
+
+def _first_row(track: Track, views: Sequence[SessionView]) -> tuple[int, int]:
+    """Return session and row where a lesion comes first, rejected or not."""
+    k = min([*track.parts, *track.rejected])
+    own = track.parts.get(k) or track.rejected[k]
+    return k, min(n for n, m in enumerate(views[k].lesions) if m in own)
+
+
 def _is_matched(lesion: Microbleed) -> bool:
     """Say whether a lesion was measured and not rejected."""
-    return lesion.kind in KINDS and lesion.certainty != "rejected" and lesion.total_chi_ppm_mm3 is not None
+    is_lesion = lesion.kind in KINDS and lesion.certainty != "rejected" and not _is_rejected(lesion)
+    return is_lesion and lesion.total_chi_ppm_mm3 is not None
+
+
+def _is_rejected(lesion: Microbleed) -> bool:
+    """Say whether a reader has called a candidate no microbleed: a mimic, or a calcification."""
+    return lesion.source == "reader" and (lesion.kind != "microbleed" or lesion.certainty == "rejected")
+
+
+def _is_measured(lesion: Microbleed) -> bool:
+    """Say whether a row's number differs from 0: else its place is measured, as without the row."""
+    total = lesion.total_chi_ppm_mm3
+    return total is not None and abs(total.value) > NORMAL_QUANTILE * total.sd
 
 
 def _is_certain(lesion: Microbleed) -> bool:

@@ -94,8 +94,9 @@ def add(app: typer.Typer) -> None:
 
 def _print_agreement(scans: list[ReviewedScan]) -> None:
     from qsmcmb.cli.console import print_table
+    from qsmcmb.core.packages import require
 
-    _require("statsmodels", extra="cohort")
+    require("statsmodels", extra="cohort")
     from qsmcmb.reviewing.agreement import AGREEMENT_COLUMNS, agreement_rows
 
     rows = agreement_rows(scans)
@@ -109,15 +110,19 @@ def _serve(
     out: Path, scans: list[ReviewedScan], *, reader: str, order: str, blind: bool, adjudicate: bool, port: int
 ) -> None:
     from qsmcmb.cli.console import say
+    from qsmcmb.core.packages import require
     from qsmcmb.errors import Interrupted
     from qsmcmb.reviewing.flow_back import count_not_applied
     from qsmcmb.reviewing.study_review import StudyReview
     from qsmcmb.study.signals import interruptible
+    from qsmcmb.study.twins import find_twins
 
-    _require("starlette", "uvicorn", extra="review")
+    require("starlette", "uvicorn", extra="review")
     from qsmcmb.reviewing.serve import serve
 
-    found = StudyReview(scans, reader, order=order, blind=blind, adjudicate=adjudicate)
+    participants = dict.fromkeys(scan.scan.participant for scan in scans)
+    twins = [group for participant in participants for group in find_twins(out, participant)]
+    found = StudyReview(scans, reader, order=order, blind=blind, adjudicate=adjudicate, twins=twins)
     say(f"{len(found.items)} candidates of {len(scans)} scans; open this address, end with Ctrl-C:")
     try:
         with interruptible():
@@ -138,17 +143,3 @@ def _show_at_once(text: str) -> None:
 
     show(text)
     sys.stdout.flush()
-
-
-def _require(*names: str, extra: str) -> None:
-    """Raise unless optional packages are installed."""
-    import importlib.util
-
-    from qsmcmb.errors import MissingPackageError
-
-    missing = [name for name in names if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingPackageError(
-            "PACKAGE", ", ".join(missing), field="installed", found="no", expected="yes",
-            fix=f'pip install "qsmcmb[{extra}]"',
-        )  # fmt: skip

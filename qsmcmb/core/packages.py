@@ -40,7 +40,7 @@ def require(*names: str, extra: str) -> None:
     if missing:
         raise MissingPackageError(
             "PACKAGE", ", ".join(missing), field="installed", found="no", expected="yes",
-            fix=f'pip install "qsmcmb[{extra}]"',
+            fix=f'pip install "qsmcmb[{extra}]", or in the source folder: pip install ".[{extra}]"',
         )  # fmt: skip
 
 

@@ -38,7 +38,12 @@ class EchoScales(NamedTuple):
 
 
 def find_echo_scales(
-    magnitude: FloatArray, te_s: tuple[float, ...], b0_tesla: float, *, magnitude_is_shared: bool
+    magnitude: FloatArray,
+    te_s: tuple[float, ...],
+    b0_tesla: float,
+    *,
+    magnitude_is_shared: bool,
+    converter: str = "",
 ) -> EchoScales | None:
     """Return the scales by which the echoes' magnitudes differ from tissue's decay; None where they show a decay.
 
@@ -52,6 +57,8 @@ def find_echo_scales(
         Field strength, T: it says how fast tissue decays, which scales of their own hide.
     magnitude_is_shared : bool
         Whether one magnitude serves several echoes.
+    converter : str, optional
+        Program that has written images and echo times from DICOM, as their sidecars state it.
     """
     logs = _median_logs(magnitude)
     if len(te_s) < 2 or logs is None:
@@ -70,11 +77,11 @@ def find_echo_scales(
     return EchoScales(
         scales,
         f"the magnitudes of the echoes ({shown} of the first) follow no decay: each has a scale of its own"
-        + _order_hint(logs, te),
+        + _order_hint(logs, te, converter),
     )
 
 
-def _order_hint(logs: FloatArray, te: FloatArray) -> str:
+def _order_hint(logs: FloatArray, te: FloatArray, converter: str) -> str:
     """Return the order in which echoes that look exchanged decay as tissue does; empty where none does."""
     order = np.argsort(-logs, kind="stable")
     slope, offset = np.polyfit(te, logs[order], 1)
@@ -82,10 +89,10 @@ def _order_hint(logs: FloatArray, te: FloatArray) -> str:
     if len(te) < 3 or not is_line or not R2STAR_RANGE_HZ[0] < -slope < R2STAR_RANGE_HZ[1]:
         return ""
     numbers = ", ".join(str(i + 1) for i in order)
-    return (
-        f", unless files and echo times are in two orders: in the order {numbers} the images decay as tissue does; "
-        "then give them in that order, or correct EchoTime"
-    )
+    fact = f", unless files and echo times are in two orders: in the order {numbers} the images decay as tissue does; "
+    if converter:
+        return f"{fact}then import the DICOM files again ({converter} has written both), and rename no image"
+    return f"{fact}then give them in that order, or correct EchoTime"
 
 
 def _median_logs(magnitude: FloatArray) -> FloatArray | None:

@@ -60,6 +60,7 @@ def prepare_phase(
     te_s: tuple[float, ...],
     b0_tesla: float,
     magnitude_is_shared: bool = False,
+    converter: str = "",
     slice_flips: str = "warn",
     bipolar: str = "warn",
     echo_offsets: str = "warn",
@@ -77,6 +78,8 @@ def prepare_phase(
         Field strength, T.
     magnitude_is_shared : bool, optional
         Whether one magnitude serves several echoes; found here, too, where two of them are the same.
+    converter : str, optional
+        Program that has written images and echo times from DICOM, as their sidecars state it: warnings advise by it.
     slice_flips : {"warn", "correct", "ignore"}, optional
         Action where every other slice is turned by pi (GE).
     bipolar : {"warn", "correct", "ignore"}, optional
@@ -125,7 +128,9 @@ def prepare_phase(
     magnitude_is_shared = magnitude_is_shared or bool(find_copies(list(magnitude)))
     scaled = None
     if echo_scales != "ignore":
-        scaled = find_echo_scales(magnitude, te_s, b0_tesla, magnitude_is_shared=magnitude_is_shared)
+        scaled = find_echo_scales(
+            magnitude, te_s, b0_tesla, magnitude_is_shared=magnitude_is_shared, converter=converter
+        )
     if scaled:
         warnings.append(_scale_warning(scaled.fact, echo_scales))
         if echo_scales == "correct":

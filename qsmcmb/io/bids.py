@@ -135,7 +135,10 @@ def _load(files: SessionFiles, stated: InputOptions, notes: Sequence[str]) -> Gr
     root = files.root.as_posix().rstrip("/")
     sources = tuple(("bids::" + name.removeprefix(root + "/"), digest) for name, digest in scan.sources)
     scanner = {key: meta[key] for meta in metas[0].values() for key in SCANNER if meta.get(key)}
-    known = {"Scanner": scanner, "EchoesMissing": missing}
+    converter = next(
+        (m["ConversionSoftware"] for parts in metas for m in parts.values() if "ConversionSoftware" in m), ""
+    )
+    known = {"Scanner": scanner, "EchoesMissing": missing, "ConversionSoftware": converter}
     read_as = {**scan.read_as, **{key: value for key, value in known.items() if value}}
     return dataclasses.replace(scan, sources=sources, difference_te_s=times[0].pair_s, read_as=read_as)
 

@@ -46,6 +46,7 @@ SUPPLIED = (
     "te_s",
     "b0_tesla",
     "magnitude_is_shared",
+    "converter",
     "field_sd_hz",
     "field_sd_ppm",
     "weights_field_ppm",

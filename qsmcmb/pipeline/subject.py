@@ -308,7 +308,8 @@ def prepare_scan(scan: GreScan, config: Config, clock: Clock) -> GreScan:
     with clock.stage("prepare"):
         found = prepare_phase(
             scan.phase_rad, scan.magnitude, te_s=scan.te_s, b0_tesla=scan.b0_tesla,
-            magnitude_is_shared=scan.magnitude_is_shared, **chosen,
+            magnitude_is_shared=scan.magnitude_is_shared, converter=str(scan.read_as.get("ConversionSoftware", "")),
+            **chosen,
         )  # fmt: skip
     return replace(
         scan, phase_rad=found.phase_rad, magnitude=found.magnitude,

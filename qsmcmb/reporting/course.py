@@ -118,7 +118,9 @@ def read_courses(table: Path, entities: str, lesions: Mapping[str, Sequence[Micr
     path = table.with_name(table.name.replace("_desc-cmb_longitudinal", "_desc-cmb_course"))
     for row in read_tsv(path) if path.exists() else []:
         if str(row["lesion"]) in courses:
-            courses[str(row["lesion"])].labels[str(row["session_id"])] = _label(row["labels"])
+            courses[str(row["lesion"])].labels[str(row["session_id"])] = _label(
+                row["labels"], row.get("origin")
+            )
     return list(courses.values())
 
 
@@ -179,9 +181,10 @@ def _change(row: Mapping[str, str | None], before: str, after: str) -> str:
     )
 
 
-def _label(labels: str | None) -> str:
+def _label(labels: str | None, origin: str | None) -> str:
     """Return the rows of a session's lesion table that are a lesion, in words."""
-    return "no lesion of its table" if labels is None else f"label {labels}"
+    words = "no lesion of its table" if labels is None else f"label {labels}"
+    return f"{words} (rejected by a reader)" if origin == "rejected" else words
 
 
 def _number(value: str | None) -> str:

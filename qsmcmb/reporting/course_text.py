@@ -81,7 +81,8 @@ def _unlike(path: Path) -> list[str]:
         return []
     return [
         f"In {', '.join(names)} the burden below includes what was measured at the place of a lesion that the session "
-        "does not show; the session's own burden leaves it out."
+        "does not show; the session's own burden leaves it out. Fields of other lesions are taken off before: an "
+        "accepted candidate nearby may move this number, a rejected one does not."
     ]
 
 

@@ -1,4 +1,4 @@
-"""Figures as PNG data for a page; left in a picture is left in the head, never in radiological order."""
+"""Figures as PNG data for a page; left in a picture is left in the head, and letters say so."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ __all__ = [
     "field_strength_plot",
     "overview",
     "percentile_window",
+    "side_letters",
     "to_png",
 ]
 
 CHI_WINDOW_PPM = (-0.15, 0.15)
 """Window of susceptibility maps, ppm: iron-rich nuclei lie within it, microbleeds beyond."""
+SIDES = ("LR", "PA", "IS")
+"""Letters of the ends of each axis, lower end first."""
 DPI = 80
 """Resolution of all figures, pixels per inch."""
 
@@ -80,6 +83,28 @@ def to_png(figure: Figure) -> str:
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})
     return base64.b64encode(stream.getvalue()).decode()
+
+
+def side_letters(axis: int) -> tuple[str, str]:
+    """Return the letters of the left and the right edge of a picture whose first axis runs to the right.
+
+    Parameters
+    ----------
+    axis : int
+        Number of that axis, near RAS+.
+
+    Returns
+    -------
+    tuple of str
+        Left, right.
+
+    Examples
+    --------
+    >>> side_letters(0)
+    ('L', 'R')
+    """
+    left, right = SIDES[axis]
+    return left, right
 
 
 def percentile_window(data: FloatArray, high: float = 99.5) -> tuple[float, float]:
@@ -152,6 +177,8 @@ def _draw(axis: Any, image: FloatArray, panel: Panel, a: int, b: int) -> None:
     )  # fmt: skip
     axis.set_xticks([])
     axis.set_yticks([])
+    for x, letter in zip((0.04, 0.96), side_letters(a), strict=True):
+        axis.text(x, 0.5, letter, transform=axis.transAxes, color="#ffd933", ha="center", va="center")
 
 
 def field_strength_plot(rows: Sequence[dict[str, Any]], sessions: Sequence[str]) -> str:

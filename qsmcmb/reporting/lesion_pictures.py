@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from qsmcmb.microbleeds.results.explanation import Slices
-from qsmcmb.reporting.figures import Panel, to_png
+from qsmcmb.reporting.figures import Panel, side_letters, to_png
 from qsmcmb.typing import AnyArray, FloatArray
 
 __all__ = ["draw_course", "draw_lesion"]
@@ -195,6 +195,7 @@ def _compose(
     figure.figimage(canvas)
     for x, words in zip([*starts, *fit_starts], [*labels, *heads], strict=True):
         _write(figure, (x + TILE / 2) / width, 1 - 2 / height, words, va="top")
+    _write_sides(figure, starts[0], rows, (width, height))
     if rows > 1:
         for row, (name, _, _) in enumerate(PLANES):
             _write(
@@ -212,10 +213,23 @@ def _compose(
     return to_png(figure)
 
 
-def _write(figure: Figure, x: float, y: float, words: str, *, va: str, rotation: float = 0.0) -> None:
+def _write_sides(figure: Figure, x: int, rows: int, size: tuple[int, int]) -> None:
+    """Write the sides of the head into the first picture of each row; size is that of the figure in pixels."""
+    width, height = size
+    for row, (_, first, _) in enumerate(PLANES[:rows]):
+        middle = 1 - (TOP + row * (TILE + GAP) + TILE / 4) / height
+        for at, letter in zip((x + 7, x + TILE - 7), side_letters(first), strict=True):
+            _write(figure, at / width, middle, letter, va="center", colour="#ffd933")
+
+
+def _write(
+    figure: Figure, x: float, y: float, words: str, *, va: str, rotation: float = 0.0, colour: str = "black"
+) -> None:
     """Write a label; x and y are fractions of the figure."""
     # Text of the data is shown as it is, never as a formula.
-    figure.text(x, y, words, va=va, ha="center", fontsize=FONT_POINTS, rotation=rotation, parse_math=False)
+    figure.text(
+        x, y, words, va=va, ha="center", fontsize=FONT_POINTS, rotation=rotation, color=colour, parse_math=False
+    )  # fmt: skip
 
 
 def _coloured(tile: _Tile) -> FloatArray:

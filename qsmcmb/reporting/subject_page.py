@@ -29,7 +29,7 @@ from qsmcmb.reporting.methods_text import describe_comparison
 from qsmcmb.reporting.niivue import niivue_source
 from qsmcmb.reporting.page import show, write_page
 from qsmcmb.reporting.subject_session import Scan, read_scan, session_words
-from qsmcmb.reporting.summary_text import CourseLine, course_line, summary_lines
+from qsmcmb.reporting.summary_text import CourseLine, course_line, summary_lines, verdict_lines
 from qsmcmb.reporting.viewer_data import ViewerSession, choose_volumes, viewer_session, viewer_words
 
 __all__ = ["write_scan_page", "write_subject_page"]
@@ -253,6 +253,7 @@ def _comparison(table: Path, participant: str, rows: Sequence[Mapping[str, str |
     return {
         "name": entities.rstrip("_").replace("_", ", "),
         "course": describe_course(table),
+        "verdicts": verdict_lines(rows),
         "rows": [[_change_cell(row.get(c)) for c in CHANGE_COLUMNS] for row in rows],
         "methods": describe_comparison(read_sidecar(beside) if beside.exists() else {}),
     }

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from qsmcmb.change.flags import REJECTED_AT_BASELINE, REJECTED_AT_FOLLOWUP
 from qsmcmb.reporting.page import show
 
-__all__ = ("CourseLine", "course_line", "summary_lines")
+__all__ = ("CourseLine", "course_line", "summary_lines", "verdict_lines")
 
 STATUS_WORDS = {
     "incident": "new", "increased": "grown", "decreased": "shrunk", "resolved": "gone", "stable": "stable",
@@ -111,6 +112,46 @@ def summary_lines(sessions: Sequence[Mapping[str, Any]], courses: Sequence[Cours
         if session["name"] not in compared
     ]
     return [*(course.text for course in courses), *single]
+
+
+def verdict_lines(rows: Sequence[Mapping[str, str | None]]) -> list[str]:
+    """Return a line for each lesion that a reader has rejected at one of two visits, and what that does to its change.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Rows of the table of change.
+
+    Returns
+    -------
+    list of str
+        Lines, in the order of the rows.
+
+    Examples
+    --------
+    >>> row = {"lesion": "3", "status": "not_evaluable", "flags": "rejected-in-followup"}
+    >>> verdict_lines([{**row, "baseline_session": "ses-1", "followup_session": "ses-2"}])[0]
+    'Lesion 3: rejected at ses-2 by a reader, present at ses-1: not counted as gone; the burden of ses-2 lacks it...'
+    """
+    lines = []
+    for row in rows:
+        flags, (before, after) = (row.get("flags") or "").split(";"), _pair(row)
+        if REJECTED_AT_BASELINE in flags:
+            rejected, held, word = before, after, "new"
+        elif REJECTED_AT_FOLLOWUP in flags:
+            rejected, held, word = after, before, "gone"
+        else:
+            continue
+        start = f"Lesion {row.get('lesion')}: rejected at {rejected} by a reader, present at {held}: "
+        if row.get("status") in ("incident", "resolved"):
+            lines.append(
+                f"{start}{word}, as the rejected candidate measures nothing. The verdict alone would not count."
+            )
+        else:
+            lines.append(
+                f"{start}not counted as {word}; the burden of {rejected} lacks it. Give it one verdict at all visits."
+            )
+    return lines
 
 
 def _pair(row: Mapping[str, str | None]) -> tuple[str, str]:

@@ -83,7 +83,8 @@ def make_app(review: StudyReview, patches: PatchStore, access: Access) -> Starle
     async def verdict(request: Request) -> Response:
         body = await _body(request)
         judgement = read_judgement({k: body[k] for k in OF_JUDGEMENT if k in body}, "request")
-        return await _done(lambda: review.give(body.get("candidate"), judgement, _number(body, "seen")))
+        twins, seen = _twins(body), _number(body, "seen")
+        return await _done(lambda: review.give(body.get("candidate"), judgement, seen, twins=twins))
 
     async def undo(request: Request) -> Response:
         body = await _body(request)
@@ -94,7 +95,7 @@ def make_app(review: StudyReview, patches: PatchStore, access: Access) -> Starle
         judgement = read_judgement(
             {"verdict": "accept", **{k: body[k] for k in OF_JUDGEMENT if k in body}}, "request"
         )
-        return await _done(lambda: review.add(body.get("beside"), body.get("position_mm"), judgement))
+        return await _done(lambda: [review.add(body.get("beside"), body.get("position_mm"), judgement)])
 
     routes = [Route(path, file) for path in FILES]
     routes += [
@@ -133,14 +134,7 @@ async def _body(request: Request) -> dict[str, Any]:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        raise InvalidInputError(
-            "REVIEW",
-            "request",
-            field="body",
-            found="no JSON object",
-            expected="one",
-            fix="load the page again",
-        )
+        raise _bad_value("body", body, "a JSON object")
     return body
 
 
@@ -149,22 +143,31 @@ def _number(body: Mapping[str, Any], name: str) -> int | None:
     value = body.get(name)
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
-    raise InvalidInputError(
-        "REVIEW",
-        "request",
-        field=name,
-        found=repr(value)[:80],
-        expected="a whole number",
-        fix="load the page again",
+    raise _bad_value(name, value, "a whole number")
+
+
+def _bad_value(name: str, value: object, expected: str) -> InvalidInputError:
+    """Return the error about a value of a request."""
+    return InvalidInputError(
+        "REVIEW", "request", field=name, found=repr(value)[:80], expected=expected, fix="load the page again"
     )
 
 
-async def _done(write: Callable[[], ReviewEvent]) -> Response:
-    """Write an event, and acknowledge it once it is on disk."""
-    event = await run_in_threadpool(write)
-    return JSONResponse(
-        {"number": event.number, "candidate": event.candidate, "conflicts_with": event.conflicts_with}
-    )
+def _twins(body: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return the candidates at other visits that a request names, each with the last event that the page had."""
+    named = body.get("twins", {})
+    if not isinstance(named, dict):
+        raise _bad_value("twins", named, "numbers by id")
+    return {key: _number(named, key) for key in named}
+
+
+async def _done(write: Callable[[], list[ReviewEvent]]) -> Response:
+    """Write events, and acknowledge them once they are on disk."""
+    events = await run_in_threadpool(write)
+    said = [
+        {"number": e.number, "candidate": e.candidate, "conflicts_with": e.conflicts_with} for e in events
+    ]
+    return JSONResponse({"events": said})
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

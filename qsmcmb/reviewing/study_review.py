@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,11 +55,13 @@ class StudyReview:
         Whether the detector's opinion and other readers' verdicts are hidden.
     adjudicate : bool, optional
         Whether the candidates on which readers differ are shown alone, and the verdict decides.
+    twins : sequence of sequence of (str, int), optional
+        Candidates that are one at several visits, by the prefix of the scan and the label.
 
     Attributes
     ----------
     items : dict of str to Item
-        Candidates by id, in the reader's order.
+        Candidates by id, in the reader's order: those that the detector has turned away come last, unless blind.
 
     Raises
     ------
@@ -78,6 +80,7 @@ class StudyReview:
     order: str = "probability"
     blind: bool = False
     adjudicate: bool = False
+    twins: Sequence[Sequence[tuple[str, int]]] = ()
     items: dict[str, Item] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -88,10 +91,21 @@ class StudyReview:
             )
         if self.blind and self.adjudicate:
             raise ConfigError("--blind and --adjudicate; an adjudicator sees the verdicts that differ")
-        found = [Item(c, scan) for scan in self.scans for c in self._listed(scan)]
-        if self.order != "subject":
-            found.sort(key=lambda item: ORDERS[self.order](item.candidate.row))
-        self.items = {item.candidate.id: item for item in found}
+        found = [(n, Item(c, scan)) for n, scan in enumerate(self.scans) for c in self._listed(scan)]
+        found.sort(key=lambda entry: self._rank(*entry))
+        self.items = {item.candidate.id: item for _, item in found}
+        named = {(i.reviewed.scan.place.prefix, i.candidate.label): key for key, i in self.items.items()}
+        groups = [[named[name] for name in group if name in named] for group in self.twins]
+        self._twins = {key: [other for other in group if other != key] for group in groups for key in group}
+
+    def _rank(self, scan: int, item: Item) -> tuple[Any, ...]:
+        """Return what a candidate is sorted by: those that count, then those that the detector has turned away."""
+        away, order = self._is_turned_away(item), ORDERS[self.order](item.candidate.row)
+        return (scan, away) if self.order == "subject" else (away, order)
+
+    def _is_turned_away(self, item: Item) -> bool:
+        """Say whether the detector has turned a candidate away; a blind reader is not shown."""
+        return not self.blind and item.candidate.row.get("certainty") == "rejected"
 
     def _listed(self, reviewed: ReviewedScan) -> list[Candidate]:
         """Return the candidates of a scan that the reader is shown."""
@@ -141,12 +155,16 @@ class StudyReview:
             "id": candidate.id,
             "label": candidate.label or None,
             "scan": f"sub-{scan.participant}, {scan.heading}",
+            "session": scan.heading,
+            "turned_away": self._is_turned_away(item),
+            "twins": self._twins.get(candidate.id, []),
             "position_mm": candidate.position_mm,
             "added": item.is_added,
             "detector": {} if self.blind else {name: candidate.row.get(name) for name in SHOWN},
             "others": {} if self.blind else {r: j._asdict() for r, j in others.items() if j is not None},
             "verdict": own.event.judgement._asdict() if own and own.event.judgement else None,
             "event": own.event.number if own else None,
+            "together": own.event.together if own else None,
             "seen": log.last_on(candidate.id),
         }
 
@@ -182,7 +200,14 @@ class StudyReview:
             )  # fmt: skip
         return item
 
-    def give(self, candidate: object, judgement: Judgement, seen: int | None) -> ReviewEvent:
+    def give(
+        self,
+        candidate: object,
+        judgement: Judgement,
+        seen: int | None,
+        *,
+        twins: Mapping[str, int | None] | None = None,
+    ) -> list[ReviewEvent]:
         """Write a verdict down; it is on disk when this returns.
 
         Parameters
@@ -193,16 +218,18 @@ class StudyReview:
             The verdict.
         seen : int or None
             Number of the last event on the candidate that the page had.
+        twins : mapping of str to (int or None), optional
+            The same candidate at other visits that get the verdict, too: the same number for each id.
 
         Returns
         -------
-        ReviewEvent
-            The event.
+        list of ReviewEvent
+            The event of each candidate, that of the first one first.
 
         Raises
         ------
         InvalidInputError
-            REVIEW: an unknown candidate.
+            REVIEW: an unknown candidate, or one that is not the same at another visit.
         StorageError, OutputError
             It could not be written.
 
@@ -211,14 +238,27 @@ class StudyReview:
         >>> review.give("0a", Judgement("accept"), None)  # doctest: +SKIP
         """
         with self._lock:
-            item = self.find(candidate)
-            return item.reviewed.logs[self.reader].append(
-                "verdict", item.candidate.id, item.candidate.position_mm, label=item.candidate.label or None,
-                judgement=judgement, seen=seen, adjudicates=self.adjudicate,
-            )  # fmt: skip
+            first = self.find(candidate)
+            own = self._twins.get(first.candidate.id, [])
+            others = [
+                (self.find(key if key in own else None), number) for key, number in (twins or {}).items()
+            ]
+            log = first.reviewed.logs[self.reader]
+            name = f"{first.reviewed.scan.place.prefix}|{self.reader}|{len(log.events)}|{first.candidate.id}"
+            together = digest_of(name.encode()) if others else None
+            # A point that was moved is one of the first scan alone.
+            carried = judgement._replace(moved_to_mm=None)
+            given = [(first, judgement, seen), *((item, carried, number) for item, number in others)]
+            return [
+                item.reviewed.logs[self.reader].append(
+                    "verdict", item.candidate.id, item.candidate.position_mm, label=item.candidate.label or None,
+                    judgement=verdict, seen=number, adjudicates=self.adjudicate, together=together,
+                )
+                for item, verdict, number in given
+            ]  # fmt: skip
 
-    def undo(self, candidate: object, number: int) -> ReviewEvent:
-        """Take one of the reader's own events back.
+    def undo(self, candidate: object, number: int) -> list[ReviewEvent]:
+        """Take one of the reader's own events back, with those that the same key has given at other visits.
 
         Parameters
         ----------
@@ -229,8 +269,8 @@ class StudyReview:
 
         Returns
         -------
-        ReviewEvent
-            The event that takes it back.
+        list of ReviewEvent
+            The events that take them back.
 
         Raises
         ------
@@ -244,20 +284,25 @@ class StudyReview:
         with self._lock:
             item = self.find(candidate)
             log = item.reviewed.logs[self.reader]
-            undone = {e.undoes for e in log.events if e.action == "undo"}
-            stands = [e.number for e in log.events if e.action != "undo" and e.number not in undone]
-            if number not in stands or log.events[number - 1].candidate != item.candidate.id:
+            event = next((e for e in log.standing() if e.number == number), None)
+            if event is None or event.candidate != item.candidate.id:
                 raise InvalidInputError(
                     "REVIEW", "request", field="undoes", found=number, expected="a verdict that stands",
                     fix="load the page again",
                 )  # fmt: skip
-            event = log.append(
-                "undo", item.candidate.id, item.candidate.position_mm, label=item.candidate.label or None,
-                undoes=number, seen=log.last_on(item.candidate.id),
-            )  # fmt: skip
-            if log.events[number - 1].action == "add":
+            given = [(log, event)]
+            if event.together:
+                logs = [reviewed.logs[self.reader] for reviewed in self.scans]
+                given = [(own, e) for own in logs for e in own.standing() if e.together == event.together]
+            undone = [
+                own.append(
+                    "undo", e.candidate, e.position_mm, label=e.label, undoes=e.number, seen=own.last_on(e.candidate)
+                )
+                for own, e in given
+            ]  # fmt: skip
+            if event.action == "add":
                 del self.items[item.candidate.id]
-            return event
+            return undone
 
     def add(self, beside: object, position: object, judgement: Judgement) -> ReviewEvent:
         """Add a lesion that the detector has not found.

@@ -12,16 +12,17 @@ from pathlib import Path
 
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.atomic import atomic_write, make_folder
-from qsmcmb.io.lesion_table import Cell
+from qsmcmb.io.lesion_table import Cell, read_lesions
 from qsmcmb.io.reading import open_regular
 from qsmcmb.io.results import SessionResults
 from qsmcmb.io.tables import read_tsv
+from qsmcmb.lesion import Microbleed
 from qsmcmb.study.manifest import FOLDER, Manifest, checksum, manifest_path, read_manifest
 from qsmcmb.study.review_events import ReviewEvent
 from qsmcmb.study.source import digest_of
 from qsmcmb.typing import Triple
 
-__all__ = ["Candidate", "DetectorFiles", "distance_mm", "rebased"]
+__all__ = ["Candidate", "DetectorFiles", "detector_lesions", "distance_mm", "rebased"]
 
 ENDINGS = (
     "desc-cmb_lesions.tsv", "desc-cmb_lesions.json", "desc-cmb_burden.json", "desc-cmb_evidence.tsv",
@@ -250,6 +251,36 @@ class DetectorFiles:
             "RESULT", path, field="detector's results", found=found, expected="as the run has written them",
             fix=f"run `qsmcmb run` again on {self._scan.heading}; verdicts stay",
         )  # fmt: skip
+
+
+def detector_lesions(out: Path, scan: SessionResults) -> list[Microbleed]:
+    """Return the rows of the detector's own table, whatever readers have said of them.
+
+    Parameters
+    ----------
+    out : Path
+        Derivatives folder.
+    scan : SessionResults
+        Results of the scan.
+
+    Returns
+    -------
+    list of Microbleed
+        Rows; those of the results where no verdict was applied.
+
+    Raises
+    ------
+    InvalidInputError
+        RESULT, TSV: the table is damaged.
+
+    Examples
+    --------
+    >>> detector_lesions(Path("derivatives/qsmcmb"), scan)  # doctest: +SKIP
+    """
+    known = read_manifest(manifest_path(out, scan.place.prefix))
+    if known is None or not known.detector:
+        return scan.lesions()
+    return read_lesions(DetectorFiles(out, scan).path("desc-cmb_lesions.tsv"))
 
 
 def _content(path: Path) -> bytes:

@@ -25,7 +25,9 @@ from qsmcmb.study.session_order import order_sessions
 from qsmcmb.study.session_views import AlignedSessions, align_sessions
 from qsmcmb.study.subject_course import Course, write_course
 
-__all__ = ["RESULTS", "Comparison", "comparable_scans", "compare_scans", "describe_unmatched"]
+__all__ = [
+    "RESULTS", "Comparison", "comparable_scans", "compare_scans", "comparison_place", "describe_unmatched",
+]  # fmt: skip
 
 RESULTS = ("desc-cmb_longitudinal", "desc-cmb_course", "desc-cmb_trend", "desc-cmb_ariah")
 """Ends of the names of a comparison's results, without extension."""
@@ -154,7 +156,7 @@ def compare_scans(
     order = order_sessions(scans)
     sessions, years = order.sessions, order.years
     errors = repeatability.errors if repeatability else DEFAULT_ERRORS
-    aligned = align_sessions(sessions)
+    aligned = align_sessions(out, sessions)
     records = [session.record("desc-cmb_burden") for session in sessions]
     tracks = find_tracks(aligned.views)
     sights = [measure_track(track, aligned.views) for track in tracks]
@@ -176,7 +178,7 @@ def compare_scans(
         rows += [{**c.row(), **shared, "flags": ";".join((*c.flags, *flags)) or None} for c in changes[pair]]
     warnings = (*order.warnings, *_protocol_warnings(sessions, differences))
     course = Course(sessions, years, aligned, tracks, sights, changes, differences, errors, repeatability)
-    place, provenance = _place(out, sessions[0]), _provenance(out, sessions, aligned, errors)
+    place, provenance = comparison_place(out, sessions[0]), _provenance(out, sessions, aligned, errors)
     table = write_table(
         place, RESULTS[0], rows, columns={**COLUMNS}, provenance=provenance,
         warnings=(*warnings, *aligned.errors),
@@ -204,10 +206,29 @@ def _protocol_warnings(
     )
 
 
-def _place(out: Path, first: SessionResults) -> Place:
-    """Return folder and prefix of the results of a comparison."""
-    entities = [f"{name}-{value}" for name, value in first.entities.items()]
-    return Place(out / f"sub-{first.participant}", "_".join([f"sub-{first.participant}", *entities]))
+def comparison_place(out: Path, scan: SessionResults) -> Place:
+    """Return folder and prefix of the results of a comparison.
+
+    Parameters
+    ----------
+    out : path
+        Derivatives folder.
+    scan : SessionResults
+        One of the scans that are compared.
+
+    Returns
+    -------
+    Place
+        Folder of the subject; the prefix holds the entities that the scans share.
+
+    Examples
+    --------
+    >>> scan = SessionResults(Place(Path("out/sub-01/ses-1/anat"), "sub-01_ses-1_acq-qsm"), "01", "1", {"acq": "qsm"})
+    >>> comparison_place(Path("out"), scan).prefix
+    'sub-01_acq-qsm'
+    """
+    entities = [f"{name}-{value}" for name, value in scan.entities.items()]
+    return Place(out / f"sub-{scan.participant}", "_".join([f"sub-{scan.participant}", *entities]))
 
 
 def _provenance(

@@ -44,20 +44,21 @@ class PlaceLookup:
     ----------
     session : SessionResults
         Results of the session.
+    lesions : list of Microbleed
+        What makes dipoles in the session; rejected candidates make none.
 
     Examples
     --------
-    >>> lookup = PlaceLookup(session)  # doctest: +SKIP
+    >>> lookup = PlaceLookup(session, session.lesions())  # doctest: +SKIP
     >>> lookup(np.array([10.0, -20.0, 5.0])).total  # doctest: +SKIP
     """
 
-    def __init__(self, session: SessionResults) -> None:
+    def __init__(self, session: SessionResults, lesions: list[Microbleed]) -> None:
         field_hz, self._grid = session.image("desc-local_fieldmap")
         mask, _ = session.image("desc-brain_mask")
         self._mask = mask > 0
         self._limit, _ = session.image("desc-detectionlimit_map")
         b0_tesla = float(session.record("desc-cmb_burden")["MagneticFieldStrength"])
-        lesions = session.lesions()
         self._field_ppm = remove_lesion_fields(hz_to_ppm(field_hz, b0_tesla), self._grid, lesions)
         self.sd_factor = self._calibrate(lesions)
 
@@ -76,7 +77,7 @@ class PlaceLookup:
 
         Examples
         --------
-        >>> PlaceLookup(session)(np.zeros(3))  # doctest: +SKIP
+        >>> PlaceLookup(session, [])(np.zeros(3))  # doctest: +SKIP
         """
         found = estimate_forced_dipole(self._field_ppm, self._mask, self._grid, point_mm)
         if found is not None:

@@ -220,6 +220,23 @@ class ReaderLog:
         self.events.append(event)
         return event
 
+    def standing(self) -> list[ReviewEvent]:
+        """Return the events that were not taken back.
+
+        Returns
+        -------
+        list of ReviewEvent
+            Verdicts and additions, in their order.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> ReaderLog(Place(Path("nowhere")), "A", "").standing()
+        []
+        """
+        undone = {e.undoes for e in self.events if e.action == "undo"}
+        return [e for e in self.events if e.action != "undo" and e.number not in undone]
+
     def last_on(self, candidate: str) -> int | None:
         """Return the number of the last event on a candidate.
 

@@ -83,7 +83,7 @@ def measure_repeatability(out: Path, pairs: Path, target: Path) -> dict[str, Any
     regions: dict[str, list[float]] = {}
     sources = [pairs]
     for scans in read_pairs(out, pairs):
-        aligned = align_sessions(scans)
+        aligned = align_sessions(out, scans)
         if aligned.errors:
             raise InvalidInputError(
                 "REGISTRATION", pairs, field=f"pair of sub-{scans[0].participant}",

@@ -6,6 +6,9 @@ add       a lesion that the detector has not found
 undo      takes an earlier event back, by its number; nothing is ever removed
 ========  =================================================================================
 
+One key may give a verdict at all visits of a lesion: one event in the log of each scan, with one value of `together`;
+they are taken back together.
+
 An event holds the number of the last event on the candidate that the reader's page had seen: where another one had come
 in between, from a second tab say, both stay, and the later one says which it conflicts with.
 """
@@ -48,6 +51,8 @@ class ReviewEvent(NamedTuple):
         Whether it decides between readers.
     time : str, optional
         UTC, ISO 8601.
+    together : str or None, optional
+        What events that one key has given at several visits share.
 
     Examples
     --------
@@ -66,6 +71,7 @@ class ReviewEvent(NamedTuple):
     conflicts_with: int | None = None
     adjudicates: bool = False
     time: str = ""
+    together: str | None = None
 
 
 class StandingVerdict(NamedTuple):

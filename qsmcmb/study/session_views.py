@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +11,11 @@ import numpy as np
 from qsmcmb.change.tracks import Place, SessionView
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.results import SessionResults
+from qsmcmb.lesion import Microbleed
 from qsmcmb.registration.midspace import MidSpace, register_sessions
 from qsmcmb.registration.rigid import MIN_DICE, Image
 from qsmcmb.registration.similarity import MIN_SIMILARITY
+from qsmcmb.study.detector_files import detector_lesions
 from qsmcmb.study.place_lookup import PlaceLookup
 from qsmcmb.typing import FloatArray
 
@@ -50,11 +53,13 @@ class AlignedSessions(NamedTuple):
     errors: tuple[str, ...]
 
 
-def align_sessions(sessions: Sequence[SessionResults]) -> AlignedSessions:
+def align_sessions(out: Path, sessions: Sequence[SessionResults]) -> AlignedSessions:
     """Register the sessions of a subject, and make them ready to be compared.
 
     Parameters
     ----------
+    out : Path
+        Derivatives folder.
     sessions : sequence of SessionResults
         Sessions, in order.
 
@@ -65,12 +70,12 @@ def align_sessions(sessions: Sequence[SessionResults]) -> AlignedSessions:
 
     Examples
     --------
-    >>> align_sessions(sessions)  # doctest: +SKIP
+    >>> align_sessions(Path("out"), sessions)  # doctest: +SKIP
     """
     shown = next((name for name in MAPS if all(s.has(name) for s in sessions)), MAPS[-1])
     mid = register_sessions([_image(session, shown) for session in sessions])
     errors = tuple(_refusal(session, mid, k) for k, session in enumerate(sessions) if mid.poses[k] is None)
-    views = [_view(session, mid, k) for k, session in enumerate(sessions)]
+    views = [_view(out, session, mid, k) for k, session in enumerate(sessions)]
     return AlignedSessions(views, mid, shown, errors)
 
 
@@ -94,7 +99,7 @@ def _refusal(session: SessionResults, mid: MidSpace, k: int) -> str:
     )  # fmt: skip
 
 
-def _view(session: SessionResults, mid: MidSpace, k: int) -> SessionView:
+def _view(out: Path, session: SessionResults, mid: MidSpace, k: int) -> SessionView:
     """Return a session as the comparison sees it."""
     pose = mid.poses[k]
     if pose is None:
@@ -112,5 +117,16 @@ def _view(session: SessionResults, mid: MidSpace, k: int) -> SessionView:
         pose.inverse().apply,
         pose.apply,
         mid.error_mm[k],
-        PlaceLookup(session),
+        PlaceLookup(session, _sources(out, session)),
     )
+
+
+def _sources(out: Path, session: SessionResults) -> list[Microbleed]:
+    """Return what makes dipoles in a session: its lesions, and those that readers have rejected.
+
+    A vein that the fit took for a microbleed has its field whatever it is called: no rejection may change what is
+    measured elsewhere.
+    """
+    lesions = session.lesions()
+    held = {m.label for m in lesions if m.certainty != "rejected"}
+    return [*lesions, *(m for m in detector_lesions(out, session) if m.label not in held)]

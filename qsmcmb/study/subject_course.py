@@ -38,12 +38,15 @@ COURSE_COLUMNS: dict[str, dict[str, Any]] = {
     "lesion": {"Description": "Number of the lesion, as in the longitudinal table"},
     "session_id": {"Description": "Session"},
     "years": {"Description": "Time since the first session; n/a where not every session has a time", "Units": "year"},
-    "labels": {"Description": "Rows of the session's lesion table, separated by +; n/a where it has none"},
+    "labels": {
+        "Description": "Rows of the session's lesion table, separated by +, rejected or not; n/a where it has none"
+    },
     "origin": {
         "Description": "Where the number comes from",
         "Levels": {
             "fit": "the lesion fit of the session's own row",
             "parts": "the sum of several rows",
+            "rejected": "the lesion fit of a row that a reader has rejected",
             "place": "the local field at the place, where the session's table holds no lesion",
         },
     },
@@ -149,13 +152,14 @@ def _course_rows(course: Course) -> list[dict[str, Any]]:
     for track, sights in zip(course.tracks, course.sights, strict=True):
         slope = annual_change(course.years, _in_change(sights, course)) if course.years else None
         for k, sight in enumerate(sights):
-            parts = track.parts.get(k, ())
+            parts, rejected = track.parts.get(k, ()), track.rejected.get(k, ())
+            origin = ("parts" if len(parts) > 1 else "fit") if parts else "rejected" if rejected else "place"
             rows.append({
                 "lesion": track.number,
                 "session_id": course.sessions[k].name,
                 "years": course.years[k] if course.years else None,
-                "labels": "+".join(str(m.label) for m in parts) or None,
-                "origin": ("parts" if len(parts) > 1 else "fit") if parts else "place",
+                "labels": "+".join(str(m.label) for m in parts or rejected) or None,
+                "origin": origin,
                 "total_chi_ppm_mm3": sight.total.value if sight.total else None,
                 "total_chi_sd_ppm_mm3": sight.total.sd if sight.total else None,
                 "detection_limit_ppm_mm3": sight.limit_ppm_mm3,
@@ -168,7 +172,11 @@ def _course_rows(course: Course) -> list[dict[str, Any]]:
 def _trend(course: Course) -> dict[str, Any]:
     """Return what the subject's JSON says of sessions, burden, new lesions and regions."""
     members = [k for k, pose in enumerate(course.aligned.mid.poses) if pose is not None]
-    whole = [s for s in course.sights if all(s[k].total is not None for k in members)]
+    unclear = {c.lesion for changes in course.changes.values() for c in changes if c.has_unlike_verdicts}
+    whole = [
+        s for track, s in zip(course.tracks, course.sights, strict=True)
+        if track.number not in unclear and all(s[k].total is not None for k in members)
+    ]  # fmt: skip
     burdens = {k: _burden(whole, k, course, in_change=False) for k in members}
     slope = None
     if course.years:

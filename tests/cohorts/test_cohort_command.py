@@ -190,7 +190,8 @@ def test_without_statsmodels_the_extra_is_named(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert run_command(["cohort", str(study), "-o", str(tmp_path / "c")]) == 69
     assert run_command(["power"]) == 69
-    assert 'pip install "qsmcmb[cohort]"' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert 'pip install "qsmcmb[cohort]", or in the source folder: pip install ".[cohort]"' in said
 
 
 def test_published_trials_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

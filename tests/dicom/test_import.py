@@ -444,8 +444,8 @@ def test_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert run_command(["import", str(tmp_path / "dicom"), str(tmp_path / "bids")]) == 69
     assert (
-        'ERROR PACKAGE pydicom, dcm2niix: installed = no; expected yes. Fix: pip install "qsmcmb[dicom]"'
-        in capfd.readouterr().err
+        'ERROR PACKAGE pydicom, dcm2niix: installed = no; expected yes. Fix: pip install "qsmcmb[dicom]", or in the '
+        'source folder: pip install ".[dicom]"' in capfd.readouterr().err
     )
 
 

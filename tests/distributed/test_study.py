@@ -125,4 +125,7 @@ def test_without_dask_the_error_has_the_line_that_installs_it(
     study = make_study(tmp_path)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert run_command(study.arguments("--scheduler", "tcp://127.0.0.1:1")) == 69
-    assert 'Fix: pip install "qsmcmb[cluster]"' in capsys.readouterr().err
+    assert (
+        'Fix: pip install "qsmcmb[cluster]", or in the source folder: pip install ".[cluster]"'
+        in capsys.readouterr().err
+    )

@@ -67,6 +67,12 @@ def test_files_in_another_order_than_their_echo_times_are_suspected(order: tuple
     assert found is not None
     right = ", ".join(str(order.index(i) + 1) for i in range(4))
     assert f"in the order {right} the images decay" in found.fact
+    assert "correct EchoTime" in found.fact
+    imported = prepare_phase(
+        0 * tissue(TE_S), tissue(TE_S)[list(order)], te_s=TE_S, b0_tesla=3.0, converter="dcm2niix"
+    ).warnings[-1]
+    assert "import the DICOM files again (dcm2niix has written both)" in imported
+    assert "EchoTime" not in imported
     odd = tissue(TE_S) * np.array((1.0, 1.6, 0.7, 2.2))[:, None, None, None]
     found = find_echo_scales(odd, TE_S, 3.0, magnitude_is_shared=False)
     assert found is not None

@@ -184,6 +184,22 @@ def test_a_light_page_has_pictures_alone(out: Path, chromium: Any) -> None:
         assert found.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_left_is_left_unless_the_reader_turns_the_viewer_over(opened: OpenPage) -> None:
+    box, sides = opened.page.locator("#viewer-radiological"), opened.page.locator("#viewer-sides")
+    turned = "window.qsmcmbViewer.nv.opts.isRadiologicalConvention"
+    assert (opened.page.evaluate(turned), sides.inner_text()) == (
+        False,
+        "Left of the picture is left of the head.",
+    )
+    box.check()
+    assert (opened.page.evaluate(turned), sides.inner_text()) == (
+        True,
+        "Left of the picture is right of the head.",
+    )
+    box.uncheck()
+    assert not opened.page.evaluate(turned)
+
+
 def test_the_viewer_hides_no_heading_and_no_more_than_a_third(opened: OpenPage) -> None:
     opened.page.set_viewport_size({"width": 1280, "height": 800})
     box, top = opened.page.evaluate(

@@ -164,6 +164,75 @@ def test_a_kind_right_after_a_rejection_amends_it_and_the_end_of_the_list_says_s
     assert page.evaluate(stands) == [None, "vein", "iron", "calcification"]
 
 
+def test_a_lesion_is_judged_at_all_visits_by_one_key(study: Study, start: Any, browser: Any) -> None:
+    first, second = scans_of(study)
+    sure = [candidate(n, certainty="definite") for n in (4, 5)]
+    write_candidates(study, first, [candidate(3, certainty="rejected"), *sure])
+    write_candidates(study, second, [*sure, candidate(7)])
+    page = open_page(browser, start("--order", "total").address)
+    assert read_count(page) == "0 of 5 read; 0 of 1 that the detector turned away"
+    assert page.inner_text("#list .divider") == "turned away by the detector; they need no verdict"
+    stands = "state.study.items.map(i => [i.session, i.label, i.verdict && (i.verdict.kind + ' ' + i.verdict.verdict)])"
+    assert [entry[:2] for entry in page.evaluate(stands)] == [
+        ["ses-2", 7], ["ses-1", 5], ["ses-2", 5], ["ses-1", 4], ["ses-2", 4], ["ses-1", 3],
+    ]  # fmt: skip
+    assert not page.is_visible("#visits")
+    press(page, "n")
+    assert page.inner_text("#visit-list") == (
+        "ses-2, lesion 5: microbleed, definite, 2.50 ppm mm³ (2.30 to 2.70): not read yet"
+    )
+    # Alone: the page says what it leaves; then at both visits, with a kind that comes after.
+    press(page, "r")
+    assert "lesion 5, ses-1: rejected: other, but ses-2 still holds it" in page.inner_text("#message")
+    press(page, "b", "Shift+R", "v")
+    assert page.inner_text("#message") == "lesion 5: rejected as vein"
+    assert page.inner_text("#title").startswith("4 of 6: lesion 4, sub-01, ses-1")
+    press(page, "w")
+    assert page.inner_text("#title").startswith("5 of 6: lesion 4, sub-01, ses-2")
+    press(page, "a")
+    assert read_count(page) == "3 of 5 read; 0 of 1 that the detector turned away"
+    assert [text for _, _, text in page.evaluate(stands)] == [
+        None, "vein reject", "vein reject", None, "other accept", None,
+    ]  # fmt: skip
+    page.reload()
+    page.wait_for_selector("body[data-ready='1']")
+    page.click("#list [data-at='2']")
+    press(page, "z")
+    # Both are back to what stood before: the rejection at the first visit alone.
+    assert [text for _, _, text in page.evaluate(stands)] == [
+        None, "other reject", None, None, "other accept", None,
+    ]  # fmt: skip
+    page.click("#list [data-at='1']")
+    press(page, "n", "a")
+    press(page, "b")
+    assert page.get_attribute("#visit-list button", "class") == "differs"
+
+
+def test_left_is_left_and_a_key_turns_the_pictures_over(study: Study, start: Any, browser: Any) -> None:
+    page = open_page(browser, start().address)
+    edges = "['axial', 'coronal', 'sagittal', 'whole'].map(n => document.getElementById(n).dataset.left)"
+    # The voxel's first axis runs to the right of the head: where a point at the left edge lies.
+    at_edge = (
+        "(axial => axial.toVoxel(0, 100)[0] < axial.toVoxel(300, 100)[0])(document.getElementById('axial'))"
+    )
+    assert (page.evaluate(edges), page.evaluate(at_edge)) == (["L", "L", "P", "L"], True)
+    x = page.evaluate("Math.round(state.cross[0])")
+    press(page, "ArrowRight")
+    assert page.evaluate("state.cross[0]") == x + 1
+    press(page, "k", "ArrowRight")
+    assert (page.evaluate(edges), page.evaluate(at_edge)) == (["R", "R", "P", "R"], False)
+    assert page.evaluate("state.cross[0]") == x
+    # A click means the voxel under it.
+    box = page.locator("#axial").bounding_box()
+    page.mouse.click(box["x"] + 40, box["y"] + 50)
+    assert page.evaluate("state.cross[0]") == page.evaluate(
+        "clampVoxel(Math.round(document.getElementById('axial').toVoxel(40, 50)[0]), 0)"
+    )
+    page.reload()
+    page.wait_for_selector("body[data-ready='1']")
+    assert page.evaluate(edges) == ["R", "R", "P", "R"]
+
+
 def test_a_killed_server_loses_no_verdict_that_was_acknowledged(
     study: Study, start: Any, browser: Any
 ) -> None:

@@ -97,6 +97,13 @@
     viewer.ready = true;
   }
 
+  // Left of the picture is left of the head, as in the pictures below, unless the reader turns it over.
+  function chooseSides() {
+    const turned = element("viewer-radiological").checked;
+    nv.setRadiologicalConvention(turned);
+    element("viewer-sides").textContent = `Left of the picture is ${turned ? "right" : "left"} of the head.`;
+  }
+
   function press() {
     for (const [id, chosen] of [["viewer-sessions", state.session], ["viewer-images", state.image]]) {
       [...element(id).children].forEach((button) => {
@@ -172,6 +179,8 @@
     nv.addColormap("candidates", { R: [0, 60, 60, 255], G: [0, 140, 140, 0], B: [0, 255, 255, 0], A: [0, 255, 255, 255], I: [0, 1, 160, 255] });
     nv.setSliceType(nv.sliceTypeMultiplanar);
     viewer.nv = nv;
+    chooseSides();
+    element("viewer-radiological").addEventListener("change", chooseSides);
     choices("viewer-sessions", data.sessions.map((s) => s.name), showSession);
     offerImages();
     for (const id of ["viewer-overlay", "viewer-rejected", "viewer-window"]) {

@@ -6,17 +6,20 @@ const GLYPHS = { accept: "✓", reject: "✗", unsure: "?" };
 const MIMIC_KEYS = { calcification: "c", vein: "v", iron: "i", artefact: "f", other: "o" };
 const KEYS = [
   ["A  R  U", "accept as a microbleed, reject, unsure: saved, next candidate"],
+  ["Shift + A  R  U", "the same at all visits of this lesion; Z takes them back together"],
   ["D  P", "an accepted one is definite or possible"],
   ["V  C  I  F  O", "a rejected one is a vein, calcification, iron, artefact, other: before R, or right after it"],
   ["G  T", "region, comment; Enter or Esc goes back to the images"],
   ["1  2  3  4", "map, magnitude, SWI, field"],
   ["+  -  0", "brighter, darker, as at the start"],
   ["arrows, Page Up, Page Down", "crosshair right, left, front, back, up, down by a voxel"],
+  ["K", "right of the head on the left of the picture, as radiologists read; again: back"],
   ["X  S", "zoom; crosshair back to the candidate"],
   ["M", "the lesion is at the crosshair: measured there once applied (M again: back)"],
   ["L", "add a lesion at the crosshair, with the certainty chosen"],
   ["N  B", "next, previous candidate, without a verdict"],
   ["E", "next candidate without a verdict"],
+  ["W", "the same lesion at its next visit"],
   ["Z", "undo the last verdict"],
   ["?", "this list"],
 ];
@@ -24,7 +27,7 @@ const state = {
   secret: "", study: null, at: 0, contrast: 0, brightness: 0, zoom: 0, certainty: "definite", kind: null, moved: null,
   cross: [0, 0, 0], patch: null, done: [], busy: false, timings: [],
   // Whether the reader has chosen the kind; the rejection that a key of a kind still amends.
-  kindChosen: false, rejected: null,
+  kindChosen: false, rejected: null, radiological: sessionStorage.getItem("radiological") === "1",
 };
 const patches = new Map();
 const byId = (id) => document.getElementById(id);
@@ -111,13 +114,15 @@ function table(contrast) {
   return grey;
 }
 
-// Each plane: the axis to the right, the axis up, the axis across; x is drawn from left to right as in radiology: right of
-// the head on the left of the picture.
-const PLANES = { axial: [0, 1, 2, -1], coronal: [0, 2, 1, -1], sagittal: [1, 2, 0, -1] };
+// Each plane: the axis to the right, the axis up, the axis across, and what lies at the left, right, top and bottom edge.
+// Left of the picture is left of the head, as on the subject's page; K turns axial and coronal pictures over.
+const PLANES = { axial: [0, 1, 2, "LRAP"], coronal: [0, 2, 1, "LRSI"], sagittal: [1, 2, 0, "PASI"] };
+const isTurned = (right) => right === 0 && state.radiological;
 const BAR_MM = 10;
 const sheet = document.createElement("canvas");
 
-function paint(canvas, size, voxel, pick, marks, zoom, centre) {
+function paint(canvas, size, voxel, pick, marks, zoom, centre, letters, turned) {
+  const column = (u) => (turned ? size[0] - 1 - u : u);
   const box = canvas.parentElement.getBoundingClientRect(), scale = window.devicePixelRatio || 1;
   const width = Math.max(1, Math.round(box.width * scale)), height = Math.max(1, Math.round(box.height * scale));
   if (canvas.width !== width) canvas.width = width;
@@ -131,18 +136,29 @@ function paint(canvas, size, voxel, pick, marks, zoom, centre) {
   for (let v = 0; v < size[1]; v++) {
     for (let u = 0; u < size[0]; u++) {
       const grey = pick(u, v);
-      data[(size[1] - 1 - v) * size[0] + (size[0] - 1 - u)] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
+      data[(size[1] - 1 - v) * size[0] + column(u)] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
     }
   }
   sheet.getContext("2d").putImageData(image, 0, 0);
   const unit = Math.min(width / (size[0] * voxel[0]), height / (size[1] * voxel[1])) * zoom;
-  const left = zoom === 1 ? (width - size[0] * voxel[0] * unit) / 2 : width / 2 - (size[0] - 0.5 - centre[0]) * voxel[0] * unit;
+  const left = zoom === 1 ? (width - size[0] * voxel[0] * unit) / 2 : width / 2 - (column(centre[0]) + 0.5) * voxel[0] * unit;
   const top = zoom === 1 ? (height - size[1] * voxel[1] * unit) / 2 : height / 2 - (size[1] - 0.5 - centre[1]) * voxel[1] * unit;
   context.imageSmoothingEnabled = true;
   context.drawImage(sheet, left, top, size[0] * voxel[0] * unit, size[1] * voxel[1] * unit);
-  canvas.toVoxel = (x, y) => [size[0] - 0.5 - (x * scale - left) / (voxel[0] * unit), size[1] - 0.5 - (y * scale - top) / (voxel[1] * unit)];
-  marks(context, (u, v) => [left + (size[0] - 0.5 - u) * voxel[0] * unit, top + (size[1] - 0.5 - v) * voxel[1] * unit], unit, scale);
+  canvas.toVoxel = (x, y) => [column((x * scale - left) / (voxel[0] * unit) - 0.5), size[1] - 0.5 - (y * scale - top) / (voxel[1] * unit)];
+  marks(context, (u, v) => [left + (column(u) + 0.5) * voxel[0] * unit, top + (size[1] - 0.5 - v) * voxel[1] * unit], unit, scale);
   drawScale(context, height, unit, scale);
+  drawLetters(context, width, height, turned ? letters[1] + letters[0] + letters.slice(2) : letters, scale);
+  canvas.dataset.left = turned ? letters[1] : letters[0];
+}
+
+function drawLetters(context, width, height, [left, right, up, down], scale) {
+  context.fillStyle = "#f0e442";
+  context.font = `bold ${15 * scale}px system-ui, sans-serif`;
+  context.textBaseline = "middle";
+  const middle = height * 0.5 - 14 * scale, centre = width * 0.5 + 9 * scale;
+  for (const [text, x, y] of [[left, 6 * scale, middle], [right, width - 18 * scale, middle], [up, centre, 14 * scale], [down, centre, height - 12 * scale]]) context.fillText(text, x, y);
+  context.textBaseline = "alphabetic";
 }
 
 function drawScale(context, height, unit, scale) {
@@ -158,14 +174,14 @@ function drawPlanes() {
   if (!patch) return;
   state.contrast = Math.min(state.contrast, patch.contrasts.length - 1);
   const contrast = patch.contrasts[state.contrast], grey = table(contrast), [, ny, nz] = patch.shape;
-  for (const [name, [right, up, across]] of Object.entries(PLANES)) {
+  for (const [name, [right, up, across, letters]] of Object.entries(PLANES)) {
     const strides = [ny * nz, nz, 1], at = clampVoxel(Math.round(state.cross[across]), across);
     const base = at * strides[across];
     paint(
       byId(name), [patch.shape[right], patch.shape[up]], [patch.voxel_mm[right], patch.voxel_mm[up]],
       (u, v) => grey[contrast.levels[base + u * strides[right] + v * strides[up]]],
       (context, to, unit, scale) => drawCross(context, to(state.cross[right], state.cross[up]), unit, scale),
-      ZOOMS[state.zoom], [state.cross[right], state.cross[up]],
+      ZOOMS[state.zoom], [state.cross[right], state.cross[up]], letters, isTurned(right),
     );
   }
   const whole = patch.whole, columns = whole.shape[1];
@@ -176,7 +192,7 @@ function drawPlanes() {
       context.strokeStyle = "#f0e442";
       context.lineWidth = scale;
       context.strokeRect(Math.min(x1, x2), Math.min(y1, y2), Math.abs(x2 - x1), Math.abs(y2 - y1));
-    }, 1, [0, 0],
+    }, 1, [0, 0], PLANES.axial[3], isTurned(0),
   );
   drawContrasts();
 }
@@ -223,9 +239,10 @@ function crossInMm() {
 
 function drawPanel() {
   const item = here();
-  const read = items().filter((i) => i.verdict).length;
-  byId("progress").textContent = `${read} of ${items().length} read`;
-  byId("list").replaceChildren(...items().map(entry));
+  byId("progress").textContent = progress();
+  const entries = items().map(entry), away = items().findIndex((i) => i.turned_away);
+  if (away > 0 && items().slice(away).every((i) => i.turned_away)) entries.splice(away, 0, divider());
+  byId("list").replaceChildren(...entries);
   byId("list").querySelector(".here")?.scrollIntoView({ block: "nearest" });
   if (!item) return;
   byId("title").textContent = `${state.at + 1} of ${items().length}: ${nameOf(item)}, ${item.scan}`;
@@ -233,9 +250,9 @@ function drawPanel() {
   standing.className = given ? given.verdict : "";
   standing.textContent = given ? `${GLYPHS[given.verdict]} ${describe(given)}` : "not read yet";
   const facts = [["position", `${item.position_mm.map((v) => v.toFixed(1)).join(", ")} mm`]];
-  const d = item.detector, round = (v) => (v === null || v === undefined ? "n/a" : Number(v).toPrecision(3));
+  const d = item.detector;
   if (d.kind) facts.push(["detector", `${d.kind}, ${d.certainty}`], ["probability", round(d.score)]);
-  if (d.kind) facts.push(["total", `${round(d.total_chi_ppm_mm3)} ppm mm³ (${round(d.total_chi_low_ppm_mm3)} to ${round(d.total_chi_high_ppm_mm3)})`]);
+  if (d.kind) facts.push(["total", totalOf(d)]);
   if (d.mars_region || d.territory) facts.push(["region", [d.side, d.territory, d.mars_region].filter(Boolean).join(", ")]);
   if (d.flags) facts.push(["flags", d.flags.replaceAll(";", "; ")]);
   for (const [reader, verdict] of Object.entries(item.others)) facts.push([`reader ${reader}`, describe(verdict)]);
@@ -246,15 +263,55 @@ function drawPanel() {
     value.textContent = text;
     return [term, value];
   }));
+  drawVisits(item);
   drawForm();
-  byId("end").textContent = endOfList(items().length - read);
+  byId("end").textContent = endOfList();
 }
 
+// How many candidates are read: those that count, and those that the detector has turned away.
+function progress() {
+  const [counting, away] = [false, true].map((wanted) => items().filter((i) => i.turned_away === wanted));
+  const read = (found) => found.filter((i) => i.verdict).length;
+  const text = `${read(counting)} of ${counting.length} read`;
+  return away.length ? `${text}; ${read(away)} of ${away.length} that the detector turned away` : text;
+}
+
+// The same lesion at the other visits; a verdict that differs is marked.
+function drawVisits(item) {
+  const twins = twinsOf(item);
+  byId("visits").hidden = !twins.length;
+  byId("visit-list").replaceChildren(...twins.map((twin) => {
+    const button = document.createElement("button"), d = twin.detector;
+    const total = d.total_chi_ppm_mm3 ? `${d.kind}, ${d.certainty}, ${totalOf(d)}` : "";
+    const given = twin.verdict ? `${GLYPHS[twin.verdict.verdict]} ${describe(twin.verdict)}` : "not read yet";
+    button.type = "button";
+    button.dataset.at = items().indexOf(twin);
+    button.className = contradicts(item.verdict, twin.verdict) ? "differs" : twin.verdict ? twin.verdict.verdict : "";
+    button.textContent = [`${twin.session}, ${nameOf(twin)}`, total, given].filter(Boolean).join(": ");
+    return button;
+  }));
+}
+
+const twinsOf = (item) => item.twins.map((id) => items().find((i) => i.id === id)).filter(Boolean);
+const contradicts = (one, other) => Boolean(one && other) && (one.verdict === "reject") !== (other.verdict === "reject") && one.verdict !== "unsure" && other.verdict !== "unsure";
+
+// What a verdict at one visit alone leaves behind at the others; empty where they agree.
+function unlike(item) {
+  const open = twinsOf(item).filter((t) => contradicts(item.verdict, t.verdict) || (item.verdict.verdict === "reject" && !t.verdict && !t.turned_away));
+  if (!open.length) return "";
+  const said = open.map((t) => `${t.session} ${t.verdict ? `says ${describe(t.verdict)}` : "still holds it"}`);
+  return `${nameOf(item)}, ${item.session}: ${describe(item.verdict)}, but ${said.join(", ")}. B, then Shift with the key: one verdict at all visits`;
+}
+
+const round = (v) => (v === null || v === undefined ? "n/a" : Number(v).toPrecision(3));
+const totalOf = (d) => `${round(d.total_chi_ppm_mm3)} ppm mm³ (${round(d.total_chi_low_ppm_mm3)} to ${round(d.total_chi_high_ppm_mm3)})`;
 const nameOf = (item) => (item.added ? "added lesion" : `lesion ${item.label}`);
 
 // What the reader may know at the last candidate, and once all are read.
-function endOfList(left) {
+function endOfList() {
   const apply = "qsmcmb review OUT --apply writes the verdicts into the tables.";
+  const left = items().filter((i) => !i.verdict).length, counting = items().filter((i) => !i.turned_away);
+  if (here().turned_away && counting.every((i) => i.verdict) && left) return `All that count have a verdict; the detector turned the others away: they need none. End the server with Ctrl-C; ${apply}`;
   if (!left) return `All candidates have a verdict. End the server with Ctrl-C; ${apply}`;
   if (state.at + 1 < items().length) return "";
   if (!here().verdict) return `The last candidate of the list. Afterwards ${apply}`;
@@ -276,10 +333,17 @@ function entry(item, n) {
   const line = document.createElement("li"), button = document.createElement("button");
   button.type = "button";
   button.dataset.at = n;
-  button.className = `${item.verdict ? item.verdict.verdict : ""}${n === state.at ? " here" : ""}`;
+  button.className = `${item.verdict ? item.verdict.verdict : ""}${n === state.at ? " here" : ""}${item.turned_away ? " away" : ""}`;
   button.textContent = `${n + 1} ${item.verdict ? GLYPHS[item.verdict.verdict] : "·"}`;
   button.setAttribute("aria-label", `candidate ${n + 1}, ${item.verdict ? describe(item.verdict) : "not read"}`);
   line.append(button);
+  return line;
+}
+
+function divider() {
+  const line = document.createElement("li");
+  line.className = "divider";
+  line.textContent = "turned away by the detector; they need no verdict";
   return line;
 }
 
@@ -330,25 +394,39 @@ function judgement(verdict) {
   };
 }
 
-async function send(item, given) {
-  const done = await (await ask("/api/verdict", { candidate: item.id, seen: item.seen, ...given })).json();
-  item.verdict = given;
-  item.event = item.seen = done.number;
-  return done;
+// Send a verdict on a candidate, and on the same lesion at other visits; return the events, that of the candidate first.
+async function send(item, given, twins) {
+  const body = { candidate: item.id, seen: item.seen, ...given };
+  if (twins.length) body.twins = Object.fromEntries(twins.map((t) => [t.id, t.seen]));
+  const { events } = await (await ask("/api/verdict", body)).json();
+  for (const event of events) {
+    const judged = items().find((i) => i.id === event.candidate);
+    judged.verdict = judged === item ? given : { ...given, moved_to_mm: null };
+    judged.event = judged.seen = event.number;
+    judged.together = twins.length > 0;
+  }
+  return events;
 }
 
-async function give(verdict) {
+async function give(verdict, everywhere) {
   const item = here(), given = judgement(verdict), began = performance.now(), amendable = verdict === "reject" && !state.kindChosen;
-  const done = await send(item, given);
+  const twins = everywhere ? twinsOf(item) : [];
+  const [done, ...others] = await send(item, given, twins);
   state.done.push({ id: item.id, number: done.number });
   say("");
-  const at = state.at, next = at + 1 < items().length ? at + 1 : at;
-  await go(next);
+  const at = state.at, judged = new Set(twins);
+  let next = at + 1;
+  while (next < items().length && judged.has(items()[next])) next++;
+  await go(next < items().length ? next : at);
   state.rejected = amendable ? item : null;
   const seen = byId("message").textContent;
   const tell = (text) => say([text, seen].filter(Boolean).join("; "));
-  if (done.conflicts_with) tell(`candidate ${at + 1}: verdict ${done.conflicts_with}, given elsewhere since this page was loaded, is kept; this one counts now`);
-  else if (amendable) tell(`${nameOf(item)}: rejected as ${given.kind} (V C I F O now: as another kind)`);
+  const what = verdict === "reject" ? `rejected as ${given.kind}` : describe(given), visits = others.length ? ` at ${others.length + 1} visits` : "";
+  const conflict = [done, ...others].find((e) => e.conflicts_with);
+  if (conflict) tell(`candidate ${at + 1}: verdict ${conflict.conflicts_with}, given elsewhere since this page was loaded, is kept; this one counts now`);
+  else if (unlike(item)) tell(unlike(item));
+  else if (amendable) tell(`${nameOf(item)}: ${what}${visits} (V C I F O now: as another kind)`);
+  else if (everywhere) tell(`${nameOf(item)}: ${what}${visits || "; it is matched with no other visit"}`);
   requestAnimationFrame(() => setTimeout(() => {
     state.timings.push(performance.now() - began);
     document.body.dataset.drawn = String(state.timings.length);
@@ -359,8 +437,10 @@ async function give(verdict) {
 async function amend(item, kind) {
   if (kind !== item.verdict.kind) {
     const last = state.done[state.done.length - 1], replaced = last.number;
-    last.number = (await send(item, { ...item.verdict, kind })).number;
-    item.seen = (await (await ask("/api/undo", { candidate: item.id, undoes: replaced })).json()).number;
+    const twins = item.together ? twinsOf(item).filter((t) => t.together) : [];
+    last.number = (await send(item, { ...item.verdict, kind }, twins))[0].number;
+    const { events } = await (await ask("/api/undo", { candidate: item.id, undoes: replaced })).json();
+    for (const event of events) items().find((i) => i.id === event.candidate).seen = event.number;
   }
   state.rejected = null;
   if (here() === item) state.kind = kind;
@@ -393,7 +473,7 @@ const lastOfPage = () => {
 
 async function addLesion() {
   const given = { certainty: state.certainty, region: byId("region").value || null, comment: byId("comment").value };
-  const done = await (await ask("/api/add", { beside: here().id, position_mm: crossInMm(), ...given })).json();
+  const { events: [done] } = await (await ask("/api/add", { beside: here().id, position_mm: crossInMm(), ...given })).json();
   const beside = here().id;
   state.done.push({ id: done.candidate, number: done.number });
   await load();
@@ -409,17 +489,26 @@ function step(axis, by) {
 const redraw = (change) => () => { change(); drawPlanes(); };
 const choose = (name, value) => () => { state[name] = value; drawForm(); };
 const ACTIONS = {
-  a: () => give("accept"), r: () => give("reject"), u: () => give("unsure"),
+  a: (shift) => give("accept", shift), r: (shift) => give("reject", shift), u: (shift) => give("unsure", shift),
   d: choose("certainty", "definite"), p: choose("certainty", "possible"),
   g: () => byId("region").focus(), t: () => byId("comment").focus(),
   "+": redraw(() => { state.brightness = Math.min(9, state.brightness + 1); }), "=": redraw(() => { state.brightness = Math.min(9, state.brightness + 1); }),
   "-": redraw(() => { state.brightness = Math.max(-9, state.brightness - 1); }), 0: redraw(() => { state.brightness = 0; }),
-  ArrowRight: () => step(0, -1), ArrowLeft: () => step(0, 1), ArrowUp: () => step(1, 1), ArrowDown: () => step(1, -1),
+  ArrowRight: () => step(0, isTurned(0) ? -1 : 1), ArrowLeft: () => step(0, isTurned(0) ? 1 : -1), ArrowUp: () => step(1, 1), ArrowDown: () => step(1, -1),
   PageUp: () => step(2, 1), PageDown: () => step(2, -1),
+  k: redraw(() => {
+    state.radiological = !state.radiological;
+    sessionStorage.setItem("radiological", state.radiological ? "1" : "");
+  }),
   x: redraw(() => { state.zoom = (state.zoom + 1) % ZOOMS.length; }), s: redraw(() => { state.cross = [...state.patch.point]; }),
   m: () => { state.moved = state.moved ? null : crossInMm(); drawForm(); },
   l: addLesion, n: () => go(state.at + 1), b: () => go(state.at - 1),
   e: () => { const at = unread(); return at < 0 ? say("all candidates have a verdict") : go(at); },
+  w: () => {
+    const twins = twinsOf(here()).map((t) => items().indexOf(t));
+    if (!twins.length) return say("this lesion is matched with no other visit");
+    return go(Math.min(...twins.filter((n) => n > state.at), ...(twins.some((n) => n > state.at) ? [] : twins)));
+  },
   z: undo, "?": () => byId("help").showModal(),
 };
 for (const n of [0, 1, 2, 3]) ACTIONS[n + 1] = redraw(() => { if (n < state.patch.contrasts.length) state.contrast = n; });
@@ -427,14 +516,14 @@ for (const [kind, key] of Object.entries(MIMIC_KEYS)) ACTIONS[key] = () => choos
 const WITHOUT_CANDIDATE = new Set(["?"]);
 const LEAVES_REJECTION = new Set(["?", ...Object.values(MIMIC_KEYS)]);
 
-async function act(key) {
+async function act(key, shift) {
   const name = key.length === 1 ? key.toLowerCase() : key, action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : null;
   if (!action || !state.study || (!state.patch && !WITHOUT_CANDIDATE.has(name))) return false;
   if (state.busy) return true;
   if (!LEAVES_REJECTION.has(name)) state.rejected = null;
   state.busy = true;
   document.body.dataset.busy = "1";
-  try { await action(); } catch (error) { say(error.message); } finally {
+  try { await action(shift); } catch (error) { say(error.message); } finally {
     state.busy = false;
     delete document.body.dataset.busy;
   }
@@ -451,7 +540,7 @@ function onKey(event) {
   }
   if (event.key === "Enter" || event.key === " " || event.key === "Tab") return;
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (Object.hasOwn(ACTIONS, name)) { event.preventDefault(); act(name); }
+  if (Object.hasOwn(ACTIONS, name)) { event.preventDefault(); act(name, event.shiftKey); }
 }
 
 function onClick(event) {
@@ -460,7 +549,7 @@ function onClick(event) {
   if (!button) return;
   if (button.id === "help-button") byId("help").showModal();
   else if (button.dataset.at !== undefined) go(Number(button.dataset.at));
-  else if (button.dataset.key) act(button.dataset.key);
+  else if (button.dataset.key) act(button.dataset.key, event.shiftKey);
   button.blur();
 }
 

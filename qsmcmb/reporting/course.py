@@ -15,7 +15,7 @@ from qsmcmb.io.tables import read_tsv
 from qsmcmb.lesion import Microbleed
 from qsmcmb.reporting.page import show
 
-__all__ = ["Course", "number_lesions", "read_courses"]
+__all__ = ["CHANGED", "Course", "number_lesions", "read_courses"]
 
 SNAP_MM = 3.0
 """Distance up to which a position that was carried over from another session is taken for a lesion's own, mm."""

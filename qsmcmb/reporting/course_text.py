@@ -7,9 +7,9 @@ from typing import Any
 
 from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.io.tables import read_tsv
-from qsmcmb.reporting.page import show
+from qsmcmb.reporting.page import interval_words, show
 
-__all__ = ("describe_course",)
+__all__ = ("TREND", "describe_course")
 
 TREND, ARIAH, COURSE = "desc-cmb_trend.json", "desc-cmb_ariah.json", "desc-cmb_course.tsv"
 NOTHING: dict[str, Any] = {"lines": [], "sessions": [], "differences": [], "regions": [], "ariah": []}
@@ -100,8 +100,7 @@ def _session(row: dict[str, Any], burden: dict[str, Any]) -> list[str]:
     """Return the cells of a session."""
     total = "n/a, another head"
     if burden:
-        low, high = (show(burden[f"burden_{end}_ppm_mm3"]) for end in ("low", "high"))
-        total = f"{show(burden['burden_ppm_mm3'])} ({low} to {high})"
+        total = interval_words(*(burden[f"burden{end}_ppm_mm3"] for end in ("", "_low", "_high")))
     numbers = (row["years"], row["registration_error_mm"], row["similarity"])
     years, error, alike = (show(value) for value in numbers)
     return [row["session_id"], years, total, error, alike]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from qsmcmb.io.entities import natural_key
 from qsmcmb.reporting.burden_axis import BurdenAxis, field_name, field_style
-from qsmcmb.reporting.page import show
+from qsmcmb.reporting.page import interval_words, show
 
 __all__ = ["ForestRow", "ForestTable", "burden_of", "burden_words", "forest_table", "session_name"]
 
@@ -166,11 +166,11 @@ def burden_words(row: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> burden_words({"burden_ppm_mm3": 48.0, "burden_low_ppm_mm3": 45.1, "burden_high_ppm_mm3": 51.0})
-    '48 (45.1 to 51)'
+    '48.0 (45.1 to 51.0)'
     """
     interval = _interval(row)
-    words = show(row.get("burden_ppm_mm3"))
-    return f"{words} ({show(interval[0])} to {show(interval[1])})" if interval else words
+    value = row.get("burden_ppm_mm3")
+    return interval_words(value, *interval) if interval else show(value)
 
 
 def burden_of(row: Mapping[str, Any]) -> float:

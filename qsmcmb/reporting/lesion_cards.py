@@ -18,7 +18,7 @@ from qsmcmb.reporting.explain_figures import draw_estimators
 from qsmcmb.reporting.explain_page import evidence_lines, lines_of
 from qsmcmb.reporting.figures import Panel
 from qsmcmb.reporting.lesion_pictures import draw_lesion
-from qsmcmb.reporting.page import show
+from qsmcmb.reporting.page import interval_words, show
 from qsmcmb.reporting.reader_words import read_reader_words
 
 __all__ = ["lesion_cards", "total_words"]
@@ -46,7 +46,7 @@ def total_words(lesion: Microbleed) -> str:
     'n/a'
     """
     total = lesion.total_chi_ppm_mm3
-    return "n/a" if total is None else f"{show(total.value)} ({show(total.low)} to {show(total.high)})"
+    return "n/a" if total is None else interval_words(total.value, total.low, total.high)
 
 
 def lesion_cards(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -14,8 +15,10 @@ import jinja2
 from qsmcmb.core.packaged import read_packaged
 from qsmcmb.io.atomic import atomic_write
 
-__all__ = ["content_policy", "show", "unit_words", "write_page"]
+__all__ = ["content_policy", "interval_words", "show", "unit_words", "write_page"]
 
+MAX_DECIMALS = 6
+"""Decimals of the smallest values: no table holds more digits."""
 STYLE = "page.css"
 """Style sheet of all pages; one named after the template, where there is one, follows it."""
 
@@ -126,6 +129,31 @@ def show(value: Any, digits: int = 3) -> str:
     if value is None or value != value:
         return "n/a"
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def interval_words(value: float | None, low: float | None, high: float | None) -> str:
+    """Return a value with its interval, all with the same number of decimals.
+
+    Parameters
+    ----------
+    value, low, high : float or None
+        Value and ends of its interval; None or NaN where unknown.
+
+    Returns
+    -------
+    str
+        Three significant digits of the value, or of half its interval where that is larger.
+
+    Examples
+    --------
+    >>> interval_words(48.0, 45.12, 51.0), interval_words(0.04, -0.5, 0.6), interval_words(0.0, 0.0, 0.0)
+    ('48.0 (45.1 to 51.0)', '0.040 (-0.500 to 0.600)', '0 (0 to 0)')
+    """
+    if value is None or low is None or high is None or not all(map(math.isfinite, (value, low, high))):
+        return f"{show(value)} ({show(low)} to {show(high)})"
+    size = max(abs(value), (high - low) / 2)
+    decimals = min(max(2 - math.floor(math.log10(size)), 0), MAX_DECIMALS) if size > 0 else 0
+    return f"{value:.{decimals}f} ({low:.{decimals}f} to {high:.{decimals}f})"
 
 
 def unit_words(unit: str) -> str:

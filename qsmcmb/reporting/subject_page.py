@@ -20,6 +20,7 @@ from qsmcmb.io.results import SessionResults, list_results
 from qsmcmb.io.tables import read_tsv
 from qsmcmb.lesion import Microbleed
 from qsmcmb.reporting.budget import Budget, Detail
+from qsmcmb.reporting.change_chart import change_chart
 from qsmcmb.reporting.course import Course, number_lesions, read_courses
 from qsmcmb.reporting.course_text import describe_course
 from qsmcmb.reporting.figures import Panel
@@ -36,6 +37,8 @@ __all__ = ["write_scan_page", "write_subject_page"]
 
 TEXT_BYTES = 150_000
 """Size of the page's text apart from the lesions', about."""
+CHART_BYTES = 80_000
+"""Size of the figure of totals over the sessions, at most."""
 LESION_TEXT_BYTES = 9_000
 """Size of the text of one lesion's card and explanation, about."""
 CHANGE_COLUMNS = (
@@ -97,7 +100,7 @@ def write_subject_page(
     --------
     >>> write_subject_page(Path("derivatives/qsmcmb"), "01")  # doctest: +SKIP
     """
-    tables = (out / f"sub-{participant}").glob(f"sub-{participant}*_desc-cmb_longitudinal.tsv")
+    tables = list((out / f"sub-{participant}").glob(f"sub-{participant}*_desc-cmb_longitudinal.tsv"))
     results = [s for s in list_results(out, participant) if s.place.prefix not in without]
     page, title = f"sub-{participant}.html", f"sub-{participant}"
     failed = dict(failures or {})
@@ -105,12 +108,15 @@ def write_subject_page(
     with _or_failure(failed, "forms", say):
         printable = write_forms_page(out / f"sub-{participant}_forms.html", results, title=title, back=page)
     budget = _budget(detail)
+    # The answer has its room before the pictures.
+    budget.left -= CHART_BYTES * len(tables)
     shown = _read_sessions(results, budget, failed, say)
     comparisons, courses, changes = [], [], []
     for table in sorted(tables, key=lambda p: natural_key(p.name)):
         with _or_failure(failed, table.name, say):
             rows = read_tsv(table)
             comparison = _comparison(table, participant, rows)
+            comparison["chart"] = change_chart(table, rows)
             found = read_courses(table, comparison["name"], shown.lesions)
             # What has changed comes first.
             found = sorted(found, key=lambda course: not course.has_changed)

@@ -20,7 +20,7 @@ from qsmcmb.reporting.budget import Budget
 from qsmcmb.reporting.figures import CHI_WINDOW_PPM, Panel, overview, percentile_window
 from qsmcmb.reporting.lesion_cards import lesion_cards, total_words
 from qsmcmb.reporting.methods_text import describe_methods
-from qsmcmb.reporting.page import show, unit_words
+from qsmcmb.reporting.page import interval_words, show, unit_words
 from qsmcmb.reporting.quality_table import quality_rows
 
 __all__ = ["COLUMNS", "Scan", "read_scan", "session_words"]
@@ -126,8 +126,7 @@ def session_words(scan: Scan, budget: Budget) -> dict[str, Any]:
     )
     return {
         "name": session.heading,
-        "burden": f"{show(record['burden_ppm_mm3'])} ({show(record['burden_low_ppm_mm3'])} to "
-        f"{show(record['burden_high_ppm_mm3'])})",
+        "burden": interval_words(*(record[f"burden{end}_ppm_mm3"] for end in ("", "_low", "_high"))),
         "n_definite": record["n_definite"],
         "n_possible": record["n_possible"],
         "pattern": _pattern(record),
@@ -167,7 +166,7 @@ def _scan_facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = [(words.get(name, name), str(value)) for name, value in stated.items()]
     if "MagneticFieldStrength" in record:
         origin = record.get("MagneticFieldStrengthSource")
-        tesla = f"{record['MagneticFieldStrength']} T"
+        tesla = f"{record['MagneticFieldStrength']:.4g} T"
         facts.append(("field strength", f"{tesla}, from {origin}" if origin else tesla))
     if "B0Direction" in record:
         direction = ", ".join(f"{v:.3f}" for v in record["B0Direction"])

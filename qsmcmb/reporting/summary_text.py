@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from qsmcmb.change.flags import REJECTED_AT_BASELINE, REJECTED_AT_FOLLOWUP
 from qsmcmb.reporting.page import show
 
-__all__ = ("CourseLine", "course_line", "summary_lines", "verdict_lines")
+__all__ = ("STATUS_WORDS", "CourseLine", "course_line", "summary_lines", "verdict_lines")
 
 STATUS_WORDS = {
     "incident": "new", "increased": "grown", "decreased": "shrunk", "resolved": "gone", "stable": "stable",
@@ -162,7 +162,10 @@ def _pair(row: Mapping[str, str | None]) -> tuple[str, str]:
 def _years(row: Mapping[str, str | None]) -> str:
     """Return the interval of a row in words; empty where it is unknown."""
     years = row.get("interval_years")
-    return f"{show(float(years))} years" if years is not None else ""
+    if years is None:
+        return ""
+    number = show(float(years))
+    return f"{number} year" if number == "1" else f"{number} years"
 
 
 def _counts(rows: Sequence[Mapping[str, str | None]]) -> str:

@@ -82,7 +82,7 @@ def test_scans_of_a_subject_stand_together_the_largest_subject_first() -> None:
         ("sub-a", "ses-1", True),
     ]
     assert table.fields == [("square", "3 T", 3), ("diamond", "7 T", 1)]
-    assert table.rows[1].burden == "50 (45 to 55)"
+    assert table.rows[1].burden == "50.0 (45.0 to 55.0)"
     # Positions grow with the burden, and the interval lies around it.
     by_burden = sorted(table.rows, key=lambda row: float(row.burden.split()[0]))
     assert [row.at for row in by_burden] == sorted(row.at for row in table.rows)

@@ -48,7 +48,7 @@ def test_the_last_of_three_visits_is_compared_with_the_first_and_the_one_before(
     line = course_line(sessions, table, "acq-qsm")
     assert line is not None
     assert line.text == (
-        "acq-qsm, 3 visits, 1 years: pre to year: 1 grown; month to year: 1 stable; burden 1 to 3 ppm mm³ (95 %)"
+        "acq-qsm, 3 visits, 1 year: pre to year: 1 grown; month to year: 1 stable; burden 1 to 3 ppm mm³ (95 %)"
     )
     other = session("pre, acq-swi", "9")
     assert summary_lines([*sessions, other], [line]) == [

@@ -104,7 +104,7 @@ def test_a_subject_page_has_one_row_per_lesion(
     rows = page.rows[head + 1 : head + 6]
     cells = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     assert [c["label"] for c in cells] == ["1", "2", "3", "4", "5"]
-    assert cells[0]["total"] == "3 (2 to 4)"
+    assert cells[0]["total"] == "3.00 (2.00 to 4.00)"
     assert cells[1]["total"] == "n/a"
     assert cells[0]["total_chi_sum_ppm_mm3"] == "n/a"
     assert cells[0]["position"] == "1.0, -2.2, 3.0"
@@ -112,11 +112,11 @@ def test_a_subject_page_has_one_row_per_lesion(
     # After the table come the inputs: how the phase was read, then the files.
     assert page.rows[head + 6 : head + 8] == [
         ["range of the phase, and what shows it", EVIL],
-        ["field strength", "3.0 T"],
+        ["field strength", "3 T"],
     ]
     assert page.rows[head + 8] == ["file", "sha256"]
     assert page.rows[head + 9 :] == [["bids::a.nii.gz", "sha256:abc"], ["bids::b.nii.gz", ""]]
-    assert "Burden 12.3 (10 to 15) ppm mm³ (95 %); 3 definite, 2 possible; lobar" in page.text
+    assert "Burden 12.3 (10.0 to 15.0) ppm mm³ (95 %); 3 definite, 2 possible; lobar" in page.text
 
 
 def test_the_pattern_by_the_other_rule_is_said_where_it_differs(
@@ -252,7 +252,10 @@ def test_rejected_candidates_are_counted_and_closed(
     rejected = rest[: rest.index("Table of all candidates")]
     assert [part.count("<article") for part in (accepted, rejected)] == [2, 3]
     assert "Rejected candidates: 3" in rejected
-    assert "1 visit: 3 definite and 2 possible microbleeds; burden 12.3 (10 to 15) ppm mm³ (95 %)" in accepted
+    assert (
+        "1 visit: 3 definite and 2 possible microbleeds; burden 12.3 (10.0 to 15.0) ppm mm³ (95 %)"
+        in accepted
+    )
 
 
 def test_a_readers_verdict_and_comment_stand_on_the_card(
@@ -296,13 +299,13 @@ def test_what_has_changed_stands_before_the_sessions(
     ).text
     order = [
         "ses-3: no results",
-        "2 visits, 1.5 years: 1 new, 1 grown; burden 12.3 (10 to 15) to 12.3 (10 to 15) ppm mm³ (95 %)",
+        "2 visits, 1.5 years: 1 new, 1 grown; burden 12.3 (10.0 to 15.0) to 12.3 (10.0 to 15.0) ppm mm³ (95 %)",
         "Change over time",
         "Lesion 1: label 4 in ses-1, label 1+3 in ses-2",
         "increased (probability 0.99), change 6.7 ppm mm³ (87.1 %), minimum detectable change 1.8 ppm mm³",
         "Lesion 2: no lesion of its table in ses-1, label 2 in ses-2",
         "incident (probability 0.99), change 6.7 ppm mm³, minimum",
-        "Burden 12.3 (10 to 15)",
+        "Burden 12.3 (10.0 to 15.0)",
         "Inputs and methods of ses-1",
     ]
     at = [text.index(words) for words in order]

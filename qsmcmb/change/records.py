@@ -30,6 +30,8 @@ STATUSES = {
 }
 """Statuses of a lesion, with what each means."""
 
+LABELS = "separated by +, rejected or not; n/a where it has none"
+
 
 def _column(description: str, unit: str = "", levels: dict[str, str] | None = None) -> ColumnDescription:
     """Return the description of a column as BIDS wants it."""
@@ -76,6 +78,12 @@ class ChangeRow(TypedDict, total=False):
     mdc_ppm_mm3: Annotated[float, _column("Minimum detectable change, 1.96 SD of the change", PPM_MM3)]
     p_value: Annotated[float | None, _column("Two-sided p value of no change")]
     flags: Annotated[str | None, _column("What to know before using the row, separated by semicolons")]
+    baseline_labels: Annotated[
+        str | None, _column(f"Rows of the lesion table of the baseline session, {LABELS}")
+    ]
+    followup_labels: Annotated[
+        str | None, _column(f"Rows of the lesion table of the follow-up session, {LABELS}")
+    ]
     status_probability: Annotated[
         float | None, _column("Probability that the status is right, 0 to 1; n/a where it is not evaluable")
     ]

@@ -114,6 +114,28 @@ class Track(NamedTuple):
     parts: Mapping[int, tuple[Microbleed, ...]]
     rejected: Mapping[int, tuple[Microbleed, ...]] = MappingProxyType({})
 
+    def labels(self, session: int) -> str | None:
+        """Return which rows of a session's lesion table are the lesion, rejected or not.
+
+        Parameters
+        ----------
+        session : int
+            Number of the session.
+
+        Returns
+        -------
+        str or None
+            Labels, separated by +; None where the session has none.
+
+        Examples
+        --------
+        >>> parts = {1: (Microbleed(4, (0.0, 0.0, 0.0)), Microbleed(7, (0.0, 0.0, 1.0)))}
+        >>> Track(1, np.zeros(3), parts).labels(1)
+        '4+7'
+        """
+        rows = self.parts.get(session, ()) or self.rejected.get(session, ())
+        return "+".join(str(m.label) for m in rows) or None
+
 
 def find_tracks(views: Sequence[SessionView]) -> list[Track]:
     """Find which lesions of a subject's sessions are one.

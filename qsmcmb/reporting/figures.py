@@ -103,8 +103,7 @@ def side_letters(axis: int) -> tuple[str, str]:
     >>> side_letters(0)
     ('L', 'R')
     """
-    left, right = SIDES[axis]
-    return left, right
+    return SIDES[axis][0], SIDES[axis][1]
 
 
 def percentile_window(data: FloatArray, high: float = 99.5) -> tuple[float, float]:

@@ -160,6 +160,7 @@ def compare_scans(
     records = [session.record("desc-cmb_burden") for session in sessions]
     tracks = find_tracks(aligned.views)
     sights = [measure_track(track, aligned.views) for track in tracks]
+    labelled = {track.number: track for track in tracks}
     rows: list[ChangeRow] = []
     differences: dict[tuple[int, int], list[ProtocolDifference]] = {}
     changes: dict[tuple[int, int], list[Change]] = {}
@@ -175,7 +176,16 @@ def compare_scans(
             "baseline_session": sessions[pair[0]].name, "followup_session": sessions[pair[1]].name,
             "interval_years": years[pair[1]] - years[pair[0]] if years else None,
         }  # fmt: skip
-        rows += [{**c.row(), **shared, "flags": ";".join((*c.flags, *flags)) or None} for c in changes[pair]]
+        rows += [
+            {
+                **c.row(),
+                **shared,
+                "flags": ";".join((*c.flags, *flags)) or None,
+                "baseline_labels": labelled[c.lesion].labels(pair[0]),
+                "followup_labels": labelled[c.lesion].labels(pair[1]),
+            }
+            for c in changes[pair]
+        ]
     warnings = (*order.warnings, *_protocol_warnings(sessions, differences))
     course = Course(sessions, years, aligned, tracks, sights, changes, differences, errors, repeatability)
     place, provenance = comparison_place(out, sessions[0]), _provenance(out, sessions, aligned, errors)

@@ -158,7 +158,7 @@ def _course_rows(course: Course) -> list[dict[str, Any]]:
                 "lesion": track.number,
                 "session_id": course.sessions[k].name,
                 "years": course.years[k] if course.years else None,
-                "labels": "+".join(str(m.label) for m in parts or rejected) or None,
+                "labels": track.labels(k),
                 "origin": origin,
                 "total_chi_ppm_mm3": sight.total.value if sight.total else None,
                 "total_chi_sd_ppm_mm3": sight.total.sd if sight.total else None,

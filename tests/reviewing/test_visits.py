@@ -115,6 +115,9 @@ def test_a_rejection_at_one_visit_makes_nothing_new_or_gone_and_the_page_says_so
     after = apply(visits)
     rejected = [row for row in after if "rejected-in-followup" in row["flags"]]
     assert [(row["status"], row["followup_ppm_mm3"]) for row in rejected] == [("not_evaluable", "2.2")]
+    # A new lesion has no row in the earlier session's table.
+    assert [(row["baseline_labels"], row["followup_labels"]) for row in rejected] == [("2", "2")]
+    assert ("n/a", "5") in [(row["baseline_labels"], row["followup_labels"]) for row in after]
     assert [row for row in after if row not in rejected] == [
         row for row in before if row["lesion"] != rejected[0]["lesion"]
     ]

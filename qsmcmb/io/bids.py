@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -32,8 +32,10 @@ from qsmcmb.model import GreScan
 
 __all__ = (
     "LAST_SHIFTED_YEAR",
+    "TIME_FORM",
     "Combine",
     "acquisition_times",
+    "faulty_times",
     "is_shifted",
     "load_session",
     "select_session",
@@ -41,6 +43,8 @@ __all__ = (
 
 Combine = Callable[[Sequence[GreScan]], GreScan]
 """Function that makes one scan of those of its receive channels."""
+TIME_FORM = "2020-05-04T10:00:00"
+"""An acquisition time as tables state it."""
 LAST_SHIFTED_YEAR = 1925
 """Year up to which BIDS takes a date as shifted: between it and a true one lies no interval."""
 SCANNER = ("Manufacturer", "ManufacturersModelName", "DeviceSerialNumber")
@@ -270,12 +274,58 @@ def acquisition_times(root: Path, participant: str) -> dict[str, datetime]:
     ...     acquisition_times(Path(folder), "01")
     {'1': datetime.datetime(2020, 5, 4, 10, 0)}
     """
-    subject = root / f"sub-{participant}"
-    tables = [subject / f"sub-{participant}_sessions.tsv", *sorted(subject.glob("ses-*/*_scans.tsv"))]
     times: dict[str, datetime] = {}
-    for table in tables:
-        for row in read_tsv(table) if table.is_file() else []:
-            session = (row.get("session_id") or table.parent.name).removeprefix("ses-")
-            with contextlib.suppress(ValueError):
-                times.setdefault(session, datetime.fromisoformat(row.get("acq_time") or ""))
+    for session, text, _ in _stated_times(root, participant):
+        with contextlib.suppress(ValueError):
+            times.setdefault(session, datetime.fromisoformat(text))
     return times
+
+
+def faulty_times(root: Path, participant: str, session: str | None) -> tuple[str, ...]:
+    """Return a warning for each time of a session that is none.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the data set.
+    participant : str
+        Label without `sub-`.
+    session : str or None
+        Label without `ses-`.
+
+    Returns
+    -------
+    tuple of str
+        Messages to the user: table, what it states, and the form that is expected.
+
+    Raises
+    ------
+    InvalidInputError
+        TSV: a table that cannot be read.
+
+    Examples
+    --------
+    >>> faulty_times(Path("bids"), "01", "1")
+    ()
+    """
+    found = []
+    for name, text, table in _stated_times(root, participant):
+        if name != (session or ""):
+            continue
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            found.append(
+                f"{table.name}: acq_time = {text!r}; expected date and time as {TIME_FORM}. It counts as missing"
+            )
+    return tuple(dict.fromkeys(found))
+
+
+def _stated_times(root: Path, participant: str) -> Iterator[tuple[str, str, Path]]:
+    """Yield session, what a table states as its time, and the table; sub-*_sessions.tsv comes first."""
+    subject = root / f"sub-{participant}"
+    for table in (subject / f"sub-{participant}_sessions.tsv", *sorted(subject.glob("ses-*/*_scans.tsv"))):
+        for row in read_tsv(table) if table.is_file() else []:
+            if row.get("acq_time"):
+                session = row.get("session_id") or table.parent.name
+                yield session.removeprefix("ses-"), str(row["acq_time"]), table

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qsmcmb.errors import QsmcmbError
+from qsmcmb.io.bids import faulty_times
 from qsmcmb.io.bids_index import SessionFiles, list_sessions
 from qsmcmb.reporting.budget import Detail
+from qsmcmb.study.acquisition_time import enter_time
 from qsmcmb.study.assess import StepState, assess, describe
 from qsmcmb.study.cluster import Cluster, TextTask, failure_of
 from qsmcmb.study.failures import record_failure
@@ -31,8 +33,8 @@ from qsmcmb.study.workers import Died
 from qsmcmb.typing import Report
 
 __all__ = [
-    "Done", "compare_elsewhere", "estimate_need", "is_current", "leave_current", "plan_session", "read_done",
-    "run_session_text", "run_subject_text", "session_task", "subject_task",
+    "Done", "compare_elsewhere", "estimate_need", "is_current", "plan_session", "read_done", "run_session_text",
+    "run_subject_text", "session_task", "settle", "subject_task",
 ]  # fmt: skip
 
 
@@ -126,30 +128,41 @@ def is_current(states: dict[str, StepState]) -> bool:
     return bool(states) and all(state.is_current for state in states.values())
 
 
-def leave_current(job: ScanJob) -> Outcome:
-    """Return the outcome of a session whose results are current, after what a killed run has left undone is done.
+def settle(job: ScanJob, states: dict[str, StepState]) -> Outcome | None:
+    """Return the outcome of a session of which nothing is to be computed; None where something is.
 
-    Its intermediate results are removed, and readers' verdicts entered.
+    What is left to do is done: a time that a table states since is entered, as are readers' verdicts, and what a
+    killed run has left is removed.
 
     Parameters
     ----------
     job : ScanJob
         The session.
+    states : dict of str to StepState
+        State of each of its steps.
 
     Returns
     -------
-    Outcome
+    Outcome or None
         Unchanged.
 
     Examples
     --------
-    >>> leave_current(job).unchanged  # doctest: +SKIP
+    >>> settle(job, states).unchanged  # doctest: +SKIP
     True
     """
+    place = place_of_scan(job.out, job.session)
+    late = {name: state.state for name, state in states.items() if not state.is_current}
+    if late == {"anatomy": "stale"} and enter_time(job):
+        states = assess(job.out, read_manifest(manifest_path(job.out, place.prefix)), job.keys)
+    if not is_current(states):
+        return None
     if not job.hold:
         IntermediateFiles(job.work, {}).remove()
-    warnings = enter_verdicts(job, place_of_scan(job.out, job.session))
-    return Outcome(job.session.name, job.session.participant, warnings=warnings, unchanged=True)
+    session = job.session
+    no_times = faulty_times(session.root, session.participant, session.session)
+    warnings = (*enter_verdicts(job, place), *no_times)
+    return Outcome(session.name, session.participant, warnings=warnings, unchanged=True)
 
 
 def estimate_need(session: SessionFiles) -> int:
@@ -240,8 +253,9 @@ def run_session_text(text: str, report: Report | None = None) -> str:
     except QsmcmbError as error:
         return _write(Done([], Outcome(name, participant, error.exit_code, str(error)), True))
     job, states = plan_session(session, out, options, work=request.work, force=record["force"])
-    if is_current(states):
-        return _write(Done([], leave_current(job), False))
+    settled = settle(job, states)
+    if settled:
+        return _write(Done([], settled, False))
     from qsmcmb.study.scan import run_job
 
     known = any(state.state != "new" for state in states.values())

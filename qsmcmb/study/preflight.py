@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qsmcmb.errors import InvalidInputError
+from qsmcmb.io.bids import faulty_times
 from qsmcmb.io.bids_index import SessionFiles
 from qsmcmb.io.input_options import InputOptions
 from qsmcmb.io.preflight import find_problems
@@ -81,7 +82,12 @@ def _problems_of(scan: SessionFiles, options: InputOptions, *, deep: bool) -> li
     """Return the problems of one scan."""
     found = find_problems(scan, options, deep=deep, combine=combine_channels)
     errors = [_problem_of(scan, error) for error in found.errors]
-    return errors + [Problem(level="warning", scan=scan.name, found=text) for text in found.warnings]
+    warnings = list(found.warnings)
+    try:
+        warnings += faulty_times(scan.root, scan.participant, scan.session)
+    except InvalidInputError as error:
+        errors.append(_problem_of(scan, error))
+    return errors + [Problem(level="warning", scan=scan.name, found=text) for text in warnings]
 
 
 def _problem_of(scan: SessionFiles, error: InvalidInputError) -> Problem:

@@ -12,7 +12,7 @@ from typing import Any
 from qsmcmb.anatomy.segmentation import Segmentation, read_segmentation
 from qsmcmb.errors import EXIT_BUG, EXIT_MEMORY, InvalidInputError, QsmcmbError
 from qsmcmb.io.atomic import write_failure
-from qsmcmb.io.bids import acquisition_times
+from qsmcmb.io.bids import acquisition_times, faulty_times
 from qsmcmb.io.bids_index import SessionFiles
 from qsmcmb.io.dataset_description import raw_sources
 from qsmcmb.io.echoes import sidecar_of
@@ -107,7 +107,8 @@ def _run(job: ScanJob, report: Report | None) -> Outcome:
         left.unlink()
     found = Manifest(session.name, job.keys, checksums(job.out, written), warnings=result.warnings)
     found.write(job.out, manifest_path(job.out, place.prefix))
-    warnings = (*result.warnings, *enter_verdicts(job, place))
+    no_times = faulty_times(session.root, session.participant, session.session)
+    warnings = (*result.warnings, *enter_verdicts(job, place), *no_times)
     if not job.hold:
         intermediates.remove()
     return Outcome(

@@ -15,7 +15,7 @@ from qsmcmb.change.times import (
     have_mixed_zones,
 )
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.io.bids import LAST_SHIFTED_YEAR
+from qsmcmb.io.bids import LAST_SHIFTED_YEAR, TIME_FORM
 from qsmcmb.io.entities import natural_key
 from qsmcmb.io.results import SessionResults
 
@@ -99,7 +99,7 @@ def order_sessions(sessions: Sequence[SessionResults]) -> OrderedSessions:
     warnings += (
         f"{subject}: no acq_time of its own for every session in sessions.tsv or scans.tsv; sessions are in the order "
         "of their labels, nothing is called new, gone, grown or shrunk, and no change a year is given. Write the times "
-        f"into {subject}_sessions.tsv of the data set (session_id, acq_time), and run again",
+        f"into {subject}_sessions.tsv of the data set (session_id, acq_time as {TIME_FORM}), and run again",
     )
     return OrderedSessions(sorted(sessions, key=lambda s: natural_key(s.session)), None, warnings)
 
@@ -114,5 +114,5 @@ def _time_of(session: SessionResults) -> datetime | None:
     except (TypeError, ValueError) as error:
         raise InvalidInputError(
             "RESULT", session.place.path("desc-cmb_burden.json"), field="AcquisitionTime", found=repr(stated),
-            expected="date and time as 2020-05-04T10:00:00", fix="run the session again",
+            expected=f"date and time as {TIME_FORM}", fix="run the session again",
         ) from error  # fmt: skip

@@ -19,7 +19,7 @@ from qsmcmb.io.results import list_results
 from qsmcmb.study.assess import describe
 from qsmcmb.study.cluster import Cluster, failure_of
 from qsmcmb.study.failures import died, record_failure
-from qsmcmb.study.jobs import estimate_need, is_current, leave_current, plan_session, read_done, session_task
+from qsmcmb.study.jobs import estimate_need, plan_session, read_done, session_task, settle
 from qsmcmb.study.options import Finished, Outcome, StudyOptions
 from qsmcmb.study.request import Request, write_request
 from qsmcmb.study.resources import Memory, fitting, lacking
@@ -214,8 +214,9 @@ def _run_here(
     jobs = []
     for session in sessions:
         job, states = plan_session(session, out, request.options, work=request.work, force=resources.force)
-        if is_current(states):
-            done(leave_current(job))
+        settled = settle(job, states)
+        if settled:
+            done(settled)
             continue
         if any(state.state != "new" for state in states.values()):
             say(f"{session.name}: {describe(states)}")

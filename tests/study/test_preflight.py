@@ -223,3 +223,15 @@ def test_the_echo_time_that_a_fix_gives_in_seconds_leads_to_a_run(
     for part in ("mag", "phase"):
         edit(image(bids, 1, 1, part), EchoTime=seconds)
     assert check(bids, capsys) == (0, [])
+
+
+def test_a_time_that_is_no_date_is_listed(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = bids / "sub-01" / "sub-01_sessions.tsv"
+    table.write_text("session_id\tacq_time\nses-1\t04/05/2020\nses-2\tn/a\n")
+    assert run_command(["check", str(bids)]) == 0
+    expected = "acq_time = '04/05/2020'; expected date and time as 2020-05-04T10:00:00. It counts as missing"
+    assert f"WARNING sub-01/ses-1: sub-01_sessions.tsv: {expected}" in capsys.readouterr().out.splitlines()
+    table.write_bytes(b"session_id\tacq_time\nses-1\t\xff\xfe\n")
+    code, errors = check(bids, capsys)
+    assert code != 0
+    assert {e["code"] for e in errors} == {"TSV"}

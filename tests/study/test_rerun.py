@@ -17,8 +17,11 @@ import pytest
 
 from qsmcmb.cli.main import run_command
 from qsmcmb.io.place import Place
+from qsmcmb.io.results import SessionResults
 from qsmcmb.pipeline.config import make_config
 from qsmcmb.study import source, steps
+from qsmcmb.study.detector_files import DetectorFiles
+from qsmcmb.study.manifest import checksum, manifest_path, read_manifest
 from qsmcmb.study.superseded import result_files
 from tests.scenes.studies import Study
 
@@ -303,3 +306,74 @@ def test_a_run_loads_what_computes_only_where_something_is_to_be_done() -> None:
     names = "qsmcmb.pipeline.subject", "qsmcmb.reporting.subject_page", "scipy.stats", "dask"
     code = f"import sys; import qsmcmb.study.sessions; print(sorted({{*{names}}} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"[]\n"
+
+
+def write_times(study: Study, first: str, second: str) -> None:
+    table = study.bids / "sub-01" / "sub-01_sessions.tsv"
+    table.write_text(f"session_id\tacq_time\nses-1\t{first}\nses-2\t{second}\n")
+
+
+def test_dates_that_are_written_later_are_entered_and_nothing_is_computed(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dated = study.copy(tmp_path / "dated_from_the_start")
+    for one in (study, dated):
+        write_times(one, "2020-05-04T10:00:00", "2021-05-04T10:00:00")
+    shutil.rmtree(dated.out)
+    assert dated.run() == 0
+    monkeypatch.setattr("qsmcmb.study.scan.run_scan", None)
+    assert study.run() == 0
+    assert "sub-01/ses-1: unchanged" in capsys.readouterr().err
+    assert not not_current(study, capsys)
+    assert without_description(study) == without_description(dated)
+    # Taken back, they leave nothing.
+    (study.bids / "sub-01" / "sub-01_sessions.tsv").unlink()
+    assert study.run() == 0
+    burden = study.out / "sub-01/ses-1/anat/sub-01_ses-1_desc-cmb_burden.json"
+    assert "AcquisitionTime" not in json.loads(burden.read_text())
+
+
+def without_description(study: Study) -> dict[str, bytes]:
+    """Return the results but the description, whose link names the study's folder."""
+    return {n: b for n, b in study.results().items() if n != "dataset_description.json"}
+
+
+def test_dates_are_entered_into_the_detectors_own_files_too(study: Study) -> None:
+    """Where results hold readers' verdicts, those are what is left once the verdicts are taken back."""
+    place = Place.of_session(study.out, "01", "1")
+    files = DetectorFiles(study.out, SessionResults(place, "01", "1"))
+    files.put_aside()
+    write_times(study, "2020-05-04T10:00:00", "2021-05-04T10:00:00")
+    assert study.run() == 0
+    burden = place.path("desc-cmb_burden.json")
+    expected = burden.read_bytes()
+    assert json.loads(expected)["AcquisitionTime"] == "2020-05-04T10:00:00"
+    DetectorFiles(study.out, SessionResults(place, "01", "1")).put_back()
+    assert burden.read_bytes() == expected
+    assert read_manifest(manifest_path(study.out, place.prefix)).results[
+        burden.relative_to(study.out).as_posix()
+    ] == checksum(burden)
+
+
+def test_dates_are_not_entered_into_damaged_results(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    before = without_description(study)
+    truncate_a_map(study)
+    burden = study.out / "sub-01/ses-2/anat/sub-01_ses-2_desc-cmb_burden.json"
+    burden.write_text(burden.read_text().replace("EchoTime", "Echotime"))
+    write_times(study, "2020-05-04T10:00:00", "2021-05-04T10:00:00")
+    assert study.run() == 0
+    assert "unchanged" not in capsys.readouterr().err
+    (study.bids / "sub-01" / "sub-01_sessions.tsv").unlink()
+    assert study.run() == 0
+    assert without_description(study) == before
+
+
+def test_a_time_that_is_no_date_is_named_with_the_form_that_is_expected(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_times(study, "04/05/2020", "2021-05-04T10:00:00")
+    assert study.run() == 0
+    said = capsys.readouterr().err
+    expected = "acq_time = '04/05/2020'; expected date and time as 2020-05-04T10:00:00. It counts as missing"
+    assert f"WARNING sub-01/ses-1: sub-01_sessions.tsv: {expected}" in said
+    assert "WARNING sub-01/ses-2: sub-01_sessions.tsv" not in said

@@ -39,6 +39,7 @@ docs: $(VENV)/.test
 # Figures and outputs of the tutorials, and figures of the explanation, from their code.
 figures: $(VENV)/.test
 	$(BIN)/python -m tests.docs.tutorials
+	$(BIN)/python -m tests.docs.group_page
 	for script in docs/explanation/*/figures.py; do $(BIN)/python $$script || exit 1; done
 
 # Wheels of all that users need, and a fresh environment that is made of them alone.

@@ -13,6 +13,7 @@ from qsmcmb.io.metadata import read_sidecar
 from qsmcmb.reporting.course import CHANGED
 from qsmcmb.reporting.course_text import TREND
 from qsmcmb.reporting.figures import DPI, to_png
+from qsmcmb.reporting.page import counted
 from qsmcmb.reporting.summary_text import STATUS_WORDS
 
 __all__ = ["ChangeChart", "change_chart"]
@@ -88,8 +89,7 @@ def change_chart(table: Path, rows: Sequence[Row]) -> ChangeChart | None:
     drawn = dict(list(changed.items())[:MAX_LESIONS])
     panels: list[tuple[str, Points, _Band | None]] = []
     if trend["burden"] and trend["n_lesions"]:
-        noun = "lesion" if trend["n_lesions"] == 1 else "lesions"
-        panels.append((f"burden of {trend['n_lesions']} {noun}", _burden(trend), None))
+        panels.append((f"burden of {counted(trend['n_lesions'], 'lesion')}", _burden(trend), None))
     for lesion, row in drawn.items():
         status = str(row["status"])
         panels.append(

@@ -13,6 +13,7 @@ from qsmcmb.cohorts.statistic import Statistic
 from qsmcmb.reporting.burden_axis import BurdenAxis, field_name, field_style
 from qsmcmb.reporting.figures import DPI, to_png
 from qsmcmb.reporting.forest_table import burden_of
+from qsmcmb.reporting.page import counted
 
 __all__ = ["burden_plot", "course_plot", "forest_plot", "power_plot"]
 
@@ -75,7 +76,7 @@ def burden_plot(scans: Sequence[Mapping[str, Any]]) -> str:
             )
     for points in lines.values():
         axes.plot(*zip(*points, strict=True), color="#777777", linewidth=0.7, alpha=0.6, zorder=2)
-    names = [f"{name}\n{_count(len(values), 'scan')}" for name, values in by_field.items()]
+    names = [f"{name}\n{counted(len(values), 'scan')}" for name, values in by_field.items()]
     axes.set_xticks(range(len(names)), names)
     axes.set_xlim(-0.5, max(len(names), 2) - 0.5)
     axes.spines[["top", "right"]].set_visible(False)
@@ -156,10 +157,6 @@ def _name_ends(axes: Any, followed: Mapping[str, Sequence[Mapping[str, Any]]]) -
             1.02, height, name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…", fontsize=8,
             va="center", parse_math=False, transform=axes.transAxes,
         )  # fmt: skip
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def forest_plot(statistics: Sequence[Statistic]) -> str:

@@ -13,7 +13,7 @@ from qsmcmb.io.quality_records import Finding
 from qsmcmb.reporting.burden_axis import field_name
 from qsmcmb.reporting.cohort_figures import burden_plot, course_plot
 from qsmcmb.reporting.forest_table import burden_of, forest_table, session_name
-from qsmcmb.reporting.page import show, unit_words, write_page
+from qsmcmb.reporting.page import counted, show, unit_words, write_page
 
 __all__ = ["GroupRows", "write_group_page"]
 
@@ -117,14 +117,14 @@ def _summary(rows: GroupRows, n_problems: int) -> str:
         return f"No session has results. {failed.capitalize()}."
     sessions = {(row["participant_id"], row.get("session_id")) for row in rows.burdens}
     counts = [
-        _count(len({row["participant_id"] for row in rows.burdens}), "subject"),
-        _count(len(sessions), "session"),
+        counted(len({row["participant_id"] for row in rows.burdens}), "subject"),
+        counted(len(sessions), "session"),
     ]
     if len(rows.burdens) > len(sessions):
-        counts.append(_count(len(rows.burdens), "scan"))
+        counts.append(counted(len(rows.burdens), "scan"))
     burdens = [burden_of(row) for row in rows.burdens]
     verdicts = Counter(row.get("verdict") or "unknown" for row in rows.qualities)
-    bare = _count(sum(burden == 0 for burden in burdens), "scan")
+    bare = counted(sum(burden == 0 for burden in burdens), "scan")
     quality = ", ".join(f"{verdicts[name]} {name}" for name in (*VERDICTS, "unknown") if verdicts[name])
     return (
         f"{', '.join(counts)}; {failed}. Burden: median {show(median(burdens))} ppm mm³, from {show(min(burdens))} to "
@@ -140,7 +140,7 @@ def _course_words(burdens: Sequence[Mapping[str, Any]]) -> str:
     undated = sum(None in own for own in times.values())
     single = sum(None not in own and len(own) == 1 for own in times.values())
     reasons = ((single, "with scans of one time only"), (undated, "without a date of every scan"))
-    words = [f"{_count(number, 'subject')} {reason}" for number, reason in reasons if number]
+    words = [f"{counted(number, 'subject')} {reason}" for number, reason in reasons if number]
     return f"Not drawn: {' and '.join(words)}." if words else ""
 
 
@@ -160,9 +160,11 @@ def _field_words(burdens: Sequence[Mapping[str, Any]]) -> str:
         if None not in (low.get("years"), high.get("years"))
     ]
     spread = f" in the median, from {show(min(ratios))} to {show(max(ratios))}" if len(ratios) > 1 else ""
-    known = f", in scans up to {show(max(apart), 2)} years apart" if len(apart) == len(pairs) else ""
+    known = (
+        f", in scans up to {counted(round(max(apart), 2), 'year')} apart" if len(apart) == len(pairs) else ""
+    )
     return (
-        f"{_count(len(ratios), 'subject')} scanned at several field strengths: the burden at the highest over that at "
+        f"{counted(len(ratios), 'subject')} scanned at several field strengths: the burden at the highest over that at "
         f"the lowest is {show(median(ratios))}{spread}{known}. The total susceptibility of a lesion does not depend on "
         "the field strength: 1 is expected where nothing changed between the scans."
     )
@@ -231,7 +233,3 @@ def _quality(rows: GroupRows) -> list[dict[str, str]]:
             "reason": first + (f"; and {more} more" if more > 0 else ""),
         })  # fmt: skip
     return sorted(found, key=lambda row: row["verdict"])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

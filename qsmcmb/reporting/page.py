@@ -15,7 +15,7 @@ import jinja2
 from qsmcmb.core.packaged import read_packaged
 from qsmcmb.io.atomic import atomic_write
 
-__all__ = ["content_policy", "interval_words", "show", "unit_words", "write_page"]
+__all__ = ["content_policy", "counted", "interval_words", "show", "unit_words", "write_page"]
 
 MAX_DECIMALS = 6
 """Decimals of the smallest values: no table holds more digits."""
@@ -129,6 +129,30 @@ def show(value: Any, digits: int = 3) -> str:
     if value is None or value != value:
         return "n/a"
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def counted(number: float, noun: str) -> str:
+    """Return a number with its noun, in the plural but for one.
+
+    Parameters
+    ----------
+    number : float
+        The number.
+    noun : str
+        Its noun in the singular; the plural has an s.
+
+    Returns
+    -------
+    str
+        Number and noun.
+
+    Examples
+    --------
+    >>> counted(1, "scan"), counted(0, "scan"), counted(1.0, "year"), counted(1.25, "year")
+    ('1 scan', '0 scans', '1 year', '1.25 years')
+    """
+    words = show(number)
+    return f"{words} {noun}" if words == "1" else f"{words} {noun}s"
 
 
 def interval_words(value: float | None, low: float | None, high: float | None) -> str:

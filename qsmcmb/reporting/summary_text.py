@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qsmcmb.change.flags import REJECTED_AT_BASELINE, REJECTED_AT_FOLLOWUP
-from qsmcmb.reporting.page import show
+from qsmcmb.reporting.page import counted
 
 __all__ = ("STATUS_WORDS", "CourseLine", "course_line", "summary_lines", "verdict_lines")
 
@@ -162,10 +162,7 @@ def _pair(row: Mapping[str, str | None]) -> tuple[str, str]:
 def _years(row: Mapping[str, str | None]) -> str:
     """Return the interval of a row in words; empty where it is unknown."""
     years = row.get("interval_years")
-    if years is None:
-        return ""
-    number = show(float(years))
-    return f"{number} year" if number == "1" else f"{number} years"
+    return counted(float(years), "year") if years is not None else ""
 
 
 def _counts(rows: Sequence[Mapping[str, str | None]]) -> str:

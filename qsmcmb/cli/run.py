@@ -53,7 +53,9 @@ def add(app: typer.Typer) -> None:
         ],
         level: Annotated[
             str,
-            typer.Argument(metavar="LEVEL", help="participant: each session; group: tables and a page over all."),
+            typer.Argument(
+                metavar="LEVEL", help="participant: each session; group: tables and a page over all."
+            ),
         ],
         participant_label: Participants = None,
         session_label: Sessions = None,

@@ -255,3 +255,12 @@ def test_a_browser_shows_it_whole(
         assert table.evaluate("t => t.scrollWidth <= t.clientWidth") or name == "mixed"
         mark = found.page.locator(".forest tbody svg g").first
         assert mark.evaluate("m => m.getBoundingClientRect().width") > 5
+
+
+def test_on_paper_the_table_is_whole(studies: dict[str, Path], chromium: Any) -> None:
+    # A4 across, margins of 10 mm.
+    with open_page(chromium, studies["large"].as_uri(), width=1047, height=720) as found:
+        found.page.emulate_media(media="print")
+        assert found.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        table = found.page.locator("table.forest")
+        assert table.evaluate("t => t.scrollHeight <= t.clientHeight && t.clientHeight > 5000")

@@ -6,10 +6,19 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mimic_heads import MimicHead, read_mimic_head
+
+from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
+from qsmcmb.microbleeds.detection.candidates import find_candidates
+from qsmcmb.microbleeds.measure import Targets, gather_all_evidence
+from qsmcmb.microbleeds.signal.patch import ScanFields
+from qsmcmb.pipeline.config import make_config
+from qsmcmb.pipeline.detection import DetectorMaps, detect_beside_readers
+from qsmcmb.pipeline.inversion import Inversion, local_field_of
+from qsmcmb.pipeline.subject import map_scan_field
 
 NEAR_MM = 3.0
 """Distance within which a candidate is a lesion of the truth, mm."""
@@ -21,7 +30,17 @@ MAX_POINTS, N_PEAKS, PEAK_SPACING_MM, JITTER_MM = 75, 40, 6.0, 0.5
 """Points of a head at most; peaks of its map, and their distance, mm; SD of the points of lesions, mm."""
 TRUE_KINDS = {"air": "artefact", "flow-void": "artefact"}
 LOW = {"threshold_ppm": 0.06, "min_darkening": 0.05, "min_score": 0.02, "max_candidates": 40}
-"""A detector that lets more pass than the pipeline's: the classifier sees what is far from the decision, too."""
+"""A detector of the map that lets more pass than the pipeline's: the classifier sees what is far from the decision,
+too."""
+
+
+class HeadMaps(NamedTuple):
+    """What the pipeline makes of a head before it looks for candidates."""
+
+    fields: ScanFields
+    """Results that the evidence is gathered from."""
+    detector: DetectorMaps
+    """Maps that the detector looks at."""
 
 
 def read_features(protocol: str, seed: int, folder: Path) -> list[dict[str, Any]]:
@@ -38,44 +57,56 @@ def read_features(protocol: str, seed: int, folder: Path) -> list[dict[str, Any]
 
 
 def _features(head: MimicHead, folder: Path) -> list[dict[str, Any]]:
-    """Map a head, find candidates, and gather the evidence of each."""
-    from qsmcmb.microbleeds.calibration.k_space_spectrum import find_k_space_windows
-    from qsmcmb.microbleeds.detection.candidates import find_candidates
-    from qsmcmb.microbleeds.measure import Targets, gather_all_evidence
-    from qsmcmb.microbleeds.signal.patch import ScanFields
-    from qsmcmb.pipeline.config import make_config
-    from qsmcmb.pipeline.inversion import Inversion, local_field_of
-    from qsmcmb.pipeline.subject import map_scan_field
+    """Map a head, find candidates, and gather the evidence of each.
 
-    scan, config = head.scan, make_config()
-    stored = folder / f"maps_{head.name}.npz"
-    if not stored.exists():
-        phase = map_scan_field(scan, config)
-        inversion = Inversion(scan, config, phase, local_field_of(phase, scan, config))
-        np.savez(
-            stored, field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask,
-            chi_ppm=inversion.of_scan(), chi_mask=inversion.mask,
-        )  # fmt: skip
-    with np.load(stored) as maps:
-        fields = ScanFields(maps["field_hz"], maps["offset_rad"], maps["mask"], None, maps["chi_ppm"])
-        chi_mask = maps["chi_mask"]
-    found = find_candidates(fields.chi_ppm, scan.magnitude, chi_mask, scan.grid, **LOW)
-    points = scan.grid.to_world(np.array([c.voxel for c in found]).reshape(-1, 3))
-    scores: list[float | None] = [c.score for c in found]
-    added = _far_from(
-        points, np.concatenate([_points_of_lesions(head), _peaks(fields.chi_ppm, chi_mask, scan.grid)])
-    )
-    points = np.concatenate([points, added])[:MAX_POINTS]
-    scores = (scores + [None] * len(added))[:MAX_POINTS]
-    targets = Targets(points, [None] * len(points), scores, 0)
-    acquisition = find_k_space_windows(scan, fields.mask)
-    evidence = gather_all_evidence(scan, targets, fields, acquisition)
-    truth = [_truth_of(head, fields.mask, p) for p in points]
+    Those that the pipeline proposes come first, with the evidence that it has of them: the dipoles of its other
+    candidates beside them, and no more.
+    """
+    scan, maps = head.scan, _maps(head, folder)
+    acquisition = find_k_space_windows(scan, maps.fields.mask)
+    proposed, _ = detect_beside_readers(scan, maps.detector, Targets.of_readers([]))
+    mapped, chi_mask = maps.detector.chi_ppm, maps.detector.mask
+    lenient = find_candidates(mapped, scan.magnitude, chi_mask, scan.grid, **LOW)
+    more = [
+        _points_of_lesions(head),
+        scan.grid.to_world(np.array([c.voxel for c in lenient]).reshape(-1, 3)),
+        _peaks(mapped, chi_mask, scan.grid),
+    ]
+    points = np.concatenate([proposed.points_mm, _far_from(proposed.points_mm, np.concatenate(more))])[
+        :MAX_POINTS
+    ]
+    n = len(proposed.points_mm)
+    targets = Targets(points, [None] * len(points), [*proposed.scores, *[None] * (len(points) - n)], 0)
+    evidence = gather_all_evidence(scan, proposed, maps.fields, acquisition)
+    evidence += gather_all_evidence(scan, targets, maps.fields, acquisition)[n:]
+    truth = [_truth_of(head, maps.fields.mask, p) for p in points]
     return [
-        {**asdict(e), "true_kind": kind, "true_ppm_mm3": total, "position_mm": p.tolist()}
-        for e, (kind, total), p in zip(evidence, truth, points, strict=True)
+        {
+            **asdict(e),
+            "true_kind": kind,
+            "true_ppm_mm3": total,
+            "position_mm": p.tolist(),
+            "is_proposed": i < n,
+        }
+        for i, (e, (kind, total), p) in enumerate(zip(evidence, truth, points, strict=True))
         if e is not None
     ]
+
+
+def _maps(head: MimicHead, folder: Path) -> HeadMaps:
+    """Return the maps of a head, made where the folder does not hold them yet."""
+    stored = folder / f"maps_{head.name}.npz"
+    if not stored.exists():
+        phase = map_scan_field(head.scan, config := make_config())
+        inversion = Inversion(head.scan, config, phase, local_field_of(phase, head.scan, config))
+        np.savez(
+            stored, field_hz=phase.total_field_hz, offset_rad=phase.offset_rad, mask=phase.mask,
+            sd_hz=phase.field_sd_hz, chi_ppm=(chi_ppm := inversion.of_scan()), chi_mask=inversion.mask,
+            local_hz=inversion.local_field_hz(chi_ppm),
+        )  # fmt: skip
+    with np.load(stored) as m:
+        fields = ScanFields(m["field_hz"], m["offset_rad"], m["mask"], None, m["chi_ppm"])
+        return HeadMaps(fields, DetectorMaps(fields.chi_ppm, m["local_hz"], m["sd_hz"], m["chi_mask"]))
 
 
 def _points_of_lesions(head: MimicHead) -> np.ndarray:

@@ -74,7 +74,7 @@ class _Features(NamedTuple):
     extent_mm: FloatArray
     """Largest extent along an axis, mm."""
     elongation: FloatArray
-    """Ratio of the largest to the smallest principal SD."""
+    """Least ratio of the largest to the smallest principal SD that the voxels leave."""
 
 
 def find_regions(scene: Scene, sign: int, limits: Limits) -> list[Judged]:
@@ -151,16 +151,26 @@ def _describe(labels: IntArray, boxes: list[Box], contrast: FloatArray, size: Fl
     for a in range(3):
         for b in range(a + 1):
             spread[:, a, b] = spread[:, b, a] = np.bincount(which, weight * away[a] * away[b], n) / total
-    # A voxel's own variance is size^2 / 12: without it a row of voxels would be infinitely elongated.
-    variances = np.linalg.eigvalsh(spread + np.diag(size**2 / 12))
     extent = np.array([[s.stop - s.start for s in box] for box in boxes]) * size
     return _Features(
         n_voxels=np.bincount(which, minlength=n),
         moment_ppm_mm3=total * np.prod(size),
         centre=centre.T,
         extent_mm=extent.max(axis=1),
-        elongation=np.sqrt(variances[:, -1] / variances[:, 0]),
+        elongation=_elongation(spread, size),
     )
+
+
+def _elongation(spread: FloatArray, size: FloatArray) -> FloatArray:
+    """Return the least ratio of the principal SDs that the voxels leave, 1 or more, from spreads of their centres, mm2.
+
+    A voxel's own variance is size^2 / 12: without it a row of voxels would be infinitely elongated. Where voxels are
+    longer along one axis, a point between two of them has a spread of size^2 / 4 there: that much is no length.
+    """
+    longest = spread + np.diag(size.min() ** 2 / 12 - (size**2 - size.min() ** 2) / 4)
+    shortest = spread + np.diag(size**2 / 12)
+    ratio = np.linalg.eigvalsh(longest)[:, -1] / np.linalg.eigvalsh(shortest)[:, 0]
+    return np.asarray(np.sqrt(np.maximum(ratio, 1.0)))
 
 
 def _judge(region: _Region, features: _RegionFeatures, scene: Scene, limits: Limits) -> Judged:

@@ -133,12 +133,14 @@ def is_described(state: FitState, *, max_core_residual: float = MAX_DESCRIBED_CO
 def asks_for_free_source(state: FitState, *, min_significance: float = MIN_PRESENT_SD) -> bool:
     """Return whether a fit is clear, dark inside, and leaves a residual at the lesion's core.
 
+    A fit that has not converged says nothing of how clear the lesion is: its significance does not count.
+
     Parameters
     ----------
     state : FitState
         A fit with the tissue's Gaussian process.
     min_significance : float, optional
-        Least ratio of total susceptibility to sandwich SD, SDs.
+        Least ratio of total susceptibility to sandwich SD, SDs, of a fit that has converged.
 
     Returns
     -------
@@ -149,7 +151,7 @@ def asks_for_free_source(state: FitState, *, min_significance: float = MIN_PRESE
         return False
     if state.model.core_decay == SIGNAL_RETAINING_CORE:
         return False
-    return bool(_size(state) > min_significance * state.sandwich_sd())
+    return not state.converged or bool(_size(state) > min_significance * state.sandwich_sd())
 
 
 def grow_free_source(state: FitState) -> list[FitState]:

@@ -117,6 +117,7 @@ class Evidence:
     detector_score: float | None = field(
         default=None, metadata=column("Detector's score, 0 to 1; n/a of a reader's point")
     )
+    voxel_mm3: float | None = field(default=None, metadata=column("Volume of a voxel of the scan", "mm3"))
 
     @property
     def sign(self) -> float:
@@ -220,6 +221,7 @@ def gather_evidence(
         depth_mm=frame.depth_at(point_mm),
         field_gradient=around.field_gradient,
         detector_score=detector_score,
+        voxel_mm3=patch.grid.voxel_volume_mm3,
     )
 
 

@@ -5,6 +5,9 @@ of each kind k,
 
     p_k = exp(b_k + sum_f w_kf x_f) / sum over kinds l of exp(b_l + sum_f w_lf x_f).
 
+There are two sets of weights: of voxels up to MAX_FINE_MM3 and of larger ones, in which a bleed is a few voxels of a
+weak contrast. The volume of the voxel is a figure of the second.
+
 The figures need no fit, so that a candidate may be turned away by them. What a fit adds, significance, residual and a
 vein's BIC, counts in the rules of `naming`. A figure that is unknown counts as its mean. All weights are in
 `mimics.toml`, with the data that they were set on; `docs/explanation/mimics.md` shows how well they hold. Where there
@@ -27,9 +30,11 @@ from qsmcmb.typing import FloatArray
 
 __all__ = [
     "FIGURES",
+    "MAX_FINE_MM3",
     "MIMIC_KINDS",
     "Classifier",
     "KindProbabilities",
+    "Weights",
     "figures_of",
     "probabilities_of",
     "read_classifier",
@@ -37,6 +42,10 @@ __all__ = [
 
 MIMIC_KINDS = ("microbleed", "calcification", "vein", "iron", "artefact", "other")
 """Kinds that the classifier tells apart, in the order of its weights; other is tissue without any source."""
+MAX_FINE_MM3 = 2.0
+"""Volume of a voxel, mm3, up to which the weights of fine scans hold: halfway between the training's 1 and 4 mm3."""
+MIN_VOXEL_MM3 = 0.01
+"""Volume of a voxel, mm3, below which it says no more."""
 MAX_LOG_RATIO = 3.0
 """Largest logarithm of the ratio of two totals that counts: a factor of 20; totals of opposite sign count as this."""
 MIN_TOTAL_PPM_MM3 = 0.1
@@ -93,15 +102,14 @@ FIGURES: dict[str, Figure] = {
     "mirror_ratio": lambda e: e.mirror_ratio,
     "depth": lambda e: None if e.depth_mm is None else math.log1p(min(e.depth_mm, MAX_DEPTH_MM)),
     "field_gradient": lambda e: _log(e.field_gradient, GRADIENT_TURNS_PER_MM),
+    "voxel": lambda e: _log(e.voxel_mm3, MIN_VOXEL_MM3),
 }
 """Figures by name, as the weights take them: from the evidence, transformed."""
 
 
-class Classifier(NamedTuple):
+class Weights(NamedTuple):
     """Standardised figures with their weights, one row of weights per figure and one column per kind."""
 
-    version: str
-    """Version of the weights."""
     means: FloatArray
     """Mean of each figure over the training data."""
     sds: FloatArray
@@ -110,8 +118,57 @@ class Classifier(NamedTuple):
     """Weights, (figure, kind)."""
     intercepts: FloatArray
     """Intercepts, (kind,)."""
+
+    def probabilities(self, figures: FloatArray) -> FloatArray:
+        """Return the probability of each kind.
+
+        Parameters
+        ----------
+        figures : ndarray of shape (..., figure)
+            Figures of candidates; NaN where unknown.
+
+        Returns
+        -------
+        ndarray of shape (..., kind)
+            Probabilities; the sum over the kinds is 1.
+
+        Examples
+        --------
+        >>> one = np.ones(1)
+        >>> Weights(one, one, np.zeros((1, 2)), np.zeros(2)).probabilities(one).tolist()
+        [0.5, 0.5]
+        """
+        logits = np.nan_to_num((figures - self.means) / self.sds) @ self.weights + self.intercepts
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+class Classifier(NamedTuple):
+    """The weights of the package."""
+
+    version: str
+    """Version of the weights."""
+    fine: Weights
+    """Weights of voxels up to MAX_FINE_MM3."""
+    coarse: Weights
+    """Weights of larger voxels."""
     data: Mapping[str, Any]
     """Data card: heads, numbers of candidates, penalty."""
+
+    def weights_of(self, evidence: Evidence) -> Weights:
+        """Return the weights that hold for a candidate.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            The candidate's.
+
+        Returns
+        -------
+        Weights
+            Those of fine voxels where the volume is unknown.
+        """
+        return self.coarse if (evidence.voxel_mm3 or 0.0) > MAX_FINE_MM3 else self.fine
 
 
 class KindProbabilities(NamedTuple):
@@ -170,10 +227,7 @@ def probabilities_of(evidence: Evidence, classifier: Classifier | None) -> KindP
     """
     if classifier is None or evidence.map_peak_ppm is None:
         return None
-    standardised = np.nan_to_num((figures_of(evidence) - classifier.means) / classifier.sds)
-    logits = standardised @ classifier.weights + classifier.intercepts
-    powers = np.exp(logits - logits.max())
-    values = powers / powers.sum()
+    values = classifier.weights_of(evidence).probabilities(figures_of(evidence))
     return KindProbabilities({kind: float(p) for kind, p in zip(MIMIC_KINDS, values, strict=True)})
 
 
@@ -188,19 +242,27 @@ def read_classifier() -> Classifier | None:
 
     Examples
     --------
-    >>> read_classifier().weights.shape == (len(FIGURES), len(MIMIC_KINDS))
+    >>> read_classifier().fine.weights.shape == (len(FIGURES), len(MIMIC_KINDS))
     True
     """
     path = resources.files("qsmcmb.microbleeds.results") / "mimics.toml"
     if not path.is_file():
         return None
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    rows = [tables["figures"][name] for name in FIGURES]
     return Classifier(
         version=tables["version"],
+        fine=_weights_in(tables["fine"]),
+        coarse=_weights_in(tables["coarse"]),
+        data=tables["data"],
+    )
+
+
+def _weights_in(table: Mapping[str, Any]) -> Weights:
+    """Return the weights that a table of the file holds."""
+    rows = [table["figures"][name] for name in FIGURES]
+    return Weights(
         means=np.array([row["mean"] for row in rows]),
         sds=np.array([row["sd"] for row in rows]),
         weights=np.array([row["weights"] for row in rows]),
-        intercepts=np.array(tables["intercepts"]),
-        data=tables["data"],
+        intercepts=np.array(table["intercepts"]),
     )

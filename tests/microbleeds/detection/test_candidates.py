@@ -87,6 +87,22 @@ def test_what_is_weak_bright_long_or_large_is_no_candidate() -> None:
     assert len(found_in((single, 3.0), min_score=0.0, max_elongation=9.0)) == 1
 
 
+@pytest.mark.parametrize(
+    ("shape", "is_long"),
+    [((1, 2, 1), False), ((2, 2, 2), False), ((7, 1, 1), True), ((7, 1, 2), True), ((1, 2, 3), True)],
+)
+def test_the_length_of_a_thick_slice_makes_no_vein(shape: tuple[int, int, int], is_long: bool) -> None:
+    grid = Grid((40, 40, 12), (1.0, 1.0, 4.0))
+    body = np.zeros(grid.shape, bool)
+    body[tuple(slice(5, 5 + n) for n in shape)] = True
+    chi, magnitude = np.where(body, 0.8, 0.0), np.ones((2, *grid.shape))
+    magnitude[1][body] = 0.2
+    # A region of one or two slices may be a ball; three slices are longer than any.
+    point = strongest(search_candidates(chi, magnitude, body | True, grid, min_score=0.0).examined)
+    assert (point.gate in (Gate.ELONGATED, Gate.TOO_LARGE)) == is_long
+    assert ((point.elongation or 0) > 3) == is_long
+
+
 def test_the_best_come_first_and_close_ones_are_left_out() -> None:
     strong, weak = within(MIDDLE, 2.2), within(np.add(MIDDLE, (12.0, 0.0, 0.0)), 1.5)
     first, second = found_in((weak, 0.5), (strong, 0.8))

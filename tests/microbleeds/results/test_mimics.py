@@ -13,6 +13,7 @@ from qsmcmb.microbleeds.results.mimics import (
     FIGURES,
     MIMIC_KINDS,
     Classifier,
+    Weights,
     figures_of,
     probabilities_of,
     read_classifier,
@@ -33,27 +34,33 @@ EDGE = replace(
 def made_up(rng: np.random.Generator) -> Classifier:
     """Return a classifier of random weights."""
     m, n = len(FIGURES), len(MIMIC_KINDS)
-    weights, intercepts = rng.normal(size=(m, n)) / 5, rng.normal(size=n) / 5
-    return Classifier("test", rng.normal(size=m), rng.uniform(2, 5, m), weights, intercepts, {})
+    fine, coarse = (
+        Weights(rng.normal(size=m), rng.uniform(2, 5, m), rng.normal(size=(m, n)) / 5, rng.normal(size=n) / 5)
+        for _ in range(2)
+    )
+    return Classifier("test", fine, coarse, {})
 
 
-def test_probabilities_are_the_equation() -> None:
+@pytest.mark.parametrize(("voxel_mm3", "is_fine"), [(None, True), (0.3, True), (2.0, True), (2.1, False)])
+def test_probabilities_are_the_equation(voxel_mm3: float | None, is_fine: bool) -> None:
     classifier = made_up(np.random.default_rng(3))
-    x = (figures_of(BLEED) - classifier.means) / classifier.sds
-    powers = np.exp(x @ classifier.weights + classifier.intercepts)
-    found = probabilities_of(BLEED, classifier)
+    bleed = replace(BLEED, voxel_mm3=voxel_mm3)
+    chosen = classifier.fine if is_fine else classifier.coarse
+    x = np.nan_to_num((figures_of(bleed) - chosen.means) / chosen.sds)
+    powers = np.exp(x @ chosen.weights + chosen.intercepts)
+    found = probabilities_of(bleed, classifier)
     assert found is not None
     assert list(found.by_kind) == list(MIMIC_KINDS)
     np.testing.assert_allclose(list(found.by_kind.values()), powers / powers.sum())
     # What a fit adds changes nothing: it counts in the rules.
-    fitted = replace(BLEED, total_chi_ppm_mm3=1.0, total_chi_sd_ppm_mm3=9.0, residual=3.0)
+    fitted = replace(bleed, total_chi_ppm_mm3=1.0, total_chi_sd_ppm_mm3=9.0, residual=3.0)
     assert probabilities_of(fitted, classifier) == found
 
 
 def test_an_unknown_figure_counts_as_its_mean() -> None:
     classifier = made_up(np.random.default_rng(4))
     number = list(FIGURES).index("mirror_ratio")
-    mean = replace(BLEED, mirror_ratio=float(classifier.means[number]))
+    mean = replace(BLEED, mirror_ratio=float(classifier.fine.means[number]))
     assert probabilities_of(replace(BLEED, mirror_ratio=None), classifier) == probabilities_of(
         mean, classifier
     )
@@ -73,6 +80,7 @@ def test_figures_that_are_limited() -> None:
     assert figures_of(CALCIUM)[0] == -figures_of(BLEED)[0]
 
 
+@pytest.mark.parametrize("voxel_mm3", [0.5, 1.0])
 @pytest.mark.parametrize(
     ("evidence", "kind"),
     [
@@ -81,8 +89,8 @@ def test_figures_that_are_limited() -> None:
         (EDGE, "artefact"),
     ],
 )
-def test_weights_of_the_package_name_clear_cases(evidence: Evidence, kind: str) -> None:
-    found = probabilities_of(evidence, read_classifier())
+def test_weights_of_the_package_name_clear_cases(evidence: Evidence, kind: str, voxel_mm3: float) -> None:
+    found = probabilities_of(replace(evidence, voxel_mm3=voxel_mm3), read_classifier())
     assert found is not None
     assert found.by_kind[kind] == max(found.by_kind.values())
     assert found.by_kind[kind] > 0.8
@@ -95,4 +103,8 @@ def test_weights_of_the_package_know_what_they_were_set_on() -> None:
     assert classifier.version
     assert classifier.data["candidates"]["microbleed"] >= 50
     assert all(int(head.split("_")[1]) // 1000 == 83 for head in classifier.data["heads"])
-    assert classifier.weights.shape == (len(FIGURES), len(MIMIC_KINDS))
+    for chosen in (classifier.fine, classifier.coarse):
+        assert chosen.weights.shape == (len(FIGURES), len(MIMIC_KINDS))
+    # All fine heads have voxels of 1 mm3: what never changes has no weight.
+    assert not classifier.fine.weights[list(FIGURES).index("voxel")].any()
+    assert classifier.coarse.weights[list(FIGURES).index("voxel")].any()

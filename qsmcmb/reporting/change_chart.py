@@ -113,7 +113,7 @@ def change_chart(table: Path, rows: Sequence[Row]) -> ChangeChart | None:
             )
     for axis in list(axes)[len(panels) :]:
         axis.set_axis_off()
-    return ChangeChart(to_png(figure), _words(changed, drawn))
+    return ChangeChart(to_png(figure), _words(changed, drawn) + _unknown_words(rows))
 
 
 def _panel(axis: Any, positions: Mapping[str, float], points: Points, band: _Band | None) -> None:
@@ -215,6 +215,17 @@ def _words(changed: Mapping[str, Row], drawn: Mapping[str, Row]) -> str:
         else ""
     )
     return f"{names} changed by more than {'its' if len(changed) == 1 else 'their'} limit.{rest}"
+
+
+def _unknown_words(rows: Sequence[Row]) -> str:
+    """Return how many lesions have no status in any comparison."""
+    lesions = {str(row["lesion"]) for row in rows}
+    known = {str(row["lesion"]) for row in rows if row.get("status") != "not_evaluable"}
+    return (
+        f" Of {counted(len(lesions), 'lesion')} {len(lesions - known)} cannot be evaluated."
+        if lesions - known
+        else ""
+    )
 
 
 def _short(name: str) -> str:

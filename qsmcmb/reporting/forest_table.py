@@ -168,9 +168,7 @@ def burden_words(row: Mapping[str, Any]) -> str:
     >>> burden_words({"burden_ppm_mm3": 48.0, "burden_low_ppm_mm3": 45.1, "burden_high_ppm_mm3": 51.0})
     '48.0 (45.1 to 51.0)'
     """
-    interval = _interval(row)
-    value = row.get("burden_ppm_mm3")
-    return interval_words(value, *interval) if interval else show(value)
+    return interval_words(row.get("burden_ppm_mm3"), *(_interval(row) or (None, None)))
 
 
 def burden_of(row: Mapping[str, Any]) -> float:

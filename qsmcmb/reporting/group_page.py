@@ -112,7 +112,7 @@ def _scan(row: Mapping[str, Any]) -> str:
 
 def _summary(rows: GroupRows, n_problems: int) -> str:
     """Return the answer at a glance."""
-    failed = f"{n_problems} without results" if n_problems else "none failed"
+    failed = f"{n_problems} failed or damaged" if n_problems else "none failed"
     if not rows.burdens:
         return f"No session has results. {failed.capitalize()}."
     sessions = {(row["participant_id"], row.get("session_id")) for row in rows.burdens}

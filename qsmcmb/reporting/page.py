@@ -172,9 +172,13 @@ def interval_words(value: float | None, low: float | None, high: float | None) -
     --------
     >>> interval_words(48.0, 45.12, 51.0), interval_words(0.04, -0.5, 0.6), interval_words(0.0, 0.0, 0.0)
     ('48.0 (45.1 to 51.0)', '0.040 (-0.500 to 0.600)', '0 (0 to 0)')
+    >>> interval_words(48.0, None, None), interval_words(None, None, None)
+    ('48 (no interval)', 'n/a')
     """
-    if value is None or low is None or high is None or not all(map(math.isfinite, (value, low, high))):
-        return f"{show(value)} ({show(low)} to {show(high)})"
+    if value is None or not math.isfinite(value):
+        return "n/a"
+    if low is None or high is None or not math.isfinite(low + high):
+        return f"{show(value)} (no interval)"
     size = max(abs(value), (high - low) / 2)
     decimals = min(max(2 - math.floor(math.log10(size)), 0), MAX_DECIMALS) if size > 0 else 0
     return f"{value:.{decimals}f} ({low:.{decimals}f} to {high:.{decimals}f})"

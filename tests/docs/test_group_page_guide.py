@@ -20,7 +20,7 @@ def test_pictures_are_those_that_the_script_draws() -> None:
 
 def test_the_study_of_the_pictures_is_that_of_the_text(tmp_path: Path) -> None:
     html = write_study(tmp_path / "out").read_text(encoding="utf-8")
-    assert "9 subjects, 18 sessions; 1 without results." in html
+    assert "9 subjects, 18 sessions; 1 failed or damaged." in html
     assert "17 good, 1 bad" in html
     headings = {str(heading) for part in PARTS.values() for heading in part if heading}
     assert headings <= set(re.findall(r"<h2>(.*?)</h2>", html))

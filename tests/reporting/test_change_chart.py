@@ -98,6 +98,9 @@ def test_nothing_is_drawn_where_there_is_nothing(table: Path, tmp_path: Path) ->
     chart = change_chart(table, stable)
     assert chart is not None
     assert chart.words == "No lesion has changed by more than its limit."
+    chart = change_chart(table, [*stable, row(2, "not_evaluable", 9.0)])
+    assert chart is not None
+    assert chart.words.endswith("limit. Of 2 lesions 1 cannot be evaluated.")
     assert change_chart(tmp_path / "sub-2_desc-cmb_longitudinal.tsv", stable) is None
     assert change_chart(tmp_path / "sub-2_desc-cmb_longitudinal.tsv", []) is None
     write_json(tmp_path / "sub-1_desc-cmb_trend.json", {"sessions": [], "burden": [{}, {}], "n_lesions": 0})
@@ -108,7 +111,7 @@ def test_nothing_is_drawn_where_there_is_nothing(table: Path, tmp_path: Path) ->
     ("numbers", "words"),
     [((48.0, 45.12, 51.0), "48.0 (45.1 to 51.0)"), ((250.4, 225.0, 275.0), "250 (225 to 275)"),
      ((5.2, 2.0, 130.0), "5.2 (2.0 to 130.0)"), ((0.0, 0.0, 0.4), "0.000 (0.000 to 0.400)"),
-     ((4.0, None, None), "4 (n/a to n/a)")],
+     ((4.0, None, None), "4 (no interval)")],
 )  # fmt: skip
 def test_a_value_and_its_interval_have_the_same_decimals(numbers: Any, words: str) -> None:
     assert interval_words(*numbers) == words

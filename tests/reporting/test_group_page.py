@@ -57,8 +57,8 @@ def test_the_summary_counts_what_there_is(tmp_path: Path, parse: Parse) -> None:
     messages = [{"participant_id": "sub-3", "session_id": "ses-1", "kind": "error", "text": EVIL}]
     page = parse(page_of(tmp_path, rows, findings, messages=messages))
     assert (
-        "2 subjects, 3 sessions, 4 scans; 1 without results. Burden: median 6 ppm mm³, from 0 to 48; 1 scan without a "
-        "microbleed. Quality: 1 good, 2 look, 1 bad."
+        "2 subjects, 3 sessions, 4 scans; 1 failed or damaged. Burden: median 6 ppm mm³, from 0 to 48; 1 scan without "
+        "a microbleed. Quality: 1 good, 2 look, 1 bad."
     ) in page.text
     assert ["sub-3, ses-1", "error", EVIL] in page.rows
     assert ["sub-1, ses-2, run-1", "bad", "a"] in page.rows
@@ -196,7 +196,7 @@ def test_a_group_without_results_says_so(
 ) -> None:
     text = parse(page_of(tmp_path, [], messages=messages)).text
     assert "No session has results." in text
-    assert ("1 without results" in text) == bool(messages)
+    assert ("1 failed or damaged" in text) == bool(messages)
     assert "Burden of every scan" not in text
 
 

@@ -73,6 +73,8 @@ class SessionView(NamedTuple):
         Error of the registration at the brain, mm (rms).
     look : callable
         Return the `Place` of a position in the session's scanner mm.
+    refused : set of int, optional
+        Labels of candidates that a reader has called no microbleed: mimics and calcifications.
 
     Examples
     --------
@@ -87,6 +89,7 @@ class SessionView(NamedTuple):
     from_mid: Points
     registration_mm: float
     look: Callable[[FloatArray], Place]
+    refused: frozenset[int] = frozenset()
 
 
 class Track(NamedTuple):
@@ -161,7 +164,7 @@ def find_tracks(views: Sequence[SessionView]) -> list[Track]:
     bodies = [_body(views[k], k, m) for k, m in rows]
     groups = join_parts(bodies, link_lesions([body.located for body in bodies]))
     found = [group for group in groups if any(_is_certain(rows[i][1]) for i in group)]
-    refused = _rows(views, lambda m: _is_rejected(m) and _is_measured(m))
+    refused = _rows(views, lambda view, m: m.label in view.refused and _is_measured(m))
     of_group = attach_lesions(
         [[bodies[i].located for i in group] for group in found],
         [_body(views[k], k, m).located for k, m in refused],
@@ -204,7 +207,7 @@ def link_candidates(views: Sequence[SessionView]) -> list[list[tuple[int, Microb
     rows = _rows(views, _is_matched)
     bodies = [_body(views[k], k, m) for k, m in rows]
     groups = join_parts(bodies, link_lesions([body.located for body in bodies]))
-    others = _rows(views, lambda m: m.total_chi_ppm_mm3 is not None and not _is_matched(m))
+    others = _rows(views, lambda view, m: m.total_chi_ppm_mm3 is not None and not _is_matched(view, m))
     located = [_body(views[k], k, m).located for k, m in others]
     of_group = attach_lesions([[bodies[i].located for i in group] for group in groups], located)
     found = [[rows[i] for i in group] for group in groups]
@@ -322,9 +325,11 @@ def judge_track(
     )  # fmt: skip
 
 
-def _rows(views: Sequence[SessionView], chosen: Callable[[Microbleed], bool]) -> list[tuple[int, Microbleed]]:
+def _rows(
+    views: Sequence[SessionView], chosen: Callable[[SessionView, Microbleed], bool]
+) -> list[tuple[int, Microbleed]]:
     """Return chosen rows of all sessions, each with the number of its session."""
-    return [(k, m) for k, view in enumerate(views) for m in view.lesions if chosen(m)]
+    return [(k, m) for k, view in enumerate(views) for m in view.lesions if chosen(view, m)]
 
 
 def _by_session(rows: Iterable[tuple[int, Microbleed]]) -> dict[int, tuple[Microbleed, ...]]:
@@ -342,15 +347,10 @@ def _first_row(track: Track, views: Sequence[SessionView]) -> tuple[int, int]:
     return k, min(n for n, m in enumerate(views[k].lesions) if m in own)
 
 
-def _is_matched(lesion: Microbleed) -> bool:
+def _is_matched(view: SessionView, lesion: Microbleed) -> bool:
     """Say whether a lesion was measured and not rejected."""
-    is_lesion = lesion.kind in KINDS and lesion.certainty != "rejected" and not _is_rejected(lesion)
+    is_lesion = lesion.kind in KINDS and lesion.certainty != "rejected" and lesion.label not in view.refused
     return is_lesion and lesion.total_chi_ppm_mm3 is not None
-
-
-def _is_rejected(lesion: Microbleed) -> bool:
-    """Say whether a reader has called a candidate no microbleed: a mimic, or a calcification."""
-    return lesion.source == "reader" and (lesion.kind != "microbleed" or lesion.certainty == "rejected")
 
 
 def _is_measured(lesion: Microbleed) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from qsmcmb.change.tracks import Place, SessionView
 from qsmcmb.errors import InvalidInputError
 from qsmcmb.io.results import SessionResults
+from qsmcmb.io.tables import read_tsv
 from qsmcmb.lesion import Microbleed
 from qsmcmb.registration.midspace import MidSpace, register_sessions
 from qsmcmb.registration.rigid import MIN_DICE, Image
@@ -19,7 +20,7 @@ from qsmcmb.study.detector_files import detector_lesions
 from qsmcmb.study.place_lookup import PlaceLookup
 from qsmcmb.typing import FloatArray
 
-__all__ = ("AlignedSessions", "align_sessions")
+__all__ = ("AlignedSessions", "align_sessions", "refused_labels")
 
 MAPS = ("R2starmap", "Chimap")
 """Maps that sessions are registered by, the first that all have: quantities of the tissue, which no shading or
@@ -118,6 +119,34 @@ def _view(out: Path, session: SessionResults, mid: MidSpace, k: int) -> SessionV
         pose.apply,
         mid.error_mm[k],
         PlaceLookup(session, _sources(out, session)),
+        refused_labels(session),
+    )
+
+
+def refused_labels(session: SessionResults) -> frozenset[int]:
+    """Return the candidates of a session that a reader's verdict has called no microbleed.
+
+    Parameters
+    ----------
+    session : SessionResults
+        Results of the session.
+
+    Returns
+    -------
+    frozenset of int
+        Labels; a reader's point without a verdict is none of them, whatever its kind.
+
+    Examples
+    --------
+    >>> refused_labels(session)  # doctest: +SKIP
+    frozenset({4})
+    """
+    return frozenset(
+        int(float(str(row["label"])))
+        for row in read_tsv(session.place.path("desc-cmb_lesions.tsv"))
+        if row.get("reader") is not None
+        and row.get("source") == "reader"
+        and (row.get("kind") != "microbleed" or row.get("certainty") == "rejected")
     )
 
 

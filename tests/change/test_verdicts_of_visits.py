@@ -34,11 +34,16 @@ def lesion(label: int, x: float, value: float, how: dict[str, str], sd: float = 
     )  # fmt: skip
 
 
+def refused_of(visit: list[Microbleed]) -> frozenset[int]:
+    """Return the labels of what a reader has called no microbleed."""
+    return frozenset(m.label for m in visit if m.source == "reader" and m.kind != "microbleed")
+
+
 def compared(*visits: list[Microbleed]) -> list[list[Change]]:
     """Return the changes of all pairs of neighbouring visits; elsewhere each shows nothing."""
     empty = Place(Estimate(0.0, 0.1, "ppm mm3"), 0.5)
     views = [
-        SessionView(f"ses-{n}", own, np.atleast_2d, np.atleast_2d, 0.2, lambda _: empty)
+        SessionView(f"ses-{n}", own, np.atleast_2d, np.atleast_2d, 0.2, lambda _: empty, refused_of(own))
         for n, own in enumerate(visits, start=1)
     ]
     tracks = find_tracks(views)

@@ -13,6 +13,7 @@ from qsmcmb.model import Estimate
 from qsmcmb.reviewing.reviewed_scan import read_scan
 from qsmcmb.reviewing.study_review import StudyReview
 from qsmcmb.study.judgement import Judgement
+from qsmcmb.study.session_views import refused_labels
 from qsmcmb.study.twins import find_twins
 from tests.scenes.reviews import candidate, rows_of, scans_of, write_candidates
 from tests.scenes.studies import Study
@@ -128,6 +129,19 @@ def test_a_rejection_at_one_visit_makes_nothing_new_or_gone_and_the_page_says_so
     review.give(one, REJECT, None, twins={other: 1})
     assert not [row for row in apply(visits) if "rejected" in row["flags"]]
     assert "not counted as" not in (visits.out / "sub-01.html").read_text()
+
+
+def test_only_a_verdict_refuses_a_candidate(visits: Study) -> None:
+    """A reader's point that is a vein by the classifier has a reader as its source, and no verdict."""
+    first, second = scans_of(visits)
+    point = {"source": "reader", "certainty": "rejected", "kind": "vein"}
+    write_candidates(visits, first, [candidate(1, **point), candidate(2), candidate(3), candidate(5)])
+    review = review_of(visits)
+    for label, judgement in ((2, REJECT), (3, Judgement("unsure")), (5, Judgement("accept"))):
+        review.give(id_of(review, "1", label), judgement, None)
+    apply(visits)
+    assert refused_labels(first) == {2}
+    assert refused_labels(second) == frozenset()
 
 
 def test_without_a_comparison_there_are_no_twins(visits: Study) -> None:

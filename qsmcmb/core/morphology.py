@@ -245,13 +245,15 @@ def close_gaps(mask: BoolArray, radius_mm: float, voxel_size_mm: Triple) -> Bool
     return out
 
 
-def fill_holes(mask: BoolArray) -> BoolArray:
+def fill_holes(mask: BoolArray, max_fraction: float = np.inf) -> BoolArray:
     """Return the mask with its enclosed cavities filled.
 
     Parameters
     ----------
     mask : ndarray of shape (x, y, z), bool
         The mask; it may be empty.
+    max_fraction : float, optional
+        Largest volume of a cavity that is filled, over that of the mask.
 
     Returns
     -------
@@ -270,7 +272,9 @@ def fill_holes(mask: BoolArray) -> BoolArray:
         box = bounding_box(mask)
         # The frame joins everything outside into one part; what is not joined to it is enclosed.
         labels, _ = ndimage.label(np.pad(~mask[box], 1, constant_values=True))
-        out[box] |= (labels > 0)[1:-1, 1:-1, 1:-1] & (labels != labels[0, 0, 0])[1:-1, 1:-1, 1:-1]
+        filled = np.bincount(labels.ravel()) <= max_fraction * mask.sum()
+        filled[[0, labels[0, 0, 0]]] = False
+        out[box] |= filled[labels[1:-1, 1:-1, 1:-1]]
     return out
 
 

@@ -19,6 +19,7 @@ __all__ = (
     "DYMERSKA_2021",
     "ECKSTEIN_2018",
     "FISCHL_2002",
+    "FISCH_2023",
     "FONOV_2011",
     "GHIGLIA_1994",
     "GREENBERG_2009",
@@ -220,6 +221,12 @@ FISCHL_2002 = Reference(
     " Dale, A. M.",
     title="Whole brain segmentation: automated labeling of neuroanatomical structures in the human brain",
     journal="Neuron", year=2002, doi="10.1016/s0896-6273(02)00569-x",
+)  # fmt: skip
+FISCH_2023 = Reference(
+    authors="Fisch, L. and Zumdick, S. and Barkhau, C. and Emden, D. and Ernsting, J. and Leenings, R. and Sarink, K. "
+    "and Winter, N. R. and Risse, B. and Dannlowski, U. and Hahn, T.",
+    title="deepbet: Fast brain extraction of T1-weighted MRI using convolutional neural networks",
+    journal="arXiv", year=2023, doi="10.48550/arXiv.2308.07003",
 )  # fmt: skip
 FONOV_2011 = Reference(
     authors="Fonov, V. and Evans, A. C. and Botteron, K. and Almli, C. R. and McKinstry, R. C. and Collins,"

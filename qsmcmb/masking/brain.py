@@ -22,6 +22,11 @@ __all__ = (
     "mask_phase_quality",
 )
 
+MIN_COHERENCE = 0.35
+"""Local coherence from which phase counts as tissue's: the strictest that holds every lesion of the simulated heads."""
+MAX_VOID = 0.1
+"""Largest void of a lesion over the volume of all tissue; of a head the gap at the skull is a fifth and more."""
+
 
 def mask_brain(
     magnitude: FloatArray,
@@ -58,8 +63,8 @@ def mask_brain(
 
     Notes
     -----
-    Tissue of the first echo, holes filled, is opened by a ball, of which the largest component stays; gaps are closed
-    by a ball and holes filled again. docs/explanation/masking.md says how many lesions each method holds.
+    Tissue of the first echo, voids of lesions filled, is opened by a ball, of which the largest component stays; gaps
+    are closed by a ball and holes filled again. docs/explanation/masking.md says how many lesions each method holds.
 
     Examples
     --------
@@ -204,7 +209,7 @@ def mask_combined(
     grid: Grid,
     *,
     combine: str = "and",
-    quality: float = 0.35,
+    quality: float = MIN_COHERENCE,
     open_mm: float = 4.0,
     close_mm: float = 4.0,
     shave_layers: int = 0,
@@ -306,7 +311,8 @@ def _clean(good: BoolArray, grid: Grid, *, open_mm: float, close_mm: float, shav
     check_range("close_mm", close_mm, 0.0, 20.0)
     check_range("shave_layers", shave_layers, 0, 20)
     size = grid.voxel_size_mm
-    filled = fill_holes(good)
+    # The gap between brain and a scalp that is closed all around is a cavity, too, and must stay open.
+    filled = fill_holes(good, MAX_VOID)
     # Opening before closing: closing first would weld brain and scalp.
     core = largest_component(erode(filled, open_mm, size))
     # Only what was there before: dilation alone would round the cortex off.

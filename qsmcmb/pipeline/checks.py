@@ -26,6 +26,11 @@ __all__ = [
 
 MAX_BRAIN_LITRES = 2.1
 """Volume, L, of the largest brains: a larger mask has scalp or neck in it."""
+BETTER_MASK = (
+    'Give a mask of the brain (--mask, in a study --mask-from), or let a trained network find it: method = "deepbet" '
+    "in the table [mask] of --config-file"
+)
+"""Fix for a mask that holds more than the brain."""
 AIR_FRACTION = 0.1
 """Fraction of the bright tissue's magnitude below which a voxel is dark as air."""
 MAX_DARK_FRACTION = 0.2
@@ -306,10 +311,10 @@ def _mask_warnings(brain: BoolArray, scan: GreScan) -> tuple[str, ...]:
     warnings = []
     if litres > MAX_BRAIN_LITRES:
         warnings.append(
-            f"the mask holds {litres:.1f} L, more than a brain: scalp or neck is in it; give a mask of the brain"
+            f"the mask holds {litres:.1f} L, more than a brain: scalp or neck is in it. {BETTER_MASK}"
         )
     if dark > MAX_DARK_FRACTION:
-        warnings.append(f"{100 * dark:.0f} % of the mask are dark: air is in it; give a mask of the brain")
+        warnings.append(f"{100 * dark:.0f} % of the mask are dark: air is in it. {BETTER_MASK}")
     return tuple(warnings)
 
 

@@ -106,7 +106,7 @@ def test_inversion_keeps_sign_and_contrast(method: str, sign: int) -> None:
     assert not found[~mask].any()
 
 
-@pytest.mark.parametrize("method", MASKING)
+@pytest.mark.parametrize("method", [m for m in MASKING if m != "deepbet"])
 def test_masks_find_the_object_and_keep_a_void_inside(method: str, rng: np.random.Generator) -> None:
     mask, xyz = brain(GRID), coordinates(GRID)
     void = ((xyz - np.array([9.0, 0, 0]).reshape(3, 1, 1, 1)) ** 2).sum(axis=0) < 2.5**2

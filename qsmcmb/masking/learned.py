@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
@@ -92,7 +94,10 @@ def _predict(volume: FloatArray, grid: Grid) -> BoolArray:
     from numba import get_num_threads
 
     torch.set_num_threads(get_num_threads())
-    network = BrainExtraction(no_gpu=True)
+    with warnings.catch_warnings():
+        # torch 2.15 on how deepbet 1.0.2 stores its weights.
+        warnings.simplefilter("ignore", FutureWarning)
+        network = BrainExtraction(no_gpu=True)
     order, flips = _axes_to_ras(grid)
     turned = np.flip(volume.astype(np.float32).transpose(order), flips)
     try:

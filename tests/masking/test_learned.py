@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -93,3 +95,18 @@ def test_without_the_package_the_error_names_it() -> None:
     magnitude, _, _, grid = ball()
     with hidden("deepbet"), pytest.raises(MissingPackageError, match=r"deepbet"):
         qc.mask_brain(magnitude, 0 * magnitude, grid, method="deepbet")
+
+
+@pytest.mark.shared
+def test_a_real_head_is_found_where_the_default_takes_its_scalp_in(shared_data: Path) -> None:
+    pytest.importorskip("deepbet", reason="deepbet, an optional package of 3 GB, is not installed")
+    scan = shared_data / "philips-3t-fieldmap" / "Ref" / "2001_WIP_fcMRI_Field_Mapping_cl_e1"
+    image, phase = nibabel.load(f"{scan}.nii.gz"), nibabel.load(f"{scan}_ph.nii.gz")
+    grid = Grid.from_affine(image.shape, image.affine)
+    magnitude, phase_rad = (i.get_fdata(dtype=np.float32)[None] for i in (image, phase))
+    litres = {
+        method: qc.mask_brain(magnitude, phase_rad, grid, method=method).sum() * grid.voxel_volume_mm3 / 1e6
+        for method in ("deepbet", "combined")
+    }
+    assert 1.5 < litres["deepbet"] < 1.75
+    assert litres["combined"] > 2.1

@@ -151,7 +151,8 @@ def find_tracks(views: Sequence[SessionView]) -> list[Track]:
     Returns
     -------
     list of Track
-        Microbleeds that are definite, or a reader's, in one session at least; by the first session that holds them.
+        Microbleeds that are definite, or a reader's, in one session at least, and possible ones that a reader has
+        rejected in another; by the first session that holds them.
 
     Examples
     --------
@@ -163,14 +164,18 @@ def find_tracks(views: Sequence[SessionView]) -> list[Track]:
     rows = _rows(views, _is_matched)
     bodies = [_body(views[k], k, m) for k, m in rows]
     groups = join_parts(bodies, link_lesions([body.located for body in bodies]))
-    found = [group for group in groups if any(_is_certain(rows[i][1]) for i in group)]
     refused = _rows(views, lambda view, m: m.label in view.refused and _is_measured(m))
     of_group = attach_lesions(
-        [[bodies[i].located for i in group] for group in found],
+        [[bodies[i].located for i in group] for group in groups],
         [_body(views[k], k, m).located for k, m in refused],
     )
     tracks: list[Track] = []
-    for g, group in enumerate(found):
+    for g, group in enumerate(groups):
+        is_certain = any(_is_certain(rows[i][1]) for i in group)
+        # A possible one that a reader has rejected at another visit is no stable lesion, and not nothing.
+        is_unlike = g in of_group.values() and any(rows[i][1].kind == "microbleed" for i in group)
+        if not (is_certain or is_unlike):
+            continue
         parts = _by_session(rows[i] for i in group)
         centres = [_centre([bodies[i] for i in group if rows[i][0] == k]) for k in parts]
         rejected = _by_session(refused[j] for j, of in of_group.items() if of == g)
@@ -302,9 +307,10 @@ def judge_track(
     judged = judge_change(before, after, errors, same_protocol=same_protocol)
     flags = [flag for m in (*parts[0], *parts[1]) for flag in m.flags]
     rejected = [not own and k in track.rejected for own, k in zip(parts, pair, strict=True)]
-    if any(rejected) and judged.status not in ("incident", "resolved"):
-        # Something is measured in both: only the verdicts differ.
-        judged = Judgement("not_evaluable", None, judged.change_sd_ppm_mm3, judged.reason, None)
+    is_certain = any(_is_certain(m) for own in track.parts.values() for m in own)
+    if any(rejected) and not (is_certain and judged.status in ("incident", "resolved")):
+        # Something is measured in both, and only the verdicts differ; or the verdict alone has brought the lesion here.
+        judged = Judgement("not_evaluable", None, judged.change_sd_ppm_mm3, "", None)
     if not parts[0]:
         flags.append(REJECTED_AT_BASELINE if rejected[0] else NOT_AT_BASELINE)
     if not parts[1]:

@@ -102,6 +102,8 @@ def _print_agreement(scans: list[ReviewedScan]) -> None:
     rows = agreement_rows(scans)
     notes = [
         "categories: definite, possible, rejected, unsure; ICC(2,1) of the number of microbleeds of each scan"
+        if rows
+        else "fewer than two readers have given verdicts: nothing can be compared yet"
     ]
     print_table("Agreement between readers", AGREEMENT_COLUMNS, rows, notes=notes)
 

@@ -38,7 +38,8 @@ SUBJECT_COLUMNS = {
     "years": "Time from the first to the last scan, years",
     "n_incident": "New microbleeds, each session against the one before",
     "n_resolved": "Microbleeds that are gone, in the same way",
-    "n_not_evaluable": "Lesions of which one session shows nothing",
+    "n_not_evaluable": "Lesions without a status: one session cannot show them, or a reader has rejected them in one "
+    "session alone",
     "n_new_expected": "Expected number of new microbleeds of the last session against the first, by the lesions' "
     "probabilities of being new",
     "n_new_low": "Lower end of its 95 % interval: what is uncertain of the lesions",

@@ -71,6 +71,18 @@ def test_a_rejection_at_one_visit_is_no_status(how: dict[str, str]) -> None:
     assert ariah_record([new])["n_not_evaluable"] == 1
 
 
+def test_a_possible_lesion_that_is_rejected_at_the_other_visit_does_not_drop_out() -> None:
+    possible = {**DETECTOR, "certainty": "possible"}
+    assert compared([lesion(1, 0.0, 10.0, possible)], [lesion(4, 0.1, 10.1, possible)]) == [[]]
+    ((change,),) = compared([lesion(1, 0.0, 10.0, possible)], [lesion(4, 0.1, 14.0, REJECTED)])
+    assert (change.status, change.flags) == ("not_evaluable", (REJECTED_AT_FOLLOWUP,))
+    ((change,),) = compared([lesion(1, 0.0, 10.0, possible)], [lesion(4, 0.1, 0.5, REJECTED)])
+    assert change.status == "not_evaluable"
+    # A calcification at both visits, confirmed at one, is none.
+    calcified = {**DETECTOR, "kind": "calcification"}
+    assert compared([lesion(1, 0.0, -8.0, calcified)], [lesion(4, 0.1, -8.0, CALCIFIED)]) == [[]]
+
+
 def test_a_rejection_at_all_visits_leaves_no_lesion() -> None:
     assert compared([lesion(1, 0.0, 10.0, REJECTED)], [lesion(4, 0.1, 10.1, REJECTED)]) == [[]]
 

@@ -246,6 +246,10 @@ def test_readers_who_differ_need_a_third(study: Study, capsys: pytest.CaptureFix
         judge(study, reader, 2, verdict)
         judge(study, reader, 3, REJECT)
     before = rows(study)
+    log_of(study, "B").path.rename(study.out / "aside")
+    assert run_command(["review", str(study.out), "--agreement"]) == 0
+    assert "fewer than two readers" in capsys.readouterr().err
+    (study.out / "aside").rename(log_of(study, "B").path)
     assert apply(study) == 0
     assert "readers differ on 1 candidates" in capsys.readouterr().err
     assert rows(study)["2"] == {**before["2"], "reader": "n/a"}

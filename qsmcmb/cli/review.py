@@ -46,7 +46,8 @@ def add(app: typer.Typer) -> None:
             Order | None,
             typer.Option(
                 "--order", metavar="ORDER",
-                help="probability (nearest to 0.5 first; the default), total, position, or subject (if blind).",
+                help="probability (nearest to 0.5 first; the default), total, position, or subject (if blind). "
+                "Turned-away candidates come last.",
             ),
         ] = None,
         blind: Annotated[

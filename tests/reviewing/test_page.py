@@ -184,6 +184,15 @@ def test_a_lesion_is_judged_at_all_visits_by_one_key(study: Study, start: Any, b
     # Alone: the page says what it leaves; then at both visits, with a kind that comes after.
     press(page, "r")
     assert "lesion 5, ses-1: rejected: other, but ses-2 still holds it" in page.inner_text("#message")
+    # However many visits there are, nothing covers the line.
+    page.evaluate("here().twins = items().map(i => i.id)")
+    page.evaluate("drawPanel()")
+    low, high = (
+        page.evaluate(f"byId('{name}').getBoundingClientRect().{edge}")
+        for name, edge in (("message", "bottom"), ("list", "top"))
+    )
+    assert low <= high
+    page.evaluate("load()")
     press(page, "b", "Shift+R", "v")
     assert page.inner_text("#message") == "lesion 5: rejected as vein"
     assert page.inner_text("#title").startswith("4 of 6: lesion 4, sub-01, ses-1")

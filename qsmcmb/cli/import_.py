@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qsmcmb.cli.command import command
 from qsmcmb.cli.files import Reads, Writes
+
+if TYPE_CHECKING:
+    from qsmcmb.dicom.study import ImportPlan
 
 __all__: tuple[str, ...] = ()
 
@@ -68,4 +71,11 @@ def add(app: typer.Typer) -> None:
                 say("nothing was written; --yes writes without asking")
                 return
             write_import(plan)
-        say(f"{len(plan.files)} images in {bids}; next: qsmcmb run {bids} OUT participant")
+        say(f"{len(plan.files)} images in {bids}; {_next_step(plan, bids)}")
+
+
+def _next_step(plan: ImportPlan, bids: Path) -> str:
+    """Return what to do now: field maps alone are nothing that `run` measures."""
+    if any("/anat/" in file.stem for file in plan.files):
+        return f"next: qsmcmb run {bids} OUT participant"
+    return f"field maps alone, which `run` does not measure as they are; qsmcmb run {bids} OUT says how they can be"

@@ -275,7 +275,9 @@ def test_enhanced_file_that_mixes_parts_and_echoes(
         assert phase[::-1, ::-1].transpose(2, 1, 0) == pytest.approx(np.pi * (stored - 2048) / 2048, abs=1e-6)
 
 
-def test_single_phase_of_a_field_map_is_a_difference(tmp_path: Path, stored: np.ndarray) -> None:
+def test_single_phase_of_a_field_map_is_a_difference(
+    tmp_path: Path, stored: np.ndarray, capfd: pytest.CaptureFixture[str]
+) -> None:
     siemens(tmp_path / "in", stored, te_ms=(5.19, 7.65), SequenceName="*fm2d2r", MRAcquisitionType="2D")
     for path in (tmp_path / "in/ph").glob("e0*"):
         path.unlink()
@@ -285,6 +287,7 @@ def test_single_phase_of_a_field_map_is_a_difference(tmp_path: Path, stored: np.
     record = sidecar(fmap / "sub-01_ses-1_phasediff.nii.gz")
     assert record["EchoTime2"] - record["EchoTime1"] == pytest.approx(2.46e-3)
     assert "EchoTime" not in record
+    assert "field maps alone" in capfd.readouterr().err
 
 
 def test_one_phase_of_two_echoes_without_the_name_is_no_difference(

@@ -84,7 +84,11 @@ def _lost_results(out: Path, manifest: Manifest) -> dict[str, StepState]:
     """Return the steps whose results are no longer what was written."""
     lost: dict[str, StepState] = {}
     for name, digest in manifest.results.items():
-        found = checksum(out / name)
+        try:
+            found = checksum(out / name)
+        except OSError as error:
+            lost.setdefault(step_of(name), StepState("damaged", f"{name}: {error.strerror}"))
+            continue
         if found != digest:
             state = "damaged" if found else "missing"
             lost.setdefault(step_of(name), StepState(state, name))

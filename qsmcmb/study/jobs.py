@@ -153,8 +153,11 @@ def settle(job: ScanJob, states: dict[str, StepState]) -> Outcome | None:
     """
     place = place_of_scan(job.out, job.session)
     late = {name: state.state for name, state in states.items() if not state.is_current}
-    if late == {"anatomy": "stale"} and enter_time(job):
-        states = assess(job.out, read_manifest(manifest_path(job.out, place.prefix)), job.keys)
+    if late == {"anatomy": "stale"}:
+        # What fails here fails in the run of the session, too, which says so.
+        with contextlib.suppress(QsmcmbError, OSError):
+            if enter_time(job):
+                states = assess(job.out, read_manifest(manifest_path(job.out, place.prefix)), job.keys)
     if not is_current(states):
         return None
     if not job.hold:

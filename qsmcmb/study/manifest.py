@@ -169,6 +169,11 @@ def checksum(path: Path) -> str:
     str
         64 hexadecimal digits; empty where there is no such file.
 
+    Raises
+    ------
+    OSError
+        The file is there and cannot be read.
+
     Examples
     --------
     >>> checksum(Path("nowhere"))
@@ -177,7 +182,7 @@ def checksum(path: Path) -> str:
     try:
         state = path.stat()
         return _checksum(path, state.st_size, state.st_mtime_ns, state.st_ino)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
 
 
@@ -200,6 +205,11 @@ def checksums(out: Path, paths: Iterable[Path]) -> dict[str, str]:
     -------
     dict of str to str
         Checksum by name, sorted.
+
+    Raises
+    ------
+    OSError
+        A file cannot be read.
 
     Examples
     --------

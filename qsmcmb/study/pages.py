@@ -123,6 +123,11 @@ def keys_of_subject(
     dict of str to StepKey
         Key by step.
 
+    Raises
+    ------
+    OSError
+        A result cannot be read.
+
     Examples
     --------
     >>> list(keys_of_subject(Path("nowhere"), "01", {}))
@@ -169,8 +174,11 @@ def run_subject(job: SubjectJob, report: Report | None = None) -> SubjectOutcome
     done, clock = SubjectOutcome(job.name), Clock(job.name, report)
     written: list[Path] = []
     folder = out / job.name
-    before = {path for ending in RESULTS for path in folder.glob(f"{job.name}*_{ending}.*")}
-    damaged = _damaged_results(out, participant)
+    before: set[Path] = set()
+    damaged: dict[str, str] = {}
+    with _as_error(job, done):
+        before = {path for ending in RESULTS for path in folder.glob(f"{job.name}*_{ending}.*")}
+        damaged = _damaged_results(out, participant)
     done.errors += damaged.values()
     with clock.stage("longitudinal"):
         groups: list[Any] = []
@@ -214,7 +222,11 @@ def _damaged_results(out: Path, participant: str) -> dict[str, str]:
     for scan in list_results(out, participant):
         known = read_manifest(manifest_path(out, scan.place.prefix))
         for name, digest in known.results.items() if known else ():
-            found = checksum(out / name)
+            try:
+                found = checksum(out / name)
+            except OSError as failure:
+                errors[scan.place.prefix] = str(write_failure(failure, out / name))
+                break
             if found != digest:
                 error = InvalidInputError(
                     "RESULT", out / name, field="sha256", found=found or "no file", expected=digest,
@@ -347,9 +359,13 @@ def plan_subject(
     >>> plan_subject(Path("nowhere"), "01", {})[0].name
     'sub-01'
     """
-    keys = keys_of_subject(out, participant, failures, detail, repeatability=repeatability)
+    try:
+        keys = keys_of_subject(out, participant, failures, detail, repeatability=repeatability)
+    except OSError:
+        # The run of the subject says what is wrong, and the next one does it again.
+        keys = {}
     job = SubjectJob(out, participant, keys, dict(failures), detail, repeatability)
-    if not only_stale:
+    if not only_stale or not keys:
         return job, ""
     known = read_manifest(manifest_path(out, job.name, subject=True))
     late = describe(assess(out, known, job.keys, forced=force))

@@ -32,6 +32,7 @@ from qsmcmb.study import longitudinal, scan  # noqa: F401
 from qsmcmb.study.options import Outcome, StudyOptions
 from qsmcmb.study.pages import compare_and_report
 from qsmcmb.study.sessions import run_study
+from tests.faults.trials import try_each
 from tests.scenes.studies import Study, make_study
 
 CALLS = (
@@ -222,14 +223,13 @@ def some_calls(folder: Path) -> None:
 
 def each_call(folder: Path) -> None:
     with made_scene(folder) as scene:
-        for number in range(1, scene.n_calls + 1):
-            check(scene, number)
+        try_each(range(1, scene.n_calls + 1), lambda number: check(scene, number))
 
 
 def fifty_calls(folder: Path) -> None:
     with made_scene(folder) as scene:
-        for number in random.Random(87001).sample(range(1, scene.n_calls + 1), 50):
-            check_kill(scene, number)
+        chosen = random.Random(87001).sample(range(1, scene.n_calls + 1), 50)
+        try_each(chosen, lambda number: check_kill(scene, number))
 
 
 def test_some_calls_fail_or_are_the_last(tmp_path: Path) -> None:

@@ -50,5 +50,5 @@ def _summary(entries: list[Entry]) -> str:
         return "all is current"
     return (
         f"to do: {', '.join(late)}. The results of a session are made together: one stale step means that the whole "
-        "session is done again, except for steps that are held"
+        "session is done again, except for steps that are held; a parameter `acquired` alone is only entered"
     )

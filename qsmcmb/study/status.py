@@ -90,7 +90,13 @@ def study_status(out: Path) -> list[Entry]:
         name = f"sub-{participant}"
         known = read_manifest(manifest_path(out, name, subject=True))
         page = page_of(known)
-        keys = keys_of_subject(out, participant, page.failures, page.detail, repeatability=page.repeatability)
+        try:
+            keys = keys_of_subject(
+                out, participant, page.failures, page.detail, repeatability=page.repeatability
+            )
+        except OSError as error:
+            entries.append(Entry(name, {}, error=str(error)))
+            continue
         entries.append(Entry(name, assess(out, known, keys)))
     return entries
 

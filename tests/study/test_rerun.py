@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import os
 import shutil
@@ -19,9 +20,10 @@ from qsmcmb.cli.main import run_command
 from qsmcmb.io.place import Place
 from qsmcmb.io.results import SessionResults
 from qsmcmb.pipeline.config import make_config
-from qsmcmb.study import source, steps
+from qsmcmb.study import manifest, source, steps
 from qsmcmb.study.detector_files import DetectorFiles
 from qsmcmb.study.manifest import checksum, manifest_path, read_manifest
+from qsmcmb.study.pages import compare_and_report
 from qsmcmb.study.superseded import result_files
 from tests.scenes.studies import Study
 
@@ -377,3 +379,44 @@ def test_a_time_that_is_no_date_is_named_with_the_form_that_is_expected(
     expected = "acq_time = '04/05/2020'; expected date and time as 2020-05-04T10:00:00. It counts as missing"
     assert f"WARNING sub-01/ses-1: sub-01_sessions.tsv: {expected}" in said
     assert "WARNING sub-01/ses-2: sub-01_sessions.tsv" not in said
+
+
+def test_a_result_that_cannot_be_read_is_not_called_missing(
+    study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = without_description(study)
+    request = study.out / ".qsmcmb/request.json"
+    request.write_text(request.read_text().replace(json.loads(request.read_text())["bids"], str(study.bids)))
+    name = "sub-01/ses-1/anat/sub-01_ses-1_desc-cmb_lesions.tsv"
+    read = manifest.sha256_of
+
+    def fails(path: Path) -> str:
+        if path == study.out / name:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        manifest._checksum.cache_clear()
+        patch.setattr(manifest, "sha256_of", fails)
+        said: list[str] = []
+        assert compare_and_report(study.out, ["01"], say=said.append, only_stale=True)
+        (error,) = [line for line in said if line.startswith("ERROR")]
+        assert error.startswith(f"ERROR IO {study.out / name}: disk = Input/output error")
+        capsys.readouterr()
+        assert run_command(["status", str(study.out)]) != 70
+        rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+        assert ["sub-01/ses-1", "anatomy", "damaged", f"{name}: Input/output error"] in rows
+    assert not compare_and_report(study.out, ["01"], say=said.append, only_stale=True)
+    assert without_description(study) == before
+
+
+def test_a_folder_of_a_subject_that_cannot_be_read_is_an_error_with_a_code(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(out: Path, participant: str) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(out / f"sub-{participant}"))
+
+    monkeypatch.setattr("qsmcmb.study.pages.list_results", fails)
+    said: list[str] = []
+    assert compare_and_report(study.out, ["01"], say=said.append, only_stale=True)
+    assert any(line.startswith(f"ERROR IO {study.out / 'sub-01'}") for line in said)

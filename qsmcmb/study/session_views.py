@@ -20,7 +20,7 @@ from qsmcmb.study.detector_files import detector_lesions
 from qsmcmb.study.place_lookup import PlaceLookup
 from qsmcmb.typing import FloatArray
 
-__all__ = ("AlignedSessions", "align_sessions", "refused_labels")
+__all__ = ("AlignedSessions", "align_sessions", "dipole_sources", "refused_labels")
 
 MAPS = ("R2starmap", "Chimap")
 """Maps that sessions are registered by, the first that all have: quantities of the tissue, which no shading or
@@ -118,7 +118,7 @@ def _view(out: Path, session: SessionResults, mid: MidSpace, k: int) -> SessionV
         pose.inverse().apply,
         pose.apply,
         mid.error_mm[k],
-        PlaceLookup(session, _sources(out, session)),
+        PlaceLookup(session, dipole_sources(out, session)),
         refused_labels(session),
     )
 
@@ -150,11 +150,28 @@ def refused_labels(session: SessionResults) -> frozenset[int]:
     )
 
 
-def _sources(out: Path, session: SessionResults) -> list[Microbleed]:
+def dipole_sources(out: Path, session: SessionResults) -> list[Microbleed]:
     """Return what makes dipoles in a session: its lesions, and those that readers have rejected.
 
     A vein that the fit took for a microbleed has its field whatever it is called: no rejection may change what is
     measured elsewhere.
+
+    Parameters
+    ----------
+    out : Path
+        Derivatives folder.
+    session : SessionResults
+        Results of the session.
+
+    Returns
+    -------
+    list of Microbleed
+        Rows of the lesion table, and of the detector's own where a reader has rejected one; what the detector has
+        turned away stands there as rejected.
+
+    Examples
+    --------
+    >>> dipole_sources(Path("out"), session)  # doctest: +SKIP
     """
     lesions = session.lesions()
     held = {m.label for m in lesions if m.certainty != "rejected"}

@@ -13,7 +13,7 @@ from qsmcmb.model import Estimate
 from qsmcmb.reviewing.reviewed_scan import read_scan
 from qsmcmb.reviewing.study_review import StudyReview
 from qsmcmb.study.judgement import Judgement
-from qsmcmb.study.session_views import refused_labels
+from qsmcmb.study.session_views import dipole_sources, refused_labels
 from qsmcmb.study.twins import find_twins
 from tests.scenes.reviews import candidate, rows_of, scans_of, write_candidates
 from tests.scenes.studies import Study
@@ -129,6 +129,25 @@ def test_a_rejection_at_one_visit_makes_nothing_new_or_gone_and_the_page_says_so
     review.give(one, REJECT, None, twins={other: 1})
     assert not [row for row in apply(visits) if "rejected" in row["flags"]]
     assert "not counted as" not in (visits.out / "sub-01.html").read_text()
+
+
+def test_a_rejected_lesion_still_makes_a_field_and_an_accepted_candidate_does_too(visits: Study) -> None:
+    """What is measured at the place of another lesion hangs on the fields that are taken off before."""
+    first = scans_of(visits)[0]
+
+    def sources() -> list[int]:
+        found = (m for m in dipole_sources(visits.out, first) if m.certainty != "rejected")
+        return sorted(m.label for m in found)
+
+    assert sources() == [2, 3]
+    review = review_of(visits)
+    review.give(id_of(review, "1", 2), REJECT, None)
+    review.give(id_of(review, "1", 9), REJECT, None)
+    apply(visits)
+    assert sources() == [2, 3]
+    review.give(id_of(review, "1", 1), Judgement("accept"), None)
+    apply(visits)
+    assert sources() == [1, 2, 3]
 
 
 def test_only_a_verdict_refuses_a_candidate(visits: Study) -> None:

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,15 +47,17 @@ LINE = re.compile(r"^(?P<pid>\d+) +(?P<name>\w+)\((?P<rest>.*)$")
 
 
 class Call(NamedTuple):
-    """A call of a run: its name, its number among those of its thread, and what it was."""
+    """A call of a run: its name, its number among those of its thread, what it was, and whether a worker made it."""
 
     name: str
     number: int
     text: str
+    is_workers: bool
 
-    def failing(self, error: str) -> str:
-        """Return the option of strace that makes it fail."""
-        return f"inject={self.name}:error={error}:when={self.number}"
+    def failing(self, error: str) -> list[str]:
+        """Return the options of strace that make it fail: the command's own without one of its workers' calls."""
+        inject = f"inject={self.name}:error={error}:when={self.number}"
+        return ["-e", inject, *(["-f"] if self.is_workers else [])]
 
 
 class Ended(NamedTuple):
@@ -74,15 +77,21 @@ def why_not() -> str:
     return "" if found.returncode == 0 else f"strace may not trace here: {found.stderr.strip()}"
 
 
-def run(arguments: list[str], folder: Path, *, inject: str = "", traced: bool = True) -> Ended:
-    """Run a command of qsmcmb in a process of its own, with a call that fails; strace follows its workers."""
+def run(arguments: list[str], folder: Path, *, tracing: Sequence[str] | None = ("-f",)) -> Ended:
+    """Run a command of qsmcmb in a process of its own, under strace with options: by default workers are traced."""
     said, log = folder / "said.txt", folder / "calls.txt"
     log.unlink(missing_ok=True)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    process = context.Process(target=_command, args=(arguments, said, traced))
+    here, there = context.Pipe()
+    process = context.Process(target=_command, args=(arguments, said, there))
     process.start()
-    with _traced(process.pid, log, inject) if traced else contextlib.nullcontext():
+    assert process.pid is not None
+    # Calls until here are those of imports, and not always as many.
+    assert here.poll(PATIENCE_S), "the process does not begin"
+    here.recv()
+    with contextlib.nullcontext() if tracing is None else _traced(process.pid, log, tracing):
+        here.send("traced")
         process.join(PATIENCE_S)
         late = process.is_alive()
         if late:
@@ -94,10 +103,10 @@ def run(arguments: list[str], folder: Path, *, inject: str = "", traced: bool = 
 
 
 @contextlib.contextmanager
-def _traced(pid: int | None, log: Path, inject: str) -> Iterator[None]:
-    """Trace a process, and let it have ended when the context does."""
+def _traced(pid: int, log: Path, tracing: Sequence[str]) -> Iterator[None]:
+    """Trace a process, from the start of the context until the process has ended."""
     options = [
-        "-f",
+        *tracing,
         "-y",
         "-qq",
         "-s",
@@ -109,26 +118,26 @@ def _traced(pid: int | None, log: Path, inject: str) -> Iterator[None]:
         "-e",
         "trace=" + ",".join(CALLS),
     ]
-    if inject:
-        options += ["-e", inject]
     with subprocess.Popen(["strace", *options], stderr=subprocess.DEVNULL) as tracer:
+        end = time.monotonic() + 30
+        while "TracerPid:\t0\n" in Path(f"/proc/{pid}/status").read_text():
+            assert time.monotonic() < end, "no tracer came"
+            time.sleep(0.005)
         yield
         with contextlib.suppress(subprocess.TimeoutExpired):
             tracer.wait(10)
         tracer.kill()
 
 
-def _command(arguments: list[str], said: Path, traced: bool) -> None:
-    """Wait for the tracer, then run the command."""
+def _command(arguments: list[str], said: Path, there: Connection) -> None:
+    """Say that all is imported, wait for the tracer, then run the command."""
     with said.open("w") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
-    end = time.monotonic() + 30
-    while traced and "TracerPid:\t0\n" in Path("/proc/self/status").read_text():
-        assert time.monotonic() < end, "no tracer came"
-        time.sleep(0.005)
     from qsmcmb.cli.main import run_command
 
+    there.send("ready")
+    there.recv()
     code = run_command(arguments)
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
@@ -150,13 +159,14 @@ def calls_on(place: Path, log: Path) -> list[Call]:
     """Return the calls of a run that concern a folder and what lies in it, in the order in which they came."""
     counts: Counter[tuple[str, str]] = Counter()
     found = []
-    inside = _inside(place)
+    inside, own = _inside(place), ""
     for line in log.read_text(errors="replace").splitlines():
         match = LINE.match(line)
         if not match:
             continue
         pid, name, rest = match["pid"], match["name"], match["rest"]
         counts[pid, name] += 1
+        own = own or pid
         if inside.search(rest):
-            found.append(Call(name, counts[pid, name], f"{name}({rest}"))
+            found.append(Call(name, counts[pid, name], f"{name}({rest}", pid != own))
     return found

@@ -85,7 +85,7 @@ def faults(command: Command) -> Iterator[tuple[Call, str]]:
 def check(command: Command, call: Call, error: str, folder: Path) -> None:
     """Run a command with a call that fails, then without."""
     empty(command.out)
-    ended = run(command.arguments, folder, inject=call.failing(error))
+    ended = run(command.arguments, folder, tracing=call.failing(error))
     told = f"{error} at {call}: {ended.said[-800:]}"
     found = results(command.out)
     if not strays(command.out, folder / "calls.txt"):
@@ -97,7 +97,7 @@ def check(command: Command, call: Call, error: str, folder: Path) -> None:
         # A page may show the error; a removal that failed leaves its file.
         removed = call.name == "unlink" and "/.tmp-" in f"/{name}"
         assert removed or name.endswith(".html") or content == command.results.get(name), f"{name}: {told}"
-    again = run(command.arguments, folder, traced=False)
+    again = run(command.arguments, folder, tracing=None)
     assert again.code == 0, f"{again.said} after {told}"
     left = {n: c for n, c in results(command.out).items() if not os.path.basename(n).startswith(".tmp-")}
     assert left == command.results, f"other results in the end, {told}"

@@ -91,9 +91,10 @@ def contrast_of_the_dark(
 
     Notes
     -----
-    Dark and narrow: the largest 2 % of the middle eigenvalue of the Hessian of log magnitude, at a width of 1.2 mm.
-    It is large in tubes and balls, and not in plates such as the falx. The contrast of the map is minus its Laplacian
-    at the same width, so that errors that vary slowly do not count.
+    Dark and narrow: the largest 2 % of the middle eigenvalue of the Hessian of log magnitude, or of half its trace
+    where that is less, at a width of 1.2 mm. It is large in tubes and balls, and not in plates such as the falx nor in
+    the surroundings of a dark spot. The contrast of the map is minus its Laplacian at the same width, so that errors
+    that vary slowly do not count.
 
     Examples
     --------
@@ -112,14 +113,17 @@ def contrast_of_the_dark(
         return None
     level = float(np.median(magnitude[box][inside]))
     dark = np.log(np.maximum(magnitude[box] / level, DARKEST))
-    middle = np.linalg.eigvalsh(_hessian(np.where(inside, dark, 0), inner, grid))[:, 1]
-    least = float(np.percentile(middle, 100 - DARK_PERCENT))
+    curvature = _hessian(np.where(inside, dark, 0), inner, grid)
+    middle = np.linalg.eigvalsh(curvature)[:, 1]
+    # Beyond its core a dark spot curves the other way along its radius alone, and the map's sign turns there.
+    narrow = np.minimum(middle, np.trace(curvature, axis1=1, axis2=2) / 2)
+    least = float(np.percentile(narrow, 100 - DARK_PERCENT))
     if least <= 0:
         return None
     contrast = -np.trace(_hessian(np.where(inside, chi_ppm[box], 0), inner, grid), axis1=1, axis2=2)
     contrast -= np.median(contrast)
     scatter = float(np.median(np.abs(contrast))) / MAD_OF_NORMAL
-    top = middle >= least
+    top = narrow >= least
     values = np.clip(contrast[top] / max(scatter, 1e-12), -MAX_CONTRAST, MAX_CONTRAST)
     blocks = (np.argwhere(inner)[top] * np.array(grid.voxel_size_mm) // BLOCK_MM).astype(int)
     _, block = np.unique(blocks, axis=0, return_inverse=True)

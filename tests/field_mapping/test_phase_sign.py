@@ -113,6 +113,19 @@ def test_high_r2star_beside_air_does_not_outvote_veins(rng):
     assert said.startswith("where the last echo is dark and narrow (veins, bleeds) the tissue is diamagnetic")
 
 
+def test_one_strong_lesion_in_water_is_not_taken_for_the_other_sign() -> None:
+    """Around a spot the map's curvature has the other sign: in water nothing else is dark, and it had decided."""
+    grid = Grid.isotropic((40, 40, 40), 1.5)
+    ball = np.linalg.norm((np.indices(grid.shape) - 19.5) * 1.5, axis=0) < 28
+    found = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        chi, magnitude = rng.normal(0, 0.002, grid.shape), rng.normal(680, 8, grid.shape) * ball
+        chi[16, 16, 16], magnitude[16, 16, 16] = 1.3, 4.0
+        found.append(contrast_of_the_dark(chi, magnitude, ball, grid))
+    assert min(dark.in_sd for dark in found if dark) > 0
+
+
 def test_r2star_decides_where_nothing_is_dark_and_narrow(rng):
     tissue = (1 + 0.02 * rng.standard_normal(GRID.shape)).astype(np.float32)
     noise = 0.01 * rng.standard_normal(GRID.shape)

@@ -78,10 +78,10 @@ class Case:
 
 
 def methods_of(family: str) -> tuple[str, ...]:
-    """Return the names of a family's methods; weighting has one."""
+    """Return the names of a family's own methods; weighting has one, and the network of another package is none."""
     if family == "susceptibility_weighting":
         return ("swi",)
-    return tuple(importlib.import_module(f"qsmcmb.{family}").METHODS)
+    return tuple(m for m in importlib.import_module(f"qsmcmb.{family}").METHODS if m != "deepbet")
 
 
 def all_methods(*families: str) -> list[tuple[str, str]]:

@@ -315,7 +315,8 @@ def test_what_the_shape_does_not_describe_is_in_the_sd(bent: FitState) -> None:
     lost = 0.2 if bent.core_residual() > 0.8 else 0.0
     fraction = np.hypot(0.033 * (bent.core_residual() - 0.4), lost)
     assert simple.discrepancy_sd_ppm_mm3 == pytest.approx(fraction * abs(bent.source.total_chi_ppm_mm3))
-    assert free.discrepancy_sd_ppm_mm3 >= 0.006 * abs(free.source.total_chi_ppm_mm3)
+    # It is exactly that much where the source describes all, but for the rounding of the last bit.
+    assert free.discrepancy_sd_ppm_mm3 > 0.00599 * abs(free.source.total_chi_ppm_mm3)
     assert free.sd_ppm_mm3 > free.discrepancy_sd_ppm_mm3
 
 

@@ -7,6 +7,7 @@ import nibabel
 import numba
 import numpy as np
 import pyfftw
+import pytest
 import scipy
 import SimpleITK
 
@@ -15,7 +16,8 @@ from qsmcmb.core import fft, software
 from qsmcmb.core.software import software_versions
 
 
-def test_each_version_is_that_of_the_loaded_library():
+def test_each_version_is_that_of_the_loaded_library(monkeypatch):
+    monkeypatch.setattr(software, "OPTIONAL", ())
     assert software_versions() == {
         "qsmcmb": qsmcmb.__version__,
         "Python": platform.python_version(),
@@ -46,3 +48,10 @@ def test_a_library_without_metadata_does_not_end_the_run(monkeypatch):
 
     monkeypatch.setattr(software.metadata, "version", missing)
     assert software_versions()["numpy"] == "unknown"
+
+
+def test_an_optional_library_counts_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mask of another version of the network is another mask."""
+    known = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "1.0.2" if name == "deepbet" else known(name))
+    assert software_versions()["deepbet"] == "1.0.2"

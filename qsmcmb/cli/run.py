@@ -133,7 +133,7 @@ def add(app: typer.Typer) -> None:
         from qsmcmb.pipeline.config import read_config
         from qsmcmb.reporting.budget import read_detail
         from qsmcmb.study.log import LogFile
-        from qsmcmb.study.options import StudyOptions
+        from qsmcmb.study.options import StudyOptions, check_packages
         from qsmcmb.study.resources import memory_limit, parse_size
         from qsmcmb.study.sessions import Resources, plan_study
         from qsmcmb.study.steps import check_step_names
@@ -167,6 +167,7 @@ def add(app: typer.Typer) -> None:
             reference=stated_reference(reference),
             repeatability=repeatability,
         )
+        check_packages(options)
         sessions = plan_study(bids, out, options)
         if dry_run:
             for session in sessions:

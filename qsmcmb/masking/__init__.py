@@ -17,7 +17,7 @@ each.
 from qsmcmb.core import references as refs
 from qsmcmb.core.methods import Description
 
-__all__ = ("DEFAULT", "DESCRIPTIONS", "METHODS")
+__all__ = ("DEFAULT", "DESCRIPTIONS", "METHODS", "PACKAGES")
 
 METHODS = {
     "magnitude": "qsmcmb.masking.brain:mask_magnitude",
@@ -27,6 +27,8 @@ METHODS = {
 }
 DEFAULT = "combined"
 """Method of the pipeline, of the Python function and of the command where none is named."""
+PACKAGES = {"deepbet": "deepbet"}
+"""Package, and extra of the same name, by method that needs one."""
 
 DESCRIPTIONS = {
     "magnitude": Description(

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qsmcmb.core.packages import require
 from qsmcmb.errors import EXIT_OK, EXIT_SOME_FAILED
+from qsmcmb.masking import PACKAGES
 from qsmcmb.pipeline.config import Config
 
-__all__ = ["Finished", "Outcome", "StudyOptions", "exit_code"]
+__all__ = ["Finished", "Outcome", "StudyOptions", "check_packages", "exit_code"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,34 @@ class StudyOptions:
     segmentation_root: Path | None = None
     reference: str | Path = "brain"
     repeatability: Path | None = None
+
+    @property
+    def mask_method(self) -> str | None:
+        """Method that makes the masks; None where the user gives them."""
+        return None if self.mask_root else self.config["mask"].method
+
+
+def check_packages(options: StudyOptions) -> None:
+    """Raise where a method of the run needs a package that is not installed.
+
+    Parameters
+    ----------
+    options : StudyOptions
+        Methods, and whether the user gives the masks.
+
+    Raises
+    ------
+    MissingPackageError
+        PACKAGE: the message says how to install it.
+
+    Examples
+    --------
+    >>> from qsmcmb.pipeline.config import make_config
+    >>> check_packages(StudyOptions(config=make_config()))
+    """
+    package = PACKAGES.get(options.mask_method or "")
+    if package:
+        require(package, extra=package)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from qsmcmb.study.assess import describe
 from qsmcmb.study.cluster import Cluster, failure_of
 from qsmcmb.study.failures import died, record_failure
 from qsmcmb.study.jobs import estimate_need, plan_session, read_done, session_task, settle
-from qsmcmb.study.options import Finished, Outcome, StudyOptions
+from qsmcmb.study.options import Finished, Outcome, StudyOptions, check_packages
 from qsmcmb.study.request import Request, write_request
 from qsmcmb.study.resources import Memory, fitting, lacking
 from qsmcmb.study.scan_plan import ScanJob, place_of_scan, sessions_of
@@ -156,7 +156,7 @@ def run_study(
 
     Raises
     ------
-    ConfigError, NothingMatchedError, OutputError, OverwriteError
+    ConfigError, MissingPackageError, NothingMatchedError, OutputError, OverwriteError
         Before any computation.
 
     Examples
@@ -167,6 +167,7 @@ def run_study(
 
     resources, say = resources or Resources(), say or (lambda _: None)
     check_step_names(resources.force)
+    check_packages(options)
     sessions = plan_study(bids, out, options)
     check_ours(out, "run")
     check_within(out, (place_of_scan(out, session).folder for session in sessions))

@@ -168,13 +168,15 @@ def settle(job: ScanJob, states: dict[str, StepState]) -> Outcome | None:
     return Outcome(session.name, session.participant, warnings=warnings, unchanged=True)
 
 
-def estimate_need(session: SessionFiles) -> int:
+def estimate_need(session: SessionFiles, options: StudyOptions) -> int:
     """Return the most memory that a session will hold, where its image can be read.
 
     Parameters
     ----------
     session : SessionFiles
         Its images.
+    options : StudyOptions
+        Methods, masks.
 
     Returns
     -------
@@ -183,10 +185,10 @@ def estimate_need(session: SessionFiles) -> int:
 
     Examples
     --------
-    >>> estimate_need(session)  # doctest: +SKIP
+    >>> estimate_need(session, options)  # doctest: +SKIP
     """
     try:
-        return estimate_session(session)
+        return estimate_session(session, mask_method=options.mask_method)
     except (QsmcmbError, OSError):
         return 0
 
@@ -221,7 +223,8 @@ def session_task(
         "folder": os.getcwd(), "request": record_of_request(request, absolute=False), "out": str(out),
         "name": session.name, "participant": session.participant, "session": session.session, "force": list(force),
     }  # fmt: skip
-    return TextTask(session.name, run_session_text, json.dumps(record), estimate_need(session))
+    need = estimate_need(session, request.options)
+    return TextTask(session.name, run_session_text, json.dumps(record), need)
 
 
 def run_session_text(text: str, report: Report | None = None) -> str:

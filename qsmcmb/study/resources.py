@@ -1,6 +1,7 @@
 """Memory of a run: what a session needs, what there is, and how many sessions fit beside each other.
 
-The estimate is a line through measured peaks (docs/notes/2026-11-29-large-studies.md) with a sixth on top.
+The estimate is a line through measured peaks (docs/notes/2026-11-29-large-studies.md) with a sixth on top. A network
+that makes the mask takes its own, of any image (docs/notes/2026-11-30-learned-mask-memory.md).
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ BYTES_PER_VOXEL = 170.0
 """Memory for each voxel, however many echoes: fields, maps and the working volumes of inversion and fit."""
 BYTES_PER_SAMPLE = 15.0
 """Memory for each voxel of each echo: magnitude, phase and what unwrapping and field mapping make of them."""
+NETWORK_BYTES = {"deepbet": 1.6e9}
+"""Memory, by mask method, of a network while it works; what the map needs comes later."""
+LIBRARY_BYTES = {"deepbet": 0.8e9}
+"""Memory, by mask method, that a network's libraries hold on to until the process ends."""
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 UNLIMITED = 2**60
 """Limits from here on are none: systems write one that no machine reaches."""
@@ -164,7 +169,7 @@ def _machine(root: Path) -> list[Memory]:
     return [Memory(int(found[1]) * 1024, "memory of the machine")] if found else []
 
 
-def estimate_bytes(voxels: int, echoes: int) -> int:
+def estimate_bytes(voxels: int, echoes: int, *, mask_method: str | None = None) -> int:
     """Return the most memory that a session's process will hold.
 
     Parameters
@@ -173,6 +178,8 @@ def estimate_bytes(voxels: int, echoes: int) -> int:
         Voxels of one volume.
     echoes : int
         Number of echoes; of uncombined channels, echoes times channels.
+    mask_method : str, optional
+        Method that makes the mask; None where the user gives it.
 
     Returns
     -------
@@ -184,16 +191,20 @@ def estimate_bytes(voxels: int, echoes: int) -> int:
     >>> round(estimate_bytes(256 * 256 * 160, 5) / 2**30)
     3
     """
-    return int(BASE_BYTES + voxels * (BYTES_PER_VOXEL + echoes * BYTES_PER_SAMPLE))
+    network, libraries = (table.get(mask_method or "", 0.0) for table in (NETWORK_BYTES, LIBRARY_BYTES))
+    maps = voxels * BYTES_PER_VOXEL + libraries
+    return int(BASE_BYTES + voxels * echoes * BYTES_PER_SAMPLE + max(network, maps))
 
 
-def estimate_session(session: SessionFiles) -> int:
+def estimate_session(session: SessionFiles, *, mask_method: str | None = None) -> int:
     """Return the most memory that a session's process will hold, from the header of its first image.
 
     Parameters
     ----------
     session : SessionFiles
         Its images.
+    mask_method : str, optional
+        Method that makes the mask; None where the user gives it.
 
     Returns
     -------
@@ -210,7 +221,7 @@ def estimate_session(session: SessionFiles) -> int:
     >>> estimate_session(session)  # doctest: +SKIP
     """
     nx, ny, nz, *_ = (*read_volume_header(session.images[0].path).data.shape, 1, 1)
-    return estimate_bytes(nx * ny * nz, -(-len(session.images) // 2))
+    return estimate_bytes(nx * ny * nz, -(-len(session.images) // 2), mask_method=mask_method)
 
 
 def fitting(needs: Sequence[int], n_processes: int, memory: Memory) -> int:

@@ -266,7 +266,7 @@ def _fit(
         return list(jobs), [], resources.n_processes
     fit, too_large = [], []
     for job in jobs:
-        need = estimate_need(job.session)
+        need = estimate_need(job.session, job.options)
         if need > memory.limit_bytes:
             error = lacking(job.session.name, need, memory)
             too_large.append(

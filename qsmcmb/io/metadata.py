@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qsmcmb.errors import InvalidInputError
-from qsmcmb.io.reading import read_regular
+from qsmcmb.io.reading import read_failure, read_regular
 
 __all__: tuple[str, ...] = ()
 
@@ -38,10 +38,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         text = read_regular(path).decode("utf-8-sig")
         value = json.loads(text, **_gates(path))
     except OSError as error:
-        raise InvalidInputError(
-            "FILE", path, field="file", found=error.strerror or error, expected="a readable file",
-            fix="check the path and its permissions",
-        ) from error  # fmt: skip
+        raise read_failure(error, path) from error
     except UnicodeDecodeError as error:
         raise _refuse(path, "bytes that are not UTF-8") from error
     except json.JSONDecodeError as error:

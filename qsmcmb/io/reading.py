@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from qsmcmb.errors import InvalidInputError
 
-__all__ = ("open_regular", "read_regular")
+__all__ = ("open_regular", "read_failure", "read_regular")
 
 MAX_TEXT_BYTES = 2**26
 """Largest text that is read (JSON, tables, configuration), bytes: a thousand times what a table of lesions has."""
@@ -95,6 +95,32 @@ def read_regular(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
             fix="check the path: this is another kind of file",
         )  # fmt: skip
     return content
+
+
+def read_failure(error: OSError, path: Path) -> InvalidInputError:
+    """Return what a failure of the system while reading means.
+
+    Parameters
+    ----------
+    error : OSError
+        What the system says.
+    path : Path
+        File that was to be read.
+
+    Returns
+    -------
+    InvalidInputError
+        FILE.
+
+    Examples
+    --------
+    >>> str(read_failure(PermissionError(13, "Permission denied"), Path("chi.json")))[:54]
+    'ERROR FILE chi.json: file = Permission denied; expecte'
+    """
+    return InvalidInputError(
+        "FILE", path, field="file", found=error.strerror or error, expected="a readable file",
+        fix="check the path and its permissions",
+    )  # fmt: skip
 
 
 def _check(path: Path, mode: int) -> None:

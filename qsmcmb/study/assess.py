@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from qsmcmb.errors import InvalidInputError
 from qsmcmb.study.manifest import Manifest, checksum, read_source
 from qsmcmb.study.steps import STEPS, StepKey, following, libraries, modules_of, step_of
 
@@ -86,8 +87,9 @@ def _lost_results(out: Path, manifest: Manifest) -> dict[str, StepState]:
     for name, digest in manifest.results.items():
         try:
             found = checksum(out / name)
-        except OSError as error:
-            lost.setdefault(step_of(name), StepState("damaged", f"{name}: {error.strerror}"))
+        except (InvalidInputError, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else error.found
+            lost.setdefault(step_of(name), StepState("damaged", f"{name}: {why}"))
             continue
         if found != digest:
             state = "damaged" if found else "missing"

@@ -171,7 +171,7 @@ def checksum(path: Path) -> str:
 
     Raises
     ------
-    OSError
+    InvalidInputError, OSError
         The file is there and cannot be read.
 
     Examples
@@ -208,7 +208,7 @@ def checksums(out: Path, paths: Iterable[Path]) -> dict[str, str]:
 
     Raises
     ------
-    OSError
+    InvalidInputError, OSError
         A file cannot be read.
 
     Examples

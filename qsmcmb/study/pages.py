@@ -125,7 +125,7 @@ def keys_of_subject(
 
     Raises
     ------
-    OSError
+    InvalidInputError, OSError
         A result cannot be read.
 
     Examples
@@ -226,6 +226,9 @@ def _damaged_results(out: Path, participant: str) -> dict[str, str]:
                 found = checksum(out / name)
             except OSError as failure:
                 errors[scan.place.prefix] = str(write_failure(failure, out / name))
+                break
+            except InvalidInputError as failure:
+                errors[scan.place.prefix] = str(failure)
                 break
             if found != digest:
                 error = InvalidInputError(
@@ -361,7 +364,7 @@ def plan_subject(
     """
     try:
         keys = keys_of_subject(out, participant, failures, detail, repeatability=repeatability)
-    except OSError:
+    except (QsmcmbError, OSError):
         # The run of the subject says what is wrong, and the next one does it again.
         keys = {}
     job = SubjectJob(out, participant, keys, dict(failures), detail, repeatability)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qsmcmb.errors import InvalidInputError, QsmcmbError
+from qsmcmb.io.reading import read_failure
 from qsmcmb.pipeline.intermediates import HELD_STEPS
 from qsmcmb.study.assess import StepState, assess
 from qsmcmb.study.intermediates import IntermediateFiles
@@ -78,7 +79,7 @@ def study_status(out: Path) -> list[Entry]:
         try:
             keys = keys_of_scan(session, options)
         except (QsmcmbError, OSError) as error:
-            entries.append(Entry(session.name, {}, error=str(error)))
+            entries.append(Entry(session.name, {}, error=_reason(error, session.root)))
             continue
         files = IntermediateFiles(
             (work or out / FOLDER) / "intermediates" / prefix, {name: key.key for name, key in keys.items()}
@@ -94,11 +95,16 @@ def study_status(out: Path) -> list[Entry]:
             keys = keys_of_subject(
                 out, participant, page.failures, page.detail, repeatability=page.repeatability
             )
-        except OSError as error:
-            entries.append(Entry(name, {}, error=str(error)))
+        except (QsmcmbError, OSError) as error:
+            entries.append(Entry(name, {}, error=_reason(error, out)))
             continue
         entries.append(Entry(name, assess(out, known, keys)))
     return entries
+
+
+def _reason(error: QsmcmbError | OSError, root: Path) -> str:
+    """Return why inputs cannot be read: file, what was found, and the fix."""
+    return str(read_failure(error, Path(error.filename or root)) if isinstance(error, OSError) else error)
 
 
 def find_output(file: Path) -> Path:

@@ -85,7 +85,7 @@ def lesions_of_head(seed: int, recipe: Any, anatomy: Any) -> list[PhantomLesion]
     rng = np.random.default_rng([seed, 31])
     wanted = dict.fromkeys((*GROWN, *STABLE_AT_10), TOTAL_PPM_MM3)
     wanted |= {n: float(np.exp(rng.uniform(*np.log(NEW_PPM_MM3)))) for n in NEW}
-    drawn = draw_lesions(recipe.lesions, anatomy.lesion_positions(), rng)
+    drawn = draw_lesions(recipe.lesions, anatomy.lesion_positions(), rng, anatomy.iron_nuclei())
     return [resized(m, wanted[n] / m.total_chi_ppm_mm3) if n in wanted else m for n, m in enumerate(drawn)]
 
 
@@ -105,7 +105,7 @@ def resized(lesion: PhantomLesion, ratio: float) -> PhantomLesion:
 
 def simulate_sessions(seed: int) -> Iterator[tuple[PhantomSession, dict[int, TruthRow]]]:
     """Yield the sessions of a head, each with the truth by number of the lesion."""
-    recipe, anatomy = make_anatomy_of(seed, LESIONS)
+    recipe, anatomy = make_anatomy_of(seed, "small", LESIONS)
     start = lesions_of_head(seed, recipe, anatomy)
     fields = {"a": "3T", "b": "3T", "c": "15T" if seed % 2 else "7T"}
     for number, (label, condition) in enumerate(fields.items()):

@@ -9,7 +9,8 @@ heads without a definite microbleed. The limit is that of the scan without its l
 missed hides itself. Seeds from 81001 are for development, from 82001 for scoring.
 
 Heads (`detection_heads.py`) and their maps lie in benchmark-data/detection, tables of finished
-heads in OUT: a stopped run goes on where it was. OUT/scores.json holds the FROC points, OUT/froc.png the curves.
+heads in OUT: a stopped run goes on where it was, and several may share the work. OUT/scores.json holds the FROC points,
+OUT/froc.png the curves by condition, and by shape and territory over the heads of all conditions together.
 """
 
 from __future__ import annotations
@@ -64,16 +65,21 @@ def main() -> None:
     parser.add_argument("--worst", type=int, default=0, help="missed and false ones to be listed a condition")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    summaries = {}
+    summaries, everything = {}, []
     print(" | ".join(COLUMNS), flush=True)
     for condition in options.conditions:
         records = [_record(condition, seed, options.stage, options.out) for seed in _seeds(options.seeds)]
         summaries[condition] = summarise(records)
+        everything += records if "none" not in condition else []
         print(_row(condition, summaries[condition]), flush=True)
         for line in worst(records, options.worst):
             print("   ", line)
-    (options.out / "scores.json").write_text(json.dumps(summaries, indent=1))
-    draw(summaries, options.out / "froc.png")
+    groups = summarise(everything)["groups"] if everything else {}
+    for name, group in groups.items():
+        n, of = group["large"]
+        print(f"{name}: {n}/{of} of 2 ppm mm3 and more, burden {group['burden_found']:.3f}")
+    (options.out / "scores.json").write_text(json.dumps({**summaries, "groups": groups}, indent=1))
+    draw(summaries, groups, options.out / "froc.png")
 
 
 def _seeds(words: list[str]) -> list[int]:
@@ -201,35 +207,32 @@ def _row(condition: str, summary: dict[str, Any]) -> str:
     return " | ".join(cells)
 
 
-def draw(summaries: dict[str, Any], path: Path) -> None:
-    """Draw sensitivity over false positives per head."""
+def draw(summaries: dict[str, Any], groups: dict[str, Any], path: Path) -> None:
+    """Draw sensitivity over false positives per head: by condition above, by shape and territory below."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharex=True, sharey=True)
-    for axis, key, title in zip(
-        axes,
-        ("sensitivity", "burden"),
-        ("lesions of 2 ppm mm3 and more", "total susceptibility"),
-        strict=True,
-    ):
-        for condition, summary in summaries.items():
-            points = summary["froc"]
-            if points and summary["large"][1]:
-                axis.step(
-                    [p["false_per_head"] for p in points],
-                    [p[key] for p in points],
-                    where="post",
-                    label=condition,
-                )
-        axis.set(xlabel="false positives per head", title=title, ylim=(0, 1.02))
-        for name, false_per_scan, found in PUBLISHED if key == "sensitivity" else ():
-            axis.plot(false_per_scan, found, "k*", label=f"{name}, other data")
-        axis.grid(alpha=0.3)
+    figure, axes = plt.subplots(2, 2, figsize=(9, 7), sharex=True, sharey=True)
+    columns = (("sensitivity", "lesions of 2 ppm mm3 and more"), ("burden", "total susceptibility"))
+    for row, curves in zip(axes, (summaries, groups), strict=True):
+        for axis, (key, title) in zip(row, columns, strict=True):
+            for name, summary in curves.items():
+                points = summary["froc"]
+                if points and summary["large"][1]:
+                    x, y = ([p[k] for p in points] for k in ("false_per_head", key))
+                    axis.step(x, y, where="post", label=name)
+            axis.set(title=title, ylim=(0, 1.02))
+            axis.grid(alpha=0.3)
+    for name, false_per_scan, found in PUBLISHED:
+        axes[0, 0].plot(false_per_scan, found, "k*", label=f"{name}, other data")
+    for axis in axes.ravel():
         axis.legend(loc="lower right", fontsize=7)
-    axes[0].set_ylabel("fraction found")
+    for axis in axes[1]:
+        axis.set_xlabel("false positives per head")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("fraction found")
     figure.savefig(path, dpi=80, bbox_inches="tight")
 
 

@@ -15,11 +15,19 @@ LARGE_PPM_MM3 = 2.0
 """Total susceptibility from which lesions count in the first column, ppm mm3."""
 
 
+REGULAR = ("sphere", "two", "ellipsoid")
+"""Shapes that are regular."""
+
+
 class Matched(NamedTuple):
     """Lesions and rows of one head, matched."""
 
     total: list[float]
     """Total susceptibility of the microbleeds, ppm mm3."""
+    shape: list[str]
+    """Whether each is regular or irregular."""
+    territory: list[str]
+    """Territory of each."""
     above: list[bool]
     """Whether each lies above the scan's own limit."""
     score: list[float]
@@ -48,6 +56,8 @@ def match(record: dict[str, Any]) -> Matched:
     scores = np.array([r["score"] if r["score"] is not None else 1.0 for r in rows])
     return Matched(
         total=[t["total_ppm_mm3"] for t in bleeds],
+        shape=["regular" if t["shape"] in REGULAR else "irregular" for t in bleeds],
+        territory=[t["territory"] for t in bleeds],
         above=[t["total_ppm_mm3"] > t["limit_ppm_mm3"] for t in bleeds],
         score=[float(scores[finds[:, i]].max(initial=-1.0)) for i in range(len(bleeds))],
         false=scores[~finds.any(axis=1)].tolist(),
@@ -78,7 +88,8 @@ def summarise(records: list[dict[str, Any]]) -> dict[str, Any]:
         "median_limit_ppm_mm3": float(np.median(limits)) if limits else None,
         "detect_s": float(np.mean([r["seconds"].get("detect", np.nan) for r in records])),
         "quantify_s": float(np.mean([r["seconds"].get("quantify", np.nan) for r in records])),
-        "froc": froc(heads),
+        "froc": froc(heads, np.ones(len(total), bool)),
+        "groups": _groups(heads),
     }
     try:
         out["curve"] = fit_detection_curve(total, found)._asdict()
@@ -92,10 +103,31 @@ def _fraction(found: Any) -> list[int]:
     return [int(found.sum()), len(found)]
 
 
-def froc(heads: list[Matched]) -> list[dict[str, float]]:
-    """Return false positives per head and sensitivity, by count and by total susceptibility, at falling scores."""
-    best = np.array([s for h in heads for s in h.score])
+def _groups(heads: list[Matched]) -> dict[str, Any]:
+    """Return finds of the large ones, fraction of the burden and FROC points of each shape and territory."""
     total = np.array([t for h in heads for t in h.total])
+    found = np.array([s for h in heads for s in h.score]) >= 0
+    labels = [np.array([g for h in heads for g in getattr(h, field)]) for field in ("shape", "territory")]
+    groups = {}
+    for of in labels:
+        for name in np.unique(of):
+            chosen = of == name
+            large = chosen & (total >= LARGE_PPM_MM3)
+            groups[str(name)] = {
+                "large": _fraction(found[large]),
+                "burden_found": float(total[chosen & found].sum() / total[chosen].sum()),
+                "froc": froc(heads, chosen),
+            }
+    return groups
+
+
+def froc(heads: list[Matched], chosen: Any) -> list[dict[str, float]]:
+    """Return false positives per head and sensitivity, by count and by total susceptibility, at falling scores.
+
+    `chosen` says which of the microbleeds count.
+    """
+    best = np.array([s for h in heads for s in h.score])[chosen]
+    total = np.array([t for h in heads for t in h.total])[chosen]
     counted = total >= LARGE_PPM_MM3
     false = np.array([s for h in heads for s in h.false])
     points = []

@@ -26,7 +26,7 @@ VEIN_MM, MIN_VEIN_MM3 = 2.0, 1.0
 """Radius within which veins are summed, mm, and the volume from which the candidate is one, mm3: a radius of 0.3 mm."""
 EDGE_MM = 4.0
 """Depth, mm, above which a candidate that is nothing else is called an artefact of the surface."""
-MAX_POINTS, N_PEAKS, PEAK_SPACING_MM, JITTER_MM = 75, 40, 6.0, 0.5
+MAX_POINTS, N_PEAKS, PEAK_SPACING_MM, JITTER_MM = 120, 40, 6.0, 0.5
 """Points of a head at most; peaks of its map, and their distance, mm; SD of the points of lesions, mm."""
 TRUE_KINDS = {"air": "artefact", "flow-void": "artefact"}
 LOW = {"threshold_ppm": 0.06, "min_darkening": 0.05, "min_score": 0.02, "max_candidates": 40}

@@ -11,14 +11,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from detection_heads import FULL_TURN, make_anatomy_of
+from detection_heads import FULL_TURN, make_anatomy_of, size_of
 
 from qsmcmb.model import GreScan, Grid
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
 
-LESIONS: dict[str, Any] = {
-    "microbleeds": 8, "calcifications": 4, "iron": 3, "air": 1, "flow_voids": 2, "range_ppm_mm3": (0.5, 40.0),
-    "apart_mm": 9.0,
+LESIONS: dict[str, dict[str, Any]] = {
+    "small": {
+        "microbleeds": 8, "calcifications": 4, "iron": 2, "air": 1, "flow_voids": 2, "range_ppm_mm3": (0.5, 40.0),
+        "apart_mm": 9.0,
+    },
+    "full": {
+        "microbleeds": 24, "calcifications": 12, "iron": 3, "air": 2, "flow_voids": 5, "range_ppm_mm3": (0.5, 60.0),
+        "apart_mm": 12.0,
+    },
 }  # fmt: skip
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "3T": {"b0_tesla": 3.0, "te_s": (0.005, 0.012, 0.019, 0.026), "snr": 120.0},
@@ -30,6 +36,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
         "two_d": True,
     },
 }  # fmt: skip
+PROTOCOLS |= {f"{name}-full": protocol for name, protocol in PROTOCOLS.items()}
 
 
 class MimicHead(NamedTuple):
@@ -68,9 +75,9 @@ def read_mimic_head(protocol: str, seed: int, folder: Path) -> MimicHead:
 
 
 @lru_cache(maxsize=1)
-def _anatomy(seed: int) -> tuple[Any, Any]:
+def _anatomy(seed: int, size: str) -> tuple[Any, Any]:
     """Return the recipe and the anatomy of a seed."""
-    return make_anatomy_of(seed, LESIONS)
+    return make_anatomy_of(seed, size, LESIONS[size])
 
 
 def _simulate(name: str, seed: int, path: Path) -> None:
@@ -79,7 +86,7 @@ def _simulate(name: str, seed: int, path: Path) -> None:
     from qsmcmb.phantoms.recipe import Protocol
     from qsmcmb.phantoms.tissue_scan import TissueScan
 
-    recipe, anatomy = _anatomy(seed)
+    recipe, anatomy = _anatomy(seed, size_of(name))
     rng = np.random.default_rng([seed, 21, list(PROTOCOLS).index(name)])
     # Echo times and noise of a seed's own: the classifier shall not learn one protocol.
     wanted = PROTOCOLS[name]
@@ -94,7 +101,8 @@ def _simulate(name: str, seed: int, path: Path) -> None:
         tilt_deg=float(rng.uniform(-15, 15)),
     )  # fmt: skip
     head = TissueScan(recipe, protocol, anatomy)
-    session = head.scan(draw_lesions(recipe.lesions, anatomy.lesion_positions(), rng), rng=rng)
+    lesions = draw_lesions(recipe.lesions, anatomy.lesion_positions(), rng, anatomy.iron_nuclei())
+    session = head.scan(lesions, rng=rng)
     scan, (veins, volumes) = session.scan, anatomy.veins()
     affine = head.pose.head_affine(scan.grid)
     voxels = np.moveaxis(np.indices(scan.grid.shape, dtype=np.float32), 0, -1)

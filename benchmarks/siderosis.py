@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from detection import MAP_STAGES
-from detection_heads import CONDITIONS, FOV_MM, LESIONS, SIZE
+from detection_heads import CONDITIONS, LESIONS, SIZES
 from scipy.spatial import cKDTree
 
 import qsmcmb
@@ -109,8 +109,10 @@ def score(seed: int, *, areas: int, chi_ppm: tuple[float, float]) -> dict[str, A
 def recipe_of(seed: int, *, areas: int, chi_ppm: tuple[float, float]) -> tuple[Recipe, Protocol]:
     """Return a small head, and its session."""
     recipe = read_recipe("structured_smallhead")
+    size, fov_mm = SIZES["small"]
     recipe = dataclasses.replace(
-        recipe, seed=seed, size=SIZE, fov_mm=FOV_MM, lesions=dataclasses.replace(recipe.lesions, **LESIONS),
+        recipe, seed=seed, size=size, fov_mm=fov_mm,
+        lesions=dataclasses.replace(recipe.lesions, **LESIONS["small"]),
         siderosis=SiderosisRecipe(areas=areas, chi_ppm=chi_ppm),
     )  # fmt: skip
     rng = np.random.default_rng([seed, 11, 0])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from qsmcmb.phantoms.siderosis import SiderosisArea
 from qsmcmb.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ("Anatomy", "Tissue")
+__all__ = ("Anatomy", "NucleusPair", "Tissue")
 
 AIR_PPM = 9.4
 """Susceptibility of air against water, ppm: 0.36 against -9.05 (Schenck 1996, doi:10.1118/1.597854)."""
@@ -41,6 +41,29 @@ class Tissue(NamedTuple):
     signal: FloatArray
     r2star_hz: FloatArray
     brain: BoolArray
+
+
+class NucleusPair(NamedTuple):
+    """A deep nucleus that holds iron, on both sides.
+
+    Parameters
+    ----------
+    centres_mm : ndarray of shape (2, 3)
+        Its centre on the left and on the right, head mm.
+    radius_mm : float
+        Radius of the largest ball that fits in it, mm.
+
+    Examples
+    --------
+    >>> from qsmcmb.phantoms.anatomies import make_anatomy
+    >>> from qsmcmb.phantoms.recipe import read_recipe
+    >>> pair = make_anatomy(read_recipe("demo")).iron_nuclei()[0]
+    >>> bool(pair.centres_mm[0, 0] < 0 < pair.centres_mm[1, 0])
+    True
+    """
+
+    centres_mm: FloatArray
+    radius_mm: float
 
 
 class Anatomy(ABC):
@@ -138,6 +161,23 @@ class Anatomy(ABC):
         >>> make_anatomy(read_recipe("sphere")).veins()[1].shape
         (0,)
         """
+
+    def iron_nuclei(self) -> tuple[NucleusPair, ...]:
+        """Return the deep nuclei that hold iron, where deposits of more may lie.
+
+        Returns
+        -------
+        tuple of NucleusPair
+            Nuclei; none but in heads.
+
+        Examples
+        --------
+        >>> from qsmcmb.phantoms.anatomies import make_anatomy
+        >>> from qsmcmb.phantoms.recipe import read_recipe
+        >>> make_anatomy(read_recipe("sphere")).iron_nuclei()
+        ()
+        """
+        return ()
 
     def siderosis(self) -> tuple[SiderosisArea, ...]:
         """Return the areas of superficial siderosis.

@@ -52,8 +52,9 @@ def lesions_of(recipe: Recipe, anatomy: Anatomy | None = None) -> tuple[PhantomL
     >>> len(lesions_of(read_recipe("sphere")))
     6
     """
-    positions = (anatomy or make_anatomy(recipe)).lesion_positions()
-    return draw_lesions(recipe.lesions, positions, np.random.default_rng([recipe.seed, 3]))
+    anatomy = anatomy or make_anatomy(recipe)
+    rng = np.random.default_rng([recipe.seed, 3])
+    return draw_lesions(recipe.lesions, anatomy.lesion_positions(), rng, anatomy.iron_nuclei())
 
 
 def build_sessions(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from qsmcmb.errors import ConfigError
-from qsmcmb.phantoms.anatomy import AIR_PPM
+from qsmcmb.phantoms.anatomy import AIR_PPM, NucleusPair
 from qsmcmb.phantoms.irregular import irregular_lesion
 from qsmcmb.phantoms.lesions import Ball, PhantomLesion
 from qsmcmb.phantoms.recipe import GivenLesion, LesionRecipe
@@ -16,13 +18,18 @@ __all__ = ("draw_lesions",)
 STRETCH = (1.3, 2.0)
 """Range of the ratio of length to width of ellipsoids: from hardly longer than a ball to twice as long."""
 IRON_PPM = (0.1, 0.25)
-"""Range of the susceptibility of iron deposits, ppm: that of the deep nuclei and above."""
+"""Range of the susceptibility of iron deposits above what is around them, ppm: up to twice that of the deep nuclei."""
+OTHER_SIDE = (0.6, 1.4)
+"""Range of the ratio of a deposit's total susceptibility to that on the other side."""
 IRON_SIGNAL = 0.7
 """Ratio of the signal inside iron deposits to that of the tissue: they darken little beside their decay."""
 
 
 def draw_lesions(
-    recipe: LesionRecipe, positions_mm: FloatArray, rng: np.random.Generator
+    recipe: LesionRecipe,
+    positions_mm: FloatArray,
+    rng: np.random.Generator,
+    nuclei: Sequence[NucleusPair] = (),
 ) -> tuple[PhantomLesion, ...]:
     """Draw the lesions of a phantom.
 
@@ -34,6 +41,8 @@ def draw_lesions(
         Where lesions may lie, head mm; taken at random.
     rng : Generator
         Seeded.
+    nuclei : sequence of NucleusPair, optional
+        Where iron deposits lie, on both sides; without any, iron lies where lesions do.
 
     Returns
     -------
@@ -61,7 +70,12 @@ def draw_lesions(
     irregular = _irregular_shapes(recipe, rng)
     lesions: list[PhantomLesion] = []
     order = iter(rng.permutation(len(positions_mm)))
+    free_nuclei = [nuclei[i] for i in rng.permutation(len(nuclei))] if recipe.iron else []
     for number, kind in enumerate(kinds):
+        if kind == "iron" and nuclei:
+            pair = _take_free(free_nuclei, lesions, recipe)
+            lesions += _deposits(pair, _total_chi(recipe, number, len(kinds), rng), rng)
+            continue
         while True:
             index = next(order, None)
             if index is None:
@@ -81,6 +95,36 @@ def draw_lesions(
             lesion = irregular_lesion(shape, position, total_chi_ppm_mm3=total_chi, dchi_ppm=dchi, rng=own)
         lesions.append(lesion)
     return tuple(lesions)
+
+
+def _take_free(
+    nuclei: list[NucleusPair], lesions: Sequence[PhantomLesion], recipe: LesionRecipe
+) -> NucleusPair:
+    """Remove and return the first of the nuclei that lies apart from the lesions."""
+    for number, pair in enumerate(nuclei):
+        away = [
+            np.linalg.norm(pair.centres_mm - m.centre_mm, axis=1).min() for m in lesions if m.kind != "iron"
+        ]
+        if min(away, default=np.inf) > recipe.apart_mm:
+            return nuclei.pop(number)
+    raise ConfigError(
+        f"lesions: found no nucleus for {recipe.iron} iron deposits {recipe.apart_mm:g} mm from other lesions; "
+        "expected fewer or closer"
+    )
+
+
+def _deposits(pair: NucleusPair, total_chi: float, rng: np.random.Generator) -> list[PhantomLesion]:
+    """Return the iron deposits of a nucleus on both sides: not larger than it, alike but not the same."""
+    totals = (total_chi, total_chi * float(rng.uniform(*OTHER_SIDE)))
+    deposits = []
+    for side, total in zip(rng.permutation(2), totals, strict=True):
+        ball = _mimic("iron", pair.centres_mm[side], total, rng)
+        ball = ball._replace(radius_mm=min(ball.radius_mm, pair.radius_mm))
+        shift = rng.standard_normal(3)
+        reach = (pair.radius_mm - ball.radius_mm) * rng.random() / np.linalg.norm(shift)
+        centre = _triple(pair.centres_mm[side] + reach * shift)
+        deposits.append(PhantomLesion("iron", (ball._replace(centre_mm=centre),)))
+    return deposits
 
 
 def _irregular_shapes(

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from qsmcmb.phantoms._anatomy_loops import paint_head, to_template
-from qsmcmb.phantoms.anatomy import AIR_PPM, Anatomy, Tissue
+from qsmcmb.phantoms.anatomy import AIR_PPM, Anatomy, NucleusPair, Tissue
 from qsmcmb.phantoms.recipe import Recipe, data_folder
 from qsmcmb.typing import FloatArray, IntArray
 
@@ -65,6 +65,8 @@ NUCLEI = {
 """Name to centre (mm), radii (mm), susceptibility (ppm) and R2* at 3 T (1/s) of the deep nuclei on the right; round
 values of adults, the same on the left.
 """
+MIN_IRON_PPM = 0.04
+"""Susceptibility, ppm, from which a nucleus holds iron: all but the thalamus."""
 SINUSES = (
     ((0.0, 76.0, -18.0), (14.0, 7.0, 10.0)),
     ((0.0, 34.0, -36.0), (12.0, 14.0, 9.0)),
@@ -170,6 +172,15 @@ class HeadAnatomy(Anatomy):
             self._sample(0, where) + self._sample(1, where) > 0.8
         )
         return self._to_head(points[:, good].T)
+
+    def iron_nuclei(self) -> tuple[NucleusPair, ...]:
+        """Return the deep nuclei that hold iron."""
+        sides = np.array([[-1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+        return tuple(
+            NucleusPair(self._from_template(sides * centre), self._size * min(radii))
+            for centre, radii, ppm, _ in NUCLEI.values()
+            if ppm >= MIN_IRON_PPM
+        )
 
     def _to_head(self, full_size_mm: FloatArray) -> FloatArray:
         """Return points (n, 3) of a head of full size where they lie in this one."""

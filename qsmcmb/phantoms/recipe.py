@@ -105,7 +105,7 @@ class LesionRecipe:
     irregular_shapes : tuple of str, optional
         Irregular shapes, each as often as the others; all by default.
     iron : int, optional
-        Number of mimics that are iron deposits with most of their signal.
+        Number of nuclei with an iron deposit on each side, as mimics; of single deposits where there are no nuclei.
     air : int, optional
         Number of mimics that are bubbles.
     flow_voids : int, optional

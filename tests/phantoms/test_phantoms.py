@@ -108,6 +108,36 @@ def test_a_series_goes_from_end_to_end_and_mimics_are_what_they_are(rng: np.rand
     assert {m.shape for m in lesions[:4]} <= {"two", "ellipsoid"}
 
 
+def test_iron_lies_in_nuclei_on_both_sides(rng: np.random.Generator) -> None:
+    nuclei = make_anatomy(read_recipe("demo")).iron_nuclei()
+    assert len(nuclei) == 6
+    recipe = LesionRecipe(
+        microbleeds=2, iron=4, flow_voids=1, range_ppm_mm3=(1.0, 60.0), distribution="log-uniform"
+    )
+    lesions = draw_lesions(recipe, 60.0 * rng.standard_normal((400, 3)), rng, nuclei)
+    deposits = [m for m in lesions if m.kind == "iron"]
+    assert [m.kind for m in lesions] == ["microbleed"] * 2 + ["iron"] * 8 + ["flow-void"]
+    taken = set()
+    for one, other in zip(deposits[::2], deposits[1::2], strict=True):
+        pair = min(nuclei, key=lambda n: np.linalg.norm(n.centres_mm - one.centre_mm, axis=1).min())
+        taken.add(id(pair))
+        for deposit in (one, other):
+            away = np.linalg.norm(pair.centres_mm - deposit.centre_mm, axis=1)
+            assert away.min() + deposit.balls[0].radius_mm <= pair.radius_mm + 1e-6
+        assert one.centre_mm[0] * other.centre_mm[0] < 0
+        assert 0.1 < one.total_chi_ppm_mm3 / other.total_chi_ppm_mm3 < 10
+        for microbleed in lesions[:2]:
+            assert np.linalg.norm(np.subtract(microbleed.centre_mm, one.centre_mm)) > recipe.apart_mm - 6
+    assert len(taken) == 4
+
+
+def test_iron_without_a_free_nucleus_is_refused(rng: np.random.Generator) -> None:
+    nuclei = make_anatomy(read_recipe("demo")).iron_nuclei()
+    recipe = LesionRecipe(microbleeds=1, iron=1, apart_mm=200.0)
+    with pytest.raises(ConfigError, match="no nucleus for 1 iron deposits 200 mm"):
+        draw_lesions(recipe, np.zeros((9, 3)), rng, nuclei)
+
+
 def test_anatomy_has_brain_air_and_deep_grey_matter() -> None:
     grid = Grid.isotropic((100, 120, 100), 2.0)
     x, y, z = np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij")

@@ -3,7 +3,8 @@
     python benchmarks/train_classifier.py --folder FOLDER [--heads 3T:83001 ...] [--check] [--figure PNG]
 
 1. Each head is simulated and mapped once (`mimic_heads`); the evidence of its candidates with what they are
-   (`mimic_features`) lies in FOLDER, about 40 s of one core a head.
+   (`mimic_features`) lies in FOLDER, about 20 s of one core a small head
+   and 100 s one of full size.
 2. Multinomial logistic regression with an L2 penalty on the standardised figures. The penalty is the best of some by
    the likelihood of heads left out. What these say is printed: sensitivity, false ones, reliability, of all candidates
    and of those that the pipeline proposes.
@@ -31,13 +32,16 @@ import qsmcmb
 from qsmcmb.microbleeds.results.evidence import Evidence
 from qsmcmb.microbleeds.results.mimics import FIGURES, MAX_FINE_MM3, MIMIC_KINDS, Weights, figures_of
 
-VERSION = "2"
+VERSION = "3"
 """Version of the weights: one more whenever they change what a user sees."""
 HEADS = [
-    "3T:83002", "3T:83006", "3T:83009", "3T:83013", "3T:83015", "3T:83018", "3T:83021", "15T:83003", "15T:83008",
-    "15T:83014", "15T:83020", "15T:83022", "7T:83004", "7T:83011", "7T:83017", "3T-2mm:83001", "3T-2mm:83007",
-    "3T-2mm:83012", "3T-2mm:83019", "3T-2mm:83024", "3T-4mm:83005", "3T-4mm:83010", "3T-4mm:83016",
-    "3T-4mm:83025", "3T-4mm:83026", "3T-4mm:83027", "3T-4mm:83028", "3T-2mm:83029", "3T-2mm:83030",
+    "3T:83002", "3T:83006", "3T:83009", "3T:83013", "3T:83015", "3T:83018", "3T:83021", "3T:83101", "15T:83003",
+    "15T:83008", "15T:83014", "15T:83020", "15T:83022", "7T:83004", "7T:83011", "7T:83017", "3T-2mm:83001",
+    "3T-2mm:83007", "3T-2mm:83012", "3T-2mm:83019", "3T-2mm:83024", "3T-2mm:83029", "3T-2mm:83030",
+    "3T-4mm:83005", "3T-4mm:83010", "3T-4mm:83016", "3T-4mm:83025", "3T-4mm:83026", "3T-4mm:83027",
+    "3T-4mm:83028", "3T-4mm:83102", "3T-full:83151", "3T-full:83152", "3T-full:83153", "3T-full:83154",
+    "15T-full:83161", "15T-full:83162", "15T-full:83163", "7T-full:83171", "7T-full:83172", "3T-2mm-full:83181",
+    "3T-2mm-full:83182", "3T-2mm-full:83183", "3T-4mm-full:83191", "3T-4mm-full:83192", "3T-4mm-full:83193",
 ]  # fmt: skip
 """Heads of the weights in the package."""
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0)

@@ -100,17 +100,16 @@ def draw_lesions(
 def _take_free(
     nuclei: list[NucleusPair], lesions: Sequence[PhantomLesion], recipe: LesionRecipe
 ) -> NucleusPair:
-    """Remove and return the first of the nuclei that lies apart from the lesions."""
-    for number, pair in enumerate(nuclei):
-        away = [
-            np.linalg.norm(pair.centres_mm - m.centre_mm, axis=1).min() for m in lesions if m.kind != "iron"
-        ]
-        if min(away, default=np.inf) > recipe.apart_mm:
-            return nuclei.pop(number)
-    raise ConfigError(
-        f"lesions: found no nucleus for {recipe.iron} iron deposits {recipe.apart_mm:g} mm from other lesions; "
-        "expected fewer or closer"
-    )
+    """Remove and return the first of the nuclei that lies apart from the lesions; else that farthest from them."""
+    if not nuclei:
+        raise ConfigError(f"lesions: found {recipe.iron} for iron; expected no more than the head has nuclei")
+    others = [m.centre_mm for m in lesions if m.kind != "iron"]
+    away = [
+        min((np.linalg.norm(pair.centres_mm - other, axis=1).min() for other in others), default=np.inf)
+        for pair in nuclei
+    ]
+    apart = [number for number, distance in enumerate(away) if distance > recipe.apart_mm]
+    return nuclei.pop(apart[0] if apart else int(np.argmax(away)))
 
 
 def _deposits(pair: NucleusPair, total_chi: float, rng: np.random.Generator) -> list[PhantomLesion]:

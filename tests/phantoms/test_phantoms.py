@@ -131,11 +131,17 @@ def test_iron_lies_in_nuclei_on_both_sides(rng: np.random.Generator) -> None:
     assert len(taken) == 4
 
 
-def test_iron_without_a_free_nucleus_is_refused(rng: np.random.Generator) -> None:
+def test_iron_that_has_no_room_takes_the_farthest_nucleus(rng: np.random.Generator) -> None:
     nuclei = make_anatomy(read_recipe("demo")).iron_nuclei()
     recipe = LesionRecipe(microbleeds=1, iron=1, apart_mm=200.0)
-    with pytest.raises(ConfigError, match="no nucleus for 1 iron deposits 200 mm"):
-        draw_lesions(recipe, np.zeros((9, 3)), rng, nuclei)
+    microbleed, *deposits = draw_lesions(recipe, np.zeros((9, 3)), rng, nuclei)
+    away = [np.linalg.norm(n.centres_mm - microbleed.centre_mm, axis=1).min() for n in nuclei]
+    assert len(deposits) == 2
+    for deposit in deposits:
+        taken = [np.linalg.norm(n.centres_mm - deposit.centre_mm, axis=1).min() for n in nuclei]
+        assert int(np.argmin(taken)) == int(np.argmax(away))
+    with pytest.raises(ConfigError, match="found 7 for iron"):
+        draw_lesions(LesionRecipe(iron=7), np.zeros((9, 3)), rng, nuclei)
 
 
 def test_anatomy_has_brain_air_and_deep_grey_matter() -> None:

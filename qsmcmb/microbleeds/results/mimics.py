@@ -56,6 +56,8 @@ MAX_DEPTH_MM = 15.0
 """Depth, mm, beyond which it says no more."""
 GRADIENT_TURNS_PER_MM = 0.02
 """Slope of the field, turns per mm, below which it says no more."""
+MIN_PART = 0.02
+"""Fraction of the magnitude, lost or left, below which it says no more: about the noise."""
 MIN_RESIDUAL = 0.1
 """Residual, SDs, below which it says no more."""
 
@@ -86,20 +88,37 @@ def _log(value: float | None, least: float) -> float | None:
     return None if value is None else math.log(max(value, least))
 
 
+def _size(e: Evidence) -> float:
+    """Return the logarithm of the total susceptibility in the signal, without its sign."""
+    return math.log(max(abs(e.signal_ppm_mm3), MIN_TOTAL_PPM_MM3))
+
+
+def _size_without_partner(e: Evidence) -> float | None:
+    """Return the size times what is missing of a mirror partner: a large nucleus has one, a large bleed has none."""
+    return None if e.mirror_ratio is None else _size(e) * (1 - min(max(e.mirror_ratio, 0.0), 1.0))
+
+
+def _darkening_odds(e: Evidence) -> float | None:
+    """Return the logarithm of lost over left magnitude: iron of nuclei leaves some, a bleed next to nothing."""
+    if e.darkening is None:
+        return None
+    return math.log(max(e.darkening, MIN_PART) / max(1 - e.darkening, MIN_PART))
+
+
 FIGURES: dict[str, Figure] = {
     "signal_significance": lambda e: _significance(e.signal_ppm_mm3, e.signal_sd_ppm_mm3),
     "field_significance": lambda e: _significance(e.field_ppm_mm3, e.field_sd_ppm_mm3),
     "agreement": _agreement,
-    "size": lambda e: _log(abs(e.signal_ppm_mm3), MIN_TOTAL_PPM_MM3),
+    "size": _size,
     "ball_core_residual": lambda e: _log(e.ball_core_residual, MIN_RESIDUAL),
     "line_to_dipole": lambda e: None if e.line_to_dipole is None else min(e.line_to_dipole, 3.0),
     "vessel_in_magnitude": lambda e: e.vessel_in_magnitude,
     "vessel_in_map": lambda e: e.vessel_in_map,
     "void_growth": lambda e: e.void_growth,
-    "darkening": lambda e: e.darkening,
+    "darkening": _darkening_odds,
     "map_peak": lambda e: None if e.map_peak_ppm is None else _signed_log(e.map_peak_ppm / PEAK_PPM),
     "map_extent": lambda e: _log(e.map_extent_mm, 1.0),
-    "mirror_ratio": lambda e: e.mirror_ratio,
+    "size_without_partner": _size_without_partner,
     "depth": lambda e: None if e.depth_mm is None else math.log1p(min(e.depth_mm, MAX_DEPTH_MM)),
     "field_gradient": lambda e: _log(e.field_gradient, GRADIENT_TURNS_PER_MM),
     "voxel": lambda e: _log(e.voxel_mm3, MIN_VOXEL_MM3),

@@ -29,6 +29,14 @@ EDGE = replace(
     BLEED, signal_ppm_mm3=8.0, signal_sd_ppm_mm3=7.0, field_ppm_mm3=-20.0, field_sd_ppm_mm3=9.0, ball_core_residual=1.3,
     line_to_dipole=2.0, vessel_in_magnitude=0.6, map_peak_ppm=0.1, map_extent_mm=5.0, depth_mm=1.0, void_growth=0.3,
 )  # fmt: skip
+LARGE = replace(
+    BLEED, signal_ppm_mm3=58.0, signal_sd_ppm_mm3=0.5, field_ppm_mm3=57.0, map_peak_ppm=1.4, map_extent_mm=4.6,
+    mirror_ratio=0.03, darkening=0.96,
+)  # fmt: skip
+NUCLEUS = replace(
+    BLEED, signal_ppm_mm3=21.0, signal_sd_ppm_mm3=0.5, field_ppm_mm3=13.0, map_peak_ppm=0.25, map_extent_mm=6.0,
+    mirror_ratio=0.9, darkening=0.6,
+)  # fmt: skip
 
 
 def made_up(rng: np.random.Generator) -> Classifier:
@@ -59,11 +67,13 @@ def test_probabilities_are_the_equation(voxel_mm3: float | None, is_fine: bool) 
 
 def test_an_unknown_figure_counts_as_its_mean() -> None:
     classifier = made_up(np.random.default_rng(4))
-    number = list(FIGURES).index("mirror_ratio")
-    mean = replace(BLEED, mirror_ratio=float(classifier.fine.means[number]))
-    assert probabilities_of(replace(BLEED, mirror_ratio=None), classifier) == probabilities_of(
-        mean, classifier
-    )
+    number = list(FIGURES).index("depth")
+    at_mean = replace(BLEED, depth_mm=float(np.expm1(classifier.fine.means[number])))
+    unknown = probabilities_of(replace(BLEED, depth_mm=None), classifier)
+    known = probabilities_of(at_mean, classifier)
+    assert unknown is not None
+    assert known is not None
+    assert unknown.by_kind == pytest.approx(known.by_kind)
 
 
 def test_no_probability_without_weights_or_map() -> None:
@@ -78,6 +88,13 @@ def test_figures_that_are_limited() -> None:
     assert np.isnan(figures_of(replace(BLEED, field_ppm_mm3=None))[names.index("agreement")])
     assert np.isnan(figures_of(replace(BLEED, signal_sd_ppm_mm3=0.0))[0])
     assert figures_of(CALCIUM)[0] == -figures_of(BLEED)[0]
+    alone = names.index("size_without_partner")
+    assert figures_of(replace(BLEED, mirror_ratio=0.25))[alone] == pytest.approx(0.75 * np.log(6.0))
+    assert figures_of(replace(BLEED, mirror_ratio=1.7))[alone] == 0
+    assert np.isnan(figures_of(replace(BLEED, mirror_ratio=None))[alone])
+    odds = names.index("darkening")
+    assert figures_of(replace(BLEED, darkening=0.5))[odds] == 0
+    assert np.isfinite(figures_of(replace(BLEED, darkening=1.0))[odds])
 
 
 @pytest.mark.parametrize("voxel_mm3", [0.5, 1.0])
@@ -87,6 +104,8 @@ def test_figures_that_are_limited() -> None:
         (BLEED, "microbleed"),
         (CALCIUM, "calcification"),
         (EDGE, "artefact"),
+        (LARGE, "microbleed"),
+        (NUCLEUS, "iron"),
     ],
 )
 def test_weights_of_the_package_name_clear_cases(evidence: Evidence, kind: str, voxel_mm3: float) -> None:

@@ -17,15 +17,15 @@ from qsmcmb.io.nifti import read_volume_header
 
 __all__ = ["Memory", "estimate_bytes", "estimate_session", "fitting", "lacking", "memory_limit", "parse_size"]
 
-BASE_BYTES = 300e6
-"""Memory of a process before it reads an image: Python, the libraries and compiled loops."""
+BASE_BYTES = 500e6
+"""Memory of a process whatever its image: Python, the libraries, loops while they are compiled, the region map."""
 BYTES_PER_VOXEL = 170.0
 """Memory for each voxel, however many echoes: fields, maps and the working volumes of inversion and fit."""
 BYTES_PER_SAMPLE = 15.0
 """Memory for each voxel of each echo: magnitude, phase and what unwrapping and field mapping make of them."""
-NETWORK_BYTES = {"deepbet": 1.6e9}
+NETWORK_BYTES = {"deepbet": 1.4e9}
 """Memory, by mask method, of a network while it works; what the map needs comes later."""
-LIBRARY_BYTES = {"deepbet": 0.8e9}
+LIBRARY_BYTES = {"deepbet": 0.7e9}
 """Memory, by mask method, that a network's libraries hold on to until the process ends."""
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 UNLIMITED = 2**60

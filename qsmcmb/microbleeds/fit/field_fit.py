@@ -33,6 +33,7 @@ __all__ = [
     "detrend_field",
     "fit_point_dipole",
     "fit_signal_retaining_ball",
+    "retains_signal",
     "voxels_outside_void",
     "with_fitted_field",
 ]
@@ -112,14 +113,38 @@ def fit_signal_retaining_ball(patch: Patch, field_hz: FloatArray) -> Source | No
         Total susceptibility (ppm mm3), centre (mm from the point) and radius (mm); None where the ball is dark
         inside, as bleeds are.
     """
-    magnitude = np.abs(patch.signal[-1])
-    level = VOID_FRACTION * np.median(magnitude[patch.inside])
     # Bright voxels at the point are used, too: they tell a ball from a dipole.
+    magnitude, level = _last_echo(patch)
     ball = _search_ball(patch, field_hz, patch.inside & (magnitude > level), SEARCH_RADII_MM)
-    offset = patch.coordinates_mm - np.array(ball.centre_mm).reshape(3, 1, 1, 1)
-    reach = max(CORE_FRACTION * ball.radius_mm, CORE_FRACTION * max(patch.grid.voxel_size_mm))
+    return ball if retains_signal(patch, ball) else None
+
+
+def retains_signal(patch: Patch, source: Source) -> bool:
+    """Return whether the middle of a body keeps its signal to the last echo.
+
+    Parameters
+    ----------
+    patch : Patch
+        The scan around the point.
+    source : Source
+        The body.
+
+    Returns
+    -------
+    bool
+        False where its middle lies outside the patch.
+    """
+    offset = patch.coordinates_mm - np.array(source.centre_mm).reshape(3, 1, 1, 1)
+    reach = max(CORE_FRACTION * source.radius_mm, CORE_FRACTION * max(patch.grid.voxel_size_mm))
     core = patch.inside & ((offset**2).sum(axis=0) < reach**2)
-    return ball if core.any() and np.median(magnitude[core]) > level else None
+    magnitude, level = _last_echo(patch)
+    return bool(core.any() and np.median(magnitude[core]) > level)
+
+
+def _last_echo(patch: Patch) -> tuple[FloatArray, float]:
+    """Return the last echo's magnitude in the patch's box, and the level below which it is a void."""
+    magnitude = np.abs(patch.signal[-1])
+    return magnitude, float(VOID_FRACTION * np.median(magnitude[patch.inside]))
 
 
 def _search_ball(patch: Patch, field_hz: FloatArray, usable: BoolArray, radii_mm: Sequence[float]) -> Source:

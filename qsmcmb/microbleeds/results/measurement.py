@@ -18,7 +18,7 @@ from qsmcmb.microbleeds.crosscheck.agreement import estimators_disagree
 from qsmcmb.microbleeds.crosscheck.map_sum import MapSum
 from qsmcmb.microbleeds.crosscheck.signal_loss import SignalLoss, measure_signal_loss
 from qsmcmb.microbleeds.crosscheck.visible_void import VisibleVoid, measure_void
-from qsmcmb.microbleeds.fit.field_fit import fit_signal_retaining_ball
+from qsmcmb.microbleeds.fit.field_fit import fit_signal_retaining_ball, retains_signal
 from qsmcmb.microbleeds.fit.screening import Screening
 from qsmcmb.microbleeds.fit.uncertainty import LesionFit
 from qsmcmb.microbleeds.fit.vein import Vein
@@ -356,15 +356,17 @@ def _screened_lesion(
 def _systematic_sd(patch: Patch, fit: LesionFit, vein: Vein | None) -> float:
     """Return the difference, ppm mm3, to a model that explains the scan better: a signal-retaining ball, or a vein.
 
-    A fit that finds a signal-retaining ball and does not converge has a ball too large for the patch, and a vein's
-    total susceptibility depends on where it is taken to end: both are known to their own size only.
+    A body that is dark at its centre has no ball that keeps its signal for a rival. A fit that finds a signal-retaining
+    ball and does not converge has a ball too large for the patch, and a vein's total susceptibility depends on where it
+    is taken to end: both are known to their own size only.
     """
     total = fit.source.total_chi_ppm_mm3
     if vein is not None:
         return abs(total)
     exceeds = fit.signal_retaining and not fit.converged
     poor = fit.residual > POOR_FIT or (fit.core_residual > POOR_FIT and not fit.signal_retaining)
-    ball = fit_signal_retaining_ball(patch, patch.field_hz) if exceeds or poor else None
+    rivalled = exceeds or (poor and retains_signal(patch, fit.source))
+    ball = fit_signal_retaining_ball(patch, patch.field_hz) if rivalled else None
     if ball is None:
         return 0.0
     return max(abs(ball.total_chi_ppm_mm3 - total), abs(total) if exceeds else 0.0)

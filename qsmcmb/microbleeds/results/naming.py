@@ -7,8 +7,8 @@
    source); else the likeliest of the other kinds.
 3. Definite are microbleeds and calcifications that are significant, well fitted, well inside the mask and, where the
    detector proposed them, of a probability of MIN_DEFINITE_PROBABILITY or more (MIN_PRECISE_DEFINITE_PROBABILITY where
-   the fit is that precise). The other significant ones are possible. What is left is rejected, but a reader's point
-   never is.
+   the fit is that precise). The other significant ones are possible, and so are those of that probability whose total
+   may be 0: they are seen, only their total is unknown. What is left is rejected, but a reader's point never is.
 
 Where there is no probability, the rules alone decide.
 """
@@ -36,11 +36,12 @@ MIN_SIGNIFICANCE = 3.0
 """Least ratio of total susceptibility to its SD for a lesion: noise alone exceeds it in 0.3 % of points."""
 MIN_DEFINITE_PROBABILITY = 0.8
 """Least probability of the kind of a definite lesion; a convention of the table."""
-MIN_POSSIBLE_PROBABILITY = 0.5
-"""Least probability of being a microbleed of a candidate that is called one: more likely than not."""
-PRECISE_SIGNIFICANCE, MIN_PRECISE_PROBABILITY = 20.0, 0.25
+MIN_POSSIBLE_PROBABILITY = 0.65
+"""Least probability of being a microbleed of a candidate that is called one: more than even, since a brain has fewer
+bleeds among its candidates than the heads of the training."""
+PRECISE_SIGNIFICANCE, MIN_PRECISE_PROBABILITY = 20.0, 0.5
 """Ratio of total to SD from which the fit has found a compact source, and the least probability that one is called a
-microbleed from: pairs and other shapes look less like one before the fit."""
+microbleed from."""
 MIN_PRECISE_DEFINITE_PROBABILITY = 0.65
 """Least probability of the kind of a definite lesion whose fit is that precise: pieces of nuclei reach 0.58."""
 MIN_FIT_PROBABILITY = MIN_PRECISE_PROBABILITY
@@ -134,8 +135,7 @@ def min_named_significance(evidence: Evidence | None) -> float:
     Returns
     -------
     float
-        Ratio of total susceptibility to SD: MIN_SIGNIFICANCE, or PRECISE_SIGNIFICANCE where it is less likely than not
-        a microbleed.
+        Ratio of total susceptibility to SD: MIN_SIGNIFICANCE, or PRECISE_SIGNIFICANCE below MIN_POSSIBLE_PROBABILITY.
 
     Examples
     --------
@@ -181,8 +181,13 @@ def name_lesion(
         MIN_PRECISE_DEFINITE_PROBABILITY if _is_precise(facts.total_chi_ppm_mm3) else MIN_DEFINITE_PROBABILITY
     )
     clear = of_reader or found is None or found.by_kind.get(kind, 0.0) >= least
-    is_lesion = significant and (of_reader or kind in LESION_KINDS)
-    good = facts.residual < MAX_DEFINITE_RESIDUAL and facts.fraction_in_mask > MIN_DEFINITE_IN_MASK
+    seen = significant or (found is not None and found.by_kind.get(kind, 0.0) >= MIN_DEFINITE_PROBABILITY)
+    is_lesion = seen and (of_reader or kind in LESION_KINDS)
+    good = (
+        significant
+        and facts.residual < MAX_DEFINITE_RESIDUAL
+        and facts.fraction_in_mask > MIN_DEFINITE_IN_MASK
+    )
     score = found.microbleed if found else None
     if is_lesion and clear and good:
         return Naming(kind, "definite", "certain", score)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -295,7 +296,17 @@ def test_the_systematic_sd_is_the_difference_to_what_explains_more(
 ) -> None:
     rival = None if ball is None else Source(ball, (0.0, 0.0, 0.0), 2.0)
     monkeypatch.setattr(module, "fit_signal_retaining_ball", lambda patch, field: rival)
+    monkeypatch.setattr(module, "retains_signal", lambda patch, source: True)
     assert module._systematic_sd(small_patch(), state, vein) == pytest.approx(expected)
+
+
+def test_a_dark_body_has_no_bright_rival(monkeypatch: pytest.MonkeyPatch) -> None:
+    rival = Source(23.0, (2.0, 0.0, 0.0), 3.0)
+    monkeypatch.setattr(module, "fit_signal_retaining_ball", lambda patch, field: rival)
+    dark, state = small_patch(), fit(residual=1.04)
+    assert module._systematic_sd(dark, state, None) == 0.0
+    bright = replace(dark, signal=dark.signal / np.abs(dark.signal))
+    assert module._systematic_sd(bright, state, None) == pytest.approx(19.0)
 
 
 def test_a_fit_is_completed_by_its_patch(monkeypatch: pytest.MonkeyPatch) -> None:

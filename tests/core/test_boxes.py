@@ -33,7 +33,7 @@ def test_the_box_of_a_mask_is_its_extent_and_the_margin_stays_inside(
     assert bounding_box(mask, margin) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.tuples(*[st.floats(-6, 18) for _ in range(3)]),
     st.floats(0, 12),

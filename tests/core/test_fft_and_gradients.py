@@ -129,7 +129,7 @@ def test_threads_have_their_own_plans(rng):
 
 
 @pytest.mark.loops
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(shape=st.tuples(*[st.integers(1, 9)] * 3), seed=st.integers(0, 1000))
 def test_gradient_adjoint_dot(shape, seed):
     rng = np.random.default_rng(seed)
@@ -186,7 +186,7 @@ def test_morphology_in_mm():
 
 
 @pytest.mark.loops
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(shape=st.tuples(*[st.integers(1, 12)] * 3), seed=st.integers(0, 1000), cap=st.floats(0.5, 20))
 def test_capped_distance_is_the_distance_below_the_cap(shape, seed, cap):
     mask = np.random.default_rng(seed).random(shape) > 0.1

@@ -47,6 +47,8 @@ MAP_STAGES = (
 """Packages whose code the maps depend on."""
 PUBLISHED = (("AI on SWI of patients (AAIC 2025)", 1.06, 146 / 158),)
 """Published detectors on other data: name, false positives per scan, fraction of the lesions found."""
+MAX_FALSE = 3.0
+"""False positives per head up to which curves are drawn."""
 COLUMNS = (
     "condition", "heads", ">= 2 ppm mm3", "above limit", "false/head", "burden", "calcif. called", "no definite",
     "rows/head", "detect s", "quantify s",
@@ -223,7 +225,7 @@ def draw(summaries: dict[str, Any], groups: dict[str, Any], path: Path) -> None:
                 if points and summary["large"][1]:
                     x, y = ([p[k] for p in points] for k in ("false_per_head", key))
                     axis.step(x, y, where="post", label=name)
-            axis.set(title=title, ylim=(0, 1.02))
+            axis.set(title=title, ylim=(0, 1.02), xlim=(0, MAX_FALSE))
             axis.grid(alpha=0.3)
     for name, false_per_scan, found in PUBLISHED:
         axes[0, 0].plot(false_per_scan, found, "k*", label=f"{name}, other data")

@@ -15,6 +15,8 @@ LARGE_PPM_MM3 = 2.0
 """Total susceptibility from which lesions count in the first column, ppm mm3."""
 
 
+BY_FIT = ("vein", "calcification")
+"""Kinds that a row has by its fit, whatever its score."""
 REGULAR = ("sphere", "two", "ellipsoid")
 """Shapes that are regular."""
 
@@ -34,6 +36,10 @@ class Matched(NamedTuple):
     """Best score of the rows that find each; -1 without any."""
     false: list[float]
     """Scores of the rows without a lesion."""
+    candidate_score: list[float]
+    """Best score of the candidates that lie at each, called or rejected; -1 without any."""
+    false_candidates: list[float]
+    """Scores of the candidates without a lesion."""
     calcifications: int
     called: int
     """Calcifications, and those of them that are called microbleeds."""
@@ -46,14 +52,18 @@ def match(record: dict[str, Any]) -> Matched:
     rows = [r for r in record["rows"] if r["kind"] == "microbleed" and r["certainty"] != "rejected"]
     bleeds = [t for t in record["lesions"] if t["kind"] == "microbleed"]
     stones = [t for t in record["lesions"] if t["kind"] == "calcification"]
-    places = np.array([r["position_mm"] for r in rows]).reshape(-1, 3)
+    # A vein or a calcification by its fit stays one at any score.
+    candidates = [r for r in record["rows"] if r["kind"] not in BY_FIT and r["score"] is not None]
 
-    def near(lesions: list[dict[str, Any]]) -> Any:
-        where = np.array([t["position_mm"] for t in lesions]).reshape(-1, 3)
+    def near(found: list[dict[str, Any]], lesions: list[dict[str, Any]]) -> Any:
+        places, where = (
+            np.array([t["position_mm"] for t in group]).reshape(-1, 3) for group in (found, lesions)
+        )
         return np.linalg.norm(places[:, None] - where, axis=2) <= NEAR_MM
 
-    finds = near(bleeds)
+    finds, marked = near(rows, bleeds), near(candidates, bleeds)
     scores = np.array([r["score"] if r["score"] is not None else 1.0 for r in rows])
+    ranks = np.array([r["score"] for r in candidates])
     return Matched(
         total=[t["total_ppm_mm3"] for t in bleeds],
         shape=["regular" if t["shape"] in REGULAR else "irregular" for t in bleeds],
@@ -61,8 +71,10 @@ def match(record: dict[str, Any]) -> Matched:
         above=[t["total_ppm_mm3"] > t["limit_ppm_mm3"] for t in bleeds],
         score=[float(scores[finds[:, i]].max(initial=-1.0)) for i in range(len(bleeds))],
         false=scores[~finds.any(axis=1)].tolist(),
+        candidate_score=[float(ranks[marked[:, i]].max(initial=-1.0)) for i in range(len(bleeds))],
+        false_candidates=ranks[~marked.any(axis=1)].tolist(),
         calcifications=len(stones),
-        called=int(near(stones).any(axis=0).sum()),
+        called=int(near(rows, stones).any(axis=0).sum()),
         definite=sum(r["certainty"] == "definite" for r in rows),
     )
 
@@ -124,12 +136,12 @@ def _groups(heads: list[Matched]) -> dict[str, Any]:
 def froc(heads: list[Matched], chosen: Any) -> list[dict[str, float]]:
     """Return false positives per head and sensitivity, by count and by total susceptibility, at falling scores.
 
-    `chosen` says which of the microbleeds count.
+    All candidates count by their score, rejected ones, too. `chosen` says which of the microbleeds do.
     """
-    best = np.array([s for h in heads for s in h.score])[chosen]
+    best = np.array([s for h in heads for s in h.candidate_score])[chosen]
     total = np.array([t for h in heads for t in h.total])[chosen]
     counted = total >= LARGE_PPM_MM3
-    false = np.array([s for h in heads for s in h.false])
+    false = np.array([s for h in heads for s in h.false_candidates])
     points = []
     for at in np.unique(np.concatenate([best[best >= 0], false]))[::-1]:
         points.append(

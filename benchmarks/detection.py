@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from detection_heads import CONDITIONS, Head, read_head
-from detection_scores import summarise, worst
+from detection_scores import summarise, summarise_groups, worst
 
 import qsmcmb
 from qsmcmb.microbleeds.detection.candidates import find_candidates
@@ -76,7 +76,7 @@ def main() -> None:
         print(_row(condition, summaries[condition]), flush=True)
         for line in worst(records, options.worst):
             print("   ", line)
-    groups = summarise(everything)["groups"] if everything else {}
+    groups = summarise_groups(everything)
     for name, group in groups.items():
         n, of = group["large"]
         print(f"{name}: {n}/{of} of 2 ppm mm3 and more, burden {group['burden_found']:.3f}")

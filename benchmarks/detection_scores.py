@@ -101,7 +101,6 @@ def summarise(records: list[dict[str, Any]]) -> dict[str, Any]:
         "detect_s": float(np.mean([r["seconds"].get("detect", np.nan) for r in records])),
         "quantify_s": float(np.mean([r["seconds"].get("quantify", np.nan) for r in records])),
         "froc": froc(heads, np.ones(len(total), bool)),
-        "groups": _groups(heads),
     }
     try:
         out["curve"] = fit_detection_curve(total, found)._asdict()
@@ -115,8 +114,9 @@ def _fraction(found: Any) -> list[int]:
     return [int(found.sum()), len(found)]
 
 
-def _groups(heads: list[Matched]) -> dict[str, Any]:
+def summarise_groups(records: list[dict[str, Any]]) -> dict[str, Any]:
     """Return finds of the large ones, fraction of the burden and FROC points of each shape and territory."""
+    heads = [match(r) for r in records]
     total = np.array([t for h in heads for t in h.total])
     found = np.array([s for h in heads for s in h.score]) >= 0
     labels = [np.array([g for h in heads for g in getattr(h, field)]) for field in ("shape", "territory")]

@@ -3,8 +3,7 @@
     python benchmarks/train_classifier.py --folder FOLDER [--heads 3T:83001 ...] [--check] [--figure PNG]
 
 1. Each head is simulated and mapped once (`mimic_heads`); the evidence of its candidates with what they are
-   (`mimic_features`) lies in FOLDER, about 20 s of one core a small head
-   and 100 s one of full size.
+   (`mimic_features`) lies in FOLDER, about 20 s of one core a small head and 100 s one of full size.
 2. Multinomial logistic regression with an L2 penalty on the standardised figures. The penalty is the best of some by
    the likelihood of heads left out. What these say is printed: sensitivity, false ones, reliability, of all candidates
    and of those that the pipeline proposes.

@@ -145,6 +145,8 @@ def with_verdicts(
 def _verdict(measured: LesionMeasurement, row: Microbleed) -> tuple[Gate | None, float | None, float]:
     """Return the gate that a candidate's row failed, with the values found and needed."""
     total = row.total_chi_ppm_mm3
+    if row.kind == "microbleed" and row.certainty != "rejected" and total is not None:
+        return None, None, 0.0
     if measured.reason == Flag.UNLIKELY:
         return Gate.UNLIKELY, row.score, MIN_FIT_PROBABILITY
     if measured.screened is not None:
@@ -155,9 +157,7 @@ def _verdict(measured: LesionMeasurement, row: Microbleed) -> tuple[Gate | None,
         return Gate.NO_NUMBER, None, 0.0
     if not is_significant(total):
         return Gate.NOT_ABOVE_NOISE, abs(total.value) / max(total.sd, 1e-12), MIN_SIGNIFICANCE
-    if row.kind != "microbleed" or row.certainty == "rejected":
-        return Gate.OTHER_KIND, row.score, MIN_POSSIBLE_PROBABILITY
-    return None, None, 0.0
+    return Gate.OTHER_KIND, row.score, MIN_POSSIBLE_PROBABILITY
 
 
 def _with_verdict(point: ExaminedPoint, measured: LesionMeasurement, row: Microbleed) -> ExaminedPoint:

@@ -64,6 +64,8 @@ def test_each_candidate_carries_the_verdict_of_its_row() -> None:
     turned_away = ScreenedCandidate(screening, VisibleVoid(0.0, 0.0, nothing), nothing, None)
     cases = [
         (measured(1), row(1, "microbleed", "definite", 9.0), None, None),
+        # What is seen clearly is called, though its total may be 0.
+        (measured(8), row(8, "microbleed", "possible", 2.0), None, None),
         (measured(2), row(2, "microbleed", "rejected", 2.0), Gate.NOT_ABOVE_NOISE, 2.0),
         (measured(3), row(3, "vein", "rejected", 9.0), Gate.OTHER_KIND, 0.125),
         (measured(4, Flag.OUTSIDE_MASK), row(4, "other", "possible", None), Gate.NO_NUMBER, None),

@@ -8,7 +8,8 @@
 3. Definite are microbleeds and calcifications that are significant, well fitted, well inside the mask and, where the
    detector proposed them, of a probability of MIN_DEFINITE_PROBABILITY or more (MIN_PRECISE_DEFINITE_PROBABILITY where
    the fit is that precise). The other significant ones are possible, and so are those of that probability whose total
-   may be 0: they are seen, only their total is unknown. What is left is rejected, but a reader's point never is.
+   may be 0 and has their sign: they are seen, only their total is unknown. What is left is rejected, but a reader's
+   point never is.
 
 Where there is no probability, the rules alone decide.
 """
@@ -181,7 +182,10 @@ def name_lesion(
         MIN_PRECISE_DEFINITE_PROBABILITY if _is_precise(facts.total_chi_ppm_mm3) else MIN_DEFINITE_PROBABILITY
     )
     clear = of_reader or found is None or found.by_kind.get(kind, 0.0) >= least
-    seen = significant or (found is not None and found.by_kind.get(kind, 0.0) >= MIN_DEFINITE_PROBABILITY)
+    # A total of the other sign is against the kind, whatever its probability.
+    has_its_sign = (facts.total_chi_ppm_mm3.value > 0) == (kind == "microbleed")
+    sure = found is not None and found.by_kind.get(kind, 0.0) >= MIN_DEFINITE_PROBABILITY
+    seen = significant or (sure and has_its_sign)
     is_lesion = seen and (of_reader or kind in LESION_KINDS)
     good = (
         significant

@@ -60,6 +60,9 @@ def probable(monkeypatch: pytest.MonkeyPatch) -> object:
         # What is seen clearly is there, though its total may be 0.
         ("microbleed", 0.9, facts(0.8), ("microbleed", "possible")),
         ("microbleed", 0.79, facts(0.8), ("microbleed", "rejected")),
+        ("microbleed", 0.9, facts(-0.8), ("microbleed", "rejected")),
+        ("calcification", 0.9, facts(-0.8), ("calcification", "possible")),
+        ("calcification", 0.9, facts(0.8), ("calcification", "rejected")),
         ("iron", 0.9, facts(0.8), ("iron", "rejected")),
         ("microbleed", 0.9, facts(residual=1.5), ("microbleed", "possible")),
         ("microbleed", 0.9, facts(in_mask=0.6), ("microbleed", "possible")),
